@@ -1,0 +1,46 @@
+"""What every test shares: how many random examples, where data is, what none may leave behind."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile("dev", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("NNREG_HYPOTHESIS", "dev"))
+
+
+def numpy_globals() -> tuple[object, ...]:
+    """Return what NumPy keeps for the whole process and a library must not change."""
+    name, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (looked at, not used)
+    return name, key.tobytes(), position, has_gauss, gauss, np.geterr()
+
+
+@pytest.fixture(autouse=True)
+def numpy_globals_are_left_alone() -> Iterator[None]:
+    before = numpy_globals()
+    yield
+    assert numpy_globals() == before, "the test changed NumPy's global random state or np.geterr()"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Return a generator of the test's own, the same in every run."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """Return the folder of the four MNIST files, or skip."""
+    data = os.environ.get("NNREG_DATA")
+    if not data:
+        pytest.skip("needs MNIST: NNREG_DATA is not set")
+    folder = Path(data) / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"needs MNIST: NNREG_DATA={data} has no folder mnist")
+    return folder
