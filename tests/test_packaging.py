@@ -1,0 +1,165 @@
+"""The package as it is installed: what it needs, what it brings, what importing it reaches."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nnreg
+
+CHECKOUT = Path(__file__).parents[1]
+SOURCE = Path(nnreg.__file__).parent
+OPTIONAL = {
+    *("hypothesis", "jax", "keras", "matplotlib", "mpi4py", "onnx", "pandas", "pytest"),
+    *("safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
+}
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def public_names(module: types.ModuleType) -> Iterator[tuple[str, object]]:
+    """Yield what the package offers by name; a public module stands for the names in it."""
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if isinstance(thing, types.ModuleType):
+            yield from public_names(thing)
+        elif not name.startswith("__"):
+            yield f"{module.__name__}.{name}", thing
+
+
+@pytest.fixture
+def distribution() -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution("nnreg")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("nnreg is imported from its source, not installed")
+
+
+def requirements(distribution: importlib.metadata.Distribution, extra: str | None) -> set[str]:
+    """Return the names of the packages that the extra, or no extra, asks for."""
+    names = set()
+    for line in distribution.requires or ():
+        requirement, _, marker = line.partition(";")
+        if (f'extra == "{extra}"' in marker) if extra else ("extra" not in marker):
+            names.add(re.split(r"[<>=!~\[ ]", requirement.strip())[0])
+    return names
+
+
+def test_the_runtime_needs_three_packages(distribution):
+    assert requirements(distribution, None) == {"numpy", "scipy", "threadpoolctl"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "packages"),
+    [
+        ("plots", {"matplotlib"}),
+        ("progress", {"tqdm"}),
+        ("testing", {"hypothesis"}),
+        ("estimators", {"scikit-learn"}),
+        ("all", {"nnreg"}),
+        ("test", {"pytest", "hypothesis"}),
+    ],
+)
+def test_an_extra_brings_what_it_says(distribution, extra, packages):
+    assert requirements(distribution, extra) == packages
+
+
+def test_the_metadata_state_version_licence_and_python(distribution):
+    assert distribution.version == nnreg.__version__
+    assert distribution.metadata["License-Expression"] == "BSD-3-Clause"
+    assert distribution.metadata["Requires-Python"] == ">=3.11"
+
+
+def test_both_licences_are_installed(distribution):
+    assert {"LICENSE", "LICENSE-DATA"} <= set(distribution.metadata.get_all("License-File"))
+
+
+def test_the_command_is_the_one_of_the_cli_module(distribution):
+    (command,) = distribution.entry_points.select(group="console_scripts")
+    assert (command.name, command.value) == ("nnreg", "nnreg.cli:main")
+    assert callable(command.load())
+
+
+def test_the_citation_names_the_current_version():
+    citation = (CHECKOUT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {nnreg.__version__}\n" in citation
+
+
+def test_the_types_are_shipped():
+    assert (SOURCE / "py.typed").is_file()
+
+
+def test_importing_reaches_no_optional_package_and_no_part_of_scipy():
+    code = "import sys, nnreg; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=SOURCE.parent,
+    )
+    reached = run.stdout.split()
+    assert "nnreg.kernels" in reached
+    assert [name for name in reached if name.partition(".")[0] in OPTIONAL] == []
+    assert [name for name in reached if name.startswith("scipy.")] == []
+
+
+@pytest.mark.parametrize(
+    "docstring", [pytest.param(thing.__doc__, id=name) for name, thing in public_names(nnreg)]
+)
+def test_a_public_name_has_a_docstring_with_an_example(docstring):
+    assert ">>> " in (docstring or "")
+
+
+def test_every_module_opens_with_a_docstring():
+    silent = [
+        str(path.relative_to(SOURCE))
+        for path in modules()
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
+
+
+def test_no_source_file_is_long():
+    lengths = {path.name: len(path.read_bytes().splitlines()) for path in modules()}
+    assert {name: length for name, length in lengths.items() if length > 330} == {}
+
+
+def test_the_source_leaves_nothing_to_be_done_later():
+    left = [
+        f"{path.relative_to(SOURCE)}:{number}"
+        for path in modules()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"\b(TODO|FIXME|XXX)\b", line)
+    ]
+    assert left == []
+
+
+def reads_pickles(node: ast.AST) -> bool:
+    picklers = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
+    match node:
+        case ast.Import(names=names):
+            return any(alias.name.partition(".")[0] in picklers for alias in names)
+        case ast.ImportFrom(module=str(module)):
+            return module.partition(".")[0] in picklers
+        case ast.keyword(arg="allow_pickle", value=value):
+            return not (isinstance(value, ast.Constant) and value.value is False)
+    return False
+
+
+def test_nothing_reads_a_pickle():
+    offenders = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if reads_pickles(node)
+    ]
+    assert offenders == []
