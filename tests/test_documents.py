@@ -1,0 +1,42 @@
+"""The documents: their Python runs as printed, and the API pages leave no module out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import nnreg
+
+CHECKOUT = Path(__file__).parents[1]
+SOURCE = Path(nnreg.__file__).parent
+FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def documents_with_python() -> list[Path]:
+    pages = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
+    return sorted(page for page in pages if FENCE.search(page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "page", documents_with_python(), ids=lambda page: str(page.relative_to(CHECKOUT))
+)
+def test_the_python_of_a_document_runs_as_printed(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    names: dict[str, object] = {"__name__": "document"}
+    for block in FENCE.finditer(text):
+        # Blank lines in front, so that an error names the line of the document.
+        above = "\n" * text.count("\n", 0, block.start(1))
+        exec(compile(above + block[1], str(page), "exec"), names)
+
+
+def test_the_api_pages_cover_every_module():
+    shown = {
+        name
+        for page in (CHECKOUT / "docs").rglob("*.md")
+        for name in re.findall(r"automodule:: nnreg\.(\w+)", page.read_text(encoding="utf-8"))
+    }
+    written = {path.stem for path in SOURCE.glob("*.py")} | {
+        path.parent.name for path in SOURCE.glob("*/__init__.py")
+    }
+    assert shown == written - {"__init__", "__main__", "conventions"}
