@@ -1,0 +1,356 @@
+r"""The page of mathematics: every formula of the engine, as a pure function of arrays.
+
+Notation. ``N`` rows in a batch, ``D`` inputs, ``M`` outputs, ``K`` classes. ``L`` is the scalar
+loss, and a name that starts with ``d`` is the derivative of ``L`` by that thing: ``dy`` is ∂L/∂y,
+of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` holds and 0 elsewhere.
+
+Three rules hold on the whole page:
+
+* No argument is changed but ``out`` (the result) and ``work`` (a second array of the result's
+shape, when a
+  formula needs one). Both are optional; with them nothing of a batch's size is allocated.
+* Backward formulas use the forward pass's *output* where they can: it is in memory anyway.
+* Forward formulas are *complex-safe*: for ``z + ih`` with a tiny ``h`` the imaginary part of the
+result,
+  divided by ``h``, is the derivative (Squire & Trapp, SIAM Review 40, 1998, eq. 3), free of
+  cancellation. So conditions look at real parts, ``|z|`` is written with ``[z > 0]``, and nothing
+  is conjugated. The gradient checker thereby differentiates the very code that trains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+# --- Affine map -----------------------------------------------------------------------------------
+
+
+def affine(x: Array, w: Array, b: Array | None = None, out: Array | None = None) -> Array:
+    """Return ``y = x w + b``: (N, D) times (D, M) plus (M,) on each row gives (N, M).
+
+    >>> affine(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([0.5]))
+    array([[11.5]])
+    """
+    y = np.matmul(x, w, out=out)
+    if b is not None:
+        y += b
+    return y
+
+
+def affine_dx(dy: Array, w: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy wᵀ`` of shape (N, D). Scalar rule: ``y = x*w + b`` gives ``dx = dy*w``."""
+    return np.matmul(dy, w.T, out=out)
+
+
+def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
+    """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = dy*x``; rows of the batch add up."""
+    return np.matmul(x.T, dy, out=out)
+
+
+def affine_db(dy: Array, out: Array | None = None) -> Array:
+    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; rows of the batch add up."""
+    return np.add.reduce(dy, axis=0, out=out)
+
+
+# --- Activations: elementwise, so x, y, dy, dx all have one shape ------------------------------------
+
+
+def rectifier(
+    x: Array, slope: float = 0.0, out: Array | None = None, work: Array | None = None
+) -> Array:
+    """Return ``y = x·f`` with the factor ``f = max([x > 0], slope)``, left in ``work`` for the backward pass.
+
+    ``slope = 0`` is ReLU, a small positive one LeakyReLU; the derivative at the kink, 0, is
+    ``slope``.
+
+    >>> rectifier(np.array([-2.0, 0.0, 3.0]), 0.1)
+    array([-0.2,  0. ,  3. ])
+    """
+    factor = np.greater(x.real, 0, out=np.empty_like(x) if work is None else work)
+    if slope:
+        np.maximum(factor, slope, out=factor)
+    y: Array = np.multiply(x, factor, out=out)
+    y += 0.0  # IEEE arithmetic gives -1 * 0 = -0; adding 0 makes it the 0 that a reader expects
+    return y
+
+
+def rectifier_dx(dy: Array, factor: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·f`` with the factor that :func:`rectifier` left."""
+    return np.multiply(dy, factor, out=out)
+
+
+def elu(x: Array, alpha: float = 1.0, out: Array | None = None, work: Array | None = None) -> Array:
+    """Return ``y = x`` where ``x > 0``, else ``α(eˣ - 1)`` (Clevert et al., 2016, eq. 15).
+
+    With ``r = max(x, 0)`` both branches are one expression: ``y = r + α·expm1(x - r)``.
+
+    >>> elu(np.array([0.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    positive = rectifier(x, out=work, work=out)
+    y = np.subtract(x, positive, out=out)
+    np.expm1(y, out=y)
+    y *= alpha
+    y += positive
+    return y
+
+
+def elu_dx(
+    dy: Array, y: Array, alpha: float = 1.0, out: Array | None = None, work: Array | None = None
+) -> Array:
+    """Return ``dx = dy·(min(y, 0) + α + (1 - α)[y > 0])``: 1 above zero, ``αeˣ = y + α`` below."""
+    slope: Array = np.minimum(y, 0, out=out)
+    slope += alpha
+    if alpha != 1.0:
+        step = np.greater(y, 0, out=np.empty_like(y) if work is None else work)
+        step *= 1.0 - alpha
+        slope += step
+    slope *= dy
+    return slope
+
+
+def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
+    """Return ``y = x·Φ(x)`` (Hendrycks & Gimpel, 2016), given ``cdf = Φ(x)`` from :func:`normal_cdf`."""
+    return np.multiply(x, cdf, out=out)
+
+
+def normal_cdf(x: Array, erf: Callable[..., Array], out: Array | None = None) -> Array:
+    """Return ``Φ(x) = (1 + erf(x/√2))/2``; ``erf`` is SciPy's, given by whoever has imported it."""
+    cdf = np.multiply(x, math.sqrt(0.5), out=out)
+    erf(cdf, out=cdf)
+    cdf += 1.0
+    cdf *= 0.5
+    return cdf
+
+
+def gelu_dx(dy: Array, x: Array, cdf: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·(Φ(x) + x·φ(x))`` with the normal density ``φ(x) = exp(-x²/2)/√(2π)``."""
+    slope = np.multiply(x, x, out=out)
+    slope *= -0.5
+    np.exp(slope, out=slope)
+    slope *= 1.0 / math.sqrt(2.0 * math.pi)
+    slope *= x
+    slope += cdf
+    slope *= dy
+    return slope
+
+
+def tanh_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·(1 - y²)`` for ``y = tanh(x)``."""
+    slope = np.multiply(y, y, out=out)
+    np.subtract(1.0, slope, out=slope)
+    slope *= dy
+    return slope
+
+
+def sigmoid(z: Array, out: Array | None = None) -> Array:
+    """Return ``σ(z) = 1/(1 + e⁻ᶻ)``. Below -87 the exponent is held there, so that float32 cannot overflow.
+
+    >>> sigmoid(np.array([0.0, 1e4, -1e4])).round(9)
+    array([0.5, 1. , 0. ])
+    """
+    s = np.negative(z, out=out)
+    np.minimum(s, 87.0, out=s)
+    np.exp(s, out=s)
+    s += 1.0
+    np.divide(1.0, s, out=s)
+    return s
+
+
+def sigmoid_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·y(1 - y)`` for ``y = σ(x)``."""
+    slope = np.subtract(1.0, y, out=out)
+    slope *= y
+    slope *= dy
+    return slope
+
+
+def softplus(z: Array, out: Array | None = None, work: Array | None = None) -> Array:
+    """Return ``log(1 + eᶻ)``, stably: ``r + log1p(e^(z - 2r))`` with ``r = max(z, 0)``, since ``z - 2r = -|z|``.
+
+    >>> softplus(np.array([-1e4, 0.0, 1e4])).round(4).tolist()
+    [0.0, 0.6931, 10000.0]
+    """
+    positive = rectifier(z, out=work, work=out)
+    y = np.subtract(z, positive, out=out)
+    y -= positive
+    np.exp(y, out=y)
+    np.log1p(y, out=y)
+    y += positive
+    return y
+
+
+def softplus_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·σ(x) = dy·(1 - e⁻ʸ)`` for ``y = softplus(x)``."""
+    slope = np.negative(y, out=out)
+    np.expm1(slope, out=slope)
+    np.negative(slope, out=slope)
+    slope *= dy
+    return slope
+
+
+# --- Dropout (Srivastava et al., JMLR 15, 2014, section 10: the inverted form) ------------------------
+
+
+def keep_threshold(keep_prob: float) -> int:
+    """Return ``t = round(65536·keep_prob)``, at least 1: a unit is kept when its 16 random bits are below ``t``.
+
+    The probability is thereby a multiple of 1/65536, and the scale ``65536/t`` of the units that
+    stay makes the expectation exact: ``t/65536 · 65536/t = 1``.
+
+    >>> keep_threshold(0.8), keep_threshold(1.0)
+    (52429, 65536)
+    """
+    return max(1, round(65536 * keep_prob))
+
+
+def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
+    """Return the mask ``[bits < t]·65536/t`` for ``bits`` of type uint16; forward ``x·mask``, backward ``dy·mask``.
+
+    >>> keep_mask(np.array([0, 32767, 32768, 65535], np.uint16), 32768, out=np.empty(4))
+    array([2., 2., 0., 0.])
+    """
+    mask = np.less(bits, threshold, out=np.empty(bits.shape) if out is None else out)
+    mask *= 65536 / threshold
+    return mask
+
+
+# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K) ------------
+
+
+def softmax(z: Array, out: Array | None = None) -> Array:
+    """Return ``pₖ = e^(zₖ - m)/Σⱼ e^(zⱼ - m)`` row by row; the row's maximum ``m`` cancels and prevents overflow.
+
+    >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]]))
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    p: Array = np.subtract(z, z.real.max(axis=-1, keepdims=True), out=out)
+    np.exp(p, out=p)
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def softmax_cross_entropy(
+    z: Array, targets: Array, smoothing: float = 0.0, out: Array | None = None
+) -> tuple[Array, Array]:
+    """Return ``Lₙ = -Σₖ tₙₖ log softmax(zₙ)ₖ`` and ``dz = T p - t``, where ``Tₙ = Σₖ tₙₖ`` (1 for probabilities).
+
+    ``targets`` are class numbers (N,), standing for one-hot rows, or rows (N, K). Smoothing ``a``
+    replaces ``t`` by ``(1 - a)t + a/K`` (Szegedy et al., 2016, section 7).
+
+    >>> value, dz = softmax_cross_entropy(np.zeros((1, 3)), np.array([2]))
+    >>> value.round(4), dz.round(4)  # log 3, and p - t
+    (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
+    """
+    classes = z.shape[1]
+    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=out)
+    labels = targets.ndim == 1
+    if labels:
+        row = np.arange(len(z))
+        chosen = s[row, targets]
+    else:
+        chosen = np.einsum("nk,nk->n", s, targets)
+    if smoothing:
+        chosen *= 1.0 - smoothing
+        chosen += s.sum(axis=1) * (smoothing / classes)
+    np.exp(s, out=s)
+    total = s.sum(axis=1)
+    s /= total[:, np.newaxis]
+    value = np.log(total, out=total)
+    if labels:
+        value -= chosen
+        s[row, targets] -= 1.0 - smoothing
+    else:
+        mass = targets.sum(axis=1)
+        value *= mass * (1.0 - smoothing) + smoothing
+        value -= chosen
+        s *= (mass * (1.0 - smoothing) + smoothing)[:, np.newaxis]
+        s -= targets if not smoothing else targets * (1.0 - smoothing)
+    if smoothing:
+        s -= smoothing / classes
+    return value, s
+
+
+def sigmoid_cross_entropy(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = Σₖ log(1 + e^zₙₖ) - yₙₖ zₙₖ`` and ``dz = σ(z) - y``, for targets ``y`` in [0, 1].
+
+    >>> sigmoid_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))[1]
+    array([[-0.5]])
+    """
+    value = softplus(z, out=out).sum(axis=1)
+    value -= np.einsum("nk,nk->n", y, z)
+    dz = sigmoid(z, out=out)
+    dz -= y
+    return value, dz
+
+
+def squared_error(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = Σₘ (zₙₘ - yₙₘ)²`` and ``dz = 2(z - y)``."""
+    dz = np.subtract(z, y, out=out)
+    value = np.einsum("nm,nm->n", dz, dz)
+    dz *= 2.0
+    return value, dz
+
+
+def huber(z: Array, y: Array, delta: float = 1.0, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = Σₘ c(r - c/2)`` and ``dz = c``, where ``r = z - y`` and ``c`` is ``r`` held within ``±δ``.
+
+    That is ``r²/2`` up to ``δ`` and the straight line ``δ|r| - δ²/2`` beyond (Huber, 1964).
+
+    >>> huber(np.array([[0.5, -3.0]]), np.zeros((1, 2)))  # 0.125 + 2.5
+    (array([2.625]), array([[ 0.5, -1. ]]))
+    """
+    r = z - y
+    c = np.maximum(r, -delta, out=out)
+    np.minimum(c, delta, out=c)
+    value = np.einsum("nm,nm->n", c, r)
+    value -= np.einsum("nm,nm->n", c, c) * 0.5
+    return value, c
+
+
+def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = Σₘ e^zₙₘ - yₙₘ zₙₘ`` and ``dz = eᶻ - y``: counts with mean ``eᶻ``, without the constant ``log y!``.
+
+    >>> poisson(np.array([[0.0]]), np.array([[3.0]]))
+    (array([1.]), array([[-2.]]))
+    """
+    dz = np.exp(z, out=out)
+    value = dz.sum(axis=1)
+    value -= np.einsum("nm,nm->n", y, z)
+    dz -= y
+    return value, dz
+
+
+# --- Penalties on weights ----------------------------------------------------------------------------
+
+
+def l2(w: Array) -> Any:
+    """Return ``½ Σ w²``, whose gradient is ``w`` itself."""
+    flat = w.reshape(-1)
+    return 0.5 * np.dot(flat, flat)
+
+
+def l1(w: Array) -> Any:
+    """Return ``Σ |w|`` as ``Σ sign(w)·w``; its (sub)gradient is ``sign(w)``, with ``sign(0) = 0``."""
+    flat = w.reshape(-1)
+    return np.dot(np.sign(flat.real), flat)
+
+
+def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None) -> Array:
+    """Return ``argmin_u ½(u - w)² + t|u| = sign(w)·max(|w| - t, 0)``, as ``w - c`` with ``c`` = ``w`` held within ``±t``.
+
+    Where ``|w| <= t`` that is ``w - w``: an exact zero.
+
+    >>> soft_threshold(np.array([-3.0, 0.5, 2.0]), 1.0)
+    array([-2.,  0.,  1.])
+    """
+    held = np.clip(w, -threshold, threshold)
+    result: Array = np.subtract(w, held, out=out)
+    return result
