@@ -1,0 +1,112 @@
+"""What a forward pass leaves for the backward pass.
+
+Every course calls it the cache: the inputs and outputs that the derivative formulas need. A layer
+never keeps them itself, so a network may be used by two threads with two caches at once. The cache
+also owns the memory: a layer asks for ``cache.array(name, shape)`` and gets the same buffer in the
+next step, so after the first step nothing is allocated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnreg.kernels import Array
+
+if TYPE_CHECKING:
+    from nnreg.parameters import Parameters
+    from nnreg.streams import Words
+
+
+class Cache:
+    """What one forward pass leaves, for a network and, as ``cache[layer_name]``, for each of its layers.
+
+    A layer may set any attribute (``cache.x = x``). Some are set for it:
+
+    Parameters
+    ----------
+    dtype : dtype, default "float32"
+        The dtype of the arrays that it hands out.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the pass is a training pass: dropout is on and a backward pass will follow.
+    step : int
+        The training step; what is drawn at random depends on it.
+    first_row : int
+        The number, within the whole batch, of the first row of this pass.
+    dy : ndarray
+        In a layer's cache during the backward pass: the derivative of the loss by the layer's
+        output.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> cache = nn.Cache("float64")
+    >>> a = cache.array("a", (4, 2))
+    >>> b = cache.array("a", (3, 2))  # a smaller batch takes rows of the same buffer
+    >>> b.shape, np.shares_memory(a, b)
+    ((3, 2), True)
+    """
+
+    dy: Array
+
+    def __init__(self, dtype: Any = "float32") -> None:
+        self.dtype = np.dtype(dtype)
+        self.training = False
+        self.step = 0
+        self.first_row = 0
+        self.gradients: Parameters | None = None
+        self.words: Words | None = None
+        self._buffers: dict[str, Array] = {}
+        self._layers: dict[str, Cache] = {}
+        self._own = frozenset(self.__dict__) | {"_own"}
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the cache holds no {name!r}: the forward pass left none, or it was not in training mode"
+        )
+
+    def __getitem__(self, layer: str) -> Cache:
+        if layer not in self._layers:
+            self._layers[layer] = Cache(self.dtype)
+        return self._layers[layer]
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Return the buffer ``name`` with this shape; its values are whatever was written there last.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+            Where the first axis is shorter than the longest seen, the result is a view of the first
+            rows.
+        dtype : dtype, optional
+            The cache's own unless given.
+        """
+        buffer = self._buffers.get(name)
+        dtype = self.dtype if dtype is None else dtype
+        if (
+            buffer is None
+            or buffer.dtype != dtype
+            or buffer.shape[1:] != shape[1:]
+            or len(buffer) < shape[0]
+        ):
+            buffer = self._buffers[name] = np.empty(shape, dtype)
+        return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+
+    def begin(self, *, training: bool, step: int, first_row: int = 0) -> None:
+        """Open a new pass: what the previous one left is forgotten, the buffers stay."""
+        self.training, self.step, self.first_row = training, step, first_row
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what the layer kept, as is done at once in inference."""
+        for name in [name for name in self.__dict__ if name not in self._own]:
+            del self.__dict__[name]

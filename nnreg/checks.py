@@ -1,0 +1,254 @@
+"""The door: what arrives from outside is looked at once, here, before anything is computed or changed.
+
+Each check returns the value in the form the engine uses, or raises a ``ValueError`` or
+``TypeError`` that names the argument, what arrived and what was wanted. Inside the door nothing is
+checked again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from nnreg.kernels import Array
+
+
+def number(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return ``value`` as a Python float within the bounds; a Python float never promotes float32 arrays.
+
+    >>> number("momentum", 1.0, 0, 1, open_high=True)
+    Traceback (most recent call last):
+        ...
+    ValueError: momentum must be a number in [0, 1), got 1.0
+    """
+    wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+    wanted = "a finite number" if math.isinf(low) and math.isinf(high) else f"a number in {wanted}"
+    if isinstance(value, (bool, np.bool_, str, bytes, complex)):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+    try:
+        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is welcome
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+    below = result <= low if open_low else result < low
+    above = result >= high if open_high else result > high
+    if not math.isfinite(result) or below or above:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return result
+
+
+def whole(name: str, value: object, low: int = 0) -> int:
+    """Return ``value`` as an int of at least ``low``; NumPy integers are welcome, floats and bools are not.
+
+    >>> whole("units", 2.5, 1)
+    Traceback (most recent call last):
+        ...
+    TypeError: units must be a whole number of at least 1, got 2.5
+    """
+    wanted = f"{name} must be a whole number of at least {low}, got {value!r}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(wanted)
+    try:
+        result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for the rest
+    except TypeError:
+        raise TypeError(wanted) from None
+    if result < low:
+        raise ValueError(wanted)
+    return result
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the ``known`` names; the error suggests the nearest one.
+
+    >>> one_of("method", "proximl", ["subgradient", "proximal"])
+    Traceback (most recent call last):
+        ...
+    ValueError: method must be one of 'subgradient', 'proximal', got 'proximl' (did you mean
+    'proximal'?)
+    """
+    names = list(known)
+    if isinstance(value, str) and value in names:
+        return value
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+
+
+class Hyperparameter:
+    """An attribute that passes the same check whenever it is set, at construction or in mid-training.
+
+    Parameters
+    ----------
+    check : function (name, value) -> value
+        Called with the attribute's name and what is being assigned.
+
+    Examples
+    --------
+    >>> class Step:
+    ...     size = Hyperparameter(lambda name, value: number(name, value, 0))
+    >>> step = Step()
+    >>> step.size = np.float64(0.5)
+    >>> type(step.size).__name__
+    'float'
+    """
+
+    def __init__(self, check: Callable[[str, Any], float]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.slot = "_" + name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else instance.__dict__[self.slot]
+
+    def __set__(self, instance: object, value: object) -> None:
+        instance.__dict__[self.slot] = self.check(self.name, value)
+
+
+def bounded(
+    low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
+) -> Hyperparameter:
+    """Return a :class:`Hyperparameter` whose values are floats within the bounds."""
+    return Hyperparameter(
+        lambda name, value: number(name, value, low, high, open_low=open_low, open_high=open_high)
+    )
+
+
+def first_index(where: Array) -> tuple[int, ...]:
+    """Return the index of the first true entry.
+
+    >>> first_index(np.array([[False, False], [True, True]]))
+    (1, 0)
+    """
+    return tuple(int(i) for i in np.argwhere(where)[0])
+
+
+def finite(name: str, values: Array) -> None:
+    """Raise ``ValueError``, naming the first offending index, unless every value is finite.
+
+    A finite sum needs no second look; only where it is not (which large finite values can cause
+    too) is a mask of the array's size made.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
+            return
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = first_index(bad)
+        raise ValueError(
+            f"{name} must be finite, got {values[at]} at index {list(at)} ({int(bad.sum())} such values)"
+        )
+
+
+def numeric(name: str, value: object) -> Array:
+    """Return ``value`` as an array of real numbers (bool counts as one), without copying an array."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array of numbers, got rows of different lengths"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def matrix(name: str, value: object, columns: int | None = None) -> Array:
+    """Return ``value`` as a non-empty numeric array of shape (N, columns), not yet cast nor searched for NaN.
+
+    >>> matrix("x", [1.0, 2.0], 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: x must have shape (N, 2), one row an example, got shape (2,)
+    """
+    array = numeric(name, value)
+    wanted = f"(N, {'D' if columns is None else columns})"
+    if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
+        raise ValueError(
+            f"{name} must have shape {wanted}, one row an example, got shape {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    return array
+
+
+def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
+    """Raise ``ValueError`` unless ``array`` has as many rows as the other array."""
+    if len(array) != rows:
+        raise ValueError(f"{name} and {other_name} must agree in rows, got {len(array)} and {rows}")
+
+
+def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return ``array`` in ``dtype``, the same object where it is that already; every value finite, before and after."""
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype, copy=False)
+    finite(name if array.dtype == dtype else f"{name} (as {dtype})", result)
+    return result
+
+
+def sample_weights(name: str, value: object, rows: int) -> Array:
+    """Return ``value`` as ``rows`` finite weights, none negative, not all zero."""
+    weights = numeric(name, value)
+    if weights.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {weights.shape}")
+    finite(name, weights)
+    if (weights < 0).any():
+        at = first_index(weights < 0)
+        raise ValueError(f"{name} must not be negative, got {weights[at]} at index {list(at)}")
+    if not weights.any():
+        raise ValueError(f"{name} must not all be zero")
+    return weights
+
+
+def unknown_arguments(where: str, given: dict[str, object], known: Iterable[str]) -> None:
+    """Raise ``TypeError`` for the first keyword that nobody takes, with the nearest known one."""
+    for name in given:
+        near = difflib.get_close_matches(name, list(known), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise TypeError(f"{where} has no argument {name!r}{hint}")
+
+
+def settings(thing: object) -> dict[str, Any]:
+    """Return the arguments that would construct ``thing`` again: its ``__init__``'s names, read as attributes.
+
+    >>> class Window:
+    ...     def __init__(self, width, *, height=2):
+    ...         self.width, self.height = width, height
+    >>> settings(Window(3))
+    {'width': 3, 'height': 2}
+    """
+    import inspect
+
+    if type(thing).__init__ is object.__init__:
+        return {}
+    arguments = list(inspect.signature(type(thing).__init__).parameters.values())[1:]
+    named = [a.name for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
+    missing = [name for name in named if not hasattr(thing, name)]
+    if missing:
+        raise TypeError(
+            f"{type(thing).__name__} must keep its argument {missing[0]!r} as an attribute of that name to be saved"
+        )
+    return {name: getattr(thing, name) for name in named}
+
+
+def described(thing: object, arguments: dict[str, Any] | None = None) -> str:
+    """Return ``thing`` as the call that makes it, for a ``__repr__``."""
+    try:
+        arguments = settings(thing) if arguments is None else arguments
+    except TypeError:
+        return f"<{type(thing).__name__}>"
+    shown = (f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in arguments.items())
+    return f"{type(thing).__name__}({', '.join(shown)})"

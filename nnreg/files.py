@@ -1,0 +1,48 @@
+"""Files are written whole or not at all, and nothing is overwritten without being asked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: str | Path, content: bytes, *, overwrite: bool = False) -> None:
+    """Write ``content`` to a new file beside ``path``, then put it in its place in one move.
+
+    Parameters
+    ----------
+    path : path
+    content : bytes
+    overwrite : bool, default False
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file and ``overwrite`` is False.
+
+    Examples
+    --------
+    >>> folder = tempfile.mkdtemp()
+    >>> write_whole(Path(folder) / "a.txt", b"text")
+    >>> write_whole(Path(folder) / "a.txt", b"other")
+    Traceback (most recent call last):
+        ...
+    FileExistsError: ...a.txt exists; overwrite=True replaces it
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; overwrite=True replaces it")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
