@@ -1,0 +1,323 @@
+"""Losses: how wrong the outputs are, as one number, and its gradient by the outputs; both from one call.
+
+A loss takes the network's raw outputs (logits, where they mean classes) and owns the link from them
+to probabilities, so softmax and logarithm meet in one stable formula. It alone divides: by the
+number of rows N, or by the sum of their weights; every other derivative in the package is a plain
+sum. A negative log-likelihood (cross-entropies, Poisson) adds up over the outputs of a row; an
+error measure (squared, Huber) averages over them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnreg import checks, kernels
+from nnreg.kernels import Array
+
+
+class Loss:
+    """What training makes small; to write one, give ``__call__``.
+
+    ``loss(outputs, targets)`` returns ``(value, gradient)``: a scalar, and its derivative by
+    ``outputs``, of their shape. A loss that can weigh rows also takes ``weights`` (N,) and divides
+    by their sum, or by ``normalizer`` when that is given, which tells a part of a batch the whole's
+    divisor.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> class Quartic(nn.Loss):
+    ...     def __call__(self, outputs, targets):
+    ...         r = outputs - targets
+    ...         return (r**4).sum() / len(r), 4 * r**3 / len(r)
+    >>> Quartic()(np.ones((2, 1)), np.zeros((2, 1)))[0]
+    np.float64(1.0)
+    """
+
+    def __call__(
+        self,
+        outputs: Array,
+        targets: Array,
+        weights: Array | None = None,
+        normalizer: float | None = None,
+        out: Array | None = None,
+    ) -> tuple[Any, Array]:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(outputs, targets)")
+
+    def check_targets(self, targets: Any, columns: int) -> Array:
+        """Return ``targets``, looked at once, for outputs of ``columns`` columns."""
+        targets = checks.numeric("targets", targets)
+        checks.finite("targets", targets)
+        return targets
+
+    def compute(
+        self,
+        outputs: Array,
+        targets: Array,
+        weights: Array | None = None,
+        normalizer: float | None = None,
+        out: Array | None = None,
+    ) -> tuple[Any, Array]:
+        """Do what calling does, inside the door: nothing is checked. ``out`` receives the gradient."""
+        options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
+        return self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return the probabilities that raw outputs stand for, of the same shape."""
+        raise TypeError(f"{type(self).__name__} predicts no probabilities")
+
+    def classes(self, outputs: Array) -> Array:
+        """Return the most probable classes."""
+        raise TypeError(f"{type(self).__name__} predicts no classes")
+
+    def __repr__(self) -> str:
+        return checks.described(self)
+
+
+class _RowLoss(Loss):
+    """A loss that is a (weighted) mean of one value a row, given by a kernel."""
+
+    averages_outputs = False
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        outputs: Array,
+        targets: Array,
+        weights: Array | None = None,
+        normalizer: float | None = None,
+        out: Array | None = None,
+    ) -> tuple[Any, Array]:
+        outputs = checks.matrix("outputs", outputs)
+        if outputs.dtype.kind != "f":
+            outputs = outputs.astype(np.float64)
+        checks.finite("outputs", outputs)
+        targets = self.check_targets(targets, outputs.shape[1])
+        checks.same_rows("targets", targets, "outputs", len(outputs))
+        if targets.dtype.kind != "i":
+            targets = targets.astype(outputs.dtype, copy=False)
+        if weights is not None:
+            weights = checks.sample_weights("weights", weights, len(outputs))
+            weights = weights.astype(outputs.dtype, copy=False)
+        if normalizer is not None:
+            normalizer = checks.number("normalizer", normalizer, 0, open_low=True)
+        if out is not None and (out.shape != outputs.shape or out.dtype != outputs.dtype):
+            raise ValueError(
+                f"out must have shape {outputs.shape} and dtype {outputs.dtype}, got {out.shape} and {out.dtype}"
+            )
+        return self.compute(outputs, targets, weights, normalizer, out)
+
+    def compute(
+        self,
+        outputs: Array,
+        targets: Array,
+        weights: Array | None = None,
+        normalizer: float | None = None,
+        out: Array | None = None,
+    ) -> tuple[Any, Array]:
+        """Return the mean of the rows' values and its gradient; inside the door."""
+        values, gradient = self.rows(outputs, targets, out)
+        columns = outputs.shape[1] if self.averages_outputs else 1
+        if weights is None:
+            scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
+            gradient *= scale
+            return values.sum() * scale, gradient
+        # Where every weight is zero there is nothing to average: the value and the gradient are zero.
+        total = (float(weights.sum()) or 1.0) if normalizer is None else normalizer
+        share = weights * (1.0 / (total * columns))
+        gradient *= share[:, np.newaxis]
+        return np.dot(share, values), gradient
+
+
+class SoftmaxCrossEntropy(_RowLoss):
+    """``mean over rows of -Σₖ tₖ log softmax(z)ₖ``, for one of K classes a row.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0
+        In [0, 1): targets become ``(1 - a)·t + a/K``.
+
+    Notes
+    -----
+    Targets are class numbers, integers of shape (N,), or rows of probabilities of shape (N, K),
+    one-hot ones included. The gradient is ``(softmax(z) - t)/N``. See
+    :func:`nnreg.kernels.softmax_cross_entropy`.
+
+    Examples
+    --------
+    >>> value, gradient = SoftmaxCrossEntropy()(np.zeros((2, 3)), [0, 2])  # log 3
+    >>> float(value.round(4))
+    1.0986
+    >>> gradient.round(3)
+    array([[-0.333,  0.167,  0.167],
+           [ 0.167,  0.167, -0.333]])
+    """
+
+    label_smoothing = checks.bounded(0, 1, open_high=True)
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
+    def check_targets(self, targets: Any, columns: int) -> Array:
+        """Return labels as int64 (N,), or probabilities (N, K)."""
+        targets = checks.numeric("targets", targets)
+        if targets.ndim == 1:
+            if targets.dtype.kind not in "iu":
+                raise TypeError(
+                    f"targets of shape (N,) must be integer class numbers, got dtype {targets.dtype}"
+                )
+            bad = (targets < 0) | (targets >= columns)
+            if bad.any():
+                at = checks.first_index(bad)
+                raise ValueError(
+                    f"targets must be class numbers from 0 to {columns - 1}, got {targets[at]} at index {list(at)}"
+                )
+            return targets.astype(np.int64, copy=False)
+        if targets.ndim != 2 or targets.shape[1] != columns:
+            raise ValueError(
+                f"targets must be class numbers of shape (N,) or probabilities of shape (N, {columns}), "
+                f"got shape {targets.shape}"
+            )
+        targets = targets if targets.dtype.kind == "f" else targets.astype(np.float64)
+        checks.finite("targets", targets)
+        bad = (targets < 0).any(axis=1) | (abs(targets.sum(axis=1) - 1) > 1e-3)
+        if bad.any():
+            at = checks.first_index(bad)
+            raise ValueError(
+                f"targets of shape (N, {columns}) must be probabilities that add up to 1 in each row, "
+                f"got {targets[at]} in row {at[0]}"
+            )
+        return targets
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        """Return a value a row and its gradient."""
+        return kernels.softmax_cross_entropy(outputs, targets, self.label_smoothing, out)
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return ``softmax(outputs)``."""
+        return kernels.softmax(outputs)
+
+    def classes(self, outputs: Array) -> Array:
+        """Return the number of the largest output in each row, (N,)."""
+        return outputs.argmax(axis=1)
+
+
+class _ElementLoss(_RowLoss):
+    """A loss whose targets have exactly the outputs' shape."""
+
+    target_low = -np.inf
+    target_high = np.inf
+
+    def check_targets(self, targets: Any, columns: int) -> Array:
+        """Return targets of shape (N, columns) within the loss's bounds."""
+        targets = checks.numeric("targets", targets)
+        if targets.ndim != 2 or targets.shape[1] != columns:
+            hint = (
+                " (targets.reshape(-1, 1) makes a column)"
+                if targets.ndim == 1 and columns == 1
+                else ""
+            )
+            raise ValueError(
+                f"targets must have exactly the outputs' shape, (N, {columns}), got shape {targets.shape}{hint}"
+            )
+        targets = targets if targets.dtype.kind == "f" else targets.astype(np.float64)
+        checks.finite("targets", targets)
+        bad = (targets < self.target_low) | (targets > self.target_high)
+        if bad.any():
+            at = checks.first_index(bad)
+            raise ValueError(
+                f"targets of {type(self).__name__} must lie in [{self.target_low:g}, {self.target_high:g}], "
+                f"got {targets[at]} at index {list(at)}"
+            )
+        return targets
+
+
+class SigmoidCrossEntropy(_ElementLoss):
+    """``mean over rows of Σₖ log(1 + e^zₖ) - yₖ zₖ``: yes or no for each output on its own.
+
+    Notes
+    -----
+    Targets lie in [0, 1], shape (N, K): one column for a binary problem, several for many labels at
+    once. The gradient is ``(σ(z) - y)/N``. See :func:`nnreg.kernels.sigmoid_cross_entropy`.
+
+    Examples
+    --------
+    >>> value, gradient = SigmoidCrossEntropy()(np.zeros((1, 1)), np.ones((1, 1)))  # log 2
+    >>> float(value.round(4)), gradient
+    (0.6931, array([[-0.5]]))
+    """
+
+    target_low, target_high = 0.0, 1.0
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        """Return a value a row and its gradient."""
+        return kernels.sigmoid_cross_entropy(outputs, targets, out)
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return ``σ(outputs)``."""
+        return kernels.sigmoid(outputs)
+
+    def classes(self, outputs: Array) -> Array:
+        """Return 1 where the output is positive, else 0, (N, K)."""
+        return (outputs > 0).astype(np.int64)
+
+
+class MeanSquaredError(_ElementLoss):
+    """``mean over rows and outputs of (z - y)²``; gradient ``2(z - y)/(N·M)``.
+
+    Examples
+    --------
+    >>> MeanSquaredError()(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))  # (1 + 4)/2
+    (np.float64(2.5), array([[1., 2.]]))
+    """
+
+    averages_outputs = True
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        """Return a value a row and its gradient."""
+        return kernels.squared_error(outputs, targets, out)
+
+
+class Huber(_ElementLoss):
+    """Mean over rows and outputs of ``r²/2`` up to ``|r| = delta`` and ``delta·|r| - delta²/2`` beyond.
+
+    Parameters
+    ----------
+    delta : float, default 1
+        Positive: from here on an outlier's pull no longer grows.
+
+    Examples
+    --------
+    >>> Huber(1.0)(np.array([[3.0]]), np.array([[0.0]]))
+    (np.float64(2.5), array([[1.]]))
+    """
+
+    averages_outputs = True
+    delta = checks.bounded(0, open_low=True)
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        """Return a value a row and its gradient."""
+        return kernels.huber(outputs, targets, self.delta, out)
+
+
+class Poisson(_ElementLoss):
+    """``mean over rows of Σₘ e^zₘ - yₘ zₘ``: counts whose mean is ``e^z``, without the constant ``log y!``.
+
+    Examples
+    --------
+    >>> Poisson()(np.zeros((1, 1)), np.array([[3.0]]))
+    (np.float64(1.0), array([[-2.]]))
+    """
+
+    target_low = 0.0
+
+    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
+        """Return a value a row and its gradient."""
+        return kernels.poisson(outputs, targets, out)

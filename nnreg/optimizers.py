@@ -1,0 +1,368 @@
+r"""Optimizers: arithmetic on one vector.
+
+``update(parameters, gradients)`` changes the parameters, its own state, and nothing else. Every
+rule is written once, for a block of the vector that fits into the processor's cache, and applied
+block by block.
+
+``step_size`` is what a proximal map needs: the factor that a *constant* gradient would end up being
+multiplied with. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is ``lr/(1 -
+μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate instead,
+the fixed point would not be a minimum. Descent is proven for plain SGD only; for the others the
+fixed points are the right ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nnreg import checks
+from nnreg.kernels import Array
+from nnreg.parameters import Parameters
+
+BLOCK = 32_768  # values: with gradient and state, some 512 KiB in float32
+
+
+class Optimizer:
+    """The machinery that the rules share: state vectors, the number of steps, and the walk over blocks.
+
+    A rule names its state vectors in ``slots`` and gives ``_block``, which updates one block of the
+    parameters.
+
+    Attributes
+    ----------
+    steps : int
+        Updates made so far.
+    state : dict of str to ndarray of shape (P,)
+        Made, zero, at the first update.
+    """
+
+    learning_rate = checks.bounded(0)
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self.steps = 0
+        self.state: dict[str, Array] = {}
+        self._work: dict[str, Array] = {}
+
+    def update(self, parameters: Parameters, gradients: Parameters) -> None:
+        """Move ``parameters`` one step against ``gradients``, which stay as they are.
+
+        Parameters
+        ----------
+        parameters, gradients : Parameters
+            Of one network.
+
+        Raises
+        ------
+        ValueError
+            If the two differ in size, or from what this optimizer has been used with.
+        """
+        w, g = parameters.vector, gradients.vector
+        if w.shape != g.shape:
+            raise ValueError(
+                f"gradients must have {w.size} values, as the parameters, got {g.size}"
+            )
+        self._prepare(w)
+        self.steps += 1
+        self._before(parameters)
+        work = self._work["block"]
+        for start in range(0, w.size, BLOCK):
+            part = slice(start, min(start + BLOCK, w.size))
+            self._block(w[part], g[part], part, work[: part.stop - start])
+
+    def _prepare(self, w: Array) -> None:
+        if "block" not in self._work:
+            for name in self.slots:
+                self.state.setdefault(name, np.zeros_like(w))
+            self._work["block"] = np.empty(min(BLOCK, w.size), w.dtype)
+        for name, vector in self.state.items():
+            if vector.shape != w.shape or vector.dtype != w.dtype:
+                raise ValueError(
+                    f"this optimizer's {name!r} holds {vector.size} values of {vector.dtype}; it cannot update "
+                    f"{w.size} of {w.dtype}. One optimizer serves one network"
+                )
+
+    def _before(self, parameters: Parameters) -> None:
+        """Do what a rule does once an update, before the blocks."""
+
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        raise NotImplementedError
+
+    @property
+    def step_size(self) -> float | Array:
+        """The step that a proximal map needs; see the module's text."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return checks.described(self)
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum (Polyak, 1964) or Nesterov's (in the form of Sutskever et al., 2013).
+
+    ::
+
+        v = momentum·v + g
+        w = w - learning_rate·v  # nesterov: g + momentum·v in the place of v
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float, default 0
+        In [0, 1).
+    nesterov : bool, default False
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
+    >>> g = p.like()
+    ... g.vector[:] = 1.0
+    >>> sgd = SGD(0.1, momentum=0.5)
+    >>> sgd.update(p, g)
+    ... sgd.update(p, g)
+    ... p.vector.round(9)  # -0.1, then -0.15 more
+    array([-0.25])
+    >>> sgd.step_size
+    0.2
+    """
+
+    momentum = checks.bounded(0, 1, open_high=True)
+
+    def __init__(
+        self, learning_rate: float, *, momentum: float = 0.0, nesterov: bool = False
+    ) -> None:
+        super().__init__(learning_rate)
+        self.momentum = momentum
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
+
+    def _prepare(self, w: Array) -> None:
+        if self.momentum and "velocity" not in self.state:
+            self.state["velocity"] = np.zeros_like(w)
+        super()._prepare(w)
+
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        direction = g
+        if "velocity" in self.state:
+            direction = self.state["velocity"][part]
+            direction *= self.momentum
+            direction += g
+        np.multiply(direction, self.learning_rate, out=work)
+        if self.nesterov:
+            work *= self.momentum
+            w -= work
+            np.multiply(g, self.learning_rate, out=work)
+        w -= work
+
+    @property
+    def step_size(self) -> float:
+        """``learning_rate/(1 - momentum)``."""
+        return float(self.learning_rate / (1.0 - self.momentum))
+
+
+class RMSprop(Optimizer):
+    """Gradient descent scaled by a running root mean square (Tieleman & Hinton, lecture 6e, 2012).
+
+    ::
+
+        v = rho·v + (1 - rho)·g²
+        w = w - learning_rate·g/(√v + epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    rho : float, default 0.9
+        In [0, 1).
+    epsilon : float, default 1e-8
+        Positive; outside the root, as in PyTorch. Keras puts it inside.
+
+    Notes
+    -----
+    The state holds ``s = v/(1 - rho)``, whose recursion ``s = rho·s + g²`` needs one pass less.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
+    >>> g = p.like()
+    ... g.vector[:] = 3.0
+    >>> RMSprop(0.1, rho=0.75).update(p, g)
+    ... p.vector.round(6)  # v = 9/4: -0.1 * 3/1.5
+    array([-0.2])
+    """
+
+    rho = checks.bounded(0, 1, open_high=True)
+    epsilon = checks.bounded(0, open_low=True)
+    slots = ("square",)
+
+    def __init__(
+        self, learning_rate: float = 1e-3, *, rho: float = 0.9, epsilon: float = 1e-8
+    ) -> None:
+        super().__init__(learning_rate)
+        self.rho, self.epsilon = rho, epsilon
+
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        square = self.state["square"][part]
+        square *= self.rho
+        np.multiply(g, g, out=work)
+        square += work
+        self._root(square, work)
+        np.divide(g, work, out=work)
+        work *= self.learning_rate
+        w -= work
+
+    def _root(self, square: Array, out: Array) -> None:
+        np.multiply(square, 1.0 - self.rho, out=out)
+        np.sqrt(out, out=out)
+        out += self.epsilon
+
+    @property
+    def step_size(self) -> Array:
+        """``learning_rate/(√v + epsilon)``, (P,), overwritten by the next call."""
+        return _divided(self.learning_rate, self.state["square"], self._root, self._work)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba, 2015, algorithm 1).
+
+    ::
+
+        m = beta_1·m + (1 - beta_1)·g            m̂ = m/(1 - beta_1ᵗ)
+        v = beta_2·v + (1 - beta_2)·g²           v̂ = v/(1 - beta_2ᵗ)
+        w = w - learning_rate·m̂/(√v̂ + epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        In [0, 1).
+    epsilon : float, default 1e-8
+        Positive; added to the root of the *corrected* moment, as in the paper and PyTorch. Keras
+        adds its epsilon to the root of the uncorrected one, so there it is ``epsilon·√(1 -
+        beta_2ᵗ)``.
+
+    Notes
+    -----
+    The state holds ``a = m/(1 - beta_1)`` and ``s = v/(1 - beta_2)``, whose recursions ``a =
+    beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. With ``c₁ = (1 - beta_1)/(1 -
+    beta_1ᵗ)`` and ``c₂ = √((1 - beta_2)/(1 - beta_2ᵗ))`` the corrected moments are ``m̂ = c₁a`` and
+    ``√v̂ = c₂√s``, and dividing above and below by ``c₂``::
+
+        w = w - (learning_rate·c₁/c₂)·a/(√s + epsilon/c₂)
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> p = nn.Parameters({"w": nn.Parameter((2,), nn.zeros)}, "float64")
+    >>> g = p.like()
+    ... g.vector[:] = 5.0, -0.01
+    >>> Adam(0.1).update(p, g)
+    ... p.vector.round(6)  # the first step is lr·sign(g)
+    array([-0.1,  0.1])
+    """
+
+    beta_1 = checks.bounded(0, 1, open_high=True)
+    beta_2 = checks.bounded(0, 1, open_high=True)
+    epsilon = checks.bounded(0, open_low=True)
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        super().__init__(learning_rate)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def _corrections(self) -> tuple[float, float]:
+        c1 = (1.0 - self.beta_1) / (1.0 - self.beta_1**self.steps)
+        c2 = math.sqrt((1.0 - self.beta_2) / (1.0 - self.beta_2**self.steps))
+        return c1, c2
+
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        c1, c2 = self._corrections()
+        mean, square = self.state["mean"][part], self.state["square"][part]
+        mean *= self.beta_1
+        mean += g
+        square *= self.beta_2
+        np.multiply(g, g, out=work)
+        square += work
+        np.sqrt(square, out=work)
+        work += self.epsilon / c2
+        np.divide(mean, work, out=work)
+        work *= self.learning_rate * c1 / c2
+        w -= work
+
+    def _root(self, square: Array, out: Array) -> None:
+        _, c2 = self._corrections()
+        np.sqrt(square, out=out)
+        out *= c2
+        out += self.epsilon
+
+    @property
+    def step_size(self) -> Array:
+        """``learning_rate/(√v̂ + epsilon)``, (P,), overwritten by the next call."""
+        return _divided(self.learning_rate, self.state["square"], self._root, self._work)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019, algorithm 2), on weights only.
+
+    ::
+
+        w = w - learning_rate·weight_decay·w         # weights; not biases
+        then Adam's step
+
+    Unlike an L2 penalty the decay is not divided by ``√v̂``.
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon : float
+        As for :class:`Adam`.
+    weight_decay : float, default 0.01
+        At least 0.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.ones)}, "float64")
+    >>> p.vector[:] = 1.0
+    >>> AdamW(0.1, weight_decay=0.5).update(p, p.like())
+    ... p.vector
+    array([0.95])
+    """
+
+    weight_decay = checks.bounded(0)
+
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self.weight_decay = weight_decay
+
+    def _before(self, parameters: Parameters) -> None:
+        parameters.weights *= 1.0 - self.learning_rate * self.weight_decay
+
+
+def _divided(rate: float, square: Array, root: Any, work: dict[str, Array]) -> Array:
+    """Return ``rate/root(square)`` in a buffer that is kept."""
+    if "step_size" not in work:
+        work["step_size"] = np.empty_like(square)
+    size = work["step_size"]
+    root(square, size)
+    return np.divide(rate, size, out=size)
