@@ -1,0 +1,386 @@
+"""The network: layers in a row, their parameters in one vector, and the objective's penalty part.
+
+``forward`` and ``backward`` are the chain rule written out: values go up through the layers,
+derivatives come down. There is no training switch to forget: training mode exists only inside a
+call that asks for it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnreg import checks, streams
+from nnreg.cache import Cache
+from nnreg.kernels import Array
+from nnreg.layers import Layer
+from nnreg.parameters import Parameters
+from nnreg.penalties import Penalty
+
+BLOCK = 4096  # weights that an elementwise penalty is handed at once: so its temporaries stay small
+PREDICT_ROWS = 1024
+
+
+class Network:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        New ones: a layer belongs to one network and one place.
+    inputs : int
+        The number of inputs, D.
+    penalty : Penalty, optional
+        On the weights of every layer that does not say otherwise. May be replaced at any time.
+    seed : int, default 0
+        All that the network ever draws is a function of it.
+    dtype : {"float32", "float64"}, default "float32"
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    parameters : Parameters
+        All values, in one vector.
+    steps, epochs : int
+        Training passes begun, and epochs finished. Masks depend on the one, the order of rows on
+        the other.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network(
+    ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2)], inputs=4, penalty=nn.L2(0.1), seed=0
+    ... )
+    >>> outputs, cache = net.forward(np.ones((5, 4)), training=True)
+    >>> gradients = net.backward(np.ones((5, 2)), cache)
+    >>> gradients["dense_2.bias"]
+    array([5., 5.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        inputs: int,
+        penalty: Penalty | None = None,
+        seed: int = 0,
+        dtype: Any = "float32",
+    ) -> None:
+        if isinstance(layers, Layer) or not isinstance(layers, Sequence):
+            raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
+        name = getattr(dtype, "__name__", None) or str(dtype)
+        self._build(
+            layers,
+            checks.whole("inputs", inputs, 1),
+            checks.whole("seed", seed),
+            np.dtype(checks.one_of("dtype", name, ["float32", "float64"])),
+        )
+        self.penalty = penalty
+
+    def _build(self, layers: Sequence[Layer], inputs: int, seed: int, dtype: np.dtype[Any]) -> None:
+        """Name the layers, lay out the vector, draw the initial values, and only then bind."""
+        if not layers:
+            raise ValueError("layers must not be empty")
+        counts: dict[str, int] = {}
+        names: list[str] = []
+        self.widths = [inputs]
+        declared = {}
+        for place, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers[{place}] must be a Layer, got {layer!r}")
+            if layer._bound is not None or any(layer is other for other in layers[:place]):
+                where = layer.name or f"layers[{place}]"
+                raise ValueError(
+                    f"{where} is in a network already; a layer has one place, make another"
+                )
+            kind = type(layer).__name__.lower()
+            counts[kind] = counts.get(kind, 0) + 1
+            names.append(f"{kind}_{counts[kind]}")
+            for own_name, parameter in layer.parameters(self.widths[-1]).items():
+                if hasattr(type(layer), own_name):
+                    raise ValueError(
+                        f"{kind} cannot call a parameter {own_name!r}: its class has an attribute of that name"
+                    )
+                declared[f"{names[-1]}.{own_name}"] = parameter
+            self.widths.append(layer.outputs(self.widths[-1]))
+        self.inputs, self.seed, self.dtype = inputs, seed, dtype
+        self.steps = self.epochs = 0
+        self.layers = tuple(layers)
+        self.parameters = Parameters(declared, dtype)
+        self.initializers: dict[str, str] = {}
+        for place, (layer, name) in enumerate(zip(layers, names, strict=True)):
+            layer.bind(name, self.parameters.of(name), seed, place)
+        self._trainable = [
+            i for i, layer in enumerate(self.layers) if self.parameters.of(layer.name)
+        ]
+        self._first = self._trainable[0] if self._trainable else len(self.layers)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for count, place in enumerate(self._trainable):
+            layer = self.layers[place]
+            following = (type(later).initializer_before for later in self.layers[place + 1 :])
+            default = next((i for i in following if i is not None), Layer.initializer_before)
+            rng = streams.generator(self.seed, "initial", count)
+            for own_name, view in self.parameters.of(layer.name).items():
+                name = f"{layer.name}.{own_name}"
+                initializer = self.parameters.declared[name].initializer or default
+                assert initializer is not None
+                values = np.asarray(initializer(view.shape, rng))
+                if values.shape != view.shape:
+                    raise ValueError(
+                        f"the initializer of {name} must return shape {view.shape}, got {values.shape}"
+                    )
+                view[...] = values
+                self.initializers[name] = getattr(initializer, "__name__", repr(initializer))
+
+    # --- Forward and backward -----------------------------------------------------------------------
+
+    def forward(
+        self, x: Any, *, training: bool = False, cache: Cache | None = None, step: int | None = None
+    ) -> tuple[Array, Cache]:
+        """Return the raw outputs (N, M), and the cache that a backward pass needs.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D)
+            Finite numbers; cast to the network's dtype.
+        training : bool, default False
+            Whether dropout is active and a backward pass may follow. Takes the number ``steps``,
+            and counts it.
+        cache : Cache, optional
+            One that an earlier pass returned. Its buffers are used again, so what that pass
+            returned is overwritten.
+        step : int, optional
+            In training mode: replay this step's masks, counting nothing.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``x`` is not such an array.
+        """
+        x = checks.cast("x", checks.matrix("x", x, self.inputs), self.dtype)
+        cache = Cache(self.dtype) if cache is None else cache
+        if step is not None:
+            step = checks.whole("step", step)
+            if not training:
+                raise ValueError("step replays a training step, so it needs training=True")
+        elif training:
+            step = self.steps
+            self.steps += 1
+        return self.run_forward(x, cache, training=training, step=step or 0), cache
+
+    def run_forward(self, x: Array, cache: Cache, *, training: bool, step: int = 0) -> Array:
+        """Do what :meth:`forward` does, inside the door: ``x`` is of the network's dtype, nothing is counted."""
+        cache.begin(training=training, step=step)
+        for layer, width in zip(self.layers, self.widths[1:], strict=True):
+            own = cache[layer.name]
+            own.begin(training=training, step=step, first_row=cache.first_row)
+            rows = len(x)
+            x = layer.forward(x, own)
+            if x.shape != (rows, width) or x.dtype != cache.dtype:
+                raise ValueError(
+                    f"{layer.name}.forward must return shape {(rows, width)} and dtype {cache.dtype}, "
+                    f"got {x.shape} and {x.dtype}"
+                )
+            if not training:
+                own.forget()
+        cache.rows = len(x)
+        return x
+
+    def backward(self, doutputs: Any, cache: Cache) -> Parameters:
+        """Return the gradient of the *data* loss by every parameter.
+
+        Parameters
+        ----------
+        doutputs : array_like of shape (N, M)
+            The derivative of the loss by the outputs.
+        cache : Cache
+            Of a forward pass in training mode. It owns the result, which the next backward pass
+            with it overwrites.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the cache is of another kind of pass, or ``doutputs`` of another shape than its
+            outputs.
+        """
+        if not isinstance(cache, Cache):
+            raise TypeError(
+                f"cache must be the Cache that forward returned, got {type(cache).__name__}"
+            )
+        if not cache.training:
+            raise ValueError(
+                "backward needs the cache of a pass in training mode: net.forward(x, training=True)"
+            )
+        doutputs = checks.matrix("doutputs", doutputs, self.widths[-1])
+        checks.same_rows("doutputs", doutputs, "the outputs", cache.rows)
+        self.run_deltas(checks.cast("doutputs", doutputs, self.dtype), cache)
+        if cache.gradients is None:
+            cache.gradients = self.parameters.like()
+        for layer in self.trainable_layers():
+            self.run_gradient(layer, cache, cache.gradients)
+        return cache.gradients
+
+    def run_deltas(self, dy: Array, cache: Cache) -> None:
+        """Carry the derivative down, leaving in each layer's cache the ``dy`` that its ``gradient`` needs.
+
+        Below the first layer with parameters nobody asks for it.
+        """
+        for place in range(len(self.layers) - 1, self._first - 1, -1):
+            layer = self.layers[place]
+            own = cache[layer.name]
+            own.dy = dy
+            if place > self._first:
+                dy = layer.backward(dy, own)
+                shape = (cache.rows, self.widths[place])
+                if dy.shape != shape or dy.dtype != cache.dtype:
+                    raise ValueError(
+                        f"{layer.name}.backward must return shape {shape} and dtype {cache.dtype}, "
+                        f"got {dy.shape} and {dy.dtype}"
+                    )
+
+    def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
+        """Overwrite one layer's part of ``gradients``."""
+        own = cache[layer.name]
+        layer.gradient(own.dy, own, gradients.of(layer.name))
+
+    def trainable_layers(self) -> Iterator[Layer]:
+        """Yield the layers that have parameters, in order."""
+        return (self.layers[place] for place in self._trainable)
+
+    def predict(self, x: Any) -> Array:
+        """Return the raw outputs (N, M) in inference mode: dropout is off, and no cache is kept.
+
+        Examples
+        --------
+        >>> import nnreg as nn
+        >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2)
+        >>> net.predict([[1.0, 2.0]])
+        array([[3.]], dtype=float32)
+        """
+        x = checks.matrix("x", x, self.inputs)
+        outputs = np.empty((len(x), self.widths[-1]), self.dtype)
+        cache = Cache(self.dtype)
+        for start in range(0, len(x), PREDICT_ROWS):
+            rows = slice(start, start + PREDICT_ROWS)
+            part = checks.cast("x", x[rows], self.dtype)
+            outputs[rows] = self.run_forward(part, cache, training=False)
+        return outputs
+
+    # --- The objective's penalty part ----------------------------------------------------------------
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """What applies to the weights of every layer that does not say otherwise."""
+        return self._penalty
+
+    @penalty.setter
+    def penalty(self, penalty: Penalty | None) -> None:
+        if penalty is not None and not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"penalty must be a Penalty such as nn.L2(1e-4), or None, got {penalty!r}"
+            )
+        self._penalty = penalty
+
+    def penalty_of(self, name: str) -> Penalty | None:
+        """Return the penalty on the parameter of this name; a bias has none."""
+        if not self.parameters.declared[name].weight:
+            return None
+        own = next(layer for layer in self.layers if layer.name == name.partition(".")[0]).penalty
+        return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
+
+    def penalized(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Yield ``(penalty, where in the vector, shape)``; weights in a row under one elementwise penalty are one run."""
+        run: tuple[Penalty, slice, tuple[int, ...]] | None = None
+        for name, parameter in self.parameters.declared.items():
+            penalty = self.penalty_of(name)
+            if penalty is None:
+                continue
+            where = self.parameters.slices[name]
+            if run and run[0] is penalty and penalty.elementwise and run[1].stop == where.start:
+                where = slice(run[1].start, where.stop)
+            elif run:
+                yield run
+            size = where.stop - where.start
+            run = (penalty, where, (size,) if penalty.elementwise else parameter.shape)
+        if run:
+            yield run
+
+    def _pieces(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Cut the elementwise runs of :meth:`penalized` into blocks."""
+        for penalty, where, shape in self.penalized():
+            if not penalty.elementwise:
+                yield penalty, where, shape
+                continue
+            for start in range(where.start, where.stop, BLOCK):
+                stop = min(start + BLOCK, where.stop)
+                yield penalty, slice(start, stop), (stop - start,)
+
+    def penalty_value(self) -> Any:
+        """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
+        total = 0.0
+        for penalty, where, shape in self._pieces():
+            total += np.asarray(penalty.value(self.parameters.vector[where].reshape(shape))).item()
+        return total
+
+    def add_penalty_gradient(self, gradients: Parameters) -> None:
+        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing."""
+        for penalty, where, shape in self._pieces():
+            if penalty.method != "proximal":
+                part = gradients.scratch(where.stop - where.start)
+                penalty.gradient(self.parameters.vector[where].reshape(shape), part.reshape(shape))
+                gradients.vector[where] += part
+
+    def apply_proximal(self, step_size: float | Array) -> None:
+        """Apply the proximal maps after an optimizer's step; nothing, unless a penalty is proximal.
+
+        Parameters
+        ----------
+        step_size : float or ndarray of shape (P,)
+            ``optimizer.step_size``.
+        """
+        for penalty, where, shape in self._pieces():
+            if penalty.method == "proximal":
+                w = self.parameters.vector[where].reshape(shape)
+                step = (
+                    step_size[where].reshape(shape)
+                    if isinstance(step_size, np.ndarray)
+                    else step_size
+                )
+                penalty.proximal(w, step, w)
+
+    @property
+    def has_proximal(self) -> bool:
+        """Whether any weight is under a proximal penalty."""
+        return any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
+
+    # --- The rest ---------------------------------------------------------------------------------------
+
+    def copy(self, dtype: Any = None) -> Network:
+        """Return an independent network: the same layers, values and counters, in ``dtype`` where that is given."""
+        new = object.__new__(type(self))
+        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        # One deep copy, so that layers which share a penalty go on sharing its copy.
+        layers, penalty = copy.deepcopy(([layer.unbound() for layer in self.layers], self.penalty))
+        new._build(layers, self.inputs, self.seed, dtype)
+        new.parameters.vector[...] = self.parameters.vector
+        new.steps, new.epochs, new.penalty = self.steps, self.epochs, penalty
+        new.initializers = dict(self.initializers)
+        return new
+
+    def summary(self) -> None:
+        """Print the layers: shapes, parameters, initial values, and which penalty each parameter has."""
+        from nnreg.summary import summary
+
+        print(summary(self))
+
+    def __repr__(self) -> str:
+        layers = ", ".join(map(repr, self.layers))
+        return (
+            f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, seed={self.seed}, "
+            f"dtype='{self.dtype}')"
+        )

@@ -1,0 +1,86 @@
+"""A network in words: layers, shapes, parameters, initial values and, for every parameter, its penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nnreg.network import Network
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Return rows of text in columns, those numbered in ``right`` flush right.
+
+    >>> print(table(["name", "n"], [["a", "10"], ["bc", "9"]], right=[1]))
+    name   n
+    ----  --
+    a     10
+    bc     9
+    """
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def summary(net: Network) -> str:
+    """Return what ``net.summary()`` prints.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network(
+    ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
+    ... )
+    >>> print(summary(net))
+    layer    outputs  parameter  shape   values  initial         penalty
+    -------  -------  ---------  ------  ------  --------------  ----------------
+    dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
+                      bias       (3,)         3  zeros           none
+    relu_1         3
+    dense_2        2  weight     (3, 2)       6  glorot_uniform  none
+                      bias       (2,)         2  zeros           none
+    23 values: 18 weights, 5 others; 4 inputs, float32, seed 0
+    Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
+    biases.
+    """
+    rows = []
+    for place, layer in enumerate(net.layers):
+        label, width = layer.name, str(net.widths[place + 1])
+        if settings := repr(layer).partition("(")[2].rstrip(")"):
+            label += f" {settings}" if not net.parameters.of(layer.name) else ""
+        first = True
+        for own_name, view in net.parameters.of(layer.name).items():
+            name = f"{layer.name}.{own_name}"
+            penalty = net.penalty_of(name)
+            rows.append(
+                [
+                    label if first else "",
+                    width if first else "",
+                    own_name,
+                    str(view.shape),
+                    f"{view.size:,}",
+                    net.initializers[name],
+                    "none" if penalty is None else repr(penalty),
+                ]
+            )
+            first = False
+        if first:
+            rows.append([label, width, "", "", "", "", ""])
+    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
+    p = net.parameters
+    return "\n".join(
+        [
+            table(head, rows, right=[1, 4]),
+            f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
+            f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
+            "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
+            "never divided, never on biases.",
+        ]
+    )
