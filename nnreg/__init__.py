@@ -1,0 +1,33 @@
+"""nnreg: a small multilayer-perceptron engine in NumPy, with every derivative written down and checked.
+
+Read the modules from ``kernels`` upward and they are a course; ``import nnreg as nn`` gives what
+one uses.
+"""
+
+__version__ = "0.1.0"
+
+from nnreg import datasets as datasets
+from nnreg import kernels as kernels
+from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg.cache import Cache
+from nnreg.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
+from nnreg.checkpoint import load, save
+from nnreg.history import History
+from nnreg.initializers import glorot_uniform, he_normal, ones, standard_normal, zeros
+from nnreg.kernels import sigmoid, softmax
+from nnreg.layers import Dense, Dropout, Layer
+from nnreg.losses import (
+    Huber,
+    Loss,
+    MeanSquaredError,
+    Poisson,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from nnreg.network import Network
+from nnreg.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from nnreg.parameters import Parameter, Parameters
+from nnreg.penalties import L1, L2, ElasticNet, Penalty
+from nnreg.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
+from nnreg.step import NonFiniteLossError
+from nnreg.training import batches, evaluate, fit

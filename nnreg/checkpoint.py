@@ -1,0 +1,185 @@
+"""A network as one file: a ``.npz`` with the vector of parameters and a description in JSON. Nothing in it is a pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nnreg
+from nnreg import activations, checks, initializers, layers, penalties
+from nnreg.files import write_whole
+from nnreg.layers import Layer
+from nnreg.network import Network
+from nnreg.penalties import Penalty
+
+FORMAT = 1
+CONVENTIONS = {
+    "L2": "strength/2 * sum(w**2)",
+    "L1": "strength * sum(abs(w))",
+    "penalties": "on weights only, divided by nothing",
+    "keep_prob": "probability that a unit is kept; kept units are divided by it in training",
+    "weights": "shape (inputs, outputs): y = x @ w + b",
+    "vector": "every weight in layer order, then everything else in layer order",
+}
+
+
+def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write architecture, parameters, counters, penalties and the conventions they follow.
+
+    Parameters
+    ----------
+    net : Network
+    path : path
+        Written whole or not at all.
+    overwrite : bool, default False
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    TypeError
+        If a layer or penalty does not keep an argument of its ``__init__`` as an attribute of the
+        same name.
+
+    Examples
+    --------
+    >>> import tempfile, nnreg as nn
+    >>> path = Path(tempfile.mkdtemp()) / "net.npz"
+    >>> net = nn.Network([nn.Dense(2), nn.Dropout(keep_prob=0.8)], inputs=3, penalty=nn.L2(0.1))
+    >>> nn.save(net, path)
+    >>> nn.load(path)
+    Network([Dense(units=2, penalty='inherit', initializer=None, bias=True),
+    Dropout(keep_prob=0.8)], inputs=3, \
+penalty=L2(strength=0.1), seed=0, dtype='float32')
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {net!r}")
+    shared: list[Penalty] = []
+    description = {
+        "format": FORMAT,
+        "nnreg": nnreg.__version__,
+        "inputs": net.inputs,
+        "seed": net.seed,
+        "dtype": str(net.dtype),
+        "steps": net.steps,
+        "epochs": net.epochs,
+        "layers": [_described(layer, layer.settings(), shared) for layer in net.layers],
+        "penalty": _plain("penalty", net.penalty, shared),
+        "initializers": net.initializers,
+        "conventions": CONVENTIONS,
+    }
+    description["penalties"] = [_described(p, checks.settings(p), shared) for p in shared]
+    content = io.BytesIO()
+    np.savez(
+        content, parameters=net.parameters.vector, description=np.array(json.dumps(description))
+    )
+    write_whole(path, content.getvalue(), overwrite=overwrite)
+
+
+def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Network:
+    """Read what :func:`save` wrote.
+
+    Parameters
+    ----------
+    path : path
+    custom : mapping of str to class or function, optional
+        Layers, penalties and initializers of one's own, by name.
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a file, or names something unknown.
+
+    Examples
+    --------
+    See :func:`save`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            vector = file["parameters"]
+            description = json.loads(str(file["description"]))
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} is not a network saved by nnreg: {error}") from error
+    if description.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has format {description.get('format')}, this version reads {FORMAT}"
+        )
+    known = _known() | dict(custom or {})
+    shared = [_made(entry, known, []) for entry in description["penalties"]]
+    net = Network(
+        [_made(entry, known, shared) for entry in description["layers"]],
+        inputs=description["inputs"],
+        penalty=_revived(description["penalty"], known, shared),
+        seed=description["seed"],
+        dtype=description["dtype"],
+    )
+    if vector.shape != net.parameters.vector.shape or vector.dtype != net.dtype:
+        raise ValueError(
+            f"{path} holds {vector.size} values of {vector.dtype}, its layers need "
+            f"{net.parameters.vector.size} of {net.dtype}"
+        )
+    net.parameters.vector[...] = vector
+    net.steps, net.epochs = description["steps"], description["epochs"]
+    net.initializers = description["initializers"]
+    return net
+
+
+def _described(thing: object, settings: dict[str, Any], shared: list[Penalty]) -> dict[str, Any]:
+    kind = type(thing).__name__
+    return {
+        "kind": kind,
+        "settings": {k: _plain(f"{kind}.{k}", v, shared) for k, v in settings.items()},
+    }
+
+
+def _plain(name: str, value: Any, shared: list[Penalty]) -> Any:
+    """Return a setting as JSON can hold it; a penalty as its number in a list, so that shared ones stay shared."""
+    if isinstance(value, Penalty):
+        place = next((i for i, other in enumerate(shared) if other is value), None)
+        if place is None:
+            shared.append(value)
+            place = len(shared) - 1
+        return {"penalty": place}
+    if callable(value):
+        return {"function": value.__name__}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(
+        f"{name} must be a number, a text, a penalty or a function to be saved, got {value!r}"
+    )
+
+
+def _known() -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    for module, base in ((layers, Layer), (activations, Layer), (penalties, Penalty)):
+        for name, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, base):
+                known[name] = value
+    known |= {n: f for n, f in vars(initializers).items() if callable(f) and not n.startswith("_")}
+    return known
+
+
+def _made(entry: dict[str, Any], known: dict[str, Any], shared: list[Any]) -> Any:
+    kind = _named(entry["kind"], known)
+    return kind(**{k: _revived(v, known, shared) for k, v in entry["settings"].items()})
+
+
+def _revived(value: Any, known: dict[str, Any], shared: list[Any]) -> Any:
+    if isinstance(value, dict):
+        return shared[value["penalty"]] if "penalty" in value else _named(value["function"], known)
+    return value
+
+
+def _named(name: str, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise ValueError(
+            f"the file names {name!r}: give it as load(path, custom={{{name!r}: {name}}})"
+        )
+    return known[name]
