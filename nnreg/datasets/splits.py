@@ -1,0 +1,85 @@
+"""Which rows to keep for the test.
+
+The rows are put in a random order that depends on the seed alone. Within each class they are then
+spread evenly over [0, 1], row r of n at (r + 1/2) / n, and the rows nearest to 0 make the test.
+So every class has its share there to within about one row, whatever the sizes of the classes.
+
+The order comes from the raw words of a Philox generator. These are the same in every version of
+NumPy, which is not promised of the methods built on them: a split that is quoted in a table stays
+that split.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnreg.datasets.checks import real, whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.int64]
+
+
+def split_rows(
+    y: NDArray[np.integer[Any]], *, test_size: int | float, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide row numbers at random, each class in proportion.
+
+    Parameters
+    ----------
+    y : ndarray of shape (N,)
+        Class numbers.
+    test_size : int or float
+        The number of test rows (an int, 1 to N-1), or their share (a float between 0 and 1).
+    seed : int
+        The same seed gives the same split on every machine.
+
+    Returns
+    -------
+    training : ndarray of shape (N - N_test,)
+        Row numbers, in random order.
+    test : ndarray of shape (N_test,)
+        The other row numbers, in random order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``test_size`` leaves no row on one of the sides, ``y`` is not a vector, or ``seed`` is
+        negative.
+
+    Examples
+    --------
+    >>> y = np.array([0, 0, 0, 0, 1, 1])
+    >>> training, test = split_rows(y, test_size=3)
+    >>> np.bincount(y[test]).tolist()
+    [2, 1]
+    """
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y must have the shape (N,), got {y.shape}")
+    count = _test_count(test_size, len(y))
+    words = np.random.Philox(whole("seed", seed, least=0)).random_raw(len(y))
+    order = np.argsort(words, kind="stable")
+    shuffled = y[order]
+    place = np.empty(len(y))
+    for label in np.unique(y):
+        rows = np.flatnonzero(shuffled == label)
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    is_test = np.zeros(len(y), dtype=bool)
+    is_test[np.argsort(place, kind="stable")[:count]] = True
+    return order[~is_test].astype(np.int64), order[is_test].astype(np.int64)
+
+
+def _test_count(test_size: int | float, n: int) -> int:
+    if n < 2:
+        raise ValueError(f"a split wants at least 2 rows, got {n}")
+    if isinstance(test_size, float):
+        share = real("test_size", test_size, least=0.0, most=1.0)
+        count = round(share * n)
+        if not 1 <= count <= n - 1:
+            raise ValueError(f"test_size={share} of {n} rows leaves one side empty")
+        return count
+    return whole("test_size", test_size, least=1, most=n - 1)
