@@ -1,0 +1,271 @@
+"""The IDX format: how MNIST and its many successors are stored.
+
+An IDX file is a header and an array. The header is two zero bytes, a byte for the type, a byte
+for the number of dimensions, and each dimension as a 32-bit number; all numbers are big-endian.
+Files are often compressed by gzip, with or without ``.gz`` in the name, so the first two bytes
+decide, not the name.
+
+A folder of the MNIST family has four such files: images and labels, for training and for the test.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+PARTS = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+"""The four files of a folder, in the order in which they are read."""
+
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read one IDX file, compressed or not.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    ndarray
+        In this machine's byte order: uint8, int8, int16, int32, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If the file is not IDX, ends early or goes on too long; the message names the file.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "three-labels"
+    ...     size = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
+    ...     read_idx(path)
+    array([5, 0, 4], dtype=uint8)
+    """
+    return decode_idx(read_bytes(path), path)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return a file's bytes, decompressed if they are gzip's.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    bytes
+        What the file holds.
+
+    Raises
+    ------
+    ValueError
+        If the compressed data are damaged or end early.
+    """
+    with open(path, "rb") as file:
+        return decompress(file.read(), path)
+
+
+def decompress(raw: bytes, path: object) -> bytes:
+    """Return bytes as they are, or decompressed if they are gzip's.
+
+    Parameters
+    ----------
+    raw : bytes
+        The bytes.
+    path : object
+        Where they came from, for the error.
+
+    Returns
+    -------
+    bytes
+        Never compressed by gzip.
+
+    Raises
+    ------
+    ValueError
+        If the compressed data are damaged or end early.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> decompress(gzip.compress(b"abc"), "abc.gz"), decompress(b"abc", "abc")
+    (b'abc', b'abc')
+    """
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: damaged gzip data: {error}") from error
+
+
+def decode_idx(raw: bytes, path: object) -> NDArray[Any]:
+    """Return the array that the bytes of an IDX file describe.
+
+    Parameters
+    ----------
+    raw : bytes
+        The whole file, not compressed.
+    path : object
+        Where the bytes came from, for the error.
+
+    Returns
+    -------
+    ndarray
+        As for `read_idx`.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not IDX, end early or go on too long.
+
+    Examples
+    --------
+    >>> decode_idx(bytes([0, 0, 11, 1, 0, 0, 0, 1, 1, 2]), "one number of 16 bits")
+    array([258], dtype=int16)
+    """
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or not 1 <= raw[3] <= 32:
+        raise ValueError(
+            f"{path}: not an IDX file: starts with {raw[:4].hex(' ') or 'nothing'}, wanted 00 00, "
+            "a type (08, 09, 0b, 0c, 0d or 0e) and a number of dimensions (01 to 20)"
+        )
+    dtype = np.dtype(_TYPES[raw[2]])
+    start = 4 + 4 * raw[3]
+    if len(raw) < start:
+        raise ValueError(f"{path}: truncated header: {len(raw)} bytes, wanted {start}")
+    shape = tuple(np.frombuffer(raw, ">u4", count=raw[3], offset=4).tolist())
+    wanted = start + dtype.itemsize * math.prod(shape)
+    if len(raw) != wanted:
+        fault = "truncated" if len(raw) < wanted else "trailing bytes"
+        raise ValueError(f"{path}: {fault}: {len(raw)} bytes, wanted {wanted} for shape {shape}")
+    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def find_parts(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the path of each of the four files of an MNIST-like folder that is there.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder. Both spellings are known, ``train-images-idx3-ubyte`` and
+        ``train-images.idx3-ubyte``, both also with ``.gz``.
+
+    Returns
+    -------
+    dict of str to str
+        From the name in `PARTS` to the path; a missing file is left out.
+
+    Examples
+    --------
+    >>> find_parts("no/such/folder")
+    {}
+    """
+    found = {}
+    for part in PARTS:
+        for name in (part, part.replace("-idx", ".idx")):
+            for path in (os.path.join(folder, name), os.path.join(folder, name + ".gz")):
+                if part not in found and os.path.isfile(path):
+                    found[part] = path
+    return found
+
+
+def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Part, Part]:
+    """Read the four files of an MNIST-like folder.
+
+    Parameters
+    ----------
+    folder : str or path
+        Has the files of `PARTS`, each compressed or not.
+
+    Returns
+    -------
+    training : (x, y)
+        ``x`` float32 of shape (N, D), each image in one row, its bytes divided by 255, so in [0,
+        1]; ``y`` int64 of shape (N,), the labels as stored.
+    test : (x_test, y_test)
+        The same for the files that start with ``t10k``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If files are missing; all of them are named.
+    ValueError
+        If a file is not what its name says, or images and labels differ in number.
+
+    Examples
+    --------
+    >>> (x, y), (x_test, y_test) = read_idx_folder("emnist-letters")  # doctest: +SKIP
+    """
+    found = find_parts(folder)
+    missing = [part for part in PARTS if part not in found]
+    if missing:
+        raise FileNotFoundError(f"{os.fspath(folder)}: no {', '.join(missing)} (nor with .gz)")
+    return join_parts({part: (read_idx(path), path) for part, path in found.items()})
+
+
+def join_parts(parts: dict[str, tuple[NDArray[Any], str]]) -> tuple[Part, Part]:
+    """Make features and labels of four arrays.
+
+    Parameters
+    ----------
+    parts : dict
+        For each name in `PARTS` the array and the path it came from.
+
+    Returns
+    -------
+    training, test : (x, y)
+        As for `read_idx_folder`.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other.
+    """
+    images, labels, test_images, test_labels = (parts[part] for part in PARTS)
+    training, test = _pair(images, labels), _pair(test_images, test_labels)
+    if images[0].shape[1:] != test_images[0].shape[1:]:
+        raise ValueError(
+            f"{test_images[1]}: images of {test_images[0].shape[1:]}, "
+            f"but those of {images[1]} are {images[0].shape[1:]}"
+        )
+    return training, test
+
+
+def _pair(images: tuple[NDArray[Any], str], labels: tuple[NDArray[Any], str]) -> Part:
+    x, y = images[0], labels[0]
+    if x.dtype != np.uint8 or x.ndim < 2 or x.size == 0:
+        raise ValueError(
+            f"{images[1]}: images must be uint8 of shape (N, height, width), "
+            f"got {x.dtype} of shape {x.shape}"
+        )
+    if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
+        raise ValueError(
+            f"{labels[1]}: labels must be whole numbers of shape ({len(x)},), one for each image, "
+            f"got {y.dtype} of shape {y.shape}"
+        )
+    pixels = x.reshape(len(x), -1)
+    return np.divide(pixels, np.float32(255), dtype=np.float32), y.astype(np.int64)
