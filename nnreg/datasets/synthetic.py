@@ -1,0 +1,223 @@
+"""Data whose truth is known, because it was made here.
+
+On real data one can measure whether a method predicts; only where the truth is known can one
+measure whether it *finds*: which inputs matter, where the noise is, which labels are wrong. Each
+function has a generator of its own, made from its seed, and returns the truth beside the data.
+All arrays are float64; a network casts them to its own type.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnreg.datasets.checks import real, whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def sparse_linear(
+    n: int, *, inputs: int = 1000, relevant: int = 100, noise: float = 0.1, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Make a linear problem in which most inputs do not matter.
+
+    ``y = x @ coefficients + noise * e``, all ``x`` and ``e`` standard normal. The coefficients
+    that are not zero lie at random places; their sizes are uniform in [0.5, 1.5] divided by
+    ``sqrt(relevant)``, their signs random. So the part of ``y`` that can be explained has a
+    variance near 1 (13/12 on average).
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    inputs : int
+        Columns.
+    relevant : int
+        Columns that matter, 1 to ``inputs``.
+    noise : float
+        Standard deviation of what cannot be explained.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    x : ndarray of shape (n, inputs)
+        The inputs.
+    y : ndarray of shape (n, 1)
+        The targets, shaped as the outputs of a network with one unit.
+    coefficients : ndarray of shape (inputs, 1)
+        The truth, shaped as that network's weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> x, y, coefficients = sparse_linear(50, inputs=20, relevant=3, noise=0.0)
+    >>> int(np.count_nonzero(coefficients)), bool(np.allclose(x @ coefficients, y))
+    (3, True)
+    """
+    n = whole("n", n, least=1)
+    inputs = whole("inputs", inputs, least=1)
+    relevant = whole("relevant", relevant, least=1, most=inputs)
+    noise = real("noise", noise, least=0.0)
+    rng = _generator(seed)
+    coefficients = np.zeros((inputs, 1))
+    sizes = rng.uniform(0.5, 1.5, relevant) * rng.choice((-1.0, 1.0), relevant)
+    coefficients[rng.permutation(inputs)[:relevant], 0] = sizes / np.sqrt(relevant)
+    x = rng.standard_normal((n, inputs))
+    y = x @ coefficients + noise * rng.standard_normal((n, 1))
+    return x, y, coefficients
+
+
+def noisy_sine(
+    n: int, *, noise: float = 0.3, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Make points near one period of the sine.
+
+    ``truth = sin(x)`` with ``x`` uniform in [-π, π), and ``y = truth + noise * e``, ``e``
+    standard normal.
+
+    Parameters
+    ----------
+    n : int
+        Points.
+    noise : float
+        Standard deviation of the noise.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    x : ndarray of shape (n, 1)
+        In no order.
+    y : ndarray of shape (n, 1)
+        What is observed.
+    truth : ndarray of shape (n, 1)
+        The sine itself at these points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> x, y, truth = noisy_sine(5, noise=0.0)
+    >>> bool((y == np.sin(x)).all())
+    True
+    """
+    n = whole("n", n, least=1)
+    noise = real("noise", noise, least=0.0)
+    rng = _generator(seed)
+    x = rng.uniform(-np.pi, np.pi, (n, 1))
+    truth = np.sin(x)
+    return x, truth + noise * rng.standard_normal((n, 1)), truth
+
+
+def two_moons(
+    n: int, *, noise: float = 0.1, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Make two half circles that reach into each other: no line divides them, a curve does.
+
+    Class 0 is the upper half of the unit circle around (0, 0), class 1 the lower half of the one
+    around (1, 1/2); each point is then moved by ``noise`` times a standard normal vector.
+
+    Parameters
+    ----------
+    n : int
+        Points, at least 2; half of them (rounded down) are class 1.
+    noise : float
+        Standard deviation of the move, along each axis.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    x : ndarray of shape (n, 2)
+        In random order.
+    y : ndarray of shape (n,)
+        0 or 1, int64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> x, y = two_moons(7, noise=0.0)
+    >>> np.bincount(y).tolist()
+    [4, 3]
+    >>> bool(np.allclose(np.hypot(*x[y == 0].T), 1.0))
+    True
+    """
+    n = whole("n", n, least=2)
+    noise = real("noise", noise, least=0.0)
+    rng = _generator(seed)
+    y = rng.permutation(np.arange(n, dtype=np.int64) % 2)
+    angle = rng.uniform(0.0, np.pi, n)
+    side = 1.0 - 2.0 * y
+    x = np.column_stack((side * np.cos(angle) + y, side * np.sin(angle) + 0.5 * y))
+    return x + noise * rng.standard_normal((n, 2)), y
+
+
+def flip_labels(
+    y: NDArray[np.integer[Any]], share: float, *, classes: int, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give an exact share of the labels a wrong class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (N,)
+        Class numbers, 0 to ``classes - 1``. They are not modified.
+    share : float
+        In [0, 1]; exactly ``round(share * N)`` labels are changed.
+    classes : int
+        Number of classes K, at least 2. Each of the K - 1 wrong ones is equally likely.
+    seed : int
+        Of the generator.
+
+    Returns
+    -------
+    flipped : ndarray of shape (N,)
+        The new labels, int64.
+    rows : ndarray of shape (round(share * N),)
+        The rows whose label is now wrong, in order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range; the first label that is no class is named.
+
+    Examples
+    --------
+    >>> y = np.array([0, 1, 0, 1, 0, 1])
+    >>> flipped, rows = flip_labels(y, 0.5, classes=2)
+    >>> np.flatnonzero(flipped != y).tolist() == rows.tolist(), len(rows)
+    (True, 3)
+    """
+    y = np.asarray(y)
+    share = real("share", share, least=0.0, most=1.0)
+    classes = whole("classes", classes, least=2)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise ValueError(f"y must be integers of shape (N,), got {y.dtype} of shape {y.shape}")
+    outside = (y < 0) | (y >= classes)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise ValueError(f"y must be from 0 to {classes - 1}, got {y[row]} in row {row}")
+    rng = _generator(seed)
+    rows = np.sort(rng.permutation(len(y))[: round(share * len(y))]).astype(np.int64)
+    flipped = y.astype(np.int64)
+    flipped[rows] = (flipped[rows] + rng.integers(1, classes, len(rows))) % classes
+    return flipped, rows
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(whole("seed", seed, least=0)))

@@ -1,0 +1,122 @@
+"""Made data keep to the formulas that are documented, and to their seed."""
+
+import numpy as np
+import pytest
+
+from nnreg.datasets import flip_labels, noisy_sine, sparse_linear, two_moons
+
+MAKERS = [sparse_linear, noisy_sine, two_moons]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_same_seed_gives_the_same_bits(make):
+    for first, second in zip(make(30, seed=5), make(30, seed=5), strict=True):
+        assert first.tobytes() == second.tobytes()
+    assert not np.array_equal(make(30, seed=5)[0], make(30, seed=6)[0])
+
+
+def test_sparse_linear_has_exactly_the_relevant_inputs():
+    x, y, truth = sparse_linear(20, inputs=200, relevant=30, noise=0.0, seed=1)
+    assert (x.shape, y.shape, truth.shape) == ((20, 200), (20, 1), (200, 1))
+    sizes = np.abs(truth[truth != 0]) * np.sqrt(30)
+    assert len(sizes) == 30
+    assert sizes.min() >= 0.5
+    assert sizes.max() <= 1.5
+    assert np.array_equal(y, x @ truth)
+    assert {x.dtype, y.dtype, truth.dtype} == {np.dtype(np.float64)}
+
+
+def test_the_relevant_inputs_lie_anywhere_and_have_both_signs():
+    _, _, truth = sparse_linear(1, inputs=1000, relevant=100)
+    places = np.flatnonzero(truth)
+    assert places.min() < 200
+    assert places.max() > 800
+    assert 30 < np.count_nonzero(truth > 0) < 70
+
+
+@pytest.mark.parametrize("noise", [0.1, 2.0])
+def test_noise_is_a_standard_deviation(noise):
+    x, y, truth = sparse_linear(4000, inputs=10, relevant=5, noise=noise)
+    assert np.std(y - x @ truth) == pytest.approx(noise, rel=0.05)
+    x, y, truth = noisy_sine(4000, noise=noise)
+    assert np.std(y - truth) == pytest.approx(noise, rel=0.05)
+
+
+def test_the_explained_part_of_sparse_linear_has_a_variance_near_1():
+    truths = [sparse_linear(1, inputs=200, relevant=100, seed=seed)[2] for seed in range(50)]
+    assert np.mean([np.sum(truth**2) for truth in truths]) == pytest.approx(13 / 12, rel=0.03)
+
+
+def test_the_sine_is_returned_beside_the_points():
+    x, y, truth = noisy_sine(1000, noise=0.2)
+    assert x.shape == y.shape == truth.shape == (1000, 1)
+    assert np.array_equal(truth, np.sin(x))
+    assert -np.pi <= x.min() < -3
+    assert 3 < x.max() < np.pi
+
+
+def test_moons_without_noise_lie_on_their_half_circles():
+    x, y = two_moons(500, noise=0.0)
+    centres = np.array([[0.0, 0.0], [1.0, 0.5]])
+    away = x - centres[y]
+    assert np.allclose(np.hypot(*away.T), 1.0)
+    assert (away[y == 0, 1] >= 0).all()
+    assert (away[y == 1, 1] <= 1e-15).all()
+    assert y.dtype == np.int64
+
+
+@pytest.mark.parametrize("n", [2, 7, 100])
+def test_half_of_the_points_rounded_down_are_in_the_second_moon(n):
+    _, y = two_moons(n)
+    assert np.bincount(y).tolist() == [n - n // 2, n // 2]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.33, 1.0])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_exactly_the_share_of_labels_is_wrong_afterwards(share, classes):
+    y = np.arange(99) % classes
+    before = y.copy()
+    flipped, rows = flip_labels(y, share, classes=classes, seed=2)
+    assert np.flatnonzero(flipped != y).tolist() == rows.tolist()
+    assert len(rows) == round(share * 99)
+    assert flipped.min() >= 0
+    assert flipped.max() < classes
+    assert np.array_equal(y, before)
+    assert (flipped.dtype, rows.dtype) == (np.int64, np.int64)
+
+
+def test_every_wrong_class_is_equally_likely():
+    flipped, _ = flip_labels(np.full(9000, 1, dtype=np.uint8), 1.0, classes=4)
+    counts = np.bincount(flipped, minlength=4)
+    assert counts[1] == 0
+    assert np.abs(counts[[0, 2, 3]] - 3000).max() < 250
+
+
+def test_another_seed_flips_other_rows():
+    y = np.zeros(100, dtype=int)
+    first, second = (flip_labels(y, 0.5, classes=2, seed=seed)[1] for seed in (0, 1))
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: sparse_linear(0), ValueError, "n must be at least 1, got 0"),
+        (lambda: sparse_linear(2.5), TypeError, r"n must be a whole number, got 2\.5"),
+        (lambda: sparse_linear(2, inputs=3, relevant=4), ValueError, "relevant .* from 1 to 3"),
+        (lambda: sparse_linear(2, noise=-1), ValueError, "noise must be finite and at least 0"),
+        (lambda: noisy_sine(2, noise=np.inf), ValueError, "noise must be finite"),
+        (lambda: noisy_sine(2, noise="much"), TypeError, "noise must be a real number"),
+        (lambda: two_moons(1), ValueError, "n must be at least 2, got 1"),
+        (lambda: two_moons(2, seed=-1), ValueError, "seed must be at least 0"),
+        (lambda: flip_labels([0, 1], 1.1, classes=2), ValueError, r"from 0\.0 to 1\.0, got 1\.1"),
+        (lambda: flip_labels([0, 1], 0.5, classes=1), ValueError, "classes must be at least 2"),
+        (lambda: flip_labels([0, 2], 0.5, classes=2), ValueError, "from 0 to 1, got 2 in row 1"),
+        (lambda: flip_labels([0, -1], 0.5, classes=2), ValueError, "got -1 in row 1"),
+        (lambda: flip_labels([0.0], 0.5, classes=2), ValueError, "integers .* got float64"),
+        (lambda: flip_labels([[0]], 0.5, classes=2), ValueError, r"got int64 of shape \(1, 1\)"),
+    ],
+)
+def test_a_wrong_argument_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
