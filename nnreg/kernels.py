@@ -7,14 +7,14 @@ of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` holds and 0 elsewh
 Three rules hold on the whole page:
 
 * No argument is changed but ``out`` (the result) and ``work`` (a second array of the result's
-shape, when a
-  formula needs one). Both are optional; with them nothing of a batch's size is allocated.
+  shape, when a formula needs one). Both are optional; given them, the formulas of the layers
+  allocate nothing of a batch's size.
 * Backward formulas use the forward pass's *output* where they can: it is in memory anyway.
 * Forward formulas are *complex-safe*: for ``z + ih`` with a tiny ``h`` the imaginary part of the
-result,
-  divided by ``h``, is the derivative (Squire & Trapp, SIAM Review 40, 1998, eq. 3), free of
-  cancellation. So conditions look at real parts, ``|z|`` is written with ``[z > 0]``, and nothing
-  is conjugated. The gradient checker thereby differentiates the very code that trains.
+  result, divided by ``h``, is the derivative up to an error of order ``h²`` (Squire & Trapp, SIAM
+  Review 40, 1998, eq. 3), free of cancellation. So conditions and signs look at real parts,
+  ``max(z, 0)`` is written ``z·[z > 0]`` and ``|z|`` as ``sign(z)·z``, and nothing is conjugated.
+  The gradient checker thereby differentiates the very code that trains.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ def affine_dx(dy: Array, w: Array, out: Array | None = None) -> Array:
 
 
 def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
-    """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = dy*x``; rows of the batch add up."""
+    """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = x*dy``; a batch's rows add up."""
     return np.matmul(x.T, dy, out=out)
 
 
 def affine_db(dy: Array, out: Array | None = None) -> Array:
-    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; rows of the batch add up."""
+    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; a batch's rows add up."""
     return np.add.reduce(dy, axis=0, out=out)
 
 
-# --- Activations: elementwise, so x, y, dy, dx all have one shape ------------------------------------
+# --- Activations: elementwise, so x, y, dy, dx all have one shape ---------------------------------
 
 
 def rectifier(
     x: Array, slope: float = 0.0, out: Array | None = None, work: Array | None = None
 ) -> Array:
-    """Return ``y = x·f`` with the factor ``f = max([x > 0], slope)``, left in ``work`` for the backward pass.
+    """Return ``y = x·f`` with ``f = max([x > 0], slope)``, which stays in ``work`` for later.
 
-    ``slope = 0`` is ReLU, a small positive one LeakyReLU; the derivative at the kink, 0, is
-    ``slope``.
+    ``f`` is the derivative, so the backward pass needs nothing else. ``slope = 0`` is ReLU, a small
+    positive one LeakyReLU; the derivative at the kink, ``x = 0``, is taken to be ``slope``.
 
     >>> rectifier(np.array([-2.0, 0.0, 3.0]), 0.1)
     array([-0.2,  0. ,  3. ])
@@ -81,7 +81,7 @@ def rectifier(
 
 
 def rectifier_dx(dy: Array, factor: Array, out: Array | None = None) -> Array:
-    """Return ``dx = dy·f`` with the factor that :func:`rectifier` left."""
+    """Return ``dx = dy·f`` with the factor ``f`` that :func:`rectifier` left in ``work``."""
     return np.multiply(dy, factor, out=out)
 
 
@@ -104,7 +104,10 @@ def elu(x: Array, alpha: float = 1.0, out: Array | None = None, work: Array | No
 def elu_dx(
     dy: Array, y: Array, alpha: float = 1.0, out: Array | None = None, work: Array | None = None
 ) -> Array:
-    """Return ``dx = dy·(min(y, 0) + α + (1 - α)[y > 0])``: 1 above zero, ``αeˣ = y + α`` below."""
+    """Return ``dx = dy·(min(y, 0) + α + (1 - α)[y > 0])``.
+
+    The factor is 1 above zero and ``αeˣ = y + α`` below.
+    """
     slope: Array = np.minimum(y, 0, out=out)
     slope += alpha
     if alpha != 1.0:
@@ -116,7 +119,7 @@ def elu_dx(
 
 
 def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
-    """Return ``y = x·Φ(x)`` (Hendrycks & Gimpel, 2016), given ``cdf = Φ(x)`` from :func:`normal_cdf`."""
+    """Return ``y = x·Φ(x)`` (Hendrycks & Gimpel, 2016), given ``cdf`` from :func:`normal_cdf`."""
     return np.multiply(x, cdf, out=out)
 
 
@@ -150,7 +153,9 @@ def tanh_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
 
 
 def sigmoid(z: Array, out: Array | None = None) -> Array:
-    """Return ``σ(z) = 1/(1 + e⁻ᶻ)``. Below -87 the exponent is held there, so that float32 cannot overflow.
+    """Return ``σ(z) = 1/(1 + e⁻ᶻ)``.
+
+    The exponent ``-z`` is held at 87 at most, so that float32 cannot overflow: ``e^89`` would.
 
     >>> sigmoid(np.array([0.0, 1e4, -1e4])).round(9)
     array([0.5, 1. , 0. ])
@@ -172,7 +177,9 @@ def sigmoid_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
 
 
 def softplus(z: Array, out: Array | None = None, work: Array | None = None) -> Array:
-    """Return ``log(1 + eᶻ)``, stably: ``r + log1p(e^(z - 2r))`` with ``r = max(z, 0)``, since ``z - 2r = -|z|``.
+    """Return ``log(1 + eᶻ)``, computed as ``r + log1p(e^(z - 2r))`` with ``r = max(z, 0)``.
+
+    Since ``z - 2r = -|z|``, the exponential never exceeds 1.
 
     >>> softplus(np.array([-1e4, 0.0, 1e4])).round(4).tolist()
     [0.0, 0.6931, 10000.0]
@@ -195,14 +202,15 @@ def softplus_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
     return slope
 
 
-# --- Dropout (Srivastava et al., JMLR 15, 2014, section 10: the inverted form) ------------------------
+# --- Dropout (Srivastava et al., JMLR 15, 2014, section 10: the inverted form) --------------------
 
 
 def keep_threshold(keep_prob: float) -> int:
-    """Return ``t = round(65536·keep_prob)``, at least 1: a unit is kept when its 16 random bits are below ``t``.
+    """Return ``t = round(65536·keep_prob)``, at least 1.
 
-    The probability is thereby a multiple of 1/65536, and the scale ``65536/t`` of the units that
-    stay makes the expectation exact: ``t/65536 · 65536/t = 1``.
+    A unit is kept when its 16 random bits, read as a number from 0 to 65535, are below ``t``. That
+    happens with probability ``t/65536``, and the units that stay are multiplied by ``65536/t``, so
+    the expectation is exact: ``t/65536 · 65536/t = 1``.
 
     >>> keep_threshold(0.8), keep_threshold(1.0)
     (52429, 65536)
@@ -211,7 +219,9 @@ def keep_threshold(keep_prob: float) -> int:
 
 
 def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
-    """Return the mask ``[bits < t]·65536/t`` for ``bits`` of type uint16; forward ``x·mask``, backward ``dy·mask``.
+    """Return the mask ``[bits < t]·65536/t`` for ``bits`` of type uint16.
+
+    Forward is then ``y = x·mask``, backward ``dx = dy·mask``.
 
     >>> keep_mask(np.array([0, 32767, 32768, 65535], np.uint16), 32768, out=np.empty(4))
     array([2., 2., 0., 0.])
@@ -221,11 +231,13 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     return mask
 
 
-# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K) ------------
+# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K) ------
 
 
 def softmax(z: Array, out: Array | None = None) -> Array:
-    """Return ``pₖ = e^(zₖ - m)/Σⱼ e^(zⱼ - m)`` row by row; the row's maximum ``m`` cancels and prevents overflow.
+    """Return ``pₖ = e^(zₖ - m)/Σⱼ e^(zⱼ - m)`` for each row, with ``m`` the row's maximum.
+
+    ``e^(-m)`` cancels above and below; it is there because ``e^zₖ`` alone could overflow.
 
     >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]]))
     array([[0.5, 0.5],
@@ -240,10 +252,11 @@ def softmax(z: Array, out: Array | None = None) -> Array:
 def softmax_cross_entropy(
     z: Array, targets: Array, smoothing: float = 0.0, out: Array | None = None
 ) -> tuple[Array, Array]:
-    """Return ``Lₙ = -Σₖ tₙₖ log softmax(zₙ)ₖ`` and ``dz = T p - t``, where ``Tₙ = Σₖ tₙₖ`` (1 for probabilities).
+    """Return ``Lₙ = -Σₖ tₙₖ log pₙₖ`` and ``dzₙₖ = Tₙ pₙₖ - tₙₖ``, with ``p = softmax(z)``.
 
-    ``targets`` are class numbers (N,), standing for one-hot rows, or rows (N, K). Smoothing ``a``
-    replaces ``t`` by ``(1 - a)t + a/K`` (Szegedy et al., 2016, section 7).
+    Here ``Tₙ = Σₖ tₙₖ``, which is 1 where a row of ``t`` holds probabilities: ``dz = p - t``.
+    ``targets`` are the rows ``t`` (N, K), or class numbers (N,) that stand for one-hot rows.
+    Smoothing ``a`` replaces ``t`` by ``(1 - a)·t + a/K`` (Szegedy et al., 2016, section 7).
 
     >>> value, dz = softmax_cross_entropy(np.zeros((1, 3)), np.array([2]))
     >>> value.round(4), dz.round(4)  # log 3, and p - t
@@ -279,7 +292,9 @@ def softmax_cross_entropy(
 
 
 def sigmoid_cross_entropy(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
-    """Return ``Lₙ = Σₖ log(1 + e^zₙₖ) - yₙₖ zₙₖ`` and ``dz = σ(z) - y``, for targets ``y`` in [0, 1].
+    """Return ``Lₙ = Σₖ (log(1 + e^zₙₖ) - yₙₖ zₙₖ)`` and ``dz = σ(z) - y``, for ``y`` in [0, 1].
+
+    The first is ``-y log σ(z) - (1 - y) log(1 - σ(z))`` for each output, with the terms collected.
 
     >>> sigmoid_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))[1]
     array([[-0.5]])
@@ -300,9 +315,10 @@ def squared_error(z: Array, y: Array, out: Array | None = None) -> tuple[Array, 
 
 
 def huber(z: Array, y: Array, delta: float = 1.0, out: Array | None = None) -> tuple[Array, Array]:
-    """Return ``Lₙ = Σₘ c(r - c/2)`` and ``dz = c``, where ``r = z - y`` and ``c`` is ``r`` held within ``±δ``.
+    """Return ``Lₙ = Σₘ c(r - c/2)`` and ``dz = c``, with ``r = z - y`` clipped to ``c``.
 
-    That is ``r²/2`` up to ``δ`` and the straight line ``δ|r| - δ²/2`` beyond (Huber, 1964).
+    ``c`` is ``r`` where ``|r| <= δ``, and ``±δ`` beyond. The value is thus, for each output,
+    ``r²/2`` in the middle and the straight line ``δ|r| - δ²/2`` on either side (Huber, 1964).
 
     >>> huber(np.array([[0.5, -3.0]]), np.zeros((1, 2)))  # 0.125 + 2.5
     (array([2.625]), array([[ 0.5, -1. ]]))
@@ -316,7 +332,9 @@ def huber(z: Array, y: Array, delta: float = 1.0, out: Array | None = None) -> t
 
 
 def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
-    """Return ``Lₙ = Σₘ e^zₙₘ - yₙₘ zₙₘ`` and ``dz = eᶻ - y``: counts with mean ``eᶻ``, without the constant ``log y!``.
+    """Return ``Lₙ = Σₘ (e^zₙₘ - yₙₘ zₙₘ)`` and ``dz = eᶻ - y``, for counts ``y`` with mean ``eᶻ``.
+
+    It is the negative log-likelihood without ``log y!``, which does not depend on ``z``.
 
     >>> poisson(np.array([[0.0]]), np.array([[3.0]]))
     (array([1.]), array([[-2.]]))
@@ -328,7 +346,7 @@ def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]
     return value, dz
 
 
-# --- Penalties on weights ----------------------------------------------------------------------------
+# --- Penalties on weights -------------------------------------------------------------------------
 
 
 def l2(w: Array) -> Any:
@@ -338,15 +356,16 @@ def l2(w: Array) -> Any:
 
 
 def l1(w: Array) -> Any:
-    """Return ``Σ |w|`` as ``Σ sign(w)·w``; its (sub)gradient is ``sign(w)``, with ``sign(0) = 0``."""
+    """Return ``Σ |w|`` as ``Σ sign(w)·w``; its subgradient is ``sign(w)``, with ``sign(0) = 0``."""
     flat = w.reshape(-1)
     return np.dot(np.sign(flat.real), flat)
 
 
 def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None) -> Array:
-    """Return ``argmin_u ½(u - w)² + t|u| = sign(w)·max(|w| - t, 0)``, as ``w - c`` with ``c`` = ``w`` held within ``±t``.
+    """Return ``sign(w)·max(|w| - t, 0)``, the ``u`` that minimizes ``½(u - w)² + t|u|``.
 
-    Where ``|w| <= t`` that is ``w - w``: an exact zero.
+    It is computed as ``w - c`` where ``c`` is ``w`` clipped to ``[-t, t]`` and ``t`` the
+    threshold. Where ``|w| <= t`` that is ``w - w``: an exact zero.
 
     >>> soft_threshold(np.array([-3.0, 0.5, 2.0]), 1.0)
     array([-2.,  0.,  1.])
