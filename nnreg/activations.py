@@ -1,4 +1,7 @@
-"""Activations: elementwise functions between the affine maps. Each is a layer whose two formulas are in ``kernels``."""
+"""Activations: elementwise functions between the affine maps.
+
+Each is a layer whose two formulas are in ``kernels``.
+"""
 
 from __future__ import annotations
 
