@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Cache:
-    """What one forward pass leaves, for a network and, as ``cache[layer_name]``, for each of its layers.
+    """What one forward pass leaves: for a network and, as ``cache[layer_name]``, for each layer.
 
-    A layer may set any attribute (``cache.x = x``). Some are set for it:
+    A layer may set any attribute (``cache.x = x``); the ones listed below are set for it.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ class Cache:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the cache holds no {name!r}: the forward pass left none, or it was not in training mode"
+            f"the cache holds no {name!r}: the forward pass left none, "
+            "or it was not in training mode"
         )
 
     def __getitem__(self, layer: str) -> Cache:
@@ -79,7 +80,7 @@ class Cache:
         return self._layers[layer]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """Return the buffer ``name`` with this shape; its values are whatever was written there last.
+        """Return the buffer ``name`` in this shape; its values are what was written there last.
 
         Parameters
         ----------
