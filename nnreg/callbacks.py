@@ -1,4 +1,7 @@
-"""Callbacks: what happens around an epoch, other than training. A plain function ``f(run)`` is called after each epoch."""
+"""Callbacks: what happens around an epoch, other than training.
+
+A plain function ``f(run)`` serves as one; it is called after each epoch.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ class Run:
     net, loss, optimizer
         What is being trained, and how.
     history : History
-    epochs : int
-        How many were asked for.
+    epochs, batches : int
+        How many epochs were asked for, and how many batches make one.
     reason : str
         Set by :meth:`stop`; training ends after the epoch.
     """
@@ -136,7 +139,9 @@ class Scheduled(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stop when a figure no longer improves; at the end, however it comes, the best epoch's parameters are put back.
+    """Stop when a figure no longer improves, and put the best epoch's parameters back.
+
+    They are put back at the end of ``fit``, however it comes.
 
     Parameters
     ----------
@@ -270,7 +275,9 @@ class CSVLog(Callback):
 
 
 class Progress(Callback):
-    """A progress bar with the newest figures, on a terminal; silent elsewhere. Needs ``nnreg[progress]``.
+    """A progress bar with the newest figures, on a terminal; silent elsewhere.
+
+    It needs ``nnreg[progress]``.
 
     Examples
     --------
