@@ -1,4 +1,7 @@
-"""A network as one file: a ``.npz`` with the vector of parameters and a description in JSON. Nothing in it is a pickle."""
+"""A network as one file: a ``.npz`` with the vector of parameters and a description in JSON.
+
+Nothing in it is a pickle.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +57,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     >>> nn.save(net, path)
     >>> nn.load(path)
     Network([Dense(units=2, penalty='inherit', initializer=None, bias=True),
-    Dropout(keep_prob=0.8)], inputs=3, \
-penalty=L2(strength=0.1), seed=0, dtype='float32')
+    Dropout(keep_prob=0.8)], inputs=3, penalty=L2(strength=0.1), seed=0, dtype='float32')
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {net!r}")
@@ -140,7 +142,11 @@ def _described(thing: object, settings: dict[str, Any], shared: list[Penalty]) -
 
 
 def _plain(name: str, value: Any, shared: list[Penalty]) -> Any:
-    """Return a setting as JSON can hold it; a penalty as its number in a list, so that shared ones stay shared."""
+    """Return a setting as JSON can hold it.
+
+    A penalty becomes its number in the list ``shared``, so that layers that share one still do
+    after loading.
+    """
     if isinstance(value, Penalty):
         place = next((i for i, other in enumerate(shared) if other is value), None)
         if place is None:
