@@ -12,6 +12,9 @@ from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tan
 from nnreg.cache import Cache
 from nnreg.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
 from nnreg.checkpoint import load, save
+from nnreg.conventions import convert_penalty
+from nnreg.gradcheck import check_gradients
+from nnreg.gradreport import GradientReport
 from nnreg.history import History
 from nnreg.initializers import glorot_uniform, he_normal, ones, standard_normal, zeros
 from nnreg.kernels import sigmoid, softmax
