@@ -1,4 +1,4 @@
-"""The door: what arrives from outside is looked at once, here, before anything is computed or changed.
+"""The door: what arrives is looked at once, here, before anything is computed or changed.
 
 Each check returns the value in the form the engine uses, or raises a ``ValueError`` or
 ``TypeError`` that names the argument, what arrived and what was wanted. Inside the door nothing is
@@ -27,7 +27,9 @@ def number(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """Return ``value`` as a Python float within the bounds; a Python float never promotes float32 arrays.
+    """Return ``value`` as a Python float within the bounds.
+
+    A Python float, unlike a NumPy one, never promotes float32 arrays.
 
     >>> number("momentum", 1.0, 0, 1, open_high=True)
     Traceback (most recent call last):
@@ -50,7 +52,9 @@ def number(
 
 
 def whole(name: str, value: object, low: int = 0) -> int:
-    """Return ``value`` as an int of at least ``low``; NumPy integers are welcome, floats and bools are not.
+    """Return ``value`` as an int of at least ``low``.
+
+    NumPy integers are welcome, floats and bools are not.
 
     >>> whole("units", 2.5, 1)
     Traceback (most recent call last):
@@ -87,7 +91,7 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
 
 
 class Hyperparameter:
-    """An attribute that passes the same check whenever it is set, at construction or in mid-training.
+    """An attribute that passes the same check whenever it is set, in mid-training too.
 
     Parameters
     ----------
@@ -149,12 +153,13 @@ def finite(name: str, values: Array) -> None:
     if bad.any():
         at = first_index(bad)
         raise ValueError(
-            f"{name} must be finite, got {values[at]} at index {list(at)} ({int(bad.sum())} such values)"
+            f"{name} must be finite, got {values[at]} at index {list(at)} "
+            f"({int(bad.sum())} such values)"
         )
 
 
 def numeric(name: str, value: object) -> Array:
-    """Return ``value`` as an array of real numbers (bool counts as one), without copying an array."""
+    """Return ``value`` as an array of real numbers, bools among them; an array is not copied."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -167,7 +172,9 @@ def numeric(name: str, value: object) -> Array:
 
 
 def matrix(name: str, value: object, columns: int | None = None) -> Array:
-    """Return ``value`` as a non-empty numeric array of shape (N, columns), not yet cast nor searched for NaN.
+    """Return ``value`` as a non-empty numeric array of shape (N, columns).
+
+    It is neither cast nor searched for NaN yet.
 
     >>> matrix("x", [1.0, 2.0], 2)
     Traceback (most recent call last):
@@ -192,7 +199,10 @@ def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
 
 
 def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return ``array`` in ``dtype``, the same object where it is that already; every value finite, before and after."""
+    """Return ``array`` in ``dtype``, each value finite before and after.
+
+    Where it has that dtype already, it is the same object.
+    """
     with np.errstate(over="ignore"):
         result = array.astype(dtype, copy=False)
     finite(name if array.dtype == dtype else f"{name} (as {dtype})", result)
@@ -222,7 +232,9 @@ def unknown_arguments(where: str, given: dict[str, object], known: Iterable[str]
 
 
 def settings(thing: object) -> dict[str, Any]:
-    """Return the arguments that would construct ``thing`` again: its ``__init__``'s names, read as attributes.
+    """Return the arguments that would construct ``thing`` again.
+
+    The names are those of its ``__init__``, the values its attributes of these names.
 
     >>> class Window:
     ...     def __init__(self, width, *, height=2):
@@ -239,7 +251,8 @@ def settings(thing: object) -> dict[str, Any]:
     missing = [name for name in named if not hasattr(thing, name)]
     if missing:
         raise TypeError(
-            f"{type(thing).__name__} must keep its argument {missing[0]!r} as an attribute of that name to be saved"
+            f"{type(thing).__name__} must keep its argument {missing[0]!r} "
+            "as an attribute of that name to be saved"
         )
     return {name: getattr(thing, name) for name in named}
 
