@@ -1,4 +1,7 @@
-"""Metrics: what to watch besides the loss. Functions ``(outputs, targets, loss) -> number``; nothing is trained on them."""
+"""Metrics: what to watch besides the loss.
+
+They are functions ``(outputs, targets, loss) -> number``; nothing is trained on them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ Metric = Callable[..., Any]
 
 
 def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
-    """Return the share of right classes; for several yes-or-no outputs a row, the share of right answers.
+    """Return the share of right classes.
+
+    Where a row has several yes-or-no outputs, it is the share of right answers.
 
     >>> import nnreg as nn
     >>> accuracy(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]), nn.SoftmaxCrossEntropy())
@@ -55,7 +60,9 @@ NAMED: dict[str, Metric] = {
 
 
 def resolve(metrics: Iterable[str | Metric]) -> dict[str, Metric]:
-    """Return metrics by name. A function of one's own takes ``(outputs, targets)`` and goes by its own name.
+    """Return metrics by name.
+
+    A function of one's own takes ``(outputs, targets)`` and goes by its own name.
 
     >>> list(resolve(["accuracy", np.ptp]))
     ['accuracy', 'ptp']
