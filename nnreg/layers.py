@@ -25,7 +25,10 @@ from nnreg.penalties import Penalty
 
 
 class Layer:
-    """One step of a network; to write one, give ``forward`` and ``backward``, and, if it has parameters, two more.
+    """One step of a network; to write one, give ``forward`` and ``backward``.
+
+    A layer that has parameters also gives ``parameters`` and ``gradient``; one that changes the
+    number of columns gives ``outputs``.
 
     Attributes
     ----------
@@ -70,7 +73,7 @@ class Layer:
         return inputs
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return what the layer's parameters are called and how they begin; unless redefined, none."""
+        """Return what each parameter is called and how it begins; unless redefined, none."""
         return {}
 
     def forward(self, x: Array, cache: Cache) -> Array:
@@ -82,13 +85,16 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must define backward(dy, cache)")
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Overwrite ``gradients[name]`` for each parameter with its derivative, summed over rows."""
+        """Overwrite each ``gradients[name]`` with that parameter's derivative, summed over rows."""
         raise NotImplementedError(
             f"{type(self).__name__} has parameters and must define gradient(dy, cache, gradients)"
         )
 
     def bind(self, name: str, views: dict[str, Array], seed: int, place: int) -> None:
-        """Take a name, the views of the network's parameters, and the seed; called once, by the network."""
+        """Take a name, the views of the parameters, the seed, and the number of the layer's place.
+
+        The network calls it, once.
+        """
         self.name = name
         for own_name, view in views.items():
             setattr(self, own_name, view)
@@ -194,10 +200,11 @@ class Dense(Layer):
 
 
 class Dropout(Layer):
-    """In training, keep each unit with probability ``keep_prob`` and scale what stays; otherwise the identity.
+    """In training, keep each unit with probability ``keep_prob`` and scale what stays.
 
     ``y = x·m`` with ``m = [kept]/keep_prob``, drawn anew for every step, so that ``E[y] = x`` and
-    nothing has to be rescaled afterwards (Srivastava et al., 2014, section 10).
+    nothing has to be rescaled afterwards (Srivastava et al., 2014, section 10). Outside training
+    ``y = x``.
 
     Parameters
     ----------
@@ -224,7 +231,8 @@ class Dropout(Layer):
         if given is not None:
             raise TypeError(
                 f"Dropout takes keep_prob=, the probability that a unit is kept, got {given!r}: "
-                "a rate or p elsewhere is the probability that it is dropped, so write keep_prob = 1 - rate"
+                "a rate or p elsewhere is the probability that it is dropped, "
+                "so write keep_prob = 1 - rate"
             )
         checks.unknown_arguments("Dropout", others, ["keep_prob"])
         self.keep_prob = keep_prob
@@ -252,4 +260,5 @@ class Dropout(Layer):
         """Return ``dy·m``."""
         if cache.mask is None:
             return dy
-        return np.multiply(dy, cache.mask, out=cache.array("dx", dy.shape))
+        dx: Array = np.multiply(dy, cache.mask, out=cache.array("dx", dy.shape))
+        return dx
