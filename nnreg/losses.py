@@ -1,4 +1,4 @@
-"""Losses: how wrong the outputs are, as one number, and its gradient by the outputs; both from one call.
+"""Losses: how wrong the outputs are, as one number, together with its gradient by the outputs.
 
 A loss takes the network's raw outputs (logits, where they mean classes) and owns the link from them
 to probabilities, so softmax and logarithm meet in one stable formula. It alone divides: by the
@@ -44,13 +44,14 @@ class Loss:
         normalizer: float | None = None,
         out: Array | None = None,
     ) -> tuple[Any, Array]:
+        """Return ``(value, gradient)``."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(outputs, targets)")
 
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return ``targets``, looked at once, for outputs of ``columns`` columns."""
-        targets = checks.numeric("targets", targets)
-        checks.finite("targets", targets)
-        return targets
+        checked: Array = checks.numeric("targets", targets)
+        checks.finite("targets", checked)
+        return checked
 
     def compute(
         self,
@@ -60,7 +61,10 @@ class Loss:
         normalizer: float | None = None,
         out: Array | None = None,
     ) -> tuple[Any, Array]:
-        """Do what calling does, inside the door: nothing is checked. ``out`` receives the gradient."""
+        """Do what calling does, inside the door: nothing is checked.
+
+        A loss may write the gradient into ``out``; what it returns counts.
+        """
         options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
         return self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
 
@@ -107,7 +111,8 @@ class _RowLoss(Loss):
             normalizer = checks.number("normalizer", normalizer, 0, open_low=True)
         if out is not None and (out.shape != outputs.shape or out.dtype != outputs.dtype):
             raise ValueError(
-                f"out must have shape {outputs.shape} and dtype {outputs.dtype}, got {out.shape} and {out.dtype}"
+                f"out must have shape {outputs.shape} and dtype {outputs.dtype}, "
+                f"got {out.shape} and {out.dtype}"
             )
         return self.compute(outputs, targets, weights, normalizer, out)
 
@@ -126,7 +131,7 @@ class _RowLoss(Loss):
             scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
             gradient *= scale
             return values.sum() * scale, gradient
-        # Where every weight is zero there is nothing to average: the value and the gradient are zero.
+        # Where every weight is zero there is nothing to average: value and gradient are zero.
         total = (float(weights.sum()) or 1.0) if normalizer is None else normalizer
         share = weights * (1.0 / (total * columns))
         gradient *= share[:, np.newaxis]
@@ -164,34 +169,35 @@ class SoftmaxCrossEntropy(_RowLoss):
 
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return labels as int64 (N,), or probabilities (N, K)."""
-        targets = checks.numeric("targets", targets)
-        if targets.ndim == 1:
-            if targets.dtype.kind not in "iu":
+        t: Array = checks.numeric("targets", targets)
+        if t.ndim == 1:
+            if t.dtype.kind not in "iu":
                 raise TypeError(
-                    f"targets of shape (N,) must be integer class numbers, got dtype {targets.dtype}"
+                    f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
                 )
-            bad = (targets < 0) | (targets >= columns)
+            bad = (t < 0) | (t >= columns)
             if bad.any():
                 at = checks.first_index(bad)
                 raise ValueError(
-                    f"targets must be class numbers from 0 to {columns - 1}, got {targets[at]} at index {list(at)}"
+                    f"targets must be class numbers from 0 to {columns - 1}, "
+                    f"got {t[at]} at index {list(at)}"
                 )
-            return targets.astype(np.int64, copy=False)
-        if targets.ndim != 2 or targets.shape[1] != columns:
+            return t.astype(np.int64, copy=False)
+        if t.ndim != 2 or t.shape[1] != columns:
             raise ValueError(
-                f"targets must be class numbers of shape (N,) or probabilities of shape (N, {columns}), "
-                f"got shape {targets.shape}"
+                "targets must be class numbers of shape (N,) or probabilities of shape "
+                f"(N, {columns}), got shape {t.shape}"
             )
-        targets = targets if targets.dtype.kind == "f" else targets.astype(np.float64)
-        checks.finite("targets", targets)
-        bad = (targets < 0).any(axis=1) | (abs(targets.sum(axis=1) - 1) > 1e-3)
+        t = t if t.dtype.kind == "f" else t.astype(np.float64)
+        checks.finite("targets", t)
+        bad = (t < 0).any(axis=1) | (abs(t.sum(axis=1) - 1) > 1e-3)
         if bad.any():
             at = checks.first_index(bad)
             raise ValueError(
-                f"targets of shape (N, {columns}) must be probabilities that add up to 1 in each row, "
-                f"got {targets[at]} in row {at[0]}"
+                f"targets of shape (N, {columns}) must be probabilities that add up to 1 "
+                f"in each row, got {t[at]} in row {at[0]}"
             )
-        return targets
+        return t
 
     def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
         """Return a value a row and its gradient."""
@@ -203,7 +209,8 @@ class SoftmaxCrossEntropy(_RowLoss):
 
     def classes(self, outputs: Array) -> Array:
         """Return the number of the largest output in each row, (N,)."""
-        return outputs.argmax(axis=1)
+        classes: Array = outputs.argmax(axis=1)
+        return classes
 
 
 class _ElementLoss(_RowLoss):
@@ -214,30 +221,28 @@ class _ElementLoss(_RowLoss):
 
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return targets of shape (N, columns) within the loss's bounds."""
-        targets = checks.numeric("targets", targets)
-        if targets.ndim != 2 or targets.shape[1] != columns:
-            hint = (
-                " (targets.reshape(-1, 1) makes a column)"
-                if targets.ndim == 1 and columns == 1
-                else ""
-            )
+        y: Array = checks.numeric("targets", targets)
+        if y.ndim != 2 or y.shape[1] != columns:
+            column = y.ndim == 1 and columns == 1
+            hint = " (targets.reshape(-1, 1) makes a column)" if column else ""
             raise ValueError(
-                f"targets must have exactly the outputs' shape, (N, {columns}), got shape {targets.shape}{hint}"
+                f"targets must have exactly the outputs' shape, (N, {columns}), "
+                f"got shape {y.shape}{hint}"
             )
-        targets = targets if targets.dtype.kind == "f" else targets.astype(np.float64)
-        checks.finite("targets", targets)
-        bad = (targets < self.target_low) | (targets > self.target_high)
+        y = y if y.dtype.kind == "f" else y.astype(np.float64)
+        checks.finite("targets", y)
+        bad = (y < self.target_low) | (y > self.target_high)
         if bad.any():
             at = checks.first_index(bad)
             raise ValueError(
-                f"targets of {type(self).__name__} must lie in [{self.target_low:g}, {self.target_high:g}], "
-                f"got {targets[at]} at index {list(at)}"
+                f"targets of {type(self).__name__} must lie in "
+                f"[{self.target_low:g}, {self.target_high:g}], got {y[at]} at index {list(at)}"
             )
-        return targets
+        return y
 
 
 class SigmoidCrossEntropy(_ElementLoss):
-    """``mean over rows of Σₖ log(1 + e^zₖ) - yₖ zₖ``: yes or no for each output on its own.
+    """``mean over rows of Σₖ (log(1 + e^zₖ) - yₖ zₖ)``: yes or no for each output on its own.
 
     Notes
     -----
@@ -283,7 +288,9 @@ class MeanSquaredError(_ElementLoss):
 
 
 class Huber(_ElementLoss):
-    """Mean over rows and outputs of ``r²/2`` up to ``|r| = delta`` and ``delta·|r| - delta²/2`` beyond.
+    """``mean over rows and outputs of r²/2``, but ``delta·|r| - delta²/2`` where ``|r| > delta``.
+
+    Here ``r = z - y``. The gradient is ``r``, clipped to ``[-delta, delta]``, over ``N·M``.
 
     Parameters
     ----------
@@ -308,7 +315,9 @@ class Huber(_ElementLoss):
 
 
 class Poisson(_ElementLoss):
-    """``mean over rows of Σₘ e^zₘ - yₘ zₘ``: counts whose mean is ``e^z``, without the constant ``log y!``.
+    """``mean over rows of Σₘ (e^zₘ - yₘ zₘ)``: counts whose mean is ``e^z``.
+
+    The constant ``log y!`` is left out. The gradient is ``(e^z - y)/N``.
 
     Examples
     --------
