@@ -1,5 +1,6 @@
-"""Schedules: a hyper-parameter as a function of the number of steps. Learning rate, penalty strength, keep probability.
+"""Schedules: a hyper-parameter as a function of the number of steps.
 
+It may be a learning rate, a penalty's strength, a keep probability.
 ``nn.Scheduled(optimizer, "learning_rate", nn.Cosine(0.1, 1000))`` is the callback that applies one.
 """
 
@@ -71,7 +72,9 @@ class Exponential(Schedule):
 
 
 class Cosine(Schedule):
-    """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end`` (Loshchilov & Hutter, 2017).
+    """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end``.
+
+    This is Loshchilov & Hutter (2017), eq. 5, without restarts.
 
     >>> [round(Cosine(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
     [1.0, 0.5, 0.0, 0.0]
@@ -104,7 +107,9 @@ class InverseTime(Schedule):
 
 
 class WarmUp(Schedule):
-    """From 0 in a straight line to where ``then`` begins, over ``steps`` steps; then ``then``, counted from there.
+    """``then(0)·step/steps`` until ``steps``, afterwards ``then(step - steps)``.
+
+    A straight line from 0 to where the schedule ``then`` begins, and that schedule from there on.
 
     >>> warm = WarmUp(10, Constant(0.5))
     >>> [warm(s) for s in (0, 5, 10, 99)]
