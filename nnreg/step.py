@@ -1,4 +1,4 @@
-"""One training step: the taught loop's body, over the same layers, with every buffer kept for the next step.
+"""One training step: the taught loop's body, over the same layers, with every buffer kept.
 
 Phase 1, rows: gather the batch, forward, loss, derivatives down to the first layer with parameters.
 Phase 2, parameters: gradient, penalty, optimizer, proximal map. Between the two a loss that is not
@@ -103,7 +103,7 @@ class TrainingStep:
         return float(value)
 
     def _gather(self, name: str, values: Array, rows: Array) -> Array:
-        """Copy ``values[rows]`` into a buffer; real numbers in the network's dtype, class numbers as they are."""
+        """Copy ``values[rows]`` into a buffer of the network's dtype; class numbers as they are."""
         shape = (len(rows), *values.shape[1:])
         # mode="clip" writes straight into out, where "raise" would gather into a copy first
         picked = np.take(
@@ -131,7 +131,8 @@ class TrainingStep:
                 where = layer.name
                 break
         return NonFiniteLossError(
-            f"the loss of step {step} is {value}; the first outputs that are not finite are those of {where}",
+            f"the loss of step {step} is {value}; "
+            f"the first outputs that are not finite are those of {where}",
             step,
             where,
         )
