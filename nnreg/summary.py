@@ -1,4 +1,4 @@
-"""A network in words: layers, shapes, parameters, initial values and, for every parameter, its penalty."""
+"""A network in words: layers, shapes, parameters, initial values, penalties."""
 
 from __future__ import annotations
 
