@@ -22,7 +22,9 @@ from nnreg.threads import blas_threads
 
 
 def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
-    """Yield row numbers, batch by batch, in the order of (seed, epoch); count the epoch when it is used up.
+    """Yield row numbers, batch by batch, in the order of (seed, epoch).
+
+    The epoch is counted when it is used up.
 
     Parameters
     ----------
@@ -103,8 +105,8 @@ def fit(
     Returns
     -------
     History
-        After a ``KeyboardInterrupt`` too: up to the last whole epoch, with ``stopped =
-        "interrupted"``.
+        After a ``KeyboardInterrupt`` too: up to the last whole epoch, with
+        ``stopped = "interrupted"``.
 
     Raises
     ------
