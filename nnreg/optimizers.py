@@ -5,10 +5,10 @@ rule is written once, for a block of the vector that fits into the processor's c
 block by block.
 
 ``step_size`` is what a proximal map needs: the factor that a *constant* gradient would end up being
-multiplied with. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is ``lr/(1 -
-μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate instead,
-the fixed point would not be a minimum. Descent is proven for plain SGD only; for the others the
-fixed points are the right ones.
+multiplied with. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is
+``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate
+instead, the fixed point would not be a minimum. Descent is proven for plain SGD only; for the
+others the fixed points are the right ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BLOCK = 32_768  # values: with gradient and state, some 512 KiB in float32
 
 
 class Optimizer:
-    """The machinery that the rules share: state vectors, the number of steps, and the walk over blocks.
+    """What the rules share: state vectors, the number of steps, and the walk over blocks.
 
     A rule names its state vectors in ``slots`` and gives ``_block``, which updates one block of the
     parameters.
@@ -82,8 +82,8 @@ class Optimizer:
         for name, vector in self.state.items():
             if vector.shape != w.shape or vector.dtype != w.dtype:
                 raise ValueError(
-                    f"this optimizer's {name!r} holds {vector.size} values of {vector.dtype}; it cannot update "
-                    f"{w.size} of {w.dtype}. One optimizer serves one network"
+                    f"this optimizer's {name!r} holds {vector.size} values of {vector.dtype}; "
+                    f"it cannot update {w.size} of {w.dtype}. One optimizer serves one network"
                 )
 
     def _before(self, parameters: Parameters) -> None:
@@ -102,7 +102,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (Polyak, 1964) or Nesterov's (in the form of Sutskever et al., 2013).
+    """Gradient descent, with momentum (Polyak, 1964) or Nesterov's (Sutskever et al., 2013).
 
     ::
 
@@ -121,11 +121,11 @@ class SGD(Optimizer):
     >>> import nnreg as nn
     >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
     >>> g = p.like()
-    ... g.vector[:] = 1.0
+    >>> g.vector[:] = 1.0
     >>> sgd = SGD(0.1, momentum=0.5)
     >>> sgd.update(p, g)
-    ... sgd.update(p, g)
-    ... p.vector.round(9)  # -0.1, then -0.15 more
+    >>> sgd.update(p, g)
+    >>> p.vector.round(9)  # -0.1, then -0.15 more
     array([-0.25])
     >>> sgd.step_size
     0.2
@@ -191,9 +191,9 @@ class RMSprop(Optimizer):
     >>> import nnreg as nn
     >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
     >>> g = p.like()
-    ... g.vector[:] = 3.0
+    >>> g.vector[:] = 3.0
     >>> RMSprop(0.1, rho=0.75).update(p, g)
-    ... p.vector.round(6)  # v = 9/4: -0.1 * 3/1.5
+    >>> p.vector.round(6)  # v = 9/4: -0.1 * 3/1.5
     array([-0.2])
     """
 
@@ -244,15 +244,15 @@ class Adam(Optimizer):
         In [0, 1).
     epsilon : float, default 1e-8
         Positive; added to the root of the *corrected* moment, as in the paper and PyTorch. Keras
-        adds its epsilon to the root of the uncorrected one, so there it is ``epsilon·√(1 -
-        beta_2ᵗ)``.
+        adds its own, ``e``, to the root of the uncorrected one, which comes to
+        ``epsilon = e/√(1 - beta_2ᵗ)`` here.
 
     Notes
     -----
-    The state holds ``a = m/(1 - beta_1)`` and ``s = v/(1 - beta_2)``, whose recursions ``a =
-    beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. With ``c₁ = (1 - beta_1)/(1 -
-    beta_1ᵗ)`` and ``c₂ = √((1 - beta_2)/(1 - beta_2ᵗ))`` the corrected moments are ``m̂ = c₁a`` and
-    ``√v̂ = c₂√s``, and dividing above and below by ``c₂``::
+    The state holds ``a = m/(1 - beta_1)`` and ``s = v/(1 - beta_2)``, whose recursions
+    ``a = beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. With
+    ``c₁ = (1 - beta_1)/(1 - beta_1ᵗ)`` and ``c₂ = √((1 - beta_2)/(1 - beta_2ᵗ))`` the corrected
+    moments are ``m̂ = c₁a`` and ``√v̂ = c₂√s``. Divided above and below by ``c₂``, the step is::
 
         w = w - (learning_rate·c₁/c₂)·a/(√s + epsilon/c₂)
 
@@ -261,9 +261,9 @@ class Adam(Optimizer):
     >>> import nnreg as nn
     >>> p = nn.Parameters({"w": nn.Parameter((2,), nn.zeros)}, "float64")
     >>> g = p.like()
-    ... g.vector[:] = 5.0, -0.01
+    >>> g.vector[:] = 5.0, -0.01
     >>> Adam(0.1).update(p, g)
-    ... p.vector.round(6)  # the first step is lr·sign(g)
+    >>> p.vector.round(6)  # the first step is lr·sign(g)
     array([-0.1,  0.1])
     """
 
@@ -337,7 +337,7 @@ class AdamW(Adam):
     >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.ones)}, "float64")
     >>> p.vector[:] = 1.0
     >>> AdamW(0.1, weight_decay=0.5).update(p, p.like())
-    ... p.vector
+    >>> p.vector
     array([0.95])
     """
 
