@@ -5,8 +5,9 @@ divided by nothing: not by the number of rows, nor by the batch, nor by the laye
 
 A kink (L1 at 0) can be treated in two ways. The *subgradient* adds ``sign(w)`` to the gradient;
 weights then jump around zero and never reach it. The *proximal* map is applied after the
-optimizer's step and minimizes the penalty exactly, in the metric of that step: ``prox(w) = argmin_u
-½(u - w)² + s·R(u)``. It yields exact zeros, which can come back to life.
+optimizer's step and minimizes the penalty exactly, in the metric of that step:
+``prox(w) = argmin_u Σ ½(u - w)²/s + R(u)`` with the step size ``s``. It yields exact zeros, which
+can come back to life.
 """
 
 from __future__ import annotations
@@ -114,11 +115,11 @@ class L1(Penalty):
     >>> float(L1(0.5).value(w).round(9))  # 0.5 * 2.3
     1.15
     >>> g = np.empty(3)
-    ... L1(0.5).gradient(w, g)
-    ... g  # the subgradient at 0 is 0
+    >>> L1(0.5).gradient(w, g)
+    >>> g  # the subgradient at 0 is 0
     array([-0.5,  0. ,  0.5])
     >>> L1(0.5, method="proximal").proximal(w, 1.0, g)
-    ... g
+    >>> g
     array([-1.5,  0. ,  0. ])
     """
 
@@ -144,7 +145,7 @@ class L1(Penalty):
 
 
 class ElasticNet(Penalty):
-    """``l1 · Σ |w| + l2/2 · Σ w²`` (Zou & Hastie, 2005): sparse, but correlated inputs stay together.
+    """``l1 · Σ |w| + l2/2 · Σ w²`` (Zou & Hastie, 2005): sparse, correlated inputs stay together.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ class ElasticNet(Penalty):
     >>> penalty.value(w)  # 2.5 + 4.25/2
     np.float64(4.625)
     >>> penalty.proximal(w, 1.0, w)
-    ... w  # soft threshold, then 1/(1 + 1)
+    >>> w  # soft threshold, then 1/(1 + 1)
     array([-0.5,  0. ])
     """
 
