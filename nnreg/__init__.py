@@ -1,4 +1,4 @@
-"""nnreg: a small multilayer-perceptron engine in NumPy, with every derivative written down and checked.
+"""nnreg: a small multilayer perceptron in NumPy, with every derivative written down and checked.
 
 Read the modules from ``kernels`` upward and they are a course; ``import nnreg as nn`` gives what
 one uses.
@@ -6,8 +6,7 @@ one uses.
 
 __version__ = "0.1.0"
 
-from nnreg import datasets as datasets
-from nnreg import kernels as kernels
+from nnreg import datasets, kernels
 from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.cache import Cache
 from nnreg.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
@@ -34,3 +33,66 @@ from nnreg.penalties import L1, L2, ElasticNet, Penalty
 from nnreg.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
 from nnreg.step import NonFiniteLossError
 from nnreg.training import batches, evaluate, fit
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "L1",
+    "L2",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CSVLog",
+    "Cache",
+    "Callback",
+    "Constant",
+    "Cosine",
+    "Dense",
+    "Dropout",
+    "EarlyStopping",
+    "ElasticNet",
+    "Exponential",
+    "GradientReport",
+    "History",
+    "Huber",
+    "InverseTime",
+    "Layer",
+    "LeakyReLU",
+    "Loss",
+    "MeanSquaredError",
+    "Network",
+    "NonFiniteLossError",
+    "Optimizer",
+    "Parameter",
+    "Parameters",
+    "Penalty",
+    "Poisson",
+    "Progress",
+    "RMSprop",
+    "ReLU",
+    "Run",
+    "Scheduled",
+    "Sigmoid",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Stepwise",
+    "Tanh",
+    "WarmUp",
+    "batches",
+    "check_gradients",
+    "convert_penalty",
+    "datasets",
+    "evaluate",
+    "fit",
+    "glorot_uniform",
+    "he_normal",
+    "kernels",
+    "load",
+    "ones",
+    "save",
+    "sigmoid",
+    "softmax",
+    "standard_normal",
+    "zeros",
+]
