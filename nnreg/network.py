@@ -102,7 +102,8 @@ class Network:
             for own_name, parameter in layer.parameters(self.widths[-1]).items():
                 if hasattr(type(layer), own_name):
                     raise ValueError(
-                        f"{kind} cannot call a parameter {own_name!r}: its class has an attribute of that name"
+                        f"{kind} cannot call a parameter {own_name!r}: "
+                        "its class has an attribute of that name"
                     )
                 declared[f"{names[-1]}.{own_name}"] = parameter
             self.widths.append(layer.outputs(self.widths[-1]))
@@ -132,12 +133,13 @@ class Network:
                 values = np.asarray(initializer(view.shape, rng))
                 if values.shape != view.shape:
                     raise ValueError(
-                        f"the initializer of {name} must return shape {view.shape}, got {values.shape}"
+                        f"the initializer of {name} must return shape {view.shape}, "
+                        f"got {values.shape}"
                     )
                 view[...] = values
                 self.initializers[name] = getattr(initializer, "__name__", repr(initializer))
 
-    # --- Forward and backward -----------------------------------------------------------------------
+    # --- Forward and backward ---------------------------------------------------------------------
 
     def forward(
         self, x: Any, *, training: bool = False, cache: Cache | None = None, step: int | None = None
@@ -174,7 +176,10 @@ class Network:
         return self.run_forward(x, cache, training=training, step=step or 0), cache
 
     def run_forward(self, x: Array, cache: Cache, *, training: bool, step: int = 0) -> Array:
-        """Do what :meth:`forward` does, inside the door: ``x`` is of the network's dtype, nothing is counted."""
+        """Do what :meth:`forward` does, inside the door.
+
+        ``x`` is of the network's dtype already, and nothing is counted.
+        """
         cache.begin(training=training, step=step)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
             own = cache[layer.name]
@@ -183,8 +188,8 @@ class Network:
             x = layer.forward(x, own)
             if x.shape != (rows, width) or x.dtype != cache.dtype:
                 raise ValueError(
-                    f"{layer.name}.forward must return shape {(rows, width)} and dtype {cache.dtype}, "
-                    f"got {x.shape} and {x.dtype}"
+                    f"{layer.name}.forward must return shape {(rows, width)} and dtype "
+                    f"{cache.dtype}, got {x.shape} and {x.dtype}"
                 )
             if not training:
                 own.forget()
@@ -271,7 +276,7 @@ class Network:
             outputs[rows] = self.run_forward(part, cache, training=False)
         return outputs
 
-    # --- The objective's penalty part ----------------------------------------------------------------
+    # --- The objective's penalty part -------------------------------------------------------------
 
     @property
     def penalty(self) -> Penalty | None:
@@ -294,7 +299,10 @@ class Network:
         return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
 
     def penalized(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        """Yield ``(penalty, where in the vector, shape)``; weights in a row under one elementwise penalty are one run."""
+        """Yield ``(penalty, where in the vector, shape)``.
+
+        Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
+        """
         run: tuple[Penalty, slice, tuple[int, ...]] | None = None
         for name, parameter in self.parameters.declared.items():
             penalty = self.penalty_of(name)
@@ -358,10 +366,13 @@ class Network:
         """Whether any weight is under a proximal penalty."""
         return any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
 
-    # --- The rest ---------------------------------------------------------------------------------------
+    # --- The rest ---------------------------------------------------------------------------------
 
     def copy(self, dtype: Any = None) -> Network:
-        """Return an independent network: the same layers, values and counters, in ``dtype`` where that is given."""
+        """Return an independent network of the same layers, values and counters.
+
+        It is cast to ``dtype`` where that is given.
+        """
         new = object.__new__(type(self))
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         # One deep copy, so that layers which share a penalty go on sharing its copy.
@@ -373,7 +384,7 @@ class Network:
         return new
 
     def summary(self) -> None:
-        """Print the layers: shapes, parameters, initial values, and which penalty each parameter has."""
+        """Print the layers: shapes, parameters, initial values, and each parameter's penalty."""
         from nnreg.summary import summary
 
         print(summary(self))
@@ -381,6 +392,6 @@ class Network:
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
         return (
-            f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, seed={self.seed}, "
-            f"dtype='{self.dtype}')"
+            f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, "
+            f"seed={self.seed}, dtype='{self.dtype}')"
         )
