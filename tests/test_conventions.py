@@ -1,0 +1,62 @@
+"""Conventions: a strength converted to another source's definition means the same there."""
+
+import pytest
+
+from nnreg.conventions import CONVENTIONS, convert_penalty, find, markdown_table
+
+ROWS = {"n": 1_000, "batch": 50}
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda c: f"{c.source}-{c.kind}")
+def test_every_row_goes_to_nnreg_and_back(convention):
+    options = {"kind": convention.kind, "plain_sgd": True, **ROWS}
+    there = convert_penalty(0.3, from_=convention.source, to="nnreg", **options)
+    assert there == pytest.approx(0.3 * convention.coefficient(**ROWS))
+    back = convert_penalty(there, from_="nnreg", to=convention.source, **options)
+    assert back == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "strength", "expected"),
+    [
+        ("keras", "l2", 0.1, 0.2),
+        ("torch", "l2", 0.1, 0.1),
+        ("sklearn", "l2", 0.1, 0.1 / 50),
+        ("nielsen", "l2", 5.0, 5.0 / 1_000),
+        ("deeplearning.ai", "l2", 0.7, 0.7 / 1_000),
+        ("cs231n", "l2", 0.1, 0.1),
+        ("cs231n-notes", "l2", 0.1, 0.2),
+        ("nnfs", "l2", 0.1, 0.2),
+        ("tf.nn.l2_loss", "l2", 0.1, 0.1),
+        ("keras", "l1", 0.1, 0.1),
+        ("nielsen", "l1", 5.0, 5.0 / 1_000),
+        ("cos495", "l1", 0.1, 0.05),
+    ],
+)
+def test_the_strength_in_nnreg_is_the_factor_of_the_weight(source, kind, strength, expected):
+    found = convert_penalty(strength, from_=source, to="nnreg", kind=kind, **ROWS)
+    assert found == pytest.approx(expected, rel=1e-15)
+
+
+def test_a_missing_number_of_rows_is_asked_for():
+    with pytest.raises(ValueError, match="sklearn divides by the rows of a batch: give batch="):
+        convert_penalty(0.1, from_="nnreg", to="sklearn")
+
+
+def test_decoupled_decay_is_a_penalty_for_plain_sgd_only():
+    with pytest.raises(ValueError, match="torch-adamw takes its decay off the weights"):
+        convert_penalty(0.1, from_="torch-adamw", to="nnreg")
+    assert convert_penalty(0.1, from_="torch-adamw", to="nnreg", plain_sgd=True) == 0.1
+    assert convert_penalty(0.1, from_="torch-adamw", to="thinc") == 0.1
+
+
+def test_an_unknown_source_is_met_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'keras'"):
+        find("kers")
+
+
+def test_the_table_has_a_line_a_source_and_no_broken_cell():
+    for kind in ("l2", "l1"):
+        lines = markdown_table(kind).splitlines()
+        assert len(lines) == 2 + sum(c.kind == kind for c in CONVENTIONS)
+        assert {line.count("|") for line in lines} == {6}
