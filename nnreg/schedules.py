@@ -74,7 +74,7 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end``.
 
-    This is Loshchilov & Hutter (2017), eq. 5, without restarts.
+    It is the schedule of Loshchilov & Hutter (2017), without their restarts.
 
     >>> [round(Cosine(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
     [1.0, 0.5, 0.0, 0.0]
