@@ -230,16 +230,18 @@ class Network:
             self.run_gradient(layer, cache, cache.gradients)
         return cache.gradients
 
-    def run_deltas(self, dy: Array, cache: Cache) -> None:
-        """Carry the derivative down, leaving in each layer's cache the ``dy`` that its ``gradient`` needs.
+    def run_deltas(self, dy: Array, cache: Cache, *, inputs: bool = False) -> Array:
+        """Carry the derivative down, leaving in each layer's cache the ``dy`` that it will need.
 
-        Below the first layer with parameters nobody asks for it.
+        Below the first layer with parameters nobody asks for it in training; with ``inputs=True``
+        it is carried on, and the derivative by the network's inputs is returned.
         """
-        for place in range(len(self.layers) - 1, self._first - 1, -1):
+        last = 0 if inputs else self._first
+        for place in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[place]
             own = cache[layer.name]
             own.dy = dy
-            if place > self._first:
+            if inputs or place > last:
                 dy = layer.backward(dy, own)
                 shape = (cache.rows, self.widths[place])
                 if dy.shape != shape or dy.dtype != cache.dtype:
@@ -247,6 +249,7 @@ class Network:
                         f"{layer.name}.backward must return shape {shape} and dtype {cache.dtype}, "
                         f"got {dy.shape} and {dy.dtype}"
                     )
+        return dy
 
     def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
         """Overwrite one layer's part of ``gradients``."""
