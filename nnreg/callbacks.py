@@ -5,7 +5,6 @@ A plain function ``f(run)`` serves as one; it is called after each epoch.
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from collections.abc import Callable
@@ -267,6 +266,8 @@ class CSVLog(Callback):
 
     def on_epoch(self, run: Run) -> None:
         """Write all rows so far."""
+        import csv
+
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(run.history.columns)

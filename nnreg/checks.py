@@ -7,7 +7,6 @@ checked again.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Callable, Iterable
@@ -51,8 +50,8 @@ def number(
     return result
 
 
-def whole(name: str, value: object, low: int = 0) -> int:
-    """Return ``value`` as an int of at least ``low``.
+def whole(name: str, value: object, low: int = 0, high: int | None = None) -> int:
+    """Return ``value`` as an int of at least ``low`` and, where given, at most ``high``.
 
     NumPy integers are welcome, floats and bools are not.
 
@@ -61,14 +60,15 @@ def whole(name: str, value: object, low: int = 0) -> int:
         ...
     TypeError: units must be a whole number of at least 1, got 2.5
     """
-    wanted = f"{name} must be a whole number of at least {low}, got {value!r}"
+    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+    wanted = f"{name} must be a whole number {bounds}, got {value!r}"
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(wanted)
     try:
         result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for the rest
     except TypeError:
         raise TypeError(wanted) from None
-    if result < low:
+    if result < low or (high is not None and result > high):
         raise ValueError(wanted)
     return result
 
@@ -85,9 +85,20 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    hint = nearest(str(value), names)
     raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name nearest to ``name``, to end an error; "" if none is near.
+
+    >>> nearest("digit", ["digits", "mnist"])
+    " (did you mean 'digits'?)"
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 class Hyperparameter:
@@ -226,9 +237,7 @@ def sample_weights(name: str, value: object, rows: int) -> Array:
 def unknown_arguments(where: str, given: dict[str, object], known: Iterable[str]) -> None:
     """Raise ``TypeError`` for the first keyword that nobody takes, with the nearest known one."""
     for name in given:
-        near = difflib.get_close_matches(name, list(known), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise TypeError(f"{where} has no argument {name!r}{hint}")
+        raise TypeError(f"{where} has no argument {name!r}{nearest(name, known)}")
 
 
 def settings(thing: object) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
 
-def write_whole(path: str | Path, content: bytes, *, overwrite: bool = False) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> None:
     """Write ``content`` to a new file beside ``path``, then put it in its place in one move.
 
     Parameters
@@ -23,17 +21,21 @@ def write_whole(path: str | Path, content: bytes, *, overwrite: bool = False) ->
 
     Examples
     --------
-    >>> folder = tempfile.mkdtemp()
-    >>> write_whole(Path(folder) / "a.txt", b"text")
-    >>> write_whole(Path(folder) / "a.txt", b"other")
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> write_whole(folder / "a.txt", b"text")
+    >>> write_whole(folder / "a.txt", b"other")
     Traceback (most recent call last):
         ...
     FileExistsError: ...a.txt exists; overwrite=True replaces it
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
+    import tempfile
+
+    path = os.fspath(path)
+    if os.path.exists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite=True replaces it")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    folder, own_name = os.path.split(os.path.abspath(path))
+    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{own_name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

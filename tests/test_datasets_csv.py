@@ -157,8 +157,8 @@ def test_a_wrong_file_is_refused_with_the_place(read, text, message):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("knd", r'no column "knd" \(did you mean "kind"\?\); it has a, b, kind'),
-        ("zebra", 'no column "zebra"; it has'),
+        ("knd", r"no column 'knd' \(did you mean 'kind'\?\); it has a, b, kind"),
+        ("zebra", "no column 'zebra'; it has"),
         (3, "has 3 columns, so no number 3"),
         (-4, "has 3 columns, so no number -4"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnreg.datasets import describe, load, load_fashion_mnist, load_mnist, locations
-from nnreg.datasets.download import download, write_whole
+from nnreg.datasets.download import download
 from nnreg.datasets.idx import PARTS
 from nnreg.datasets.places import cache_folder
 from nnreg.datasets.published import PUBLISHED
@@ -106,18 +106,25 @@ def test_the_time_to_wait_is_limited(goal, monkeypatch):
     assert asked == [30.0, 30.0]
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(server, goal, monkeypatch):
+    goal.parent.mkdir()
+    goal.write_bytes(b"old")
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+        download([server(DATA)], goal, DIGEST)
+    assert goal.read_bytes() == b"old"
+    assert os.listdir(goal.parent) == ["file.gz"]
+
+
+def test_a_download_replaces_a_damaged_copy(server, goal):
+    goal.parent.mkdir()
+    goal.write_bytes(b"damaged")
+    download([server(DATA)], goal, DIGEST)
+    assert goal.read_bytes() == DATA
 
 
 def idx(shape, values):
@@ -269,7 +276,9 @@ def test_locations_are_listed_in_the_order_of_looking(world, monkeypatch):
         (str(world / "cache" / "nnreg" / "mnist"), "user cache"),
     ]
     assert locations("mnist")[0].missing == PARTS
-    with pytest.raises(ValueError, match="name must be one of mnist, fashion-mnist, got 'digits'"):
+    with pytest.raises(
+        ValueError, match="name must be one of 'mnist', 'fashion-mnist', got 'digits'"
+    ):
         locations("digits")
 
 

@@ -60,10 +60,10 @@ def test_a_folder_of_idx_files_is_read_and_its_labels_numbered_from_0(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("digit", r'unknown data "digit" \(did you mean "digits"\?\); known are digits, breast'),
-        ("breast_cancer", r'did you mean "breast-cancer"\?'),
-        ("fasion-mnist", r'did you mean "fashion-mnist"\?'),
-        ("qqq", 'unknown data "qqq"; known are digits, breast-cancer, mnist, fashion-mnist'),
+        ("digit", r"unknown data 'digit' \(did you mean 'digits'\?\); known are digits, breast"),
+        ("breast_cancer", r"did you mean 'breast-cancer'\?"),
+        ("fasion-mnist", r"did you mean 'fashion-mnist'\?"),
+        ("qqq", "unknown data 'qqq'; known are digits, breast-cancer, mnist, fashion-mnist"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(source, message):

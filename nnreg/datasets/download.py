@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from nnreg.datasets.idx import decompress
+from nnreg.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,44 +112,7 @@ def download(
             reason = str(error).removeprefix(f"{url}: ")
             failures.append(f"  {url}: {reason or type(error).__name__}")
         else:
-            write_whole(path, raw)
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            write_whole(path, raw, overwrite=True)
             return
     raise OSError("\n".join([f"{os.fspath(path)} could not be downloaded:", *failures]))
-
-
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that, at every moment, it is there whole or not at all.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. Its folder is made if need be.
-    data : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was begun is removed.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "new" / "file"
-    ...     write_whole(path, b"abc")
-    ...     path.read_bytes()
-    b'abc'
-    """
-    import tempfile
-
-    folder, name = os.path.split(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    descriptor, begun = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(begun, path)
-    except BaseException:
-        os.unlink(begun)
-        raise

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nnreg import checks
 from nnreg.datasets.download import check_digest, download, sha256
 from nnreg.datasets.idx import PARTS, decode_idx, find_parts, join_parts, read_bytes
 from nnreg.datasets.places import cache_folder, own_folders
@@ -152,8 +153,7 @@ def locations(name: str) -> list[Location]:
     >>> locations("mnist")[-1].origin
     'user cache'
     """
-    if name not in PUBLISHED:
-        raise ValueError(f"name must be one of {', '.join(PUBLISHED)}, got {name!r}")
+    checks.one_of("name", name, PUBLISHED)
     folders = [(folder, "NNREG_DATA") for folder in own_folders(name)]
     folders.append((os.path.join(cache_folder(), name), "user cache"))
     return [Location(folder, origin, find_parts(folder)) for folder, origin in folders]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
+from nnreg.checks import nearest
 from nnreg.datasets.archives import read_npz
-from nnreg.datasets.checks import nearest
 from nnreg.datasets.dataset import Dataset, find_classes, number_classes
 from nnreg.datasets.idx import read_idx_folder
 from nnreg.datasets.mnist import load_fashion_mnist, load_mnist
@@ -62,7 +62,7 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     >>> load("digit")
     Traceback (most recent call last):
     ...
-    ValueError: source: unknown data "digit" (did you mean "digits"?); known are digits,
+    ValueError: source: unknown data 'digit' (did you mean 'digits'?); known are digits,
     breast-cancer, ...
     """
     name = os.fspath(source)
@@ -80,7 +80,7 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     if os.path.exists(name):
         raise ValueError(f"source: {name} is neither a .csv file, nor an .npz file, nor a folder")
     raise ValueError(
-        f'source: unknown data "{name}"{nearest(name, NAMES)}; known are {", ".join(NAMES)}, '
+        f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "
         "a .csv file, an .npz file, and a folder of IDX files"
     )
 

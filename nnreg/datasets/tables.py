@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnreg.datasets.checks import nearest
+from nnreg.checks import nearest
 from nnreg.datasets.dataset import Dataset, find_classes, number_classes
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _find_target(file: str, header: list[str], target: str | int | None) -> int:
     except ValueError:
         known = ", ".join(header)
         raise ValueError(
-            f'target: {file} has no column "{target}"{nearest(str(target), header)}; it has {known}'
+            f"target: {file} has no column {target!r}{nearest(str(target), header)}; it has {known}"
         ) from None
     if not -len(header) <= place < len(header):
         raise ValueError(f"target: {file} has {len(header)} columns, so no number {place}")
