@@ -1,0 +1,138 @@
+"""Random examples and small tools that tests share; shapes are drawn first, then bounded values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+from hypothesis import strategies as st
+
+import nnreg as nn
+
+SIDES = st.integers(1, 6)
+
+# One of every kind of layer that is shipped, and the variants whose code differs.
+LAYERS: dict[str, Callable[[], nn.Layer]] = {
+    "Dense": lambda: nn.Dense(3),
+    "Dense without bias": lambda: nn.Dense(3, bias=False),
+    "ReLU": nn.ReLU,
+    "LeakyReLU": lambda: nn.LeakyReLU(0.1),
+    "ELU": nn.ELU,
+    "ELU, alpha 0.5": lambda: nn.ELU(0.5),
+    "GELU": nn.GELU,
+    "Tanh": nn.Tanh,
+    "Sigmoid": nn.Sigmoid,
+    "Softplus": nn.Softplus,
+    "Dropout": lambda: nn.Dropout(keep_prob=0.6),
+    "Dropout, identity": nn.Dropout,
+}
+
+LOSSES: dict[str, Callable[[], nn.Loss]] = {
+    "SoftmaxCrossEntropy": nn.SoftmaxCrossEntropy,
+    "SoftmaxCrossEntropy, smoothed": lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1),
+    "SoftmaxCrossEntropy, soft": nn.SoftmaxCrossEntropy,
+    "SoftmaxCrossEntropy, soft and smoothed": lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1),
+    "SigmoidCrossEntropy": nn.SigmoidCrossEntropy,
+    "MeanSquaredError": nn.MeanSquaredError,
+    "Huber": lambda: nn.Huber(0.7),
+    "Poisson": nn.Poisson,
+}
+
+OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
+    "SGD": lambda: nn.SGD(0.01),
+    "SGD, momentum": lambda: nn.SGD(0.01, momentum=0.9),
+    "SGD, Nesterov": lambda: nn.SGD(0.01, momentum=0.9, nesterov=True),
+    "RMSprop": nn.RMSprop,
+    "Adam": nn.Adam,
+    "AdamW": nn.AdamW,
+}
+
+
+def targets_for(loss: str, rng: np.random.Generator, N: int, M: int) -> np.ndarray:
+    """Return random targets of the form that the entry of LOSSES called ``loss`` takes."""
+    if loss.startswith("SoftmaxCrossEntropy"):
+        return rng.dirichlet(np.ones(M), N) if "soft" in loss else rng.integers(0, M, N)
+    if loss == "SigmoidCrossEntropy":
+        return rng.uniform(0, 1, (N, M))
+    if loss == "Poisson":
+        return rng.poisson(2.0, (N, M)).astype(float)
+    return rng.normal(size=(N, M))
+
+
+def values(
+    shape: tuple[int, ...], low: float = -3.0, high: float = 3.0, dtype: Any = np.float64
+) -> st.SearchStrategy[np.ndarray]:
+    """Draw an array of this shape with entries in [low, high]."""
+    width = 8 * np.dtype(dtype).itemsize
+    return hnp.arrays(dtype, shape, elements=st.floats(low, high, width=width))
+
+
+def vectors(low: float = -3.0, high: float = 3.0) -> st.SearchStrategy[np.ndarray]:
+    """Draw a vector of one to twelve entries in [low, high]."""
+    return st.integers(1, 12).flatmap(lambda n: values((n,), low, high))
+
+
+def matrices(low: float = -3.0, high: float = 3.0) -> st.SearchStrategy[np.ndarray]:
+    """Draw a matrix (N, D), one row and one column included."""
+    return st.tuples(SIDES, SIDES).flatmap(lambda shape: values(shape, low, high))
+
+
+def labels(N: int, K: int) -> st.SearchStrategy[np.ndarray]:
+    """Draw class numbers (N,) below K."""
+    return hnp.arrays(np.int64, N, elements=st.integers(0, K - 1))
+
+
+@st.composite
+def classified(
+    draw: st.DrawFn, low: float = -3.0, high: float = 3.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw outputs (N, K) and labels (N,)."""
+    N, K = draw(st.tuples(SIDES, SIDES))
+    return draw(values((N, K), low, high)), draw(labels(N, K))
+
+
+@st.composite
+def affine_maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw x (N, D), w (D, M), b (M,) and dy (N, M)."""
+    N, D, M = draw(st.tuples(SIDES, SIDES, SIDES))
+    return tuple(draw(values(shape)) for shape in [(N, D), (D, M), (M,), (N, M)])
+
+
+def away_from(x: np.ndarray, kink: float = 0.0, margin: float = 0.01) -> np.ndarray:
+    """Push what lies within ``margin`` of a kink to its edge: no difference quotient crosses it."""
+    side = np.where(x < kink, -1.0, 1.0)
+    return kink + side * np.maximum(abs(x - kink), margin)
+
+
+def slopes(f: Callable[[np.ndarray], Any], x: np.ndarray, h: float = 1e-6) -> np.ndarray:
+    """Return the central differences of the scalar function ``f`` by each entry of ``x``."""
+    result = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[i] += h
+        down[i] -= h
+        result[i] = (f(up) - f(down)) / (2 * h)
+    return result
+
+
+def alone(
+    layer: nn.Layer, inputs: int, dtype: Any = "float64", *, seed: int = 1
+) -> tuple[nn.Network, nn.Layer]:
+    """Return a network of this layer alone, with random parameters, and the layer."""
+    net = nn.Network([layer], inputs=inputs, dtype=dtype, seed=seed)
+    net.parameters.vector[:] = np.random.default_rng(seed).normal(size=net.parameters.vector.size)
+    return net, layer
+
+
+def training_cache(dtype: Any = "float64", *, step: int = 0, first_row: int = 0) -> nn.Cache:
+    """Return a new cache, opened for a training pass."""
+    cache = nn.Cache(dtype)
+    cache.begin(training=True, step=step, first_row=first_row)
+    return cache
+
+
+def filled(parameters: nn.Parameters, rng: np.random.Generator) -> nn.Parameters:
+    """Return random numbers of the names and shapes of ``parameters``: a gradient."""
+    result = parameters.like()
+    result.vector[:] = rng.normal(size=result.vector.size)
+    return result

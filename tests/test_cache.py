@@ -1,0 +1,79 @@
+"""The cache: attributes that live for one pass, buffers that live for many."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+
+
+def test_what_a_layer_keeps_is_dropped_when_the_next_pass_begins():
+    cache = nn.Cache()
+    cache.begin(training=True, step=4, first_row=2)
+    cache.x = np.ones(3)
+    assert (cache.training, cache.step, cache.first_row) == (True, 4, 2)
+    cache.begin(training=False, step=5)
+    assert (cache.training, cache.step, cache.first_row) == (False, 5, 0)
+    with pytest.raises(AttributeError, match="the cache holds no 'x': the forward pass left none"):
+        cache.x  # noqa: B018  (looking is the test)
+
+
+def test_forgetting_drops_what_was_kept_but_not_the_buffers_nor_the_pass():
+    cache = nn.Cache()
+    cache.begin(training=True, step=4)
+    buffer = cache.array("y", (2, 3))
+    cache.y = buffer
+    cache.forget()
+    assert (cache.training, cache.step) == (True, 4)
+    assert cache.array("y", (2, 3)) is buffer
+    with pytest.raises(AttributeError):
+        cache.y  # noqa: B018
+
+
+def test_an_array_of_the_same_name_and_shape_is_the_same_array():
+    cache = nn.Cache()
+    assert cache.array("y", (4, 2)) is cache.array("y", (4, 2))
+    assert not np.shares_memory(cache.array("y", (4, 2)), cache.array("dx", (4, 2)))
+
+
+def test_a_smaller_batch_takes_the_first_rows_and_a_larger_one_grows_the_buffer_once():
+    cache = nn.Cache()
+    whole = cache.array("y", (4, 2))
+    part = cache.array("y", (3, 2))
+    assert part.base is whole
+    assert part.flags.c_contiguous
+    assert cache.array("y", (4, 2)) is whole
+    grown = cache.array("y", (5, 2))
+    assert not np.shares_memory(grown, whole)
+    assert np.shares_memory(cache.array("y", (4, 2)), grown)
+
+
+def test_another_width_or_dtype_is_another_buffer():
+    cache = nn.Cache()
+    first = cache.array("y", (4, 2))
+    assert cache.array("y", (4, 3)).shape == (4, 3)
+    assert cache.array("y", (4, 2), np.int64).dtype == np.int64
+    assert not np.shares_memory(first, cache.array("y", (4, 2)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_arrays_have_the_dtype_of_the_cache(dtype):
+    assert nn.Cache(dtype).array("y", (1,)).dtype == dtype
+    assert nn.Cache(dtype)["dense_1"].array("y", (1,)).dtype == dtype
+
+
+def test_each_layer_has_a_cache_of_its_own():
+    cache = nn.Cache()
+    cache["dense_1"].x = 1
+    cache["dense_2"].x = 2
+    assert cache["dense_1"] is cache["dense_1"]
+    assert (cache["dense_1"].x, cache["dense_2"].x) == (1, 2)
+
+
+def test_a_cache_can_be_copied():
+    cache = nn.Cache()
+    cache.x = np.ones(2)
+    other = copy.deepcopy(cache)
+    other.x[:] = 0
+    assert cache.x.all()

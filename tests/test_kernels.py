@@ -1,0 +1,323 @@
+"""The page of mathematics: values, derivatives, stability, and the three rules of the page."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+from strategies import (
+    affine_maps,
+    away_from,
+    classified,
+    matrices,
+    slopes,
+    targets_for,
+    values,
+    vectors,
+)
+
+from nnreg import kernels
+
+# Forward formula, derivative formula (dy, x, y), the truth by other means.
+ELEMENTWISE = {
+    "relu": (
+        kernels.rectifier,
+        lambda dy, x, y: kernels.rectifier_dx(dy, (x > 0).astype(x.dtype)),
+        lambda x: np.maximum(x, 0),
+    ),
+    "leaky relu": (
+        lambda x, **k: kernels.rectifier(x, 0.1, **k),
+        lambda dy, x, y: kernels.rectifier_dx(dy, np.where(x > 0, 1, 0.1).astype(x.dtype)),
+        lambda x: np.where(x > 0, x, 0.1 * x),
+    ),
+    "elu": (
+        kernels.elu,
+        lambda dy, x, y: kernels.elu_dx(dy, y),
+        lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
+    ),
+    "elu, alpha 0.5": (
+        lambda x, **k: kernels.elu(x, 0.5, **k),
+        lambda dy, x, y: kernels.elu_dx(dy, y, 0.5),
+        lambda x: np.where(x > 0, x, 0.5 * (np.exp(np.minimum(x, 0)) - 1)),
+    ),
+    "gelu": (
+        lambda x, out=None, work=None: kernels.gelu(
+            x, kernels.normal_cdf(x, special.erf, out=work), out
+        ),
+        lambda dy, x, y: kernels.gelu_dx(dy, x, kernels.normal_cdf(x, special.erf)),
+        lambda x: x * stats.norm.cdf(x),
+    ),
+    "tanh": (
+        lambda x, out=None, work=None: np.tanh(x, out=out),
+        lambda dy, x, y: kernels.tanh_dx(dy, y),
+        lambda x: 1 - 2 / (np.exp(2 * x) + 1),
+    ),
+    "sigmoid": (
+        lambda x, out=None, work=None: kernels.sigmoid(x, out),
+        lambda dy, x, y: kernels.sigmoid_dx(dy, y),
+        special.expit,
+    ),
+    "softplus": (
+        kernels.softplus,
+        lambda dy, x, y: kernels.softplus_dx(dy, y),
+        lambda x: np.logaddexp(0, x),
+    ),
+}
+
+# Loss kernels by the entry of `targets_for` that makes their targets.
+ROWS = {
+    "SoftmaxCrossEntropy": kernels.softmax_cross_entropy,
+    "SoftmaxCrossEntropy, soft": kernels.softmax_cross_entropy,
+    "SoftmaxCrossEntropy, smoothed": lambda z, t, **k: kernels.softmax_cross_entropy(
+        z, t, 0.1, **k
+    ),
+    "SoftmaxCrossEntropy, soft and smoothed": lambda z, t, **k: kernels.softmax_cross_entropy(
+        z, t, 0.1, **k
+    ),
+    "SigmoidCrossEntropy": kernels.sigmoid_cross_entropy,
+    "MeanSquaredError": kernels.squared_error,
+    "Huber": lambda z, y, **k: kernels.huber(z, y, 0.7, **k),
+    "Poisson": kernels.poisson,
+}
+
+elementwise = pytest.mark.parametrize(
+    ("forward", "backward", "truth"), ELEMENTWISE.values(), ids=ELEMENTWISE
+)
+rows = pytest.mark.parametrize(("name", "kernel"), ROWS.items(), ids=ROWS)
+
+
+# --- Affine map -----------------------------------------------------------------------------------
+
+
+@given(affine_maps())
+def test_affine_is_a_sum_over_inputs_plus_the_bias(case):
+    x, w, b, _ = case
+    N, M = len(x), w.shape[1]
+    expected = [
+        [sum(x[n, d] * w[d, m] for d in range(len(w))) + b[m] for m in range(M)] for n in range(N)
+    ]
+    np.testing.assert_allclose(kernels.affine(x, w, b), expected, atol=1e-12)
+    np.testing.assert_allclose(kernels.affine(x, w), expected - b, atol=1e-12)
+
+
+@given(affine_maps())
+def test_the_three_affine_derivatives_equal_difference_quotients(case):
+    x, w, b, dy = case
+    compare = {"rtol": 1e-6, "atol": 1e-7}
+    np.testing.assert_allclose(
+        kernels.affine_dx(dy, w),
+        slopes(lambda x: (dy * kernels.affine(x, w, b)).sum(), x),
+        **compare,
+    )
+    np.testing.assert_allclose(
+        kernels.affine_dw(x, dy),
+        slopes(lambda w: (dy * kernels.affine(x, w, b)).sum(), w),
+        **compare,
+    )
+    np.testing.assert_allclose(
+        kernels.affine_db(dy), slopes(lambda b: (dy * kernels.affine(x, w, b)).sum(), b), **compare
+    )
+
+
+@given(affine_maps())
+def test_affine_results_go_to_out(case):
+    x, w, b, dy = case
+    for formula, arguments in [
+        (kernels.affine, (x, w, b)),
+        (kernels.affine_dx, (dy, w)),
+        (kernels.affine_dw, (x, dy)),
+        (kernels.affine_db, (dy,)),
+    ]:
+        expected = formula(*arguments)
+        out = np.full_like(expected, np.nan)
+        assert formula(*arguments, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+
+
+# --- Activations ----------------------------------------------------------------------------------
+
+
+@elementwise
+@given(x=matrices(-6, 6))
+def test_an_activation_has_the_value_of_its_definition(forward, backward, truth, x):
+    np.testing.assert_allclose(forward(x), truth(x), rtol=1e-12, atol=1e-12)
+
+
+@elementwise
+@given(x=matrices(-6, 6))
+def test_the_imaginary_part_of_a_tiny_complex_step_is_the_derivative(forward, backward, truth, x):
+    x = away_from(x)
+    y = forward(x)
+    h = 1e-30
+    stepped = forward(x + 1j * h)
+    np.testing.assert_allclose(stepped.imag / h, backward(np.ones_like(x), x, y), rtol=1e-10)
+    np.testing.assert_allclose(stepped.real, y, rtol=1e-14, atol=1e-14)
+
+
+@elementwise
+@given(x=matrices(-6, 6))
+def test_an_activation_derivative_equals_the_difference_quotient(forward, backward, truth, x):
+    x = away_from(x)
+    dy = np.cos(x)
+    expected = slopes(lambda x: (dy * truth(x)).sum(), x)
+    np.testing.assert_allclose(backward(dy, x, forward(x)), expected, rtol=1e-6, atol=1e-8)
+
+
+@elementwise
+@given(x=matrices(-6, 6))
+def test_an_activation_changes_nothing_but_out_and_work(forward, backward, truth, x):
+    before = x.copy()
+    expected = forward(x)
+    out, work = np.full_like(x, np.nan), np.full_like(x, np.nan)
+    assert forward(x, out=out, work=work) is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(x, before)
+    dy = np.sin(x)
+    dy_before, y_before = dy.copy(), expected.copy()
+    backward(dy, x, expected)
+    np.testing.assert_array_equal(dy, dy_before)
+    np.testing.assert_array_equal(expected, y_before)
+    np.testing.assert_array_equal(x, before)
+
+
+@elementwise
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_activation_is_finite_and_keeps_its_dtype_far_out(forward, backward, truth, dtype):
+    x = np.array([[-1e4, -100, -88, -1, 0, 1, 88, 100, 1e4]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        y = forward(x)
+        dx = backward(np.ones_like(x), x, y)
+    assert y.dtype == dx.dtype == dtype
+    assert np.isfinite(y).all()
+    assert np.isfinite(dx).all()
+    assert abs(dx).max() < 1.2  # GELU's slope peaks at 1.13
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_of_a_negative_number_is_plus_zero(dtype):
+    y = kernels.rectifier(np.array([-1.0, -0.0], dtype))
+    assert not np.signbit(y).any()
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.0, 0.0), (0.1, 0.1)])
+def test_the_rectifier_derivative_at_its_kink_is_the_lower_slope(slope, expected):
+    factor = np.empty(1)
+    kernels.rectifier(np.zeros(1), slope, work=factor)
+    assert kernels.rectifier_dx(np.ones(1), factor) == expected
+
+
+@given(matrices(-40, 40))
+def test_sigmoid_of_minus_x_is_one_minus_sigmoid_of_x(x):
+    np.testing.assert_allclose(kernels.sigmoid(-x), 1 - kernels.sigmoid(x), atol=1e-15)
+
+
+@given(matrices(-700, 700))
+def test_softplus_of_x_minus_softplus_of_minus_x_is_x(x):
+    np.testing.assert_allclose(
+        kernels.softplus(x) - kernels.softplus(-x), x, rtol=1e-12, atol=1e-12
+    )
+
+
+# --- Dropout --------------------------------------------------------------------------------------
+
+
+@given(st.floats(1e-6, 1))
+def test_the_threshold_is_the_nearest_of_65536_and_never_zero(keep_prob):
+    t = kernels.keep_threshold(keep_prob)
+    assert 1 <= t <= 65536
+    assert t == 1 or abs(t / 65536 - keep_prob) <= 0.5 / 65536
+
+
+@pytest.mark.parametrize("t", [1, 32768, 52429, 65535])
+def test_over_all_bit_patterns_the_mask_averages_to_one(t):
+    mask = kernels.keep_mask(np.arange(65536, dtype=np.uint16), t)
+    assert (mask > 0).sum() == t
+    assert set(mask[mask > 0]) == {65536 / t}
+    assert mask.mean() == pytest.approx(1.0, rel=1e-12)
+
+
+# --- Losses ---------------------------------------------------------------------------------------
+
+
+@given(matrices(-50, 50))
+def test_softmax_is_scipys_and_each_row_adds_up_to_one(z):
+    p = kernels.softmax(z)
+    np.testing.assert_allclose(p, special.softmax(z, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-14)
+
+
+@given(classified(), st.floats(-1e3, 1e3))
+def test_a_number_added_to_a_row_changes_no_probability_and_no_loss(case, shift):
+    z, t = case
+    np.testing.assert_allclose(kernels.softmax(z + shift), kernels.softmax(z), rtol=1e-9)
+    for ours, shifted in zip(
+        kernels.softmax_cross_entropy(z, t),
+        kernels.softmax_cross_entropy(z + shift, t),
+        strict=True,
+    ):
+        np.testing.assert_allclose(shifted, ours, atol=1e-9)
+
+
+@given(classified())
+def test_the_softmax_cross_entropy_gradient_adds_up_to_zero_in_each_row(case):
+    _, dz = kernels.softmax_cross_entropy(*case)
+    np.testing.assert_allclose(dz.sum(axis=1), 0.0, atol=1e-14)
+
+
+@rows
+def test_a_rows_gradient_equals_the_difference_quotient_of_its_value(name, kernel, rng):
+    z, t = rng.normal(size=(4, 3)), targets_for(name, rng, 4, 3)
+    if name == "Huber":
+        z = t + away_from(away_from(z - t, 0.7), -0.7)
+    value, dz = kernel(z, t)
+    assert value.shape == (4,)
+    np.testing.assert_allclose(dz, slopes(lambda z: kernel(z, t)[0].sum(), z), rtol=1e-6, atol=1e-8)
+
+
+@rows
+def test_a_loss_kernel_is_complex_safe(name, kernel, rng):
+    z, t = rng.normal(size=(4, 3)), targets_for(name, rng, 4, 3)
+    _, dz = kernel(z, t)
+    for i in np.ndindex(z.shape):
+        stepped = z.astype(complex)
+        stepped[i] += 1e-30j
+        assert kernel(stepped, t)[0].sum().imag / 1e-30 == pytest.approx(
+            dz[i], rel=1e-12, abs=1e-15
+        )
+
+
+@rows
+def test_a_loss_kernel_changes_nothing_but_out(name, kernel, rng):
+    z, t = rng.normal(size=(4, 3)), targets_for(name, rng, 4, 3)
+    z_before, t_before = z.copy(), t.copy()
+    value, dz = kernel(z, t)
+    out = np.full_like(z, np.nan)
+    again, gradient = kernel(z, t, out=out)
+    assert gradient is out
+    np.testing.assert_array_equal(again, value)
+    np.testing.assert_array_equal(out, dz)
+    np.testing.assert_array_equal(z, z_before)
+    np.testing.assert_array_equal(t, t_before)
+
+
+# --- Penalties ------------------------------------------------------------------------------------
+
+
+@given(vectors())
+def test_penalty_kernels_have_the_values_of_their_definitions(w):
+    assert kernels.l2(w) == pytest.approx(sum(v * v for v in w) / 2)
+    assert kernels.l1(w) == pytest.approx(sum(abs(v) for v in w))
+
+
+@given(vectors(), st.floats(0, 2))
+def test_the_soft_threshold_moves_by_the_threshold_or_to_exactly_zero(w, t):
+    expected = [0.0 if abs(v) <= t else v - t if v > 0 else v + t for v in w]
+    np.testing.assert_array_equal(kernels.soft_threshold(w, t), expected)
+
+
+@given(st.integers(1, 8).flatmap(lambda n: st.tuples(values((n,)), values((n,), 0, 2))))
+def test_the_soft_threshold_takes_a_threshold_for_each_weight_and_works_in_place(case):
+    w, t = case
+    expected = [kernels.soft_threshold(w[i : i + 1], t[i])[0] for i in range(len(w))]
+    assert kernels.soft_threshold(w, t, out=w) is w
+    np.testing.assert_array_equal(w, expected)

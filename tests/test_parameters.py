@@ -1,0 +1,128 @@
+"""One vector, weights first, with named views; a gradient is the same kind of object."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nnreg as nn
+
+DECLARED = {
+    "a.bias": nn.Parameter((2,), nn.zeros, weight=False),
+    "a.weight": nn.Parameter((3, 2), nn.zeros),
+    "b.scale": nn.Parameter((1,), nn.ones, weight=False),
+    "b.weight": nn.Parameter((2, 4), None),
+}
+
+declarations = st.lists(
+    st.tuples(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.booleans()),
+    min_size=1,
+    max_size=6,
+).map(
+    lambda drawn: {
+        f"layer.p{i}": nn.Parameter(tuple(shape), None, weight=weight)
+        for i, (shape, weight) in enumerate(drawn)
+    }
+)
+
+
+def test_a_parameter_is_a_weight_unless_it_says_otherwise():
+    assert nn.Parameter((2,), nn.zeros).weight
+    with pytest.raises(TypeError):
+        nn.Parameter((2,), nn.zeros, False)
+
+
+def test_weights_come_first_and_everything_else_after_them():
+    p = nn.Parameters(DECLARED, "float64")
+    p.vector[:] = np.arange(17)
+    np.testing.assert_array_equal(p["a.weight"], [[0, 1], [2, 3], [4, 5]])
+    np.testing.assert_array_equal(p["b.weight"], [[6, 7, 8, 9], [10, 11, 12, 13]])
+    np.testing.assert_array_equal(p["a.bias"], [14, 15])
+    np.testing.assert_array_equal(p["b.scale"], [16])
+    np.testing.assert_array_equal(p.weights, np.arange(14))
+    np.testing.assert_array_equal(p.biases, [14, 15, 16])
+
+
+@given(declarations)
+def test_the_views_cover_the_vector_once(declared):
+    p = nn.Parameters(declared, "float64")
+    for name in p:
+        p[name][...] += 1.0
+    np.testing.assert_array_equal(p.vector, 1.0)
+    assert p.vector.size == sum(math.prod(d.shape) for d in declared.values())
+    assert p.vector.flags.c_contiguous
+
+
+@given(declarations)
+def test_weights_and_biases_are_told_apart_by_what_was_declared(declared):
+    p = nn.Parameters(declared, "float64")
+    for name, parameter in declared.items():
+        p[name][...] = 1.0 if parameter.weight else -1.0
+    assert (p.weights == 1.0).all()
+    assert (p.biases == -1.0).all()
+    assert p.weights.size + p.biases.size == p.vector.size
+
+
+def test_iteration_gives_the_names_in_layer_order():
+    p = nn.Parameters(DECLARED, "float64")
+    assert list(p) == list(DECLARED)
+    assert len(p) == 4
+    assert p["b.weight"].shape == (2, 4)
+
+
+def test_a_layer_is_given_its_own_views_by_its_own_names():
+    p = nn.Parameters(DECLARED, "float64")
+    assert list(p.of("b")) == ["scale", "weight"]
+    p.of("b")["scale"][...] = 7.0
+    assert p["b.scale"] == 7.0
+    assert p.of("nobody") == {}
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(KeyError, match=r"'a.wait'.*a\.bias, a\.weight, b\.scale, b\.weight"):
+        nn.Parameters(DECLARED, "float64")["a.wait"]
+
+
+def test_like_gives_zeros_of_the_same_names_and_shapes():
+    p = nn.Parameters(DECLARED, "float32")
+    p.vector[:] = 1.0
+    g = p.like()
+    assert g.vector.dtype == np.float32
+    assert not g.vector.any()
+    assert {name: g[name].shape for name in g} == {name: p[name].shape for name in p}
+    assert p.like("complex128").vector.dtype == np.complex128
+
+
+def test_a_copy_is_independent_and_can_be_cast():
+    p = nn.Parameters(DECLARED, "float32")
+    p.vector[:] = np.arange(17)
+    q = p.copy("float64")
+    np.testing.assert_array_equal(q.vector, p.vector)
+    assert q.vector.dtype == np.float64
+    q["a.weight"][...] = -1.0
+    np.testing.assert_array_equal(p.vector, np.arange(17))
+
+
+def test_memory_that_is_given_is_the_memory_that_is_used():
+    vector = np.arange(17.0)
+    p = nn.Parameters(DECLARED, "float64", vector)
+    p["b.scale"][...] = -1.0
+    assert vector[16] == -1.0
+
+
+def test_scratch_is_the_same_memory_every_time():
+    p = nn.Parameters(DECLARED, "float32")
+    big = p.scratch(10)
+    assert big.shape == (10,)
+    assert big.dtype == np.float32
+    assert np.shares_memory(big, p.scratch(4))
+    assert not np.shares_memory(big, p.vector)
+
+
+def test_the_repr_names_shapes_and_size():
+    assert repr(nn.Parameters(DECLARED, "float32")) == (
+        "<Parameters: 17 values of float32: "
+        "a.bias (2,), a.weight (3, 2), b.scale (1,), b.weight (2, 4)>"
+    )
