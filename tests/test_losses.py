@@ -1,0 +1,293 @@
+"""Losses: values by other means, gradients of those values, weights, and the checks at the door."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+from strategies import LOSSES, away_from, classified, slopes, targets_for
+
+import nnreg as nn
+
+losses = pytest.mark.parametrize("name", LOSSES)
+sizes = pytest.mark.parametrize(("N", "M"), [(1, 1), (1, 4), (5, 1), (5, 4)])
+
+
+def case(name, rng, N=5, M=4):
+    """Return the loss, outputs and targets; Huber's residuals keep away from its kinks."""
+    z, t = rng.normal(size=(N, M)), targets_for(name, rng, N, M)
+    if name == "Huber":
+        z = t + away_from(away_from(z - t, 0.7), -0.7)
+    return LOSSES[name](), z, t
+
+
+# --- Values ---------------------------------------------------------------------------------------
+
+
+@given(classified(-20, 20))
+def test_softmax_cross_entropy_is_the_mean_negative_log_probability(drawn):
+    z, t = drawn
+    value, gradient = nn.SoftmaxCrossEntropy()(z, t)
+    log_p = special.log_softmax(z, axis=1)
+    assert value == pytest.approx(-np.mean([log_p[n, k] for n, k in enumerate(t)]), abs=1e-12)
+    expected = (np.exp(log_p) - np.eye(z.shape[1])[t]) / len(z)
+    np.testing.assert_allclose(gradient, expected, atol=1e-14)
+
+
+def test_soft_targets_weigh_the_log_probabilities(rng):
+    loss, z, t = case("SoftmaxCrossEntropy, soft", rng)
+    expected = -(t * special.log_softmax(z, axis=1)).sum(axis=1).mean()
+    assert loss(z, t)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+@given(drawn=classified())
+def test_labels_are_one_hot_targets(drawn, smoothing):
+    z, t = drawn
+    loss = nn.SoftmaxCrossEntropy(label_smoothing=smoothing)
+    by_label, by_row = loss(z, t), loss(z, np.eye(z.shape[1])[t])
+    assert by_label[0] == pytest.approx(by_row[0], abs=1e-12)
+    np.testing.assert_allclose(by_label[1], by_row[1], atol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["labels", "soft"])
+def test_label_smoothing_mixes_the_targets_with_the_uniform_distribution(form, rng):
+    name = "SoftmaxCrossEntropy" + (", soft" if form == "soft" else "")
+    _, z, t = case(name, rng)
+    rows = t if form == "soft" else np.eye(4)[t]
+    smoothed = nn.SoftmaxCrossEntropy(label_smoothing=0.2)(z, t)
+    by_hand = nn.SoftmaxCrossEntropy()(z, 0.8 * rows + 0.2 / 4)
+    assert smoothed[0] == pytest.approx(by_hand[0], rel=1e-12)
+    np.testing.assert_allclose(smoothed[1], by_hand[1], atol=1e-14)
+
+
+def test_sigmoid_cross_entropy_is_the_negative_log_likelihood_of_yes_and_no(rng):
+    loss, z, y = case("SigmoidCrossEntropy", rng)
+    rows = -(special.xlogy(y, special.expit(z)) + special.xlogy(1 - y, special.expit(-z)))
+    value, gradient = loss(z, y)
+    assert value == pytest.approx(rows.sum(axis=1).mean())
+    np.testing.assert_allclose(gradient, (special.expit(z) - y) / 5, atol=1e-15)
+
+
+def test_mean_squared_error_divides_by_rows_and_outputs(rng):
+    loss, z, y = case("MeanSquaredError", rng)
+    value, gradient = loss(z, y)
+    assert value == pytest.approx(((z - y) ** 2).mean())
+    np.testing.assert_allclose(gradient, 2 * (z - y) / (5 * 4))
+
+
+@pytest.mark.parametrize("delta", [0.1, 1.0, 30.0])
+def test_huber_is_scipys_mean(delta, rng):
+    z, y = 3 * rng.normal(size=(5, 4)), rng.normal(size=(5, 4))
+    value, gradient = nn.Huber(delta)(z, y)
+    assert value == pytest.approx(special.huber(delta, z - y).mean())
+    np.testing.assert_allclose(gradient, np.clip(z - y, -delta, delta) / 20)
+
+
+def test_poisson_is_the_negative_log_likelihood_without_the_factorial(rng):
+    loss, z, y = case("Poisson", rng)
+    rows = -stats.poisson.logpmf(y, np.exp(z)) - special.gammaln(y + 1)
+    assert loss(z, y)[0] == pytest.approx(rows.sum(axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "expected"),
+    [
+        (nn.SoftmaxCrossEntropy(), [1], math.log(3)),
+        (nn.SigmoidCrossEntropy(), [[1.0, 0.0, 0.5]], 3 * math.log(2)),
+        (nn.MeanSquaredError(), [[3.0, 0.0, 0.0]], 3.0),
+        (nn.Huber(1.0), [[3.0, 0.0, 0.0]], 2.5 / 3),
+        (nn.Poisson(), [[7.0, 0.0, 0.0]], 3.0),
+    ],
+)
+def test_the_value_at_outputs_zero_is_the_one_known_by_heart(loss, targets, expected):
+    assert loss(np.zeros((1, 3)), targets)[0] == pytest.approx(expected)
+
+
+# --- Gradients ------------------------------------------------------------------------------------
+
+
+@losses
+@sizes
+def test_the_gradient_equals_the_difference_quotient_of_the_value(name, N, M, rng):
+    loss, z, t = case(name, rng, N, M)
+    expected = slopes(lambda z: loss(z, t)[0], z)
+    np.testing.assert_allclose(loss(z, t)[1], expected, rtol=1e-6, atol=1e-8)
+
+
+@losses
+def test_the_weighted_gradient_equals_the_difference_quotient_of_the_weighted_value(name, rng):
+    loss, z, t = case(name, rng)
+    options = {"weights": rng.uniform(0, 3, 5), "normalizer": 7.0}
+    expected = slopes(lambda z: loss(z, t, **options)[0], z)
+    np.testing.assert_allclose(loss(z, t, **options)[1], expected, rtol=1e-6, atol=1e-8)
+
+
+@losses
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_dtype_is_the_outputs(name, dtype, rng):
+    loss, z, t = case(name, rng)
+    for weights in (None, np.ones(5)):
+        value, gradient = loss(z.astype(dtype), t, weights)
+        assert value.dtype == gradient.dtype == dtype
+        assert gradient.shape == z.shape
+        assert np.ndim(value) == 0
+
+
+@losses
+def test_float32_agrees_with_float64(name, rng):
+    loss, z, t = case(name, rng)
+    z = z.astype(np.float32)
+    single, double = loss(z, t), loss(z.astype(float), t)
+    assert single[0] == pytest.approx(double[0], rel=1e-5)
+    np.testing.assert_allclose(single[1], double[1], rtol=1e-4, atol=1e-6)
+
+
+@losses
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_outputs_of_ten_thousand_are_no_danger(name, dtype, rng):
+    loss = LOSSES[name]()
+    t = targets_for(name, rng, 6, 3)
+    z = np.array(
+        [[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [0, 0, -1e4], [1e4] * 3, [-1e4] * 3, [1, 1e4, -1]], dtype
+    )
+    if name == "Poisson":
+        z = np.minimum(z, 80)  # e to the 1e4 is no number: the loss itself is infinite there
+    with np.errstate(all="raise", under="ignore"):
+        value, gradient = loss(z, t)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+@losses
+def test_neither_outputs_nor_targets_nor_weights_are_changed(name, rng):
+    loss, z, t = case(name, rng)
+    w = rng.uniform(size=5)
+    before = [a.copy() for a in (z, t, w)]
+    _, gradient = loss(z, t, w)
+    for array, was in zip((z, t, w), before, strict=True):
+        np.testing.assert_array_equal(array, was)
+        assert not np.shares_memory(gradient, array)
+
+
+@losses
+def test_the_gradient_goes_to_out(name, rng):
+    loss, z, t = case(name, rng)
+    value, gradient = loss(z, t)
+    out = np.full_like(z, np.nan)
+    again, same = loss(z, t, out=out)
+    assert same is out
+    assert again == value
+    np.testing.assert_array_equal(out, gradient)
+
+
+# --- Rows and their weights -----------------------------------------------------------------------
+
+
+@losses
+def test_the_order_of_rows_does_not_matter(name, rng):
+    loss, z, t = case(name, rng)
+    order = rng.permutation(5)
+    value, gradient = loss(z, t)
+    shuffled = loss(z[order], t[order])
+    assert shuffled[0] == pytest.approx(value)
+    np.testing.assert_allclose(shuffled[1], gradient[order], atol=1e-15)
+
+
+@losses
+def test_weights_of_one_are_no_weights(name, rng):
+    loss, z, t = case(name, rng)
+    assert loss(z, t, np.ones(5))[0] == pytest.approx(loss(z, t)[0])
+    np.testing.assert_allclose(loss(z, t, np.ones(5))[1], loss(z, t)[1], atol=1e-15)
+
+
+@losses
+@given(whole=st.lists(st.integers(0, 3), min_size=5, max_size=5).filter(any))
+def test_an_integer_weight_repeats_its_row_and_zero_removes_it(name, whole):
+    loss, z, t = case(name, np.random.default_rng(0))
+    w = np.array(whole)
+    value, gradient = loss(z, t, w)
+    repeated, by_copy = loss(np.repeat(z, w, axis=0), np.repeat(t, w, axis=0))
+    assert value == pytest.approx(repeated, rel=1e-12, abs=1e-12)
+    row = np.repeat(np.arange(5), w)
+    for n in range(5):
+        np.testing.assert_allclose(gradient[n], by_copy[row == n].sum(axis=0), atol=1e-14)
+
+
+@losses
+def test_only_the_proportions_of_weights_matter(name, rng):
+    loss, z, t = case(name, rng)
+    w = rng.uniform(0.1, 1, 5)
+    assert loss(z, t, 17 * w)[0] == pytest.approx(loss(z, t, w)[0])
+    np.testing.assert_allclose(loss(z, t, 17 * w)[1], loss(z, t, w)[1], atol=1e-14)
+
+
+@losses
+@pytest.mark.parametrize("weighted", [False, True])
+def test_parts_with_the_wholes_normalizer_add_up_to_the_whole(name, weighted, rng):
+    loss, z, t = case(name, rng)
+    w = rng.uniform(size=5) if weighted else None
+    normalizer = w.sum() if weighted else 5
+    value, gradient = loss(z, t, w)
+    parts = [
+        loss(z[rows], t[rows], w[rows] if weighted else None, normalizer=normalizer)
+        for rows in (slice(0, 2), slice(2, 5))
+    ]
+    assert sum(part[0] for part in parts) == pytest.approx(value)
+    np.testing.assert_allclose(np.concatenate([part[1] for part in parts]), gradient, atol=1e-15)
+
+
+@losses
+def test_calling_and_computing_inside_the_door_are_the_same(name, rng):
+    loss, z, t = case(name, rng)
+    w = rng.uniform(size=5)
+    called, computed = loss(z, t, w), loss.compute(z, t, w)
+    assert called[0] == computed[0]
+    np.testing.assert_array_equal(called[1], computed[1])
+
+
+# --- Links ----------------------------------------------------------------------------------------
+
+
+def test_softmax_gives_probabilities_and_the_largest_outputs_class(rng):
+    loss, z, _ = case("SoftmaxCrossEntropy", rng)
+    np.testing.assert_allclose(loss.probabilities(z), special.softmax(z, axis=1))
+    np.testing.assert_array_equal(loss.classes(z), [row.argmax() for row in z])
+
+
+def test_sigmoid_gives_a_probability_and_a_yes_or_no_for_each_output(rng):
+    loss, z, _ = case("SigmoidCrossEntropy", rng)
+    np.testing.assert_allclose(loss.probabilities(z), special.expit(z))
+    np.testing.assert_array_equal(loss.classes(z), loss.probabilities(z) > 0.5)
+
+
+@pytest.mark.parametrize("loss", [nn.MeanSquaredError(), nn.Huber(), nn.Poisson()])
+def test_a_loss_for_numbers_predicts_no_classes(loss):
+    for link in (loss.classes, loss.probabilities):
+        with pytest.raises(TypeError, match=f"{type(loss).__name__} predicts no"):
+            link(np.zeros((1, 2)))
+
+
+@losses
+def test_a_loss_is_described_as_the_call_that_makes_it(name):
+    loss = LOSSES[name]()
+    again = eval(repr(loss), vars(nn))
+    assert type(again) is type(loss)
+    assert repr(again) == repr(loss)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+def test_labels_may_be_any_integers(dtype):
+    loss, t = nn.SoftmaxCrossEntropy(), np.array([2, 0])
+    assert loss(np.zeros((2, 3)), t.astype(dtype))[0] == loss(np.zeros((2, 3)), t)[0]
+
+
+def test_lists_and_integers_are_welcome_where_numbers_are():
+    assert nn.MeanSquaredError()([[1, 2]], [[0, True]])[0] == 1.0
+
+
+def test_a_users_loss_needs_one_method():
+    with pytest.raises(NotImplementedError, match=r"Loss must define __call__\(outputs, targets\)"):
+        nn.Loss()(np.zeros((2, 3)), np.zeros((2, 3)))

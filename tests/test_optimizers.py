@@ -1,0 +1,308 @@
+"""Optimizers: each rule as its paper states it, ten steps; and what every optimizer keeps to."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import OPTIMIZERS, filled, vectors
+
+import nnreg as nn
+from nnreg.optimizers import BLOCK
+
+optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def parameters(weights=7, biases=3, dtype="float64", seed=0):
+    p = nn.Parameters(
+        {
+            "a.weight": nn.Parameter((weights,), None),
+            "a.bias": nn.Parameter((biases,), None, weight=False),
+        },
+        dtype,
+    )
+    p.vector[:] = np.random.default_rng(seed).normal(size=p.vector.size)
+    return p
+
+
+# --- The rules, one value at a time, as their sources state them ----------------------------------
+
+
+def gradient_descent(w, gs, lr=0.05):
+    for g in gs:
+        w = w - lr * g
+    return w
+
+
+def momentum(w, gs, lr=0.05, mu=0.9):
+    v = 0.0
+    for g in gs:
+        v = mu * v + g
+        w = w - lr * v
+    return w
+
+
+def nesterov(w, gs, lr=0.05, mu=0.9):
+    """Sutskever et al. (2013, eq. 3 and 4), by the gradient where it is evaluated: at θ + μv."""
+    v, theta = 0.0, w
+    for g in gs:  # g is the gradient at w = theta + mu * v
+        v = mu * v - lr * g
+        theta = theta + v
+    return theta + mu * v
+
+
+def rmsprop(w, gs, lr=0.05, rho=0.8, epsilon=1e-3):
+    v = 0.0
+    for g in gs:
+        v = rho * v + (1 - rho) * g * g
+        w = w - lr * g / (math.sqrt(v) + epsilon)
+    return w
+
+
+def adam(w, gs, lr=0.05, beta_1=0.8, beta_2=0.9, epsilon=1e-3, decay=0.0):
+    m = v = 0.0
+    for t, g in enumerate(gs, 1):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g * g
+        m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
+        w = w - lr * (m_hat / (math.sqrt(v_hat) + epsilon) + decay * w)
+    return w
+
+
+RULES = {
+    "SGD": (lambda: nn.SGD(0.05), gradient_descent, {}),
+    "momentum": (lambda: nn.SGD(0.05, momentum=0.9), momentum, {}),
+    "nesterov": (lambda: nn.SGD(0.05, momentum=0.9, nesterov=True), nesterov, {}),
+    "RMSprop": (lambda: nn.RMSprop(0.05, rho=0.8, epsilon=1e-3), rmsprop, {}),
+    "Adam": (lambda: nn.Adam(0.05, beta_1=0.8, beta_2=0.9, epsilon=1e-3), adam, {}),
+    "AdamW": (
+        lambda: nn.AdamW(0.05, beta_1=0.8, beta_2=0.9, epsilon=1e-3, weight_decay=0.3),
+        adam,
+        {"decay": 0.3},
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "rule", "for_weights"), RULES.values(), ids=RULES)
+def test_ten_steps_are_ten_steps_of_the_rule(make, rule, for_weights, rng):
+    p, optimizer = parameters(), make()
+    start = p.vector.copy()
+    gradients = [filled(p, rng) for _ in range(10)]
+    for g in gradients:
+        optimizer.update(p, g)
+    for i, w in enumerate(start):
+        options = for_weights if i < p.weights.size else {}  # decay is for weights only
+        expected = rule(w, [g.vector[i] for g in gradients], **options)
+        assert p.vector[i] == pytest.approx(expected, rel=1e-12)
+    assert optimizer.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("make", "defaults"),
+    [
+        (nn.RMSprop, {"learning_rate": 1e-3, "rho": 0.9, "epsilon": 1e-8}),
+        (nn.Adam, {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}),
+        (nn.AdamW, {"learning_rate": 1e-3, "beta_2": 0.999, "weight_decay": 1e-2}),
+    ],
+)
+def test_the_defaults_are_the_papers(make, defaults):
+    assert {name: getattr(make(), name) for name in defaults} == defaults
+
+
+def test_adamw_without_decay_is_adam(rng):
+    p, q = parameters(), parameters()
+    a, b = nn.AdamW(0.1, weight_decay=0), nn.Adam(0.1)
+    for _ in range(3):
+        g = filled(p, rng)
+        a.update(p, g)
+        b.update(q, g)
+    np.testing.assert_array_equal(p.vector, q.vector)
+
+
+# --- What all of them keep to ---------------------------------------------------------------------
+
+
+@optimizers
+@dtypes
+def test_the_gradient_is_not_changed_and_the_parameters_are_changed_in_place(make, dtype, rng):
+    p, optimizer = parameters(dtype=dtype), make()
+    memory, before = p.vector, p.vector.copy()
+    for _ in range(3):
+        g = filled(p, rng)
+        g_before = g.vector.copy()
+        optimizer.update(p, g)
+        np.testing.assert_array_equal(g.vector, g_before)
+    assert p.vector is memory
+    assert (p.vector != before).all()
+    assert p.vector.dtype == dtype
+    for name, state in optimizer.state.items():
+        assert state.dtype == dtype, name
+        assert not np.shares_memory(state, g.vector), name
+        assert not np.shares_memory(state, p.vector), name
+
+
+@optimizers
+def test_a_vector_longer_than_a_block_is_updated_to_its_end(make, monkeypatch, rng):
+    long, short = (parameters(2 * BLOCK, 7) for _ in range(2))
+    gradients = [filled(long, rng) for _ in range(2)]
+    optimizer = make()
+    for g in gradients:
+        optimizer.update(long, g)
+    monkeypatch.setattr("nnreg.optimizers.BLOCK", long.vector.size)
+    optimizer = make()
+    for g in gradients:
+        optimizer.update(short, g)
+    np.testing.assert_array_equal(long.vector, short.vector)
+
+
+@optimizers
+def test_float32_agrees_with_float64(make, rng):
+    single, double = parameters(dtype="float32"), parameters()
+    single_optimizer, double_optimizer = make(), make()
+    for _ in range(10):
+        g = filled(double, rng)
+        single_optimizer.update(single, g.copy("float32"))
+        double_optimizer.update(double, g)
+    np.testing.assert_allclose(single.vector, double.vector, rtol=1e-4, atol=1e-5)
+
+
+@optimizers
+@dtypes
+def test_hyperparameters_become_python_floats_and_promote_nothing(make, dtype, rng):
+    p, optimizer = parameters(dtype=dtype), make()
+    optimizer.learning_rate = np.float64(0.01)
+    assert type(optimizer.learning_rate) is float
+    optimizer.update(p, filled(p, rng))
+    assert p.vector.dtype == dtype
+    step_size = optimizer.step_size
+    assert type(step_size) is float or step_size.dtype == dtype
+
+
+@optimizers
+def test_a_learning_rate_of_zero_changes_nothing(make, rng):
+    p, optimizer = parameters(), make()
+    optimizer.learning_rate = 0
+    before = p.vector.copy()
+    optimizer.update(p, filled(p, rng))
+    np.testing.assert_array_equal(p.vector, before)
+
+
+@optimizers
+def test_a_quadratic_bowl_is_descended(make):
+    p, optimizer = parameters(), make()
+    p.vector[:] = 1.0
+    optimizer.learning_rate = 0.02
+    for _ in range(300):
+        g = p.copy()  # the gradient of |w|²/2
+        optimizer.update(p, g)
+    assert abs(p.vector).max() < 0.05
+
+
+@optimizers
+def test_an_optimizer_is_described_as_the_call_that_makes_it(make):
+    assert repr(eval(repr(make()), vars(nn))) == repr(make())
+
+
+def test_zero_gradients_leave_adam_and_rmsprop_where_they_are():
+    for optimizer in (nn.Adam(), nn.RMSprop()):
+        p = parameters()
+        before = p.vector.copy()
+        optimizer.update(p, p.like())
+        np.testing.assert_array_equal(p.vector, before)
+
+
+def test_momentum_may_be_turned_on_and_off_in_mid_training(rng):
+    p, optimizer = parameters(), nn.SGD(0.1)
+    optimizer.update(p, filled(p, rng))
+    optimizer.momentum = 0.5
+    g = filled(p, rng)
+    optimizer.update(p, g)
+    before = p.vector.copy()
+    optimizer.update(p, g)
+    np.testing.assert_allclose(before - p.vector, 0.1 * 1.5 * g.vector)
+    optimizer.momentum = 0
+    before = p.vector.copy()
+    optimizer.update(p, g)
+    np.testing.assert_allclose(before - p.vector, 0.1 * g.vector)
+
+
+# --- step_size ------------------------------------------------------------------------------------
+
+
+@optimizers
+@given(g=vectors(0.1, 3))
+def test_a_constant_gradient_is_in_the_end_multiplied_by_step_size(make, g):
+    p = parameters(len(g), 0)
+    gradients = p.like()
+    gradients.vector[:] = g
+    optimizer = make()
+    if isinstance(optimizer, nn.AdamW):
+        optimizer.weight_decay = 0
+    for _ in range(300):
+        before = p.vector.copy()
+        optimizer.update(p, gradients)
+    np.testing.assert_allclose(before - p.vector, optimizer.step_size * g, rtol=1e-9)
+
+
+def test_step_size_is_the_learning_rate_over_what_divides_the_gradient(rng):
+    p = parameters()
+    g = filled(p, rng)
+    rms, adam = nn.RMSprop(0.1, rho=0.75, epsilon=0.5), nn.Adam(0.1, epsilon=0.5)
+    for optimizer in (rms, adam):
+        optimizer.update(p, g)
+    np.testing.assert_allclose(rms.step_size, 0.1 / (abs(g.vector) / 2 + 0.5))
+    np.testing.assert_allclose(adam.step_size, 0.1 / (abs(g.vector) + 0.5))
+    assert nn.SGD(0.1).step_size == 0.1
+    assert nn.SGD(0.1, momentum=0.75).step_size == pytest.approx(0.4)
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+@optimizers
+def test_a_gradient_of_another_size_is_an_error(make):
+    with pytest.raises(ValueError, match="gradients must have 10 values, as the parameters, got 9"):
+        make().update(parameters(), parameters(weights=6))
+
+
+@optimizers
+@pytest.mark.parametrize("other", [{"weights": 20}, {"dtype": "float32"}], ids=str)
+def test_one_optimizer_serves_one_network(make, other):
+    p, q = parameters(), parameters(**other)
+    optimizer = make()
+    optimizer.update(p, p.copy())
+    with pytest.raises(ValueError, match="One optimizer serves one network"):
+        optimizer.update(q, q.copy())
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda: nn.SGD(-0.1),
+            ValueError,
+            r"learning_rate must be a number in \[0, inf\], got -0.1",
+        ),
+        (lambda: nn.SGD("0.1"), TypeError, "learning_rate must be .* got '0.1'"),
+        (lambda: nn.SGD(True), TypeError, "learning_rate must be .* got True"),
+        (lambda: nn.SGD(math.inf), ValueError, "learning_rate must be .* got inf"),
+        (lambda: nn.SGD(0.1, momentum=1), ValueError, r"momentum must be .* in \[0, 1\), got 1"),
+        (lambda: nn.SGD(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum above 0"),
+        (lambda: nn.RMSprop(rho=1.0), ValueError, r"rho must be .* in \[0, 1\), got 1.0"),
+        (lambda: nn.Adam(beta_1=1.0), ValueError, r"beta_1 must be .* in \[0, 1\), got 1.0"),
+        (lambda: nn.Adam(beta_2=-0.1), ValueError, "beta_2 must be .* got -0.1"),
+        (lambda: nn.Adam(epsilon=0), ValueError, r"epsilon must be .* in \(0, inf\], got 0"),
+        (lambda: nn.AdamW(weight_decay=-1), ValueError, "weight_decay must be .* got -1"),
+    ],
+)
+def test_a_wrong_argument_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_wrong_assignment_leaves_the_old_value():
+    optimizer = nn.Adam(0.1)
+    with pytest.raises(ValueError, match="learning_rate"):
+        optimizer.learning_rate = -1
+    assert optimizer.learning_rate == 0.1
