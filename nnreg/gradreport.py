@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 
+import numpy as np
+
+from nnreg.kernels import Array
 from nnreg.summary import table
+
+#: Other measures of agreement: what they are, and the largest value that passes.
+STYLES = {
+    "cs231n": ("max |a - b| / max(1e-8, |a| + |b|)", 1e-7),
+    "deeplearning.ai": ("‖a - b‖ / (‖a‖ + ‖b‖) over all blocks", 2e-7),
+    "allclose": ("max |a - b| / (1e-5 + 1e-3·|b|)", 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Row:
     kinks : int
         Points not counted, since a kink lies within the step.
     passed : bool
+    all_analytic, all_measured : ndarray of shape (P,)
+        Every value that was compared.
     """
 
     quantity: str
@@ -44,6 +57,8 @@ class Row:
     measured: float
     kinks: int
     passed: bool
+    all_analytic: Array = field(repr=False, compare=False)
+    all_measured: Array = field(repr=False, compare=False)
 
     def sentence(self) -> str:
         """Return the failure in words."""
@@ -80,6 +95,7 @@ class GradientReport:
     subject: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    style: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -91,6 +107,32 @@ class GradientReport:
         """The largest relative error of all blocks."""
         return max((row.error for row in self.rows), default=0.0)
 
+    def measured_by(self, style: str) -> list[tuple[str, str, float, bool]]:
+        """Return ``(quantity, block, value, passed)`` by another measure of :data:`STYLES`.
+
+        Kinks are not excused there. A measure over all blocks has one line a quantity.
+        """
+        limit = STYLES[style][1]
+        lines = []
+        if style == "deeplearning.ai":
+            for quantity in dict.fromkeys(row.quantity for row in self.rows):
+                rows = [row for row in self.rows if row.quantity == quantity]
+                a = np.concatenate([row.all_analytic for row in rows])
+                b = np.concatenate([row.all_measured for row in rows])
+                norms = float(np.linalg.norm(a) + np.linalg.norm(b))
+                value = float(np.linalg.norm(a - b)) / norms if norms else 0.0
+                lines.append((quantity, "all", value, value <= limit))
+            return lines
+        for row in self.rows:
+            a, b = row.all_analytic, row.all_measured
+            if style == "cs231n":
+                ratio = np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))
+            else:
+                ratio = np.abs(a - b) / (1e-5 + 1e-3 * np.abs(b))
+            value = float(ratio.max())
+            lines.append((row.quantity, row.block, value, value <= limit))
+        return lines
+
     def assert_ok(self) -> None:
         """Raise ``AssertionError`` with a sentence for each block that disagrees."""
         if not self.passed:
@@ -99,9 +141,9 @@ class GradientReport:
                 "\n".join([f"wrong gradient of {self.subject}:", *failed, *self.notes])
             )
 
-    def __str__(self) -> str:
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
         head = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
-        rows = [
+        return head, [
             [
                 row.quantity,
                 row.block,
@@ -114,8 +156,46 @@ class GradientReport:
             ]
             for row in self.rows
         ]
+
+    def _remarks(self) -> list[str]:
+        """Return what stands below the table: notes, failures, the other measure."""
+        remarks = [*self.notes, *(row.sentence() for row in self.rows if not row.passed)]
+        if self.style is None:
+            return remarks
+        formula, limit = STYLES[self.style]
+        remarks.append(f"{self.style}: {formula}, passes up to {limit:g}")
+        ours = {(row.quantity, row.block): row.passed for row in self.rows}
+        for quantity, block, value, passed in self.measured_by(self.style):
+            here = ours.get((quantity, block))
+            if here is None:
+                here = all(ok for (other, _), ok in ours.items() if other == quantity)
+            differs = "" if here == passed else f", though the verdict here is {_verdict(here)}"
+            remarks.append(f"  {quantity} by {block}: {value:.2e}, {_verdict(passed)}{differs}")
+        return remarks
+
+    def __str__(self) -> str:
+        head, rows = self._cells()
         verdict = "passed" if self.passed else "FAILED"
-        lines = [f"{self.subject}: {verdict}", table(head, rows, right=[5, 6]), *self.notes]
-        return "\n".join(lines + [row.sentence() for row in self.rows if not row.passed])
+        return "\n".join(
+            [f"{self.subject}: {verdict}", table(head, rows, right=[5, 6]), *self._remarks()]
+        )
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        head, rows = self._cells()
+        verdict = "passed" if self.passed else "FAILED"
+        lines = [f"<p><b>{escape(self.subject)}: {verdict}</b></p><table><thead><tr>"]
+        lines += [f"<th>{escape(cell)}</th>" for cell in head]
+        lines.append("</tr></thead><tbody>")
+        for row, cells in zip(self.rows, rows, strict=True):
+            style = "" if row.passed else ' style="color:#b00020;font-weight:bold"'
+            lines.append(f"<tr{style}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
+        lines.append("</tbody></table>")
+        lines += [f"<p>{escape(remark)}</p>" for remark in self._remarks()]
+        return "".join(lines)
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "failed"

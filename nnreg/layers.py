@@ -36,6 +36,8 @@ class Layer:
         Given by the network: the class's name in small letters and a number, such as ``dense_1``.
     independent_rows : bool, default True
         False says that a row's output depends on other rows; then a step is never split by rows.
+    stochastic : bool, default False
+        True says that training mode draws at random, with a probability ``keep_prob`` to keep.
     initializer_before : function or None, default glorot_uniform
         What the weights of the layer before are drawn with, when nobody says. None looks past this
         layer.
@@ -64,6 +66,7 @@ class Layer:
 
     name = ""
     independent_rows = True
+    stochastic = False
     initializer_before: Initializer | None = staticmethod(glorot_uniform)
     penalty: Penalty | str | None = "inherit"
     _bound: tuple[str, ...] | None = None
@@ -223,6 +226,7 @@ class Dropout(Layer):
     array([[1., 1., 1., 1., 1., 1., 1., 1.]], dtype=float32)
     """
 
+    stochastic = True
     initializer_before = None
     keep_prob = checks.bounded(0, 1, open_low=True)
 

@@ -1,0 +1,249 @@
+"""Other people's code as the gradient check sees it: functions, pairs of them, objects with state.
+
+Nothing is asked of the code but that it computes. What it may do, this module undoes: before every
+call the arguments, the object's attributes and every generator within reach, NumPy's global one
+included, are set back to what they were. So a mask drawn inside ``forward`` is the same in every
+call, and after the check nothing has changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nnreg.differences import NotComplexSafe, Values
+from nnreg.gradsubjects import Subject
+from nnreg.kernels import Array
+
+
+class Snapshot:
+    """The state of some objects, to be put back in place: arrays, containers, generators.
+
+    Parameters
+    ----------
+    *objects : object
+        Arrays, dictionaries, lists, generators, and instances with attributes, to any depth.
+
+    Examples
+    --------
+    >>> class Layer:
+    ...     pass
+    >>> layer = Layer()
+    >>> layer.w = w = np.zeros(2)
+    >>> snapshot = Snapshot(layer)
+    >>> layer.w[0], layer.cache = 1.0, "left behind"
+    >>> snapshot.restore()
+    >>> layer.w is w, vars(layer)
+    (True, {'w': array([0., 0.])})
+    """
+
+    def __init__(self, *objects: object) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self._seen: set[int] = set()
+        state = np.random.get_state()  # noqa: NPY002  # their code may use it; it is put back
+        self._undo.append(lambda: np.random.set_state(state))  # noqa: NPY002
+        for thing in objects:
+            self._keep(thing)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for undo in self._undo:
+            undo()
+
+    def _keep(self, thing: Any) -> None:
+        if id(thing) in self._seen:
+            return
+        self._seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            if thing.flags.writeable:
+                values = thing.copy()
+                self._undo.append(lambda: np.copyto(thing, values))
+        elif isinstance(thing, np.random.Generator):
+            state = copy.deepcopy(thing.bit_generator.state)
+            self._undo.append(lambda: setattr(thing.bit_generator, "state", state))
+        elif isinstance(thing, np.random.RandomState):
+            legacy = thing.get_state()
+            self._undo.append(lambda: thing.set_state(legacy))
+        elif isinstance(thing, dict):
+            self._keep_mapping(thing)
+        elif isinstance(thing, list | tuple):
+            if isinstance(thing, list):
+                items = list(thing)
+                self._undo.append(lambda: thing.__setitem__(slice(None), items))
+            for item in thing:
+                self._keep(item)
+        elif hasattr(thing, "__dict__") and not isinstance(thing, type) and not callable(thing):
+            self._keep_mapping(vars(thing))
+
+    def _keep_mapping(self, mapping: dict[Any, Any]) -> None:
+        items = dict(mapping)
+
+        def undo() -> None:
+            mapping.clear()
+            mapping.update(items)
+
+        self._undo.append(undo)
+        for item in items.values():
+            self._keep(item)
+
+
+def foreign(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    arguments: tuple[Any, ...],
+    parameters: Mapping[str, Array] | None,
+    gradients: Callable[[], Mapping[str, Array]] | None,
+    rng: Any,
+) -> Subject:
+    """Return code that was never written for the check as a :class:`Subject`.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(*arguments)`` returns the output, or the pair ``(output, cache)``; with no
+        ``backward``, the pair ``(scalar, gradient)``.
+    backward : callable or None
+        ``backward(dout)`` or ``backward(dout, cache)`` returns the gradients by the arguments.
+    arguments : tuple
+        Floating-point arrays, and dictionaries of them, are differentiated by; the rest is not.
+    parameters : mapping of str to ndarray, optional
+        Arrays that the object whose methods these are holds.
+    gradients : callable, optional
+        Returns the gradients by ``parameters``, under the same names, after ``backward``.
+    """
+    if (parameters is None) != (gradients is None):
+        raise TypeError("parameters= and gradients= belong together: give both, or neither")
+    owner = getattr(forward, "__self__", None)
+    snapshot = Snapshot(owner, getattr(backward, "__self__", None), arguments, parameters)
+    places = _places(forward, arguments)
+    state = {name: np.asarray(array) for name, array in (parameters or {}).items()}
+    slots = {name: _slot(owner, array) for name, array in (parameters or {}).items()}
+    name = getattr(forward, "__qualname__", repr(forward))
+
+    def called(block: str | None = None, array: Array | None = None) -> Any:
+        snapshot.restore()
+        moved = arguments
+        if block in places:
+            moved = _replaced(arguments, places[block], array)
+        elif block is not None and array is not None:
+            _write(slots[block], state[block], array, block)
+        return forward(*moved)
+
+    out = _output(called(), backward)
+    weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
+
+    def values(block: str, array: Array) -> Values:
+        try:
+            return {"output": (weights * _output(called(block, array), backward)).sum()}
+        finally:
+            snapshot.restore()
+
+    result = called()
+    if backward is None:
+        answer = result[1]
+    elif isinstance(result, tuple):
+        answer = backward(weights if out.ndim else 1.0, result[1])
+    else:
+        answer = backward(weights if out.ndim else 1.0)
+    found = _matched(answer, places, name)
+    for block, gradient in dict(gradients() if gradients else {}).items():
+        found[block] = np.array(gradient, dtype=np.float64)
+    snapshot.restore()
+    points = {block: np.array(_at(arguments, place)) for block, place in places.items()} | state
+    missing = [block for block in state if block not in found]
+    if missing:
+        raise ValueError(f"gradients() must return {missing[0]!r}, got {', '.join(found)}")
+    points = {block: points[block].astype(np.float64) for block in found if block in points}
+    return Subject(name, points, {"output": found}, values)
+
+
+def _places(forward: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
+    """Return, by name, where in the arguments the floating-point arrays are."""
+    try:
+        names = list(inspect.signature(forward).parameters)
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        names = []
+    names += [f"argument {i + 1}" for i in range(len(names), len(arguments))]
+    found: dict[str, tuple[Any, ...]] = {}
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, Mapping):
+            for key, value in argument.items():
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                    found[str(key)] = (position, key)
+        elif isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
+            found[names[position]] = (position,)
+    return found
+
+
+def _at(arguments: tuple[Any, ...], place: tuple[Any, ...]) -> Any:
+    thing: Any = arguments
+    for key in place:
+        thing = thing[key]
+    return thing
+
+
+def _replaced(arguments: tuple[Any, ...], place: tuple[Any, ...], array: Any) -> tuple[Any, ...]:
+    moved = list(arguments)
+    if len(place) == 1:
+        moved[place[0]] = array
+    else:
+        moved[place[0]] = {**moved[place[0]], place[1]: array}
+    return tuple(moved)
+
+
+def _slot(owner: object, array: Array) -> Callable[[Array], None] | None:
+    """Return a function that puts another array in the place of this one, if its place is found."""
+    attributes = getattr(owner, "__dict__", {})
+    for holder in (attributes, *(v for v in attributes.values() if isinstance(v, dict))):
+        for key, value in holder.items():
+            if value is array:
+                return partial(holder.__setitem__, key)
+    return None
+
+
+def _write(slot: Callable[[Array], None] | None, array: Array, new: Array, name: str) -> None:
+    if slot is not None:
+        slot(new)
+    elif np.iscomplexobj(new):
+        raise NotComplexSafe(f"{name} is no attribute of the object, so it is moved in place")
+    else:
+        np.copyto(array, new)
+
+
+def _output(result: Any, backward: Callable[..., Any] | None) -> Array:
+    if isinstance(result, tuple):
+        result = result[0]
+    elif backward is None:
+        raise TypeError("a function without a backward must return the pair (value, gradient)")
+    return np.asarray(result)
+
+
+def _matched(answer: Any, places: dict[str, tuple[Any, ...]], name: str) -> dict[str, Array]:
+    """Return the gradients by block: dictionaries by key (``W`` or ``dW``), the rest in order."""
+    if answer is None:
+        return {}
+    if isinstance(answer, Mapping):
+        found = {}
+        for block, place in places.items():
+            key = next((k for k in (place[-1], f"d{place[-1]}") if k in answer), None)
+            if key is not None:
+                found[block] = np.array(answer[key], dtype=np.float64)
+        if not found:
+            raise ValueError(
+                f"the gradients of {name} are called {', '.join(map(str, answer))}; "
+                f"none of these is an argument: {', '.join(places)}"
+            )
+        return found
+    answers = answer if isinstance(answer, tuple | list) else (answer,)
+    found = {}
+    for (block, _), gradient in zip(places.items(), answers, strict=False):
+        if isinstance(gradient, Mapping):
+            found |= _matched(gradient, places, name)
+        elif gradient is not None:
+            found[block] = np.array(gradient, dtype=np.float64)
+    return found
