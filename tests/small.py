@@ -1,0 +1,85 @@
+"""What the tests of training share: a small problem, a network for it, the loop as it is taught."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import nnreg as nn
+
+OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
+    "SGD": lambda: nn.SGD(0.1),
+    "momentum": lambda: nn.SGD(0.05, momentum=0.9),
+    "Nesterov": lambda: nn.SGD(0.05, momentum=0.9, nesterov=True),
+    "RMSprop": lambda: nn.RMSprop(0.01),
+    "Adam": lambda: nn.Adam(0.01),
+    "AdamW": lambda: nn.AdamW(0.01, weight_decay=0.1),
+}
+
+PENALTIES: dict[str, Callable[[], nn.Penalty | None]] = {
+    "none": lambda: None,
+    "L2": lambda: nn.L2(0.1),
+    "proximal L1": lambda: nn.L1(0.02, method="proximal"),
+    "proximal ElasticNet": lambda: nn.ElasticNet(0.02, 0.1, method="proximal"),
+}
+
+
+def problem(rows: int = 50, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return x (rows, 2) and y (rows,): three classes that one of two noisy inputs tells apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 3, rows)
+    return rng.normal(size=(rows, 2)) + y[:, np.newaxis] * [1.0, 0.0], y
+
+
+def network(
+    *, penalty: nn.Penalty | None = None, seed: int = 0, dtype: str = "float64"
+) -> nn.Network:
+    return nn.Network(
+        [nn.Dense(8), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(3)],
+        inputs=2,
+        penalty=penalty,
+        seed=seed,
+        dtype=dtype,
+    )
+
+
+def fit(net: nn.Network, x: Any = None, y: Any = None, **options: Any) -> nn.History:
+    """Train on the small problem unless told otherwise."""
+    if x is None:
+        x, y = problem()
+    chosen = {"loss": nn.SoftmaxCrossEntropy(), "optimizer": nn.SGD(0.1), "epochs": 1}
+    return nn.fit(net, x, y, **(chosen | {"batch_size": 16} | options))
+
+
+def taught(
+    net: nn.Network,
+    x: Any,
+    y: Any,
+    *,
+    loss: nn.Loss,
+    optimizer: nn.Optimizer,
+    epochs: int,
+    batch_size: int = 16,
+) -> list[float]:
+    """Train by the loop that is taught, and return each epoch's mean loss over rows."""
+    means = []
+    for _ in range(epochs):
+        total = 0.0
+        for batch in nn.batches(len(x), batch_size, net):
+            outputs, cache = net.forward(x[batch], training=True)
+            data_loss, doutputs = loss(outputs, y[batch])
+            gradients = net.backward(doutputs, cache)
+            net.add_penalty_gradient(gradients)
+            optimizer.update(net.parameters, gradients)
+            net.apply_proximal(optimizer.step_size)
+            total += len(batch) * float(data_loss)
+        means.append(total / len(x))
+    return means
+
+
+def everything(net: nn.Network, *optimizers: nn.Optimizer) -> list[Any]:
+    """Return all that training changes, to be compared bit for bit."""
+    found: list[Any] = [net.parameters.vector.tobytes(), net.steps, net.epochs]
+    for optimizer in optimizers:
+        found += [optimizer.steps, {k: v.tobytes() for k, v in optimizer.state.items()}]
+    return found

@@ -1,0 +1,244 @@
+"""fit is the taught loop, the same in parts as in one go, and it learns."""
+
+import itertools
+
+import numpy as np
+import pytest
+from small import OPTIMIZERS, PENALTIES, everything, fit, network, problem, taught
+from threadpoolctl import threadpool_limits
+
+import nnreg as nn
+
+each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+each_penalty = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+
+
+@each_optimizer
+@each_penalty
+def test_fit_is_the_taught_loop_bit_for_bit(optimizer, penalty):
+    x, y = problem()
+    loss = nn.SoftmaxCrossEntropy()
+    by_hand, by_fit = network(penalty=penalty()), network(penalty=penalty())
+    hand_optimizer, fit_optimizer = optimizer(), optimizer()
+    means = taught(by_hand, x, y, loss=loss, optimizer=hand_optimizer, epochs=3)
+    history = fit(by_fit, x, y, loss=loss, optimizer=fit_optimizer, epochs=3, threads=1)
+    assert everything(by_hand, hand_optimizer) == everything(by_fit, fit_optimizer)
+    assert history["data_loss"] == means
+    assert by_fit.steps == 3 * 4
+
+
+@each_optimizer
+@each_penalty
+def test_fit_with_one_thread_is_the_taught_loop_where_blas_would_use_more(optimizer, penalty, rng):
+    def wide():
+        return nn.Network(
+            [
+                nn.Dropout(keep_prob=0.9),
+                nn.Dense(256),
+                nn.Tanh(),
+                nn.Dropout(keep_prob=0.5),
+                nn.Dense(10),
+            ],
+            inputs=300,
+            penalty=penalty(),
+            seed=1,
+            dtype="float64",
+        )
+
+    x, y = rng.normal(size=(500, 300)), rng.integers(0, 10, 500)
+    loss = nn.SoftmaxCrossEntropy()
+    by_hand, by_fit = wide(), wide()
+    with threadpool_limits(1):
+        taught(by_hand, x, y, loss=loss, optimizer=optimizer(), epochs=1, batch_size=200)
+    fit(by_fit, x, y, loss=loss, optimizer=optimizer(), batch_size=200, threads=1)
+    assert everything(by_hand) == everything(by_fit)
+
+
+def test_the_loop_runs_as_taught_and_equals_fit():
+    (x, y), _ = nn.datasets.load_digits()
+
+    def made(dtype="float64"):
+        return nn.Network(
+            [nn.Dense(64), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)],
+            inputs=64, penalty=nn.L2(1e-4), seed=0, dtype=dtype,
+        )  # fmt: skip
+
+    net, loss, optimizer = made(), nn.SoftmaxCrossEntropy(), nn.Adam(1e-3)
+    for _epoch in range(2):
+        for batch in nn.batches(len(x), 32, net):
+            outputs, cache = net.forward(x[batch], training=True)
+            data_loss, doutputs = loss(outputs, y[batch])
+            gradients = net.backward(doutputs, cache)
+            net.add_penalty_gradient(gradients)
+            optimizer.update(net.parameters, gradients)
+            net.apply_proximal(optimizer.step_size)
+        total = data_loss + net.penalty_value()
+    assert np.isfinite(total)
+    same = made()
+    nn.fit(
+        same,
+        x,
+        y,
+        loss=nn.SoftmaxCrossEntropy(),
+        optimizer=nn.Adam(1e-3),
+        epochs=2,
+        batch_size=32,
+        threads=1,
+    )
+    assert everything(net) == everything(same)
+
+
+@each_optimizer
+def test_fit_with_row_weights_is_the_taught_loop_with_them(optimizer, rng):
+    x, y = problem()
+    weights = rng.uniform(0, 2, len(x))
+    by_hand, by_fit = network(), network()
+    rule, loss = optimizer(), nn.SoftmaxCrossEntropy()
+    for batch in nn.batches(len(x), 16, by_hand):
+        outputs, cache = by_hand.forward(x[batch], training=True)
+        _, doutputs = loss(outputs, y[batch], weights=weights[batch])
+        rule.update(by_hand.parameters, by_hand.backward(doutputs, cache))
+    fit(by_fit, x, y, optimizer=optimizer(), sample_weight=weights, threads=1)
+    assert everything(by_hand) == everything(by_fit)
+
+
+@each_optimizer
+@pytest.mark.parametrize("penalty", ["L2", "proximal L1"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_five_epochs_are_two_and_then_three(optimizer, penalty, dtype):
+    whole, parted = (network(penalty=PENALTIES[penalty](), dtype=dtype) for _ in range(2))
+    whole_optimizer, parted_optimizer = optimizer(), optimizer()
+    options = {"validation_split": 0.2, "metrics": ["accuracy"], "threads": 1}
+    history = fit(whole, optimizer=whole_optimizer, epochs=5, **options).to_dict()
+    first = fit(parted, optimizer=parted_optimizer, epochs=2, **options).to_dict()
+    second = fit(parted, optimizer=parted_optimizer, epochs=3, **options).to_dict()
+    assert everything(whole, whole_optimizer) == everything(parted, parted_optimizer)
+    for name in history.keys() - {"seconds"}:
+        assert history[name] == first[name] + second[name]
+
+
+def test_a_run_is_a_function_of_its_seed():
+    first, again, other = network(seed=3), network(seed=3), network(seed=4)
+    for net in (first, again, other):
+        fit(net, epochs=2)
+    assert everything(first) == everything(again)
+    assert everything(first) != everything(other)
+
+
+def test_no_epochs_change_nothing():
+    net, optimizer = network(), nn.Adam()
+    before = everything(net)
+    history = fit(net, optimizer=optimizer, epochs=0)
+    assert everything(net) == before
+    assert (len(history), history.stopped, optimizer.steps) == (0, "epochs", 0)
+
+
+def test_data_are_not_changed():
+    x, y = problem()
+    kept = x.copy(), y.copy()
+    fit(
+        network(),
+        x,
+        y,
+        epochs=2,
+        validation_split=0.3,
+        class_weight="balanced",
+        metrics=["accuracy"],
+    )
+    assert (x == kept[0]).all()
+    assert (y == kept[1]).all()
+
+
+# --- Batches --------------------------------------------------------------------------------------
+
+
+def test_batches_are_a_permutation_of_the_rows():
+    parts = [rows.tolist() for rows in nn.batches(10, 3, network())]
+    assert [len(part) for part in parts] == [3, 3, 3, 1]
+    assert sorted(itertools.chain(*parts)) == list(range(10))
+
+
+def test_rows_meet_others_in_every_epoch():
+    net = network()
+    epochs = [[frozenset(rows.tolist()) for rows in nn.batches(12, 3, net)] for _ in range(3)]
+    assert net.epochs == 3
+    for one, other in itertools.combinations(epochs, 2):
+        assert set(one) != set(other), "the same batches, perhaps in another order"
+
+
+def test_an_epoch_counts_when_it_is_used_up():
+    net = network()
+    order = nn.batches(10, 5, net)
+    next(order), next(order)
+    assert net.epochs == 0
+    assert next(order, None) is None
+    assert net.epochs == 1
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    net = network()
+    first = [rows.tolist() for rows in nn.batches(10, 3, net)]
+    net.epochs = 0
+    assert [rows.tolist() for rows in nn.batches(10, 3, net)] == first
+    assert [rows.tolist() for rows in nn.batches(10, 3, network(seed=1))] != first
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    (rows,) = nn.batches(4, 100, network())
+    assert sorted(rows.tolist()) == [0, 1, 2, 3]
+    net = network()
+    fit(net, epochs=2, batch_size=10_000)
+    assert net.steps == 2
+
+
+def test_without_shuffling_rows_come_in_their_order():
+    assert [r.tolist() for r in nn.batches(5, 2, network(), shuffle=False)] == [[0, 1], [2, 3], [4]]
+    x, y = problem()
+    by_hand, by_fit = network(), network()
+    optimizer, loss = nn.SGD(0.1), nn.SoftmaxCrossEntropy()
+    for start in range(0, len(x), 16):
+        outputs, cache = by_hand.forward(x[start : start + 16], training=True)
+        _, doutputs = loss(outputs, y[start : start + 16])
+        optimizer.update(by_hand.parameters, by_hand.backward(doutputs, cache))
+    fit(by_fit, x, y, shuffle=False, threads=1)
+    assert (by_hand.parameters.vector == by_fit.parameters.vector).all()
+
+
+# --- It learns ------------------------------------------------------------------------------------
+
+
+def test_xor_is_learned():
+    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
+    net = nn.Network([nn.Dense(8), nn.Tanh(), nn.Dense(1)], inputs=2)
+    loss = nn.SigmoidCrossEntropy()
+    fit(net, x, y, loss=loss, optimizer=nn.Adam(0.05), epochs=200)
+    assert nn.evaluate(net, x, y, loss=loss)["accuracy"] == 1.0
+
+
+def test_twenty_digits_are_learned_by_heart():
+    (x, y), _ = nn.datasets.load_digits()
+    net = nn.Network([nn.Dense(32), nn.ReLU(), nn.Dense(10)], inputs=64)
+    history = fit(
+        net, x[:20], y[:20], optimizer=nn.Adam(0.01), epochs=100, batch_size=5, metrics=["accuracy"]
+    )
+    assert history.last["accuracy"] == 1.0
+    assert history.last["data_loss"] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets"),
+    [
+        (nn.MeanSquaredError(), lambda z: z),
+        (nn.Huber(), lambda z: z),
+        (nn.Poisson(), lambda z: np.exp(z)),
+        (nn.SigmoidCrossEntropy(), lambda z: 1 / (1 + np.exp(-z))),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Loss) else "",
+)
+def test_a_linear_truth_is_found_with_every_loss(loss, targets, rng):
+    x = rng.normal(size=(60, 2))
+    truth = np.array([[0.5, -1.0], [1.0, 0.25]])
+    net = nn.Network([nn.Dense(2)], inputs=2, dtype="float64")
+    fit(net, x, targets(x @ truth), loss=loss, optimizer=nn.Adam(0.05), epochs=300)
+    np.testing.assert_allclose(net.parameters["dense_1.weight"], truth, atol=2e-3)
+    np.testing.assert_allclose(net.parameters["dense_1.bias"], 0, atol=2e-3)
