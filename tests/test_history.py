@@ -1,0 +1,78 @@
+"""A history: columns by name, rows by epoch, readable and ready for JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from small import fit, network
+
+from nnreg import History
+
+
+def of_epochs(epochs):
+    history = History()
+    for i in range(1, epochs + 1):
+        history.append({"epoch": i, "data_loss": 1 / i})
+    return history
+
+
+def test_a_column_is_reached_by_name():
+    history = of_epochs(3)
+    assert history["epoch"] == [1, 2, 3]
+    assert "data_loss" in history
+    assert "val_data_loss" not in history
+
+
+def test_an_unknown_column_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(KeyError, match=r"nothing recorded as 'loss'; there are epoch, data_loss"):
+        of_epochs(1)["loss"]
+
+
+def test_its_length_is_the_number_of_epochs():
+    assert [len(of_epochs(n)) for n in (0, 1, 7)] == [0, 1, 7]
+
+
+def test_the_last_row_is_a_dict():
+    assert of_epochs(4).last == {"epoch": 4, "data_loss": 0.25}
+
+
+def test_to_dict_is_a_copy_that_json_takes():
+    history = fit(network(), epochs=2, metrics=["accuracy"], validation_split=0.2)
+    plain = history.to_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    plain["epoch"].append(99)
+    assert history["epoch"] == [1, 2]
+
+
+def test_its_text_is_a_table():
+    assert repr(of_epochs(2)) == (
+        "epoch  data_loss\n"
+        "-----  ---------\n"
+        "    1          1\n"
+        "    2        0.5\n"
+        "2 epochs, stopped: epochs"
+    )
+
+
+def test_its_text_shows_the_first_and_last_three_of_many_epochs():
+    lines = repr(of_epochs(100)).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == [
+        "1",
+        "2",
+        "3",
+        "...",
+        "98",
+        "99",
+        "100",
+        "100",
+    ]
+    assert "..." not in repr(of_epochs(6))
+
+
+def test_an_empty_one_says_so():
+    assert repr(History()) == "<History: no epoch finished, stopped: epochs>"
+
+
+def test_seconds_are_measured():
+    seconds = fit(network(), epochs=3)["seconds"]
+    assert (np.array(seconds) > 0).all()
