@@ -1,0 +1,161 @@
+"""What is the same in every comparison: one small network in float64, its data, its ten steps.
+
+A framework takes part with an object that builds ``net`` from the framework's own layers, optimizer
+and penalties, starts from the same numbers, and has ``step(x, labels, masks)`` and
+``parameters()``. It gets our dropout masks by the name of the layer, so that the only things that
+can differ are the formulas.
+
+Every hyper-parameter is exact in float32 too, since TensorFlow lets some pass through it.
+"""
+
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nnreg as nn
+
+Array = NDArray[Any]
+
+ROWS, INPUTS, CLASSES = 9, 4, 3
+
+ACTIVATIONS = {
+    "ReLU": nn.ReLU,
+    "LeakyReLU": partial(nn.LeakyReLU, 0.125),
+    "ELU": partial(nn.ELU, 0.75),
+    "GELU": nn.GELU,
+    "Tanh": nn.Tanh,
+    "Sigmoid": nn.Sigmoid,
+    "Softplus": nn.Softplus,
+}
+
+# The epsilons are so large that a wrong place for them shows long before the tenth digit.
+OPTIMIZERS = {
+    "SGD": partial(nn.SGD, 2**-3),
+    "SGD with momentum": partial(nn.SGD, 2**-4, momentum=0.875),
+    "SGD with Nesterov momentum": partial(nn.SGD, 2**-4, momentum=0.875, nesterov=True),
+    "RMSprop": partial(nn.RMSprop, 2**-6, rho=0.75, epsilon=2**-10),
+    "Adam": partial(nn.Adam, 2**-6, beta_1=0.75, beta_2=0.9375, epsilon=2**-10),
+    "AdamW": partial(
+        nn.AdamW, 2**-6, beta_1=0.75, beta_2=0.9375, epsilon=2**-10, weight_decay=0.25
+    ),
+}
+
+PENALTIES = {
+    "no penalty": None,
+    "L2": nn.L2(2**-5),
+    "L1": nn.L1(2**-6),
+    "ElasticNet": nn.ElasticNet(2**-6, 2**-5),
+}
+
+SMOOTHING = 0.125
+DELTA = 0.75
+LOSSES = {
+    "softmax, labels": nn.SoftmaxCrossEntropy(),
+    "softmax, labels, smoothed": nn.SoftmaxCrossEntropy(label_smoothing=SMOOTHING),
+    "softmax, probabilities": nn.SoftmaxCrossEntropy(),
+    "softmax, probabilities, smoothed": nn.SoftmaxCrossEntropy(label_smoothing=SMOOTHING),
+    "sigmoid": nn.SigmoidCrossEntropy(),
+    "squared error": nn.MeanSquaredError(),
+    "Huber": nn.Huber(DELTA),
+    "Poisson": nn.Poisson(),
+}
+
+
+class Training(Protocol):
+    """A framework's twin of a network and its optimizer."""
+
+    def step(self, x: Array, labels: Array, masks: dict[str, Array]) -> None: ...
+
+    def parameters(self) -> dict[str, Array]: ...
+
+
+def network(penalty: nn.Penalty | None = None, *, keep_prob: float = 1.0) -> nn.Network:
+    """Return a network with every activation, and dropout on the inputs and a hidden layer."""
+    layers: list[nn.Layer] = [nn.Dropout(keep_prob=keep_prob)]
+    for activation in ACTIVATIONS.values():
+        layers += [nn.Dense(6), activation()]
+    layers += [nn.Dropout(keep_prob=keep_prob), nn.Dense(CLASSES)]
+    net = nn.Network(layers, inputs=INPUTS, penalty=penalty, seed=3, dtype="float64")
+    net.parameters.biases[:] = np.random.default_rng(1).normal(0, 0.1, net.parameters.biases.size)
+    net.parameters["dense_1.weight"][0, 0] = 0.0  # where the subgradient of L1 is a choice
+    return net
+
+
+def strengths(penalty: nn.Penalty | None) -> tuple[float, float]:
+    """Return ``(l1, l2)`` of ``l1·Σ|w| + l2/2·Σw²``."""
+    match penalty:
+        case nn.L1():
+            return penalty.strength, 0.0
+        case nn.L2():
+            return 0.0, penalty.strength
+        case nn.ElasticNet():
+            return penalty.l1, penalty.l2
+    return 0.0, 0.0
+
+
+def targets_of(name: str, rng: np.random.Generator) -> Array:
+    """Return targets for the loss of this name in ``LOSSES``."""
+    if "labels" in name:
+        return rng.integers(0, CLASSES, ROWS)
+    if "probabilities" in name:
+        return rng.dirichlet(np.ones(CLASSES), ROWS)
+    if name == "sigmoid":
+        return rng.random((ROWS, CLASSES))
+    if name == "Poisson":
+        return rng.poisson(2.0, (ROWS, CLASSES)).astype(np.float64)
+    return rng.normal(size=(ROWS, CLASSES))
+
+
+def activation_points(rng: np.random.Generator) -> Array:
+    """Return inputs for an activation: the kink itself, ordinary ones, and such as saturate."""
+    return np.concatenate([[[0.0, -1e-9, 1e-9, -30.0, 30.0]], rng.normal(0, 3, (20, 5))])
+
+
+def assert_close(theirs: Any, ours: Any) -> None:
+    """Hold two results equal to 1e-12, relatively, and absolutely below a hundredth."""
+    np.testing.assert_allclose(np.asarray(theirs), np.asarray(ours), rtol=1e-12, atol=1e-14)
+
+
+def batch(rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return inputs and labels."""
+    return rng.normal(size=(ROWS, INPUTS)), rng.integers(0, CLASSES, ROWS)
+
+
+def differentiate(
+    net: nn.Network, x: Array, labels: Array
+) -> tuple[nn.Parameters, dict[str, Array]]:
+    """Return the gradient of the whole objective, and the dropout masks by layer.
+
+    A layer that has dropped nothing has no mask.
+    """
+    outputs, cache = net.forward(x, training=True)
+    _, doutputs = nn.SoftmaxCrossEntropy()(outputs, labels)
+    gradients = net.backward(doutputs, cache)
+    net.add_penalty_gradient(gradients)
+    dropouts = [layer.name for layer in net.layers if isinstance(layer, nn.Dropout)]
+    return gradients, {name: cache[name].mask for name in dropouts if cache[name].mask is not None}
+
+
+def assert_ten_steps_agree(net: nn.Network, optimizer: nn.Optimizer, training: Training) -> None:
+    """Train both, and hold every parameter equal to 1e-10 after every step."""
+    rng = np.random.default_rng(2)
+    start = net.parameters.copy()
+    for count in range(1, 11):
+        x, labels = batch(rng)
+        gradients, masks = differentiate(net, x, labels)
+        optimizer.update(net.parameters, gradients)
+        training.step(x, labels, masks)
+        theirs = training.parameters()
+        assert set(theirs) == set(net.parameters)
+        for name in theirs:
+            np.testing.assert_allclose(
+                theirs[name],
+                net.parameters[name],
+                rtol=0,
+                atol=1e-10,
+                err_msg=f"{name} after step {count}",
+            )
+    for name in start:
+        assert abs(net.parameters[name] - start[name]).max() > 1e-4, f"{name} has not moved"

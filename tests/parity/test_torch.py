@@ -1,0 +1,185 @@
+"""The same numbers as PyTorch, in float64.
+
+What has to be converted: PyTorch keeps a linear layer's weight as (outputs, inputs). Its
+``weight_decay`` is our L2 strength, but applies to biases too unless they are in a parameter group
+of their own; in AdamW it is the decoupled decay, so there L2 goes into the loss. L1 always does.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from parity import shared
+from parity.shared import Array
+
+import nnreg as nn
+from nnreg.conventions import convert_penalty
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+pytestmark = pytest.mark.torch
+
+
+def tensor(values: Array) -> Any:
+    return torch.from_numpy(np.array(values))
+
+
+class Masked(torch.nn.Module):
+    """Dropout whose mask is given."""
+
+    mask: Any = 1.0
+
+    def forward(self, x: Any) -> Any:
+        return x * self.mask
+
+
+def linear(layer: nn.Dense) -> Any:
+    module = torch.nn.Linear(*layer.weight.shape, dtype=torch.float64)
+    with torch.no_grad():
+        module.weight.copy_(tensor(layer.weight.T))
+        module.bias.copy_(tensor(layer.bias))
+    return module
+
+
+# Softplus: above the threshold, 20 by default, PyTorch takes the straight line, which is 2e-9 off.
+MODULES = {
+    nn.Dense: linear,
+    nn.Dropout: lambda layer: Masked(),
+    nn.ReLU: lambda layer: torch.nn.ReLU(),
+    nn.LeakyReLU: lambda layer: torch.nn.LeakyReLU(layer.slope),
+    nn.ELU: lambda layer: torch.nn.ELU(layer.alpha),
+    nn.GELU: lambda layer: torch.nn.GELU(approximate="none"),
+    nn.Tanh: lambda layer: torch.nn.Tanh(),
+    nn.Sigmoid: lambda layer: torch.nn.Sigmoid(),
+    nn.Softplus: lambda layer: torch.nn.Softplus(threshold=100),
+}
+
+# One value a row: ours adds up likelihoods over the outputs and averages errors, hence sum or mean.
+ROW_LOSSES = {
+    "softmax, labels": lambda z, y: F.cross_entropy(z, y, reduction="none"),
+    "softmax, labels, smoothed": lambda z, y: F.cross_entropy(
+        z, y, reduction="none", label_smoothing=shared.SMOOTHING
+    ),
+    "softmax, probabilities": lambda z, y: F.cross_entropy(z, y, reduction="none"),
+    "softmax, probabilities, smoothed": lambda z, y: F.cross_entropy(
+        z, y, reduction="none", label_smoothing=shared.SMOOTHING
+    ),
+    "sigmoid": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(1),
+    "squared error": lambda z, y: F.mse_loss(z, y, reduction="none").mean(1),
+    "Huber": lambda z, y: F.huber_loss(z, y, reduction="none", delta=shared.DELTA).mean(1),
+    "Poisson": lambda z, y: F.poisson_nll_loss(
+        z, y, log_input=True, full=False, reduction="none"
+    ).sum(1),
+}
+
+
+class TorchTraining:
+    """The network and the optimizer, built by PyTorch."""
+
+    def __init__(self, net: nn.Network, optimizer: nn.Optimizer | None = None) -> None:
+        self.modules = {layer.name: MODULES[type(layer)](layer) for layer in net.layers}
+        self.model = torch.nn.Sequential(*self.modules.values())
+        self.linear = {k: m for k, m in self.modules.items() if isinstance(m, torch.nn.Linear)}
+        self.l1, self.l2 = shared.strengths(net.penalty)
+        if optimizer is not None:
+            self.optimizer = self.build_optimizer(optimizer)
+
+    def build_optimizer(self, ours: nn.Optimizer) -> Any:
+        if isinstance(ours, nn.AdamW):
+            decay = ours.weight_decay
+        else:
+            decay = convert_penalty(self.l2, from_="nnreg", to="torch")
+            self.l2 = 0.0
+        groups = [
+            {"params": [m.weight for m in self.linear.values()], "weight_decay": decay},
+            {"params": [m.bias for m in self.linear.values()], "weight_decay": 0.0},
+        ]
+        rate = ours.learning_rate
+        match ours:
+            case nn.SGD():
+                return torch.optim.SGD(groups, rate, momentum=ours.momentum, nesterov=ours.nesterov)
+            case nn.RMSprop():
+                return torch.optim.RMSprop(groups, rate, alpha=ours.rho, eps=ours.epsilon)
+            case nn.Adam():
+                kind = torch.optim.AdamW if isinstance(ours, nn.AdamW) else torch.optim.Adam
+                return kind(groups, rate, betas=(ours.beta_1, ours.beta_2), eps=ours.epsilon)
+        raise NotImplementedError(ours)
+
+    def differentiate(self, x: Array, labels: Array, masks: dict[str, Array]) -> None:
+        for name, mask in masks.items():
+            self.modules[name].mask = tensor(mask)
+        total = F.cross_entropy(self.model(tensor(x)), tensor(labels))
+        for module in self.linear.values():
+            w = module.weight
+            total = total + self.l1 * w.abs().sum() + self.l2 / 2 * w.square().sum()
+        self.model.zero_grad()
+        total.backward()
+
+    def step(self, x: Array, labels: Array, masks: dict[str, Array]) -> None:
+        self.differentiate(x, labels, masks)
+        self.optimizer.step()
+
+    def parameters(self) -> dict[str, Array]:
+        weights = {f"{k}.weight": m.weight.detach().numpy().T for k, m in self.linear.items()}
+        return weights | {f"{k}.bias": m.bias.detach().numpy() for k, m in self.linear.items()}
+
+    def gradients(self) -> dict[str, Array]:
+        weights = {f"{k}.weight": m.weight.grad.numpy().T for k, m in self.linear.items()}
+        return weights | {f"{k}.bias": m.bias.grad.numpy() for k, m in self.linear.items()}
+
+
+@pytest.mark.parametrize("name", shared.ACTIVATIONS)
+def test_activation_and_its_derivative_equal_pytorchs(name: str, rng: np.random.Generator) -> None:
+    layer, cache = shared.ACTIVATIONS[name](), nn.Cache("float64")
+    x = shared.activation_points(rng)
+    dy = rng.normal(size=x.shape)
+    their_x = tensor(x).requires_grad_()
+    their_y = MODULES[type(layer)](layer)(their_x)
+    their_y.backward(tensor(dy))
+    shared.assert_close(their_y.detach(), layer.forward(x, cache))
+    shared.assert_close(their_x.grad, layer.backward(dy, cache))
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", shared.LOSSES)
+def test_loss_and_its_gradient_equal_pytorchs(
+    name: str, weighted: bool, rng: np.random.Generator
+) -> None:
+    """PyTorch has no weights of rows: the weighted mean is written out."""
+    z = rng.normal(0, 3, (shared.ROWS, shared.CLASSES))
+    targets = shared.targets_of(name, rng)
+    weights = rng.random(shared.ROWS) if weighted else None
+    their_z = tensor(z).requires_grad_()
+    rows = ROW_LOSSES[name](their_z, tensor(targets))
+    w = tensor(np.ones(shared.ROWS) if weights is None else weights)
+    their_value = (w * rows).sum() / w.sum()
+    their_value.backward()
+    value, gradient = shared.LOSSES[name](z, targets, weights)
+    shared.assert_close(their_value.detach(), value)
+    shared.assert_close(their_z.grad, gradient)
+
+
+@pytest.mark.parametrize("penalty", shared.PENALTIES)
+def test_gradient_of_the_objective_equals_autograds(penalty: str, rng: np.random.Generator) -> None:
+    net = shared.network(shared.PENALTIES[penalty], keep_prob=0.75)
+    theirs = TorchTraining(net)
+    x, labels = shared.batch(rng)
+    gradients, masks = shared.differentiate(net, x, labels)
+    theirs.differentiate(x, labels, masks)
+    for name, gradient in theirs.gradients().items():
+        shared.assert_close(gradient, gradients[name])
+
+
+@pytest.mark.parametrize("penalty", shared.PENALTIES)
+@pytest.mark.parametrize("optimizer", shared.OPTIMIZERS)
+def test_ten_steps_equal_pytorchs(optimizer: str, penalty: str) -> None:
+    net = shared.network(shared.PENALTIES[penalty])
+    ours = shared.OPTIMIZERS[optimizer]()
+    shared.assert_ten_steps_agree(net, ours, TorchTraining(net, ours))
+
+
+@pytest.mark.parametrize("optimizer", shared.OPTIMIZERS)
+def test_ten_steps_with_the_same_dropout_masks_equal_pytorchs(optimizer: str) -> None:
+    net = shared.network(shared.PENALTIES["L2"], keep_prob=0.75)
+    ours = shared.OPTIMIZERS[optimizer]()
+    shared.assert_ten_steps_agree(net, ours, TorchTraining(net, ours))
