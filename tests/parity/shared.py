@@ -8,6 +8,7 @@ can differ are the formulas.
 Every hyper-parameter is exact in float32 too, since TensorFlow lets some pass through it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ Array = NDArray[Any]
 
 ROWS, INPUTS, CLASSES = 9, 4, 3
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Layer]] = {
     "ReLU": nn.ReLU,
     "LeakyReLU": partial(nn.LeakyReLU, 0.125),
     "ELU": partial(nn.ELU, 0.75),
@@ -31,7 +32,7 @@ ACTIVATIONS = {
 }
 
 # The epsilons are so large that a wrong place for them shows long before the tenth digit.
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "SGD": partial(nn.SGD, 2**-3),
     "SGD with momentum": partial(nn.SGD, 2**-4, momentum=0.875),
     "SGD with Nesterov momentum": partial(nn.SGD, 2**-4, momentum=0.875, nesterov=True),
