@@ -123,11 +123,13 @@ def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
     return np.multiply(x, cdf, out=out)
 
 
-def normal_cdf(x: Array, erf: Callable[..., Array], out: Array | None = None) -> Array:
-    """Return ``Φ(x) = (1 + erf(x/√2))/2``; ``erf`` is SciPy's, given by whoever has imported it."""
-    cdf = np.multiply(x, math.sqrt(0.5), out=out)
-    erf(cdf, out=cdf)
-    cdf += 1.0
+def normal_cdf(x: Array, erfc: Callable[..., Array], out: Array | None = None) -> Array:
+    """Return ``Φ(x) = erfc(-x/√2)/2``; ``erfc`` is SciPy's, given by whoever has imported it.
+
+    The same as ``(1 + erf(x/√2))/2``, which far below zero would be 1 - 1.
+    """
+    cdf = np.multiply(x, -math.sqrt(0.5), out=out)
+    erfc(cdf, out=cdf)
     cdf *= 0.5
     return cdf
 

@@ -42,9 +42,9 @@ ELEMENTWISE = {
     ),
     "gelu": (
         lambda x, out=None, work=None: kernels.gelu(
-            x, kernels.normal_cdf(x, special.erf, out=work), out
+            x, kernels.normal_cdf(x, special.erfc, out=work), out
         ),
-        lambda dy, x, y: kernels.gelu_dx(dy, x, kernels.normal_cdf(x, special.erf)),
+        lambda dy, x, y: kernels.gelu_dx(dy, x, kernels.normal_cdf(x, special.erfc)),
         lambda x: x * stats.norm.cdf(x),
     ),
     "tanh": (
