@@ -4,6 +4,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinxcontrib import katex
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import nnreg
@@ -49,9 +55,30 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 # pages load nothing from elsewhere.
 katex_prerender = shutil.which("node") is not None
 katex_css_path = "katex/katex.min.css"
+# A unix socket's file is there a moment before anyone listens, and a connection refused in that
+# moment ends the build. Over the network socket the extension tries again.
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+katex.STARTUP_TIMEOUT = 60.0
 
 html_theme = "furo"
 html_title = f"nnreg {version}"
 html_static_path = ["_static"]
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def find_public_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
+) -> nodes.Element | None:
+    """Lead `nnreg.Dense` and `nn.Dense` to `nnreg.layers.Dense`, where it is documented."""
+    package, _, name = node["reftarget"].partition(".")
+    thing = vars(nnreg).get(name.partition(".")[0])
+    if package not in ("nnreg", "nn") or not hasattr(thing, "__module__"):
+        return None
+    target = f"{thing.__module__}.{name}"
+    py = env.domains.python_domain
+    return py.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], target, node, text)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("missing-reference", find_public_name)
