@@ -26,12 +26,12 @@ def modules() -> list[Path]:
 
 
 def public_names(module: types.ModuleType) -> Iterator[tuple[str, object]]:
-    """Yield what the package offers by name; a public module stands for the names in it."""
-    for name in module.__all__:
+    """Yield what the package offers by name; a public module stands for the names it lists."""
+    for name in vars(module).get("__all__", ()):
         thing = getattr(module, name)
         if isinstance(thing, types.ModuleType):
             yield from public_names(thing)
-        elif not name.startswith("__"):
+        elif callable(thing):
             yield f"{module.__name__}.{name}", thing
 
 
