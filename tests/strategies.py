@@ -115,6 +115,15 @@ def slopes(f: Callable[[np.ndarray], Any], x: np.ndarray, h: float = 1e-6) -> np
     return result
 
 
+def mixed(dtype="float64", seed=0, **options):
+    """Return a network with dropout on the inputs and between its layers."""
+    layers = [
+        *(nn.Dropout(keep_prob=0.8), nn.Dense(6), nn.Tanh()),
+        *(nn.Dropout(keep_prob=0.6), nn.Dense(5), nn.GELU(), nn.Dense(3)),
+    ]
+    return nn.Network(layers, inputs=4, dtype=dtype, seed=seed, **options)
+
+
 def alone(
     layer: nn.Layer, inputs: int, dtype: Any = "float64", *, seed: int = 1
 ) -> tuple[nn.Network, nn.Layer]:

@@ -7,13 +7,13 @@ import nnreg as nn
 
 SOFTMAX, SIGMOID = nn.SoftmaxCrossEntropy(), nn.SigmoidCrossEntropy()
 SQUARED, POISSON = nn.MeanSquaredError(), nn.Poisson()
-Z = np.zeros((2, 3))
+Z, NAN = np.zeros((2, 3)), np.full((2, 3), np.nan)
 
 OF_WRONG_VALUE = [
     (lambda: SQUARED(np.zeros(3), Z), r"outputs must have shape .* got shape \(3,\)"),
     (lambda: SQUARED(Z[:0], Z[:0]), r"outputs must not be empty, got shape \(0, 3\)"),
-    (lambda: SQUARED(np.full((2, 3), np.nan), Z), r"finite, got nan at index \[0, 0\]"),
-    (lambda: SQUARED(Z, [[0, np.inf, 0], [0, 0, 0]]), r"finite, got inf at index \[0, 1\]"),
+    (lambda: SQUARED(NAN, Z), r"outputs must be finite, got nan at index \[0, 0\]"),
+    (lambda: SQUARED(Z, NAN), r"targets must be finite, got nan at index \[0, 0\]"),
     (lambda: SQUARED(Z, Z[:1]), "targets and outputs must agree in rows, got 1 and 2"),
     (lambda: SQUARED(Z, Z[:, :1]), r"the outputs' shape, \(N, 3\), got shape \(2, 1\)"),
     (lambda: SQUARED(Z[:, :1], [0, 0]), r"targets.reshape\(-1, 1\) makes a column"),

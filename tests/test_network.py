@@ -1,0 +1,220 @@
+"""The network at work: the taught loop, forward and backward, training mode, caches, counters."""
+
+import threading
+
+import numpy as np
+import pytest
+from strategies import LAYERS, LOSSES, mixed, slopes, targets_for
+
+import nnreg as nn
+
+losses = pytest.mark.parametrize("name", LOSSES)
+
+
+def data_gradient(net, x, y, loss, **options):
+    """Return the gradient of the data loss, as a vector of its own."""
+    outputs, cache = net.forward(x, training=True, **options)
+    return net.backward(loss(outputs, y)[1], cache).vector.copy()
+
+
+# --- The taught loop ------------------------------------------------------------------------------
+
+
+def test_the_taught_loop_runs_as_printed_and_learns():
+    (x, y), (x_test, y_test) = nn.datasets.load_digits()
+    net = nn.Network(
+        [nn.Dense(64), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)],
+        inputs=64, penalty=nn.L2(1e-4), seed=0,
+    )  # fmt: skip
+    loss = nn.SoftmaxCrossEntropy()
+    optimizer = nn.Adam(1e-3)
+
+    for epoch in range(20):  # noqa: B007  (as printed)
+        for batch in nn.batches(len(x), 32, net):  # row numbers, shuffled by (seed, epoch)
+            outputs, cache = net.forward(x[batch], training=True)
+            data_loss, doutputs = loss(outputs, y[batch])
+            gradients = net.backward(doutputs, cache)  # of the data loss alone
+            net.add_penalty_gradient(gradients)  # weights only
+            optimizer.update(net.parameters, gradients)
+            net.apply_proximal(optimizer.step_size)  # nothing, unless a penalty is proximal
+        total = data_loss + net.penalty_value()
+
+    assert epoch == 19
+    assert total > data_loss
+    assert net.epochs == 20
+    assert net.steps == optimizer.steps == 20 * -(-len(x) // 32)
+    assert (loss.classes(net.predict(x_test)) == y_test).mean() > 0.9
+
+
+def test_eight_points_are_learned_by_heart(rng):
+    x, y = rng.normal(size=(8, 4)), rng.integers(0, 3, 8)
+    net = nn.Network([nn.Dense(20), nn.Tanh(), nn.Dense(3)], inputs=4)
+    loss, optimizer = nn.SoftmaxCrossEntropy(), nn.Adam(0.02)
+    for _ in range(200):
+        outputs, cache = net.forward(x, training=True)
+        optimizer.update(net.parameters, net.backward(loss(outputs, y)[1], cache))
+    assert loss(net.predict(x), y)[0] < 0.01
+
+
+# --- Forward and backward -------------------------------------------------------------------------
+
+
+@losses
+def test_the_whole_gradient_equals_the_difference_quotient_with_masks_frozen(name, rng):
+    net, loss = mixed(), LOSSES[name]()
+    x, y = rng.normal(size=(5, 4)), targets_for(name, rng, 5, 3)
+    gradient = data_gradient(net, x, y, loss, step=7)
+
+    def value(vector):
+        net.parameters.vector[:] = vector
+        return loss(net.forward(x, training=True, step=7)[0], y)[0]
+
+    expected = slopes(value, net.parameters.vector.copy())
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_outputs_are_the_layers_one_after_the_other(rng):
+    net = nn.Network([nn.Dense(3), nn.Tanh(), nn.Dense(2)], inputs=4, dtype="float64")
+    x, p = rng.normal(size=(5, 4)), net.parameters
+    hidden = np.tanh(x @ p["dense_1.weight"] + p["dense_1.bias"])
+    np.testing.assert_allclose(
+        net.predict(x), hidden @ p["dense_2.weight"] + p["dense_2.bias"], rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("given", ["float16", "float32", "float64", "int64", "uint8", "bool"])
+def test_data_of_any_number_type_become_the_networks(dtype, given, rng):
+    net = mixed(dtype)
+    x = rng.integers(0, 2, (5, 4)).astype(given)
+    outputs, cache = net.forward(x, training=True)
+    assert outputs.dtype == net.backward(np.ones((5, 3)), cache).vector.dtype == dtype
+    assert net.predict(x).dtype == dtype
+
+
+def test_prediction_is_the_inference_pass_of_all_rows(rng):
+    net = mixed()
+    x = rng.normal(size=(2500, 4))
+    np.testing.assert_allclose(net.predict(x), net.forward(x)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_one_row_and_one_column_are_enough():
+    net = nn.Network([make() for make in LAYERS.values()], inputs=1)
+    outputs, cache = net.forward([[0.5]], training=True)
+    assert outputs.shape == (1, net.widths[-1])
+    assert np.isfinite(net.backward(outputs, cache).vector).all()
+
+
+def test_the_first_layers_input_gradient_is_never_formed(rng):
+    class Unasked(nn.Dense):
+        def backward(self, dy, cache):
+            raise AssertionError("nobody needs this derivative")
+
+    class UnaskedDropout(nn.Dropout):
+        def backward(self, dy, cache):
+            raise AssertionError("nobody needs this derivative")
+
+    net = nn.Network([UnaskedDropout(keep_prob=0.5), Unasked(3), nn.ReLU(), nn.Dense(2)], inputs=4)
+    _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
+    assert net.backward(np.ones((5, 2)), cache)["unasked_1.weight"].any()
+
+
+def test_a_backward_pass_starts_anew_and_adds_to_nothing(rng):
+    net = mixed()
+    _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
+    first = net.backward(np.ones((5, 3)), cache).vector.copy()
+    np.testing.assert_array_equal(net.backward(np.ones((5, 3)), cache).vector, first)
+
+
+def test_neither_data_nor_derivative_nor_parameters_are_changed(rng):
+    net = mixed()
+    x, dy, w = rng.normal(size=(5, 4)), rng.normal(size=(5, 3)), net.parameters.vector
+    before = [a.copy() for a in (x, dy, w)]
+    _, cache = net.forward(x, training=True)
+    net.backward(dy, cache)
+    net.predict(x)
+    for array, was in zip((x, dy, w), before, strict=True):
+        np.testing.assert_array_equal(array, was)
+
+
+def test_a_network_without_parameters_has_an_empty_gradient():
+    net = nn.Network([nn.Tanh()], inputs=2)
+    _, cache = net.forward([[1.0, 2.0]], training=True)
+    assert net.backward([[1.0, 1.0]], cache).vector.size == 0
+
+
+# --- Training mode, caches and counters -----------------------------------------------------------
+
+
+def test_dropout_is_on_in_training_mode_only(rng):
+    net, x = mixed(), rng.normal(size=(5, 4))
+    inference = net.predict(x)
+    assert (net.forward(x, training=True)[0] != inference).any()
+    np.testing.assert_array_equal(net.forward(x)[0], inference)
+
+
+def test_steps_count_training_passes_and_nothing_else(rng):
+    net, x = mixed(), rng.normal(size=(5, 4))
+    for _ in range(3):
+        net.forward(x, training=True)
+    net.forward(x)
+    net.predict(x)
+    assert (net.steps, net.epochs) == (3, 0)
+
+
+def test_a_replay_leaves_no_trace(rng):
+    net, other, x = mixed(), mixed(), rng.normal(size=(5, 4))
+    for _ in range(3):
+        net.forward(x, training=True, step=11)
+    assert net.steps == 0
+    np.testing.assert_array_equal(
+        net.forward(x, training=True)[0], other.forward(x, training=True)[0]
+    )
+
+
+@pytest.mark.parametrize("inference", ["fresh", "after a training pass"])
+def test_backward_on_the_cache_of_an_inference_pass_is_an_error(inference, rng):
+    net, x = mixed(), rng.normal(size=(5, 4))
+    cache = net.forward(x, training=True)[1] if inference == "after a training pass" else None
+    _, cache = net.forward(x, cache=cache)
+    with pytest.raises(ValueError, match=r"net.forward\(x, training=True\)"):
+        net.backward(np.ones((5, 3)), cache)
+
+
+def test_backward_on_a_cache_without_a_pass_is_an_error():
+    with pytest.raises(ValueError, match="the cache of a pass in training mode"):
+        mixed().backward(np.ones((5, 3)), nn.Cache("float64"))
+
+
+def test_a_cache_given_again_changes_no_number_and_is_overwritten(rng):
+    net, loss = mixed(), nn.MeanSquaredError()
+    cache = None
+    for step, rows in enumerate([5, 7, 3, 7]):
+        x, y = rng.normal(size=(rows, 4)), rng.normal(size=(rows, 3))
+        expected = data_gradient(net, x, y, loss, step=step)
+        outputs, cache = net.forward(x, training=True, step=step, cache=cache)
+        np.testing.assert_array_equal(net.backward(loss(outputs, y)[1], cache).vector, expected)
+    again, _ = net.forward(x, training=True, cache=cache)
+    assert np.shares_memory(again, outputs)
+
+
+def test_two_threads_with_two_caches_may_run_one_network_at_once(rng):
+    net, loss = mixed(), nn.MeanSquaredError()
+    batches = [(rng.normal(size=(64, 4)), rng.normal(size=(64, 3))) for _ in range(40)]
+    expected = [data_gradient(net, x, y, loss, step=step) for step, (x, y) in enumerate(batches)]
+    found = {}
+
+    def work(first):
+        cache = None
+        for step in range(first, 40, 2):
+            x, y = batches[step]
+            outputs, cache = net.forward(x, training=True, step=step, cache=cache)
+            found[step] = net.backward(loss(outputs, y)[1], cache).vector.copy()
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for step in range(40):
+        np.testing.assert_array_equal(found[step], expected[step])

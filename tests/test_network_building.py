@@ -1,0 +1,200 @@
+"""How a network is put together: names, initial values, copies, and what it refuses."""
+
+import numpy as np
+import pytest
+from strategies import LAYERS, mixed
+
+import nnreg as nn
+
+# --- Names and places -----------------------------------------------------------------------------
+
+
+def test_layers_are_named_by_kind_and_number():
+    net = mixed()
+    assert [layer.name for layer in net.layers] == [
+        *("dropout_1", "dense_1", "tanh_1", "dropout_2", "dense_2", "gelu_1", "dense_3"),
+    ]
+    assert list(net.parameters)[:3] == ["dense_1.weight", "dense_1.bias", "dense_2.weight"]
+
+
+def test_a_layer_sees_the_networks_vector():
+    net = mixed()
+    net.parameters.vector[:] = 7.0
+    assert (net.layers[1].weight == 7.0).all()
+    assert (net.layers[1].bias == 7.0).all()
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Dense(2), nn.ReLU, nn.Dropout])
+def test_one_layer_in_two_places_is_an_error(make):
+    layer = make()
+    with pytest.raises(ValueError, match=r"layers\[1\] is in a network already"):
+        nn.Network([layer, layer], inputs=2)
+    nn.Network([layer], inputs=2)  # the failure has not bound it
+    with pytest.raises(ValueError, match=r"_1 is in a network already; a layer has one place"):
+        nn.Network([layer], inputs=2)
+
+
+# --- Initial values -------------------------------------------------------------------------------
+
+RELU_FAMILY = ["ReLU", "LeakyReLU", "ELU", "GELU"]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("between", [[], [nn.Dropout], [nn.Dropout, nn.Dropout]], ids=len)
+def test_he_before_the_relu_family_even_past_dropout_glorot_otherwise(name, between):
+    if name.startswith("Dropout"):
+        return
+    layers = [nn.Dense(3), *(make() for make in between), LAYERS[name]()]
+    net = nn.Network(layers, inputs=2)
+    he = name.partition(",")[0] in RELU_FAMILY
+    assert net.initializers["dense_1.weight"] == ("he_normal" if he else "glorot_uniform")
+    assert net.initializers["dense_1.bias"] == "zeros"
+
+
+def test_the_last_layer_begins_with_glorot_and_biases_at_zero():
+    net = mixed()
+    assert net.initializers["dense_3.weight"] == "glorot_uniform"
+    assert not net.parameters.biases.any()
+    assert net.parameters.weights.all()
+
+
+def test_initial_values_depend_on_the_seed_alone():
+    assert (mixed().parameters.vector == mixed().parameters.vector).all()
+    assert (mixed(seed=1).parameters.weights != mixed(seed=2).parameters.weights).all()
+    np.testing.assert_array_equal(
+        mixed("float32").parameters.vector, mixed().parameters.vector.astype("float32")
+    )
+
+
+def test_inserting_dropout_leaves_the_initial_values_as_they_were():
+    plain = nn.Network([nn.Dense(6), nn.ReLU(), nn.Dense(3)], inputs=4)
+    with_dropout = nn.Network(
+        [nn.Dropout(keep_prob=0.8), nn.Dense(6), nn.ReLU(), nn.Dropout(keep_prob=0.5), nn.Dense(3)],
+        inputs=4,
+    )
+    np.testing.assert_array_equal(plain.parameters.vector, with_dropout.parameters.vector)
+
+
+def test_layers_of_one_shape_begin_with_different_values():
+    net = nn.Network([nn.Dense(4), nn.Dense(4)], inputs=4)
+    assert (net.parameters["dense_1.weight"] != net.parameters["dense_2.weight"]).all()
+
+
+def test_a_layers_own_initializer_is_used_and_its_shape_checked():
+    def sevens(shape, rng):
+        return np.full(shape, 7.0)
+
+    net = nn.Network([nn.Dense(3, initializer=sevens)], inputs=2)
+    assert (net.parameters.weights == 7.0).all()
+    assert net.initializers["dense_1.weight"] == "sevens"
+    with pytest.raises(ValueError, match=r"dense_1.weight must return shape \(2, 3\), got \(3,\)"):
+        nn.Network([nn.Dense(3, initializer=lambda shape, rng: np.zeros(3))], inputs=2)
+
+
+# --- Copies ---------------------------------------------------------------------------------------
+
+
+def test_a_copy_is_equal_and_independent(rng):
+    penalty = nn.L2(0.1)
+    net = nn.Network([nn.Dense(3, penalty=penalty), nn.Dropout(keep_prob=0.5), nn.Dense(2)],
+                     inputs=4, penalty=penalty, dtype="float64", seed=5)  # fmt: skip
+    net.parameters.vector[:] = rng.normal(size=net.parameters.vector.size)
+    net.steps, net.epochs = 12, 3
+    x = rng.normal(size=(5, 4))
+    copy = net.copy()
+    assert (copy.steps, copy.epochs, copy.seed, copy.dtype) == (12, 3, 5, net.dtype)
+    assert repr(copy) == repr(net)
+    assert copy.initializers == net.initializers
+    np.testing.assert_array_equal(
+        copy.forward(x, training=True)[0], net.forward(x, training=True)[0]
+    )
+    before = net.parameters.vector.copy()
+    copy.parameters.vector[:] = 0
+    copy.layers[1].keep_prob = 1.0
+    copy.penalty.strength = 9.0
+    copy.steps = 0
+    np.testing.assert_array_equal(net.parameters.vector, before)
+    assert net.layers[1].keep_prob == 0.5
+    assert penalty.strength == 0.1
+    assert net.steps == 13
+    assert copy.layers[0].penalty is copy.penalty  # what was shared still is
+    assert not np.shares_memory(copy.layers[0].weight, net.parameters.vector)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_copy_may_be_cast(dtype, rng):
+    net = mixed("float32")
+    copy = net.copy(dtype=dtype)
+    x = rng.normal(size=(5, 4))
+    assert copy.parameters.vector.dtype == copy.predict(x).dtype == dtype
+    np.testing.assert_allclose(copy.predict(x), net.predict(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(copy.parameters.vector, net.parameters.vector)
+
+
+# --- The door -------------------------------------------------------------------------------------
+
+OF_WRONG_VALUE = [
+    (lambda: nn.Network([], inputs=2), "layers must not be empty"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=0), "inputs must be a whole number of at least 1"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=2, seed=-1), "seed must be .* at least 0, got -1"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=2, dtype="flaot64"), "did you mean 'float64'"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=2, dtype=np.int32), "dtype must be .* got 'int32'"),
+    (lambda: mixed().predict(np.zeros(4)), r"x must have shape \(N, 4\), .* got shape \(4,\)"),
+    (lambda: mixed().predict(np.zeros((2, 3))), r"x must have shape \(N, 4\), .* \(2, 3\)"),
+    (lambda: mixed().forward(np.zeros((0, 4))), r"x must not be empty, got shape \(0, 4\)"),
+    (lambda: mixed().predict([[0, 0, np.nan, 0]]), r"x must be finite, got nan at index \[0, 2\]"),
+    (lambda: mixed("float32").predict([[0, 0, 1e300, 0]]), r"x \(as float32\) must be finite"),
+    (lambda: mixed().predict([[1, 2, 3, 4], [1]]), "x .* rows of different lengths"),
+    (lambda: mixed().forward(np.zeros((2, 4)), step=3), "so it needs training=True"),
+    (lambda: mixed().forward(np.zeros((2, 4)), training=True, step=-1), "step must be .* got -1"),
+]
+OF_WRONG_TYPE = [
+    (lambda: nn.Network(nn.Dense(1), inputs=2), "layers must be a list of layers, got Dense"),
+    (lambda: nn.Network([nn.Dense], inputs=2), r"layers\[0\] must be a Layer, got <class"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=2.0), "inputs must be a whole number .* got 2.0"),
+    (lambda: nn.Network([nn.Dense(1)], inputs=2, penalty=0.1), "penalty must be a Penalty .* 0.1"),
+    (lambda: mixed().predict(np.zeros((2, 4), complex)), "x must hold real numbers, got dtype"),
+    (lambda: mixed().predict([["1"] * 4]), "x must hold real numbers, got dtype <U1"),
+    (lambda: mixed().backward(np.zeros((2, 3)), None), "cache must be the Cache .* got NoneType"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), OF_WRONG_VALUE)
+def test_an_argument_of_wrong_value_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("call", "message"), OF_WRONG_TYPE)
+def test_an_argument_of_wrong_type_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("doutputs", "message"),
+    [
+        (np.zeros((4, 3)), "doutputs and the outputs must agree in rows, got 4 and 5"),
+        (np.zeros((5, 2)), r"doutputs must have shape \(N, 3\), .* got shape \(5, 2\)"),
+        (np.full((5, 3), np.inf), r"doutputs must be finite, got inf at index \[0, 0\]"),
+    ],
+)
+def test_a_wrong_derivative_is_named(doutputs, message):
+    net = mixed()
+    _, cache = net.forward(np.zeros((5, 4)), training=True)
+    with pytest.raises(ValueError, match=message):
+        net.backward(doutputs, cache)
+
+
+def test_a_refused_pass_is_not_counted():
+    net = mixed()
+    with pytest.raises(ValueError, match="x must be finite"):
+        net.forward(np.full((2, 4), np.nan), training=True)
+    assert net.steps == 0
+
+
+def test_layers_of_a_refused_network_are_free_for_another():
+    layers = [nn.Dense(2)]
+    with pytest.raises(TypeError, match="penalty must be a Penalty"):
+        nn.Network(layers, inputs=3, penalty=0.1)
+    assert nn.Network(layers, inputs=3, penalty=nn.L2(0.1)).penalty_value() > 0

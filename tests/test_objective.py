@@ -1,0 +1,209 @@
+"""The objective's penalty part: which parameter has which penalty, and that no bias has one."""
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+
+
+class Smooth(nn.Penalty):
+    """A user's penalty that sees whole weight matrices: neighbouring inputs should weigh alike."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def value(self, w):
+        self.shapes.append(w.shape)
+        return (np.diff(w, axis=0) ** 2).sum()
+
+    def gradient(self, w, out):
+        steps = np.diff(w, axis=0)
+        out[...] = 0
+        out[1:] += 2 * steps
+        out[:-1] -= 2 * steps
+
+
+PENALTIES = {
+    "L2": lambda: nn.L2(0.3),
+    "L1": lambda: nn.L1(0.3),
+    "L1, proximal": lambda: nn.L1(0.3, method="proximal"),
+    "ElasticNet": lambda: nn.ElasticNet(0.3, 0.2),
+    "ElasticNet, proximal": lambda: nn.ElasticNet(0.3, 0.2, method="proximal"),
+    "a user's": Smooth,
+}
+
+penalties = pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
+
+
+def network(penalty=None, *, first="inherit", second="inherit", dtype="float64"):
+    net = nn.Network(
+        [nn.Dense(3, penalty=first), nn.Tanh(), nn.Dense(2, penalty=second)],
+        inputs=4,
+        penalty=penalty,
+        dtype=dtype,
+    )
+    net.parameters.biases[:] = 0.1
+    return net
+
+
+def gradients(net, x, dy):
+    _, cache = net.forward(x, training=True)
+    g = net.backward(dy, cache)
+    net.add_penalty_gradient(g)
+    return g
+
+
+@penalties
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bias_gradients_are_bitwise_unchanged_by_any_penalty(make, dtype, rng):
+    x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 2))
+    without = gradients(network(dtype=dtype), x, dy)
+    penalized = gradients(network(make(), dtype=dtype), x, dy)
+    assert penalized.biases.tobytes() == without.biases.tobytes()
+    proximal = make().method == "proximal"
+    assert (penalized.weights.tobytes() == without.weights.tobytes()) == proximal
+
+
+@penalties
+def test_biases_cost_nothing_and_stay_where_they_are(make):
+    net = network(make())
+    value = net.penalty_value()
+    net.parameters.biases[:] = 1e6
+    net.apply_proximal(0.1)
+    assert (net.parameters.biases == 1e6).all()
+    if make().method != "proximal":
+        assert net.penalty_value() == value
+
+
+@penalties
+def test_the_value_is_the_sum_over_weight_arrays(make):
+    net, penalty = network(make()), make()
+    arrays = [net.parameters[f"dense_{i}.weight"] for i in (1, 2)]
+    assert net.penalty_value() == pytest.approx(sum(penalty.value(w) for w in arrays), rel=1e-12)
+    assert type(net.penalty_value()) is float
+
+
+@pytest.mark.parametrize("name", ["L2", "L1", "ElasticNet", "a user's"])
+def test_the_penalty_gradient_is_added_to_what_is_there(name, rng):
+    net = network(PENALTIES[name]())
+    g = net.parameters.like()
+    g.vector[:] = before = rng.normal(size=g.vector.size)
+    net.add_penalty_gradient(g)
+    for i in (1, 2):
+        expected = np.empty(net.parameters[f"dense_{i}.weight"].shape)
+        PENALTIES[name]().gradient(net.parameters[f"dense_{i}.weight"], expected)
+        where = g.slices[f"dense_{i}.weight"]
+        np.testing.assert_allclose(
+            g.vector[where] - before[where], expected.reshape(-1), atol=1e-14
+        )
+
+
+def test_without_a_penalty_the_value_is_zero_and_nothing_is_added():
+    net = network()
+    g = net.parameters.like()
+    net.add_penalty_gradient(g)
+    net.apply_proximal(0.1)
+    assert net.penalty_value() == 0.0
+    assert not g.vector.any()
+    assert not net.has_proximal
+
+
+def test_a_layer_may_have_its_own_penalty_or_none():
+    own = nn.L1(0.5)
+    net = network(nn.L2(0.2), first=own, second=None)
+    first = net.parameters["dense_1.weight"]
+    assert net.penalty_value() == pytest.approx(0.5 * abs(first).sum())
+    g = net.parameters.like()
+    net.add_penalty_gradient(g)
+    np.testing.assert_allclose(g["dense_1.weight"], 0.5 * np.sign(first))
+    assert not g["dense_2.weight"].any()
+    assert net.penalty_of("dense_1.weight") is own
+    assert net.penalty_of("dense_2.weight") is None
+    assert net.penalty_of("dense_1.bias") is None
+
+
+def test_the_networks_penalty_is_the_default_and_may_be_replaced():
+    net = network(nn.L2(0.2), first=None)
+    second = net.parameters["dense_2.weight"]
+    assert net.penalty_value() == pytest.approx(0.1 * (second**2).sum())
+    net.penalty = nn.L1(0.5)
+    assert net.penalty_value() == pytest.approx(0.5 * abs(second).sum())
+    net.penalty = None
+    assert net.penalty_value() == 0.0
+
+
+@pytest.mark.parametrize("wrong", [0.1, "l2", nn.L2], ids=str)
+def test_a_penalty_that_is_none_is_refused_and_the_old_one_stays(wrong):
+    net = network(nn.L2(0.2))
+    with pytest.raises(TypeError, match="penalty must be a Penalty such as"):
+        net.penalty = wrong
+    assert net.penalty.strength == 0.2
+
+
+def test_a_users_penalty_is_handed_shaped_weights():
+    penalty = Smooth()
+    network(penalty).penalty_value()
+    assert penalty.shapes == [(4, 3), (3, 2)]
+
+
+def test_a_weight_of_a_users_layer_is_penalized_and_its_other_parameters_are_not():
+    class Bilinear(nn.Layer):
+        def parameters(self, inputs):
+            return {
+                "gain": nn.Parameter((inputs,), nn.ones, weight=False),
+                "mix": nn.Parameter((inputs, inputs), nn.ones),
+            }
+
+    net = nn.Network([Bilinear()], inputs=3, penalty=nn.L2(2.0))
+    assert net.penalty_value() == 9.0
+    assert net.penalty_of("bilinear_1.gain") is None
+
+
+def test_two_proximal_penalties_each_reach_their_own_layer():
+    net = network(nn.L1(0.1, method="proximal"), second=nn.L1(1e6, method="proximal"))
+    first = net.parameters["dense_1.weight"].copy()
+    net.apply_proximal(0.5)
+    np.testing.assert_allclose(
+        net.parameters["dense_1.weight"], np.sign(first) * np.maximum(abs(first) - 0.05, 0)
+    )
+    assert not net.parameters["dense_2.weight"].any()
+
+
+def test_the_proximal_map_takes_a_vector_of_steps_in_the_layout_of_the_parameters(rng):
+    net = network(nn.L1(0.3, method="proximal"))
+    before = net.parameters.vector.copy()
+    step = rng.uniform(0.1, 1, before.size)
+    net.apply_proximal(step)
+    expected = np.sign(before) * np.maximum(abs(before) - 0.3 * step, 0)
+    n = net.parameters.weights.size
+    np.testing.assert_allclose(net.parameters.weights, expected[:n], atol=1e-15)
+    np.testing.assert_array_equal(net.parameters.biases, before[n:])
+
+
+def test_the_summary_says_which_penalty_each_parameter_has_and_none_for_biases(capsys):
+    network(nn.L2(0.2), second=nn.L1(0.5, method="proximal")).summary()
+    printed = capsys.readouterr().out
+    lines = {
+        part: [line for line in printed.splitlines() if f" {part} " in line]
+        for part in ("weight", "bias")
+    }
+    assert len(lines["weight"]) == len(lines["bias"]) == 2
+    assert all(line.endswith(" none") for line in lines["bias"])
+    assert lines["weight"][0].endswith("L2(strength=0.2)")
+    assert lines["weight"][1].endswith("L1(strength=0.5, method='proximal')")
+
+
+def test_the_summary_counts_and_names_initial_values(capsys):
+    nn.Network(
+        [nn.Dense(3), nn.Dropout(keep_prob=0.5), nn.ReLU(), nn.Dense(2, bias=False)], inputs=4
+    ).summary()
+    printed = capsys.readouterr().out
+    assert "21 values: 18 weights, 3 others; 4 inputs, float32, seed 0" in printed
+    assert "dropout_1 keep_prob=0.5" in printed
+    for words in (
+        ["dense_1", "3", "weight", "(4,", "3)", "12", "he_normal", "none"],
+        ["bias", "(3,)", "3", "zeros", "none"],
+        ["dense_2", "2", "weight", "(3,", "2)", "6", "glorot_uniform", "none"],
+        ["relu_1", "3"],
+    ):
+        assert words in [line.split() for line in printed.splitlines()]
