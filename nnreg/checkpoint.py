@@ -61,7 +61,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {net!r}")
-    shared: list[Penalty] = []
+    shared: list[tuple[Penalty, Any]] = []
     description = {
         "format": FORMAT,
         "nnreg": nnreg.__version__,
@@ -75,7 +75,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "initializers": net.initializers,
         "conventions": CONVENTIONS,
     }
-    description["penalties"] = [_described(p, checks.settings(p), shared) for p in shared]
+    description["penalties"] = [entry for _, entry in shared]
     content = io.BytesIO()
     np.savez(
         content, parameters=net.parameters.vector, description=np.array(json.dumps(description))
@@ -99,22 +99,35 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
 
     Examples
     --------
-    See :func:`save`.
+    >>> import tempfile, nnreg as nn
+    >>> class Double(nn.Layer):
+    ...     def forward(self, x, cache):
+    ...         return 2 * x
+    ...
+    ...     def backward(self, dy, cache):
+    ...         return 2 * dy
+    >>> path = Path(tempfile.mkdtemp()) / "net.npz"
+    >>> nn.save(nn.Network([Double()], inputs=1), path)
+    >>> nn.load(path, custom={"Double": Double}).predict([[4.0]])
+    array([[8.]], dtype=float32)
     """
+    if not isinstance(custom, Mapping | None):
+        raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
     try:
         with np.load(path, allow_pickle=False) as file:
             vector = file["parameters"]
             description = json.loads(str(file["description"]))
+        version = description["format"]
     except FileNotFoundError:
         raise
     except Exception as error:
         raise ValueError(f"{path} is not a network saved by nnreg: {error}") from error
-    if description.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {description.get('format')}, this version reads {FORMAT}"
-        )
+    if version != FORMAT:
+        raise ValueError(f"{path} has format {version}, this version reads {FORMAT}")
     known = _known() | dict(custom or {})
-    shared = [_made(entry, known, []) for entry in description["penalties"]]
+    shared: list[Any] = []
+    for entry in description["penalties"]:
+        shared.append(_made(entry, known, shared))
     net = Network(
         [_made(entry, known, shared) for entry in description["layers"]],
         inputs=description["inputs"],
@@ -133,7 +146,7 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     return net
 
 
-def _described(thing: object, settings: dict[str, Any], shared: list[Penalty]) -> dict[str, Any]:
+def _described(thing: object, settings: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
     kind = type(thing).__name__
     return {
         "kind": kind,
@@ -141,20 +154,23 @@ def _described(thing: object, settings: dict[str, Any], shared: list[Penalty]) -
     }
 
 
-def _plain(name: str, value: Any, shared: list[Penalty]) -> Any:
+def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     """Return a setting as JSON can hold it.
 
     A penalty becomes its number in the list ``shared``, so that layers that share one still do
-    after loading.
+    after loading. One that another is made of comes before it.
     """
     if isinstance(value, Penalty):
-        place = next((i for i, other in enumerate(shared) if other is value), None)
+        place = next((i for i, (other, _) in enumerate(shared) if other is value), None)
         if place is None:
-            shared.append(value)
-            place = len(shared) - 1
+            entry = _described(value, checks.settings(value), shared)
+            place = len(shared)
+            shared.append((value, entry))
         return {"penalty": place}
-    if callable(value):
-        return {"function": value.__name__}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if callable(value) and (own_name := getattr(value, "__name__", None)):
+        return {"function": own_name}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
