@@ -6,6 +6,7 @@ A plain function ``f(run)`` serves as one; it is called after each epoch.
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,8 +33,21 @@ class Run:
     history : History
     epochs, batches : int
         How many epochs were asked for, and how many batches make one.
+    columns : tuple of str
+        What the history will hold.
     reason : str
         Set by :meth:`stop`; training ends after the epoch.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> def enough(run):
+    ...     if run.history.last["data_loss"] < 0.1:
+    ...         run.stop("the loss is small enough")
+    >>> net = nn.Network([nn.Dense(1, initializer=nn.zeros)], inputs=1)
+    >>> sgd, loss = nn.SGD(0.25), nn.MeanSquaredError()
+    >>> nn.fit(net, [[1.0]], [[1.0]], loss=loss, optimizer=sgd, epochs=9, callbacks=enough).stopped
+    'the loss is small enough'
     """
 
     net: Network
@@ -41,6 +55,7 @@ class Run:
     optimizer: Optimizer
     epochs: int
     batches: int
+    columns: tuple[str, ...]
     history: History = field(default_factory=History)
     reason: str = ""
 
@@ -125,7 +140,13 @@ class Scheduled(Callback):
             for name, value in vars(kind).items()
             if isinstance(value, checks.Hyperparameter)
         )
-        self.attribute = checks.one_of("attribute", attribute, adjustable)
+        names = list(adjustable)
+        if not names:
+            raise TypeError(
+                "target must be an object with hyper-parameters, such as an optimizer, a penalty "
+                f"or a Dropout, got {target!r}"
+            )
+        self.attribute = checks.one_of("attribute", attribute, names)
         if not callable(schedule):
             raise TypeError(
                 f"schedule must be a schedule or a function of the step, got {schedule!r}"
@@ -188,6 +209,8 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         mode: str | None = None,
     ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
         self.monitor = monitor
         self.patience = checks.whole("patience", patience, 1)
         self.min_delta = checks.number("min_delta", min_delta, 0)
@@ -204,16 +227,15 @@ class EarlyStopping(Callback):
 
     def on_begin(self, run: Run) -> None:
         """Forget earlier runs."""
+        figures = [name for name in run.columns if name not in ("epoch", "seconds")]
+        checks.one_of("monitor", self.monitor, figures)
         self.best, self.best_epoch, self.waited = -self.sign * float("inf"), 0, 0
         self._vector: Array | None = None
 
     def on_epoch(self, run: Run) -> None:
         """Keep the parameters if this is the best epoch; stop if patience is at its end."""
-        if self.monitor not in run.history:
-            known = [name for name in run.history.columns if name not in ("epoch", "seconds")]
-            checks.one_of("monitor", self.monitor, known)
         value = run.history[self.monitor][-1]
-        if self.sign * (value - self.best) > self.min_delta or self._vector is None:
+        if math.isfinite(value) and self.sign * (value - self.best) > self.min_delta:
             self.best, self.best_epoch, self.waited = value, run.history["epoch"][-1], 0
             self._vector = run.net.parameters.vector.copy()
         else:
@@ -260,7 +282,9 @@ class CSVLog(Callback):
         self.path, self.overwrite = Path(path), overwrite
 
     def on_begin(self, run: Run) -> None:
-        """Refuse to overwrite, early."""
+        """Refuse to overwrite, or to write where nothing can be, early."""
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"CSVLog: there is no folder {self.path.parent}")
         if self.path.exists() and not self.overwrite:
             raise FileExistsError(f"{self.path} exists; CSVLog(path, overwrite=True) replaces it")
 

@@ -43,6 +43,8 @@ def number(
         result = float(value)  # type: ignore[arg-type]  # any object with __float__ is welcome
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+    except OverflowError:
+        result = math.inf
     below = result <= low if open_low else result < low
     above = result >= high if open_high else result > high
     if not math.isfinite(result) or below or above:
@@ -205,8 +207,9 @@ def matrix(name: str, value: object, columns: int | None = None) -> Array:
 
 def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
     """Raise ``ValueError`` unless ``array`` has as many rows as the other array."""
-    if len(array) != rows:
-        raise ValueError(f"{name} and {other_name} must agree in rows, got {len(array)} and {rows}")
+    if array.shape[:1] != (rows,):
+        got = len(array) if array.ndim else "a single number"
+        raise ValueError(f"{name} and {other_name} must agree in rows, got {got} and {rows}")
 
 
 def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
@@ -218,6 +221,21 @@ def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
         result = array.astype(dtype, copy=False)
     finite(name if array.dtype == dtype else f"{name} (as {dtype})", result)
     return result
+
+
+def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    """Raise ``ValueError`` where a finite value is too large for ``dtype``.
+
+    >>> fits("x", np.array([0.0, 1e300]), np.dtype("float32"))
+    Traceback (most recent call last):
+        ...
+    ValueError: x must fit into float32, got 1e+300 at index [1]
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
+        bad = abs(array) > np.finfo(dtype).max
+        if bad.any():
+            at = first_index(bad)
+            raise ValueError(f"{name} must fit into {dtype}, got {array[at]} at index {list(at)}")
 
 
 def sample_weights(name: str, value: object, rows: int) -> Array:

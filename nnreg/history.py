@@ -18,7 +18,8 @@ class History:
     Attributes
     ----------
     stopped : str
-        Why training ended: ``"epochs"``, ``"interrupted"``, or a callback's reason.
+        Why training ended: ``"epochs"``, ``"interrupted"``, ``"non-finite loss"``, or a callback's
+        reason.
 
     Examples
     --------

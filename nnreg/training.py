@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import checks, streams
+from nnreg import checks, rows, streams
 from nnreg.callbacks import Callback, FunctionCallback, Run
 from nnreg.history import History
 from nnreg.kernels import Array
 from nnreg.losses import Loss
-from nnreg.metrics import Metric, resolve
+from nnreg.metrics import Metric, fit_together, measured, resolve
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 from nnreg.step import NonFiniteLossError, TrainingStep
@@ -44,6 +44,7 @@ def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> I
     ([[3, 1], [4, 2], [0]], 1)
     """
     n, batch_size = checks.whole("n", n, 1), checks.whole("batch_size", batch_size, 1)
+    _network(net)
     if shuffle:
         order = streams.generator(net.seed, "order", net.epochs).permutation(n)
     else:
@@ -87,17 +88,17 @@ def fit(
     validation_data : tuple (x, y), optional
     validation_split : float, default 0
         Share of rows, in [0, 1), held out for validation instead; drawn at random by the network's
-        seed.
+        seed, the same rows in every fit.
     metrics : names or functions, default ()
         ``"accuracy"``, ``"mean_absolute_error"``, ``"mean_squared_error"``, or functions (outputs,
         targets) -> number. Measured at each epoch's end in inference mode, on training and
         validation data.
-    callbacks : callbacks or functions of the :class:`~nnreg.callbacks.Run`, default ()
+    callbacks : callbacks, or functions of the :class:`~nnreg.callbacks.Run`, default ()
     sample_weight : array_like of shape (N,), optional
         A weight of zero is a removed row, a whole number repeated rows.
     class_weight : dict of class to weight, or "balanced", optional
-        For targets that are class numbers; multiplies the rows' weights. Classes that are not named
-        have weight 1. ``"balanced"`` gives every class the same sum.
+        For targets that are class numbers, (N,) or (N, 1); multiplies the rows' weights. Classes
+        that are not named have weight 1. ``"balanced"`` gives every class the same sum.
     shuffle : bool, default True
     threads : int, optional
         Threads that BLAS may use while training; unless given, as it is set.
@@ -113,8 +114,8 @@ def fit(
     ValueError, TypeError
         Before anything is changed.
     NonFiniteLossError
-        If a loss is not finite. The parameters of the last good epoch's end are put back; the error
-        holds the history.
+        If a loss is not finite, or the parameters at an epoch's end. Network and optimizer are put
+        back to the last good epoch's end; the error holds the history.
 
     Examples
     --------
@@ -134,17 +135,25 @@ def fit(
     >>> history.last["val_accuracy"] > 0.9
     True
     """
-    x, y = _data("x", x, "y", y, net, loss)
+    _network(net)
+    _loss(loss)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer such as nn.Adam(), got {optimizer!r}")
+    x, y = rows.looked_at(net, loss, x, y)
     measures = resolve(metrics)
+    fit_together(measures, net, x, y, loss)
     epochs = checks.whole("epochs", epochs)
     batch_size = checks.whole("batch_size", batch_size, 1)
     threads = None if threads is None else checks.whole("threads", threads, 1)
-    weights = _weights(sample_weight, class_weight, y, len(x))
-    x, y, weights, validation = _validation(
+    weights = rows.weighed(net, loss, y, sample_weight, class_weight)
+    x, y, weights, validation = rows.set_apart(
         net, loss, x, y, weights, validation_data, validation_split
     )
-    acting = [_callback(callback) for callback in callbacks]
-    run = Run(net, loss, optimizer, epochs, -(-len(x) // batch_size))
+    acting = _callbacks(callbacks)
+    columns = ["epoch", "data_loss", "penalty", "total", *measures]
+    columns += [f"val_{name}" for name in ("data_loss", *measures)] if validation else []
+    optimizer._prepare(net.parameters.vector)
+    run = Run(net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds"))
     step = TrainingStep(net, loss, optimizer)
     with ExitStack() as stack:
         stack.enter_context(blas_threads(threads))
@@ -155,9 +164,11 @@ def fit(
             while len(run.history) < epochs and not run.reason:
                 started = time.perf_counter()
                 row = _epoch(run, step, acting, batch_size, x, y, weights, shuffle)
-                row |= _measured(net, x, y, loss, measures) if measures else {}
+                if measures:
+                    found = measured(net, x, y, loss, measures)
+                    row |= {name: found[name] for name in measures}
                 if validation is not None:
-                    found = _measured(net, *validation, loss, measures, with_loss=True)
+                    found = measured(net, *validation, loss, measures)
                     row |= {f"val_{name}": value for name, value in found.items()}
                 run.history.append(row | {"seconds": time.perf_counter() - started})
                 for callback in acting:
@@ -166,6 +177,7 @@ def fit(
         except KeyboardInterrupt:
             run.history.stopped = "interrupted"
         except NonFiniteLossError as error:
+            run.history.stopped = "non-finite loss"
             error.history = run.history
             raise
     return run.history
@@ -182,18 +194,18 @@ def _epoch(
     shuffle: bool,
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history."""
-    net = run.net
-    good_vector, good_steps = net.parameters.vector.copy(), net.steps
+    net, good = run.net, _Snapshot(run.net, run.optimizer)
     loss_sum = weight_sum = 0.0
     try:
-        for rows in batches(len(x), batch_size, net, shuffle=shuffle):
+        for batch in batches(len(x), batch_size, net, shuffle=shuffle):
             for callback in callbacks:
                 callback.on_step(run)
-            share = len(rows) if weights is None else float(weights[rows].sum())
-            loss_sum += share * step(x, y, rows, weights)
+            share = len(batch) if weights is None else float(weights[batch].sum())
+            loss_sum += share * step(x, y, batch, weights)
             weight_sum += share
+        _finite_parameters(net)
     except NonFiniteLossError as error:
-        net.parameters.vector[...], net.steps = good_vector, good_steps
+        good.restore()
         error.args = (
             f"{error}. The parameters are those of the end of epoch {net.epochs} again; "
             "a smaller learning rate is the usual cure",
@@ -206,6 +218,33 @@ def _epoch(
         "penalty": penalty,
         "total": data_loss + penalty,
     }
+
+
+class _Snapshot:
+    """What training changes, as it is now: net and optimizer can be put back to it."""
+
+    def __init__(self, net: Network, optimizer: Optimizer) -> None:
+        self.net, self.optimizer = net, optimizer
+        self.vector = net.parameters.vector.copy()
+        self.state = {name: values.copy() for name, values in optimizer.state.items()}
+        self.counts = net.steps, net.epochs, optimizer.steps
+
+    def restore(self) -> None:
+        self.net.parameters.vector[...] = self.vector
+        for name, values in self.optimizer.state.items():
+            values[...] = self.state.get(name, 0)
+        self.net.steps, self.net.epochs, self.optimizer.steps = self.counts
+
+
+def _finite_parameters(net: Network) -> None:
+    """Raise unless they are: the last update of an epoch is followed by no loss that would show."""
+    for name in net.parameters:
+        if not np.isfinite(net.parameters[name]).all():
+            raise NonFiniteLossError(
+                f"after step {net.steps - 1} the parameters are not finite, first {name}",
+                net.steps - 1,
+                name.rpartition(".")[0],
+            )
 
 
 def evaluate(
@@ -235,106 +274,36 @@ def evaluate(
     ... )
     {'data_loss': 4.0, 'penalty': 0.0, 'total': 4.0, 'mean_absolute_error': 2.0}
     """
-    x, y = _data("x", x, "y", y, net, loss)
+    _network(net)
+    _loss(loss)
+    x, y = rows.looked_at(net, loss, x, y)
     measures = resolve(metrics)
-    found = _measured(net, x, y, loss, measures, with_loss=True)
+    fit_together(measures, net, x, y, loss)
+    found = measured(net, x, y, loss, measures)
     data_loss, penalty = found.pop("data_loss"), net.penalty_value()
     return {"data_loss": data_loss, "penalty": penalty, "total": data_loss + penalty, **found}
 
 
-def _measured(
-    net: Network,
-    x: Array,
-    y: Array,
-    loss: Loss,
-    measures: dict[str, Metric],
-    *,
-    with_loss: bool = False,
-) -> dict[str, float]:
-    outputs = net.predict(x)
-    found: dict[str, float] = {}
-    if with_loss:
-        targets = y if y.dtype.kind == "i" else y.astype(outputs.dtype, copy=False)
-        with np.errstate(over="ignore", invalid="ignore"):
-            found["data_loss"] = float(loss.compute(outputs, targets)[0])
-    return found | {name: float(measure(outputs, y, loss)) for name, measure in measures.items()}
+def _network(net: Any) -> None:
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {net!r}")
 
 
-def _data(
-    x_name: str, x: Any, y_name: str, y: Any, net: Network, loss: Loss
-) -> tuple[Array, Array]:
-    """Look at a whole data set once."""
+def _loss(loss: Any) -> None:
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
-    x = checks.matrix(x_name, x, net.inputs)
-    if x.dtype == bool:
-        x = x.astype(net.dtype)
-    checks.finite(x_name, x)
-    if x.dtype.kind == "f" and abs(x).max() > np.finfo(net.dtype).max:
-        raise ValueError(f"{x_name} holds values beyond {net.dtype}: up to {abs(x).max():g}")
-    y = loss.check_targets(y, net.widths[-1])
-    checks.same_rows(y_name, y, x_name, len(x))
-    return x, y
 
 
-def _weights(sample_weight: Any, class_weight: Any, y: Array, rows: int) -> Array | None:
-    """Return one weight a row, or None where all count the same."""
-    weights = None
-    if sample_weight is not None:
-        weights = checks.sample_weights("sample_weight", sample_weight, rows).astype(np.float64)
-    if class_weight is None:
-        return weights
-    labels = y if y.ndim == 1 else y[:, 0]
-    if y.size != rows or (labels != np.floor(labels)).any():
-        raise ValueError("class_weight needs targets that are one class number a row")
-    labels = labels.astype(np.int64)
-    counts = np.bincount(labels)
-    table = np.ones(len(counts))
-    if isinstance(class_weight, str):
-        checks.one_of("class_weight", class_weight, ["balanced"])
-        present = counts > 0
-        table[present] = rows / (present.sum() * counts[present])
-    elif isinstance(class_weight, Mapping):
-        for label, weight in class_weight.items():
-            if not (isinstance(label, int | np.integer) and 0 <= label < len(counts)):
-                raise ValueError(f"class_weight names class {label!r}, which y does not have")
-            table[label] = checks.number(f"class_weight[{label}]", weight, 0)
-    else:
-        raise TypeError(f'class_weight must be a dict or "balanced", got {class_weight!r}')
-    weights = table[labels] if weights is None else weights * table[labels]
-    return checks.sample_weights("sample_weight times class_weight", weights, rows)
-
-
-def _validation(
-    net: Network,
-    loss: Loss,
-    x: Array,
-    y: Array,
-    weights: Array | None,
-    data: tuple[Any, Any] | None,
-    split: float,
-) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    """Return the training rows, and the validation data that were given or are split off."""
-    split = checks.number("validation_split", split, 0, 1, open_high=True)
-    if data is not None:
-        if split:
-            raise ValueError("validation_data and validation_split exclude each other, got both")
-        if len(data) != 2:
-            raise TypeError("validation_data must be a pair (x, y)")
-        return x, y, weights, _data("validation x", data[0], "validation y", data[1], net, loss)
-    held = round(split * len(x))
-    if not held:
-        return x, y, weights, None
-    if held == len(x):
-        raise ValueError(f"validation_split={split:g} leaves none of {len(x)} rows for training")
-    order = streams.generator(net.seed, "split").permutation(len(x))
-    kept, out = np.sort(order[held:]), np.sort(order[:held])
-    return x[kept], y[kept], None if weights is None else weights[kept], (x[out], y[out])
-
-
-def _callback(callback: Callback | Callable[[Run], Any]) -> Callback:
-    if isinstance(callback, Callback):
-        return callback
-    if callable(callback):
-        return FunctionCallback(callback)
-    raise TypeError(f"callbacks must be Callbacks or functions of the run, got {callback!r}")
+def _callbacks(callbacks: Any) -> list[Callback]:
+    """Return callbacks as a list; one alone is welcome, and functions are wrapped."""
+    if isinstance(callbacks, Callback) or callable(callbacks):
+        callbacks = [callbacks]
+    wanted = "callbacks must be Callbacks or functions of the run"
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"{wanted}, got {callbacks!r}")
+    acting = []
+    for callback in callbacks:
+        if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
+            raise TypeError(f"{wanted}, got {callback!r}")
+        acting.append(callback if isinstance(callback, Callback) else FunctionCallback(callback))
+    return acting
