@@ -1,0 +1,227 @@
+"""Callbacks: schedules, early stopping, the CSV log, the progress bar, and plain functions."""
+
+import csv
+import math
+import os
+import sys
+
+import numpy as np
+import pytest
+from small import fit, network, problem
+
+import nnreg as nn
+
+
+def record(seen, what):
+    """Return a callback that notes a value before each step."""
+
+    class Recorder(nn.Callback):
+        def on_step(self, run):
+            seen.append(what())
+
+    return Recorder()
+
+
+# --- Order of events, plain functions -------------------------------------------------------------
+
+
+def test_a_callback_hears_of_the_beginning_each_step_each_epoch_and_the_end():
+    events = []
+
+    class Listen(nn.Callback):
+        def on_begin(self, run):
+            events.append("begin")
+
+        def on_step(self, run):
+            events.append(run.net.steps)
+
+        def on_epoch(self, run):
+            events.append(f"epoch {run.history.last['epoch']}")
+
+        def on_end(self, run):
+            events.append(run.history.stopped)
+
+    fit(network(), epochs=2, batch_size=25, callbacks=[Listen()])
+    assert events == ["begin", 0, 1, "epoch 1", 2, 3, "epoch 2", "epochs"]
+
+
+def test_the_run_shows_what_is_trained_and_how():
+    net, loss, optimizer = network(), nn.SoftmaxCrossEntropy(), nn.SGD(0.1)
+    runs = []
+    history = fit(net, loss=loss, optimizer=optimizer, epochs=3, callbacks=[runs.append])
+    assert len(runs) == 3
+    run = runs[0]
+    assert (run.net, run.loss, run.optimizer, run.history) == (net, loss, optimizer, history)
+    assert (run.epochs, run.batches) == (3, 4)
+
+
+@pytest.mark.parametrize("given", [lambda f: f, lambda f: [f], lambda f: (f,), lambda f: iter([f])])
+def test_a_plain_function_is_called_after_each_epoch(given):
+    epochs = []
+    fit(network(), epochs=2, callbacks=given(lambda run: epochs.append(run.history.last["epoch"])))
+    assert epochs == [1, 2]
+
+
+def test_a_callback_can_stop_the_run_with_a_reason():
+    history = fit(network(), epochs=9, callbacks=[lambda run: run.stop("enough")])
+    assert (len(history), history.stopped) == (1, "enough")
+
+
+# --- Scheduled ------------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_follows_its_schedule():
+    optimizer, seen = nn.Adam(), []
+    schedule = nn.WarmUp(3, nn.Stepwise(0.1, factor=0.5, every=2))
+    fit(
+        network(),
+        optimizer=optimizer,
+        epochs=2,
+        callbacks=[
+            nn.Scheduled(optimizer, "learning_rate", schedule),
+            record(seen, lambda: optimizer.learning_rate),
+        ],
+    )
+    assert seen == [schedule(step) for step in range(8)]
+
+
+def test_a_penaltys_strength_follows_its_schedule():
+    penalty, seen = nn.L1(0.0, method="proximal"), []
+    net = network(penalty=penalty)
+    rise = nn.Scheduled(penalty, "strength", lambda step: step / 10)
+    history = fit(net, callbacks=[rise, record(seen, lambda: penalty.strength)])
+    assert seen == [0.0, 0.1, 0.2, 0.3]
+    assert history.last["penalty"] == pytest.approx(0.3 * np.abs(net.parameters.weights).sum())
+
+
+def test_a_keep_probability_follows_its_schedule():
+    dropout, seen = nn.Dropout(keep_prob=0.5), []
+
+    class Look(nn.Layer):
+        def forward(self, x, cache):
+            seen.append(x.max()) if cache.training else None
+            return x
+
+        def backward(self, dy, cache):
+            return dy
+
+    net = nn.Network([dropout, Look(), nn.Dense(1)], inputs=50, dtype="float64")
+    ease = nn.Scheduled(dropout, "keep_prob", lambda step: [0.25, 0.5, 1.0][step])
+    ones = np.ones((6, 50))
+    fit(net, ones, ones[:, :1], loss=nn.MeanSquaredError(), batch_size=2, callbacks=[ease])
+    assert seen == [4.0, 2.0, 1.0]
+
+
+def test_a_schedule_goes_on_where_the_last_fit_ended():
+    net, optimizer, seen = network(), nn.SGD(0.1), []
+    for _ in range(2):
+        fall = nn.Scheduled(optimizer, "learning_rate", nn.Exponential(0.1, factor=0.5, every=4))
+        fit(
+            net,
+            optimizer=optimizer,
+            callbacks=[fall, record(seen, lambda: optimizer.learning_rate)],
+        )
+    assert seen == [nn.Exponential(0.1, factor=0.5, every=4)(step) for step in range(8)]
+
+
+def test_a_schedule_by_hand_is_the_same():
+    by_callback, by_hand = network(), network()
+    schedule = nn.Cosine(0.1, 8)
+    one, other = nn.SGD(0.5), nn.SGD(0.5)
+    fit(
+        by_callback,
+        optimizer=one,
+        epochs=2,
+        callbacks=[nn.Scheduled(one, "learning_rate", schedule)],
+        threads=1,
+    )
+    x, y = problem()
+    for _ in range(2):
+        for rows in nn.batches(len(x), 16, by_hand):
+            other.learning_rate = schedule(by_hand.steps)
+            outputs, cache = by_hand.forward(x[rows], training=True)
+            _, doutputs = nn.SoftmaxCrossEntropy()(outputs, y[rows])
+            other.update(by_hand.parameters, by_hand.backward(doutputs, cache))
+    assert (by_callback.parameters.vector == by_hand.parameters.vector).all()
+
+
+def test_a_scheduled_value_passes_the_same_door():
+    optimizer = nn.SGD(0.1)
+    wild = nn.Scheduled(optimizer, "learning_rate", lambda step: -1.0)
+    with pytest.raises(ValueError, match=r"learning_rate must be .*, got -1\.0"):
+        fit(network(), optimizer=optimizer, callbacks=[wild])
+
+
+# --- CSVLog ---------------------------------------------------------------------------------------
+
+
+def test_the_log_holds_the_history(tmp_path):
+    path = tmp_path / "log.csv"
+    history = fit(network(), epochs=3, metrics=["accuracy"], callbacks=[nn.CSVLog(path)])
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert list(rows[0]) == list(history.to_dict())
+    for name, values in history.to_dict().items():
+        assert [float(row[name]) for row in rows] == values
+    assert os.listdir(tmp_path) == ["log.csv"]
+
+
+def test_the_log_is_written_after_every_epoch(tmp_path):
+    path, lines = tmp_path / "log.csv", []
+    count = lambda run: lines.append(len(path.read_text().splitlines()))  # noqa: E731
+    fit(network(), epochs=3, callbacks=[nn.CSVLog(str(path)), count])
+    assert lines == [2, 3, 4]
+
+
+def test_an_existing_log_is_not_overwritten(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("precious")
+    net = network()
+    with pytest.raises(FileExistsError, match=r"log\.csv exists; .*overwrite=True"):
+        fit(net, callbacks=[nn.CSVLog(path)])
+    assert path.read_text() == "precious"
+    assert net.steps == 0
+    fit(net, callbacks=[nn.CSVLog(path, overwrite=True)])
+    assert path.read_text().startswith("epoch,")
+
+
+def test_a_log_in_a_folder_that_is_not_there_is_refused_before_training(tmp_path):
+    net = network()
+    with pytest.raises(FileNotFoundError, match=r"CSVLog: there is no folder .*nowhere"):
+        fit(net, callbacks=[nn.CSVLog(tmp_path / "nowhere" / "log.csv")])
+    assert net.steps == 0
+
+
+# --- Progress -------------------------------------------------------------------------------------
+
+
+def test_without_tqdm_progress_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    net = network()
+    with pytest.raises(ImportError, match=r"pip install 'nnreg\[progress\]'"):
+        fit(net, callbacks=[nn.Progress()])
+    assert net.steps == 0
+
+
+def test_progress_is_silent_in_a_pipe(capfd):
+    pytest.importorskip("tqdm")
+    fit(network(), epochs=3, callbacks=[nn.Progress()])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_shows_the_newest_figures_on_a_terminal(capfd, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    history = fit(network(), epochs=3, metrics=["accuracy"], callbacks=[nn.Progress()])
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "3/3" in err
+    assert f"accuracy={history.last['accuracy']:.3g}" in err
+    assert math.isfinite(history.last["data_loss"])
+
+
+def test_a_progress_bar_serves_several_fits(capfd):
+    pytest.importorskip("tqdm")
+    bar = nn.Progress()
+    for _ in range(2):
+        fit(network(), callbacks=[bar])
+    assert capfd.readouterr().err == ""
