@@ -102,12 +102,16 @@ def test_every_loss_is_lean_but_for_one_array_of_the_labels_size(name, weighted)
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_every_optimizer_is_lean_with_every_penalty(optimizer, penalty):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_optimizer_is_lean_with_every_penalty(optimizer, penalty, dtype):
     net = nn.Network(
-        [nn.Dense(300), nn.Tanh(), nn.Dense(10)], inputs=200, penalty=PENALTIES[penalty]()
+        [nn.Dense(300), nn.Tanh(), nn.Dense(10)],
+        inputs=200,
+        penalty=PENALTIES[penalty](),
+        dtype=dtype,
     )
     step = TrainingStep(net, nn.SoftmaxCrossEntropy(), OPTIMIZERS[optimizer]())
-    assert_lean(step, *data("SoftmaxCrossEntropy", N=256, D=200, M=10), 64)
+    assert_lean(step, *data("SoftmaxCrossEntropy", N=80, D=200, M=10, dtype=dtype), 20)
 
 
 @pytest.mark.parametrize("given", ["float64", "uint8"])
