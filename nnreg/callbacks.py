@@ -41,13 +41,10 @@ class Run:
     Examples
     --------
     >>> import nnreg as nn
-    >>> def enough(run):
-    ...     if run.history.last["data_loss"] < 0.1:
-    ...         run.stop("the loss is small enough")
-    >>> net = nn.Network([nn.Dense(1, initializer=nn.zeros)], inputs=1)
-    >>> sgd, loss = nn.SGD(0.25), nn.MeanSquaredError()
-    >>> nn.fit(net, [[1.0]], [[1.0]], loss=loss, optimizer=sgd, epochs=9, callbacks=enough).stopped
-    'the loss is small enough'
+    >>> run = Run(nn.Network([nn.Dense(1)], inputs=1), nn.Huber(), nn.Adam(), 9, 4, ("epoch",))
+    >>> run.stop("enough")
+    >>> run.reason
+    'enough'
     """
 
     net: Network
