@@ -4,8 +4,6 @@ Read the modules from ``kernels`` upward and they are a course; ``import nnreg a
 one uses.
 """
 
-__version__ = "0.1.0"
-
 from nnreg import datasets, kernels
 from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.cache import Cache
@@ -33,6 +31,7 @@ from nnreg.penalties import L1, L2, ElasticNet, Penalty
 from nnreg.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
 from nnreg.step import NonFiniteLossError
 from nnreg.training import batches, evaluate, fit
+from nnreg.version import __version__ as __version__
 
 __all__ = [
     "ELU",

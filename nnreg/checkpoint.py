@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-import nnreg
 from nnreg import activations, checks, initializers, layers, penalties
 from nnreg.files import write_whole
 from nnreg.layers import Layer
 from nnreg.network import Network
 from nnreg.penalties import Penalty
+from nnreg.version import __version__
 
 FORMAT = 1
+NEEDED = frozenset(
+    ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
+)
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
@@ -64,7 +67,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     shared: list[tuple[Penalty, Any]] = []
     description = {
         "format": FORMAT,
-        "nnreg": nnreg.__version__,
+        "nnreg": __version__,
         "inputs": net.inputs,
         "seed": net.seed,
         "dtype": str(net.dtype),
@@ -114,7 +117,8 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     if not isinstance(custom, Mapping | None):
         raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
+        with np.load(content, allow_pickle=False) as file:
             vector = file["parameters"]
             description = json.loads(str(file["description"]))
         version = description["format"]
@@ -124,6 +128,8 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
         raise ValueError(f"{path} is not a network saved by nnreg: {error}") from error
     if version != FORMAT:
         raise ValueError(f"{path} has format {version}, this version reads {FORMAT}")
+    if missing := NEEDED - description.keys():
+        raise ValueError(f"{path} is not a network saved by nnreg: it lacks {sorted(missing)}")
     known = _known() | dict(custom or {})
     shared: list[Any] = []
     for entry in description["penalties"]:

@@ -159,7 +159,7 @@ def convert_penalty(
     ----------
     strength : float
     from_, to : str
-        Sources of :data:`CONVENTIONS`: ``"nnreg"``, ``"keras"``, ``"torch"``, ``"sklearn"``, ...
+        Sources of the table ``CONVENTIONS``: ``"nnreg"``, ``"keras"``, ``"sklearn"``, ...
     kind : {"l2", "l1"}, default "l2"
     n, batch : int, optional
         Rows of the training set and of a batch, for sources that divide by them.

@@ -1,8 +1,8 @@
-"""The network: layers in a row, their parameters in one vector, and the objective's penalty part.
+"""The network: layers in a row, and their parameters in one vector.
 
 ``forward`` and ``backward`` are the chain rule written out: values go up through the layers,
-derivatives come down. There is no training switch to forget: training mode exists only inside a
-call that asks for it.
+derivatives come down; the penalty comes with :mod:`nnreg.objective`. There is no training switch to
+forget: training mode exists only inside a call that asks for it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from nnreg import checks, streams
 from nnreg.cache import Cache
 from nnreg.kernels import Array
 from nnreg.layers import Layer
+from nnreg.objective import Objective
 from nnreg.parameters import Parameters
 from nnreg.penalties import Penalty
 
-BLOCK = 4096  # weights that an elementwise penalty is handed at once: so its temporaries stay small
 PREDICT_ROWS = 1024
 
 
-class Network:
+class Network(Objective):
     """A multilayer perceptron.
 
     Parameters
@@ -278,96 +278,6 @@ class Network:
             part = checks.cast("x", x[rows], self.dtype)
             outputs[rows] = self.run_forward(part, cache, training=False)
         return outputs
-
-    # --- The objective's penalty part -------------------------------------------------------------
-
-    @property
-    def penalty(self) -> Penalty | None:
-        """What applies to the weights of every layer that does not say otherwise."""
-        return self._penalty
-
-    @penalty.setter
-    def penalty(self, penalty: Penalty | None) -> None:
-        if penalty is not None and not isinstance(penalty, Penalty):
-            raise TypeError(
-                f"penalty must be a Penalty such as nn.L2(1e-4), or None, got {penalty!r}"
-            )
-        self._penalty = penalty
-
-    def penalty_of(self, name: str) -> Penalty | None:
-        """Return the penalty on the parameter of this name; a bias has none."""
-        if not self.parameters.declared[name].weight:
-            return None
-        own = next(layer for layer in self.layers if layer.name == name.partition(".")[0]).penalty
-        return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
-
-    def penalized(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        """Yield ``(penalty, where in the vector, shape)``.
-
-        Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
-        """
-        run: tuple[Penalty, slice, tuple[int, ...]] | None = None
-        for name, parameter in self.parameters.declared.items():
-            penalty = self.penalty_of(name)
-            if penalty is None:
-                continue
-            where = self.parameters.slices[name]
-            if run and run[0] is penalty and penalty.elementwise and run[1].stop == where.start:
-                where = slice(run[1].start, where.stop)
-            elif run:
-                yield run
-            size = where.stop - where.start
-            run = (penalty, where, (size,) if penalty.elementwise else parameter.shape)
-        if run:
-            yield run
-
-    def _pieces(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        """Cut the elementwise runs of :meth:`penalized` into blocks."""
-        for penalty, where, shape in self.penalized():
-            if not penalty.elementwise:
-                yield penalty, where, shape
-                continue
-            for start in range(where.start, where.stop, BLOCK):
-                stop = min(start + BLOCK, where.stop)
-                yield penalty, slice(start, stop), (stop - start,)
-
-    def penalty_value(self) -> Any:
-        """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
-        total = 0.0
-        for penalty, where, shape in self._pieces():
-            total += np.asarray(penalty.value(self.parameters.vector[where].reshape(shape))).item()
-        return total
-
-    def add_penalty_gradient(self, gradients: Parameters) -> None:
-        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing."""
-        for penalty, where, shape in self._pieces():
-            if penalty.method != "proximal":
-                part = gradients.scratch(where.stop - where.start)
-                penalty.gradient(self.parameters.vector[where].reshape(shape), part.reshape(shape))
-                gradients.vector[where] += part
-
-    def apply_proximal(self, step_size: float | Array) -> None:
-        """Apply the proximal maps after an optimizer's step; nothing, unless a penalty is proximal.
-
-        Parameters
-        ----------
-        step_size : float or ndarray of shape (P,)
-            ``optimizer.step_size``.
-        """
-        for penalty, where, shape in self._pieces():
-            if penalty.method == "proximal":
-                w = self.parameters.vector[where].reshape(shape)
-                step = (
-                    step_size[where].reshape(shape)
-                    if isinstance(step_size, np.ndarray)
-                    else step_size
-                )
-                penalty.proximal(w, step, w)
-
-    @property
-    def has_proximal(self) -> bool:
-        """Whether any weight is under a proximal penalty."""
-        return any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
 
     # --- The rest ---------------------------------------------------------------------------------
 

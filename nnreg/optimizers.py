@@ -14,7 +14,6 @@ others the fixed points are the right ones.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -37,6 +36,19 @@ class Optimizer:
         Updates made so far.
     state : dict of str to ndarray of shape (P,)
         Made, zero, at the first update.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> class SignDescent(nn.Optimizer):
+    ...     def _block(self, w, g, part, work):
+    ...         w -= self.learning_rate * np.sign(g)
+    >>> p = nn.Parameters({"w": nn.Parameter((2,), nn.zeros)}, "float64")
+    >>> g = p.like()
+    >>> g.vector[:] = 3, -4
+    >>> SignDescent(0.1).update(p, g)
+    >>> p.vector
+    array([-0.1,  0.1])
     """
 
     learning_rate = checks.bounded(0)
@@ -75,16 +87,18 @@ class Optimizer:
             self._block(w[part], g[part], part, work[: part.stop - start])
 
     def _prepare(self, w: Array) -> None:
+        """Make the state at the first update; later refuse what it does not fit."""
         if "block" not in self._work:
-            for name in self.slots:
-                self.state.setdefault(name, np.zeros_like(w))
             self._work["block"] = np.empty(min(BLOCK, w.size), w.dtype)
-        for name, vector in self.state.items():
-            if vector.shape != w.shape or vector.dtype != w.dtype:
-                raise ValueError(
-                    f"this optimizer's {name!r} holds {vector.size} values of {vector.dtype}; "
-                    f"it cannot update {w.size} of {w.dtype}. One optimizer serves one network"
-                )
+            self._serves = (w.size, w.dtype)
+        for name in self.slots:
+            if name not in self.state:
+                self.state[name] = np.zeros_like(w)
+        if self._serves != (w.size, w.dtype) or any(v.size != w.size for v in self.state.values()):
+            raise ValueError(
+                f"this optimizer has updated {self._serves[0]} values of {self._serves[1]}, it "
+                f"cannot update {w.size} of {w.dtype}. One optimizer serves one network"
+            )
 
     def _before(self, parameters: Parameters) -> None:
         """Do what a rule does once an update, before the blocks."""
@@ -166,7 +180,30 @@ class SGD(Optimizer):
         return float(self.learning_rate / (1.0 - self.momentum))
 
 
-class RMSprop(Optimizer):
+class _Adaptive(Optimizer):
+    """A rule whose steps are divided, parameter by parameter, by a root of past squares."""
+
+    epsilon = checks.bounded(0, open_low=True)
+    slots: tuple[str, ...] = ("square",)
+
+    def _root(self, square: Array, out: Array) -> None:
+        """Write what the rule divides by: ``√v + epsilon``, or ``√v̂ + epsilon``."""
+        raise NotImplementedError
+
+    @property
+    def step_size(self) -> Array:
+        """``learning_rate`` divided by the root, (P,); the next call overwrites it."""
+        if "square" not in self.state:
+            raise ValueError("step_size is known after the first update, there was none yet")
+        if "step_size" not in self._work:
+            self._work["step_size"] = np.empty_like(self.state["square"])
+        size = self._work["step_size"]
+        self._root(self.state["square"], size)
+        np.divide(self.learning_rate, size, out=size)
+        return size
+
+
+class RMSprop(_Adaptive):
     """Gradient descent scaled by a running root mean square (Tieleman & Hinton, lecture 6e, 2012).
 
     ::
@@ -198,8 +235,6 @@ class RMSprop(Optimizer):
     """
 
     rho = checks.bounded(0, 1, open_high=True)
-    epsilon = checks.bounded(0, open_low=True)
-    slots = ("square",)
 
     def __init__(
         self, learning_rate: float = 1e-3, *, rho: float = 0.9, epsilon: float = 1e-8
@@ -222,13 +257,8 @@ class RMSprop(Optimizer):
         np.sqrt(out, out=out)
         out += self.epsilon
 
-    @property
-    def step_size(self) -> Array:
-        """``learning_rate/(√v + epsilon)``, (P,), overwritten by the next call."""
-        return _divided(self.learning_rate, self.state["square"], self._root, self._work)
 
-
-class Adam(Optimizer):
+class Adam(_Adaptive):
     """Adaptive moments (Kingma & Ba, 2015, algorithm 1).
 
     ::
@@ -269,7 +299,6 @@ class Adam(Optimizer):
 
     beta_1 = checks.bounded(0, 1, open_high=True)
     beta_2 = checks.bounded(0, 1, open_high=True)
-    epsilon = checks.bounded(0, open_low=True)
     slots = ("mean", "square")
 
     def __init__(
@@ -307,11 +336,6 @@ class Adam(Optimizer):
         np.sqrt(square, out=out)
         out *= c2
         out += self.epsilon
-
-    @property
-    def step_size(self) -> Array:
-        """``learning_rate/(√v̂ + epsilon)``, (P,), overwritten by the next call."""
-        return _divided(self.learning_rate, self.state["square"], self._root, self._work)
 
 
 class AdamW(Adam):
@@ -357,12 +381,3 @@ class AdamW(Adam):
 
     def _before(self, parameters: Parameters) -> None:
         parameters.weights *= 1.0 - self.learning_rate * self.weight_decay
-
-
-def _divided(rate: float, square: Array, root: Any, work: dict[str, Array]) -> Array:
-    """Return ``rate/root(square)`` in a buffer that is kept."""
-    if "step_size" not in work:
-        work["step_size"] = np.empty_like(square)
-    size = work["step_size"]
-    root(square, size)
-    return np.divide(rate, size, out=size)

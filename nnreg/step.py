@@ -30,6 +30,18 @@ class NonFiniteLossError(ArithmeticError):
         The first layer whose outputs are not finite, or ``"loss"``.
     history : History or None
         What ``fit`` had recorded.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1)], inputs=1)
+    >>> try:
+    ...     nn.fit(
+    ...         net, [[1.0]], [[1.0]], loss=nn.MeanSquaredError(), optimizer=nn.SGD(1e30), epochs=9
+    ...     )
+    ... except nn.NonFiniteLossError as error:
+    ...     print(error.layer)
+    loss
     """
 
     def __init__(self, message: str, step: int, layer: str) -> None:

@@ -29,14 +29,14 @@ class Dataset:
         Features, float32 or float64, finite.
     y : ndarray of shape (N,)
         Class numbers 0 to K-1, int64.
-    x_test, y_test : ndarray of shape (N_test, D) and (N_test,), or None
-        The rows to test on, where the source keeps them apart.
     feature_names : tuple of D str
         The columns of ``x``.
     class_names : tuple of K str
         ``class_names[y[i]]`` is the label of row i.
     source : str
         Where the data came from, in words.
+    x_test, y_test : ndarray of shape (N_test, D) and (N_test,), or None
+        The rows to test on, where the source keeps them apart.
 
     Examples
     --------

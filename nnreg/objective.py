@@ -1,0 +1,136 @@
+"""The objective's second half: which penalty each weight has, what it costs, and what it adds.
+
+The data loss belongs to the outputs, the penalty to the weights. So it is computed apart, reported
+apart, and handed nothing but weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnreg.kernels import Array
+from nnreg.parameters import Parameters
+from nnreg.penalties import Penalty
+
+if TYPE_CHECKING:
+    from nnreg.layers import Layer
+
+# Weights that an elementwise penalty is handed at once, so its temporaries stay small.
+BLOCK = 4096
+
+
+class Objective:
+    """The penalty half of the objective of whatever has layers and parameters.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    parameters : Parameters
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> layers = [nn.Dense(2, initializer=nn.ones), nn.Dense(1, initializer=nn.ones, penalty=None)]
+    >>> net = nn.Network(layers, inputs=3, penalty=nn.L2(0.5))
+    >>> net.penalty_value()  # 0.5/2 times six ones
+    1.5
+    >>> gradients = net.parameters.like()
+    >>> net.add_penalty_gradient(gradients)
+    >>> gradients.vector
+    array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0. , 0. , 0. , 0. , 0. ], dtype=float32)
+    """
+
+    layers: tuple[Layer, ...]
+    parameters: Parameters
+    _penalty: Penalty | None
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """What applies to the weights of every layer that does not say otherwise."""
+        return self._penalty
+
+    @penalty.setter
+    def penalty(self, penalty: Penalty | None) -> None:
+        if penalty is not None and not isinstance(penalty, Penalty):
+            raise TypeError(
+                f"penalty must be a Penalty such as nn.L2(1e-4), or None, got {penalty!r}"
+            )
+        self._penalty = penalty
+
+    def penalty_of(self, name: str) -> Penalty | None:
+        """Return the penalty on the parameter of this name; a bias has none."""
+        if not self.parameters.declared[name].weight:
+            return None
+        own = next(layer for layer in self.layers if layer.name == name.partition(".")[0]).penalty
+        return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
+
+    def penalized(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Yield ``(penalty, where in the vector, shape)``.
+
+        Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
+        """
+        run: tuple[Penalty, slice, tuple[int, ...]] | None = None
+        for name, parameter in self.parameters.declared.items():
+            penalty = self.penalty_of(name)
+            if penalty is None:
+                continue
+            where = self.parameters.slices[name]
+            if run and run[0] is penalty and penalty.elementwise and run[1].stop == where.start:
+                where = slice(run[1].start, where.stop)
+            elif run:
+                yield run
+            size = where.stop - where.start
+            run = (penalty, where, (size,) if penalty.elementwise else parameter.shape)
+        if run:
+            yield run
+
+    def _pieces(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Cut the elementwise runs of :meth:`penalized` into blocks."""
+        for penalty, where, shape in self.penalized():
+            if not penalty.elementwise:
+                yield penalty, where, shape
+                continue
+            for start in range(where.start, where.stop, BLOCK):
+                stop = min(start + BLOCK, where.stop)
+                yield penalty, slice(start, stop), (stop - start,)
+
+    def penalty_value(self) -> Any:
+        """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
+        total = 0.0
+        for penalty, where, shape in self._pieces():
+            total += np.asarray(penalty.value(self.parameters.vector[where].reshape(shape))).item()
+        return total
+
+    def add_penalty_gradient(self, gradients: Parameters) -> None:
+        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing."""
+        for penalty, where, shape in self._pieces():
+            if penalty.method != "proximal":
+                part = gradients.scratch(where.stop - where.start)
+                penalty.gradient(self.parameters.vector[where].reshape(shape), part.reshape(shape))
+                gradients.vector[where] += part
+
+    def apply_proximal(self, step_size: float | Array) -> None:
+        """Apply the proximal maps after an optimizer's step; nothing, unless a penalty is proximal.
+
+        Parameters
+        ----------
+        step_size : float or ndarray of shape (P,)
+            ``optimizer.step_size``.
+        """
+        for penalty, where, shape in self._pieces():
+            if penalty.method == "proximal":
+                w = self.parameters.vector[where].reshape(shape)
+                step = (
+                    step_size[where].reshape(shape)
+                    if isinstance(step_size, np.ndarray)
+                    else step_size
+                )
+                penalty.proximal(w, step, w)
+
+    @property
+    def has_proximal(self) -> bool:
+        """Whether any weight is under a proximal penalty."""
+        return any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
