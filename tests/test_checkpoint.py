@@ -1,0 +1,230 @@
+"""A saved network comes back whole and trains on as if nothing had been."""
+
+import functools
+
+import numpy as np
+import pytest
+from small import OPTIMIZERS, PENALTIES, everything, fit, network
+
+import nnreg as nn
+
+LAYERS = {
+    "ReLU": nn.ReLU,
+    "LeakyReLU": lambda: nn.LeakyReLU(0.2),
+    "ELU": lambda: nn.ELU(0.7),
+    "GELU": nn.GELU,
+    "Tanh": nn.Tanh,
+    "Sigmoid": nn.Sigmoid,
+    "Softplus": nn.Softplus,
+    "Dropout": lambda: nn.Dropout(keep_prob=0.75),
+    "Dense": lambda: nn.Dense(4, penalty=nn.L1(0.3), initializer=nn.standard_normal, bias=False),
+    "Dense without penalty": lambda: nn.Dense(4, penalty=None),
+}
+
+MORE_PENALTIES = PENALTIES | {
+    "L1": lambda: nn.L1(0.1),
+    "ElasticNet": lambda: nn.ElasticNet(0.1, 0.2),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.npz"
+
+
+def restored(net, path, **options):
+    nn.save(net, path)
+    return nn.load(path, **options)
+
+
+# --- The round trip -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_every_layer_comes_back(layer, dtype, path, rng):
+    net = nn.Network([nn.Dense(5), layer(), nn.Dense(2)], inputs=3, seed=7, dtype=dtype)
+    again = restored(net, path)
+    assert repr(again) == repr(net)
+    assert everything(again) == everything(net)
+    assert again.parameters.vector.dtype == dtype
+    x = rng.normal(size=(6, 3))
+    for training in (False, True):  # the masks too
+        assert (
+            again.forward(x, training=training)[0] == net.forward(x, training=training)[0]
+        ).all()
+
+
+@pytest.mark.parametrize("penalty", MORE_PENALTIES.values(), ids=MORE_PENALTIES)
+def test_every_penalty_comes_back(penalty, path):
+    net = network(penalty=penalty())
+    again = restored(net, path)
+    assert repr(again.penalty) == repr(net.penalty)
+    assert again.penalty_value() == net.penalty_value()
+    assert again.has_proximal == net.has_proximal
+
+
+def test_what_was_changed_after_construction_comes_back(path):
+    net = network(penalty=nn.L2(0.1))
+    net.layers[0].penalty = nn.L1(0.5)
+    net.layers[2].keep_prob = 0.6
+    net.penalty.strength = 0.25
+    again = restored(net, path)
+    assert repr(again) == repr(net)
+    assert again.penalty_value() == net.penalty_value()
+
+
+def test_counters_and_seed_come_back(path):
+    net = network(seed=11)
+    fit(net, epochs=3)
+    again = restored(net, path)
+    assert (again.steps, again.epochs, again.seed) == (12, 3, 11)
+
+
+def test_a_summary_says_the_same(path, capsys):
+    net = network(penalty=nn.L2(0.1))
+    net.summary()
+    before = capsys.readouterr().out
+    restored(net, path).summary()
+    assert capsys.readouterr().out == before
+
+
+def test_a_shared_penalty_stays_shared(path):
+    shared, other = nn.L2(0.1), nn.L2(0.1)
+    net = nn.Network(
+        [nn.Dense(3, penalty=p) for p in (shared, "inherit", other, shared)],
+        inputs=2,
+        penalty=shared,
+    )
+    again = restored(net, path)
+    first, _, third, fourth = again.layers
+    assert first.penalty is fourth.penalty is again.penalty
+    assert third.penalty is not first.penalty
+
+
+def test_loading_draws_nothing_anew_and_shares_nothing(path):
+    net = network()
+    again = restored(net, path)
+    before = again.parameters.vector.copy()
+    fit(net)
+    assert (again.parameters.vector == before).all()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+def test_training_goes_on_bit_for_bit_with_the_same_optimizer(optimizer, penalty, path):
+    whole, parted = network(penalty=penalty()), network(penalty=penalty())
+    whole_optimizer, parted_optimizer = optimizer(), optimizer()
+    options = {"validation_split": 0.2, "threads": 1}
+    fit(whole, optimizer=whole_optimizer, epochs=4, **options)
+    fit(parted, optimizer=parted_optimizer, epochs=2, **options)
+    again = restored(parted, path)
+    fit(again, optimizer=parted_optimizer, epochs=2, **options)
+    assert everything(whole, whole_optimizer) == everything(again, parted_optimizer)
+
+
+# --- One's own layers, penalties and initializers -------------------------------------------------
+
+
+class Scale(nn.Layer):
+    def __init__(self, start=1.0, penalty="inherit"):
+        self.start, self.penalty = start, penalty
+
+    def parameters(self, inputs):
+        return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
+
+    def forward(self, x, cache):
+        cache.x = x
+        return x * self.factor
+
+    def backward(self, dy, cache):
+        return dy * self.factor
+
+    def gradient(self, dy, cache, gradients):
+        gradients["factor"][...] = (dy * cache.x).sum(axis=0)
+
+
+class Twice(nn.Penalty):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def value(self, w):
+        return 2 * self.inner.value(w)
+
+    def gradient(self, w, out):
+        self.inner.gradient(w, out)
+        out *= 2
+
+
+def halves(shape, rng):
+    return np.full(shape, 0.5)
+
+
+def test_a_users_layer_comes_back_through_custom(path):
+    net = nn.Network([nn.Dense(3), Scale(np.float64(2.5)), Scale(np.int64(3))], inputs=2)
+    fit(net, np.ones((4, 2)), np.ones((4, 3)), loss=nn.MeanSquaredError())
+    again = restored(net, path, custom={"Scale": Scale})
+    assert everything(again) == everything(net)
+    assert [type(layer.start) for layer in again.layers[1:]] == [float, int]
+
+
+def test_a_users_initializer_comes_back_through_custom(path):
+    net = nn.Network([nn.Dense(3, initializer=halves)], inputs=2)
+    assert restored(net, path, custom={"halves": halves}).layers[0].initializer is halves
+
+
+@pytest.mark.parametrize("first", ["inner", "outer"])
+def test_a_penalty_made_of_another_comes_back_and_shares_it(first, path):
+    inner = nn.L2(0.1)
+    layers = [nn.Dense(3, penalty=inner), nn.Dense(3, penalty=Twice(inner))]
+    net = nn.Network(layers if first == "inner" else layers[::-1], inputs=3)
+    again = restored(net, path, custom={"Twice": Twice})
+    assert again.penalty_value() == net.penalty_value()
+    penalties = {type(layer.penalty).__name__: layer.penalty for layer in again.layers}
+    assert penalties["Twice"].inner is penalties["L2"]
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (lambda: nn.Network([Scale()], inputs=2), "Scale"),
+        (lambda: nn.Network([nn.Dense(1, initializer=halves)], inputs=2), "halves"),
+        (lambda: nn.Network([nn.Dense(1)], inputs=2, penalty=Twice(nn.L2(0.1))), "Twice"),
+    ],
+    ids=["layer", "initializer", "penalty"],
+)
+def test_a_name_that_custom_does_not_give_is_asked_for(net, name, path):
+    nn.save(net(), path)
+    with pytest.raises(
+        ValueError, match=rf"the file names '{name}': give it as load\(path, custom="
+    ):
+        nn.load(path)
+
+
+class Forgetful(Scale):
+    def __init__(self, width):
+        self.w = width
+
+
+class WithArray(Scale):
+    def __init__(self, table):
+        self.table = table
+
+
+@pytest.mark.parametrize(
+    ("layer", "wanted"),
+    [
+        (lambda: Forgetful(3), "Forgetful must keep its argument 'width' as an attribute"),
+        (
+            lambda: WithArray(np.ones(3)),
+            r"WithArray\.table must be a number, a text, .*, got array",
+        ),
+        (lambda: nn.Dense(1, initializer=functools.partial(halves)), "Dense.initializer must be"),
+    ],
+    ids=["attribute", "array", "partial"],
+)
+def test_what_cannot_be_saved_is_refused_when_saving(layer, wanted, path):
+    net = nn.Network([layer()], inputs=2)
+    with pytest.raises(TypeError, match=wanted):
+        nn.save(net, path)
+    assert not path.exists()

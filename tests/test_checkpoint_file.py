@@ -1,0 +1,189 @@
+"""The file of a saved network: no pickle, whole or not there, refused when it is not ours."""
+
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from small import network
+
+import nnreg as nn
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.npz"
+
+
+def description(path):
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["description"]))
+
+
+def test_nothing_in_the_file_is_a_pickle(path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a pickle")
+
+    for name in ("load", "loads", "dump", "dumps", "Unpickler", "Pickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    nn.save(network(penalty=nn.L2(0.1)), path)
+    nn.load(path)
+    with zipfile.ZipFile(path) as file:
+        assert sorted(file.namelist()) == ["description.npy", "parameters.npy"]
+        for name in file.namelist():
+            assert b"'descr': '|O'" not in file.read(name)
+
+
+def test_a_file_with_a_pickle_in_it_is_refused(path):
+    class Trap:
+        def __reduce__(self):
+            return print, ("unpickled",)
+
+    np.savez(path, parameters=np.array([Trap()]), description=np.array("{}"))
+    with pytest.raises(ValueError, match="is not a network saved by nnreg"):
+        nn.load(path)
+
+
+def test_the_file_tells_its_conventions(path):
+    nn.save(network(penalty=nn.L2(0.1)), path)
+    told = description(path)
+    assert told["format"] == 1
+    assert told["nnreg"] == nn.__version__
+    assert told["conventions"]["L2"] == "strength/2 * sum(w**2)"
+    assert "y = x @ w + b" in told["conventions"]["weights"]
+
+
+def test_the_name_is_kept_as_given(tmp_path):
+    nn.save(network(), str(tmp_path / "model"))
+    assert os.listdir(tmp_path) == ["model"]
+    assert nn.load(str(tmp_path / "model")).steps == 0
+
+
+def test_an_existing_file_is_not_overwritten(path):
+    path.write_text("precious")
+    with pytest.raises(FileExistsError, match=r"net\.npz exists; overwrite=True replaces it"):
+        nn.save(network(), path)
+    assert path.read_text() == "precious"
+    nn.save(network(), path, overwrite=True)
+    assert nn.load(path).inputs == 2
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_failure_while_writing_leaves_what_was_there(failing, error, existing, path, monkeypatch):
+    if existing:
+        nn.save(network(seed=1), path)
+    kept = path.read_bytes() if existing else None
+
+    def fail(*_, **__):
+        raise error("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, failing, fail)
+        with pytest.raises(error, match="the disk is full"):
+            nn.save(network(seed=2), path, overwrite=True)
+    assert (path.read_bytes() if path.exists() else None) == kept
+    assert os.listdir(path.parent) == (["net.npz"] if existing else [])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_a_clear_error(share, path):
+    nn.save(network(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"net\.npz is not a network saved by nnreg"):
+        nn.load(path)
+
+
+def test_no_flipped_byte_goes_unnoticed(path):
+    net = network()
+    nn.save(net, path)
+    whole = path.read_bytes()
+    at = whole.index(net.parameters.vector.tobytes())
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(ValueError, match=r"net\.npz is not a network saved by nnreg"):
+        nn.load(path)
+
+
+def arrays(**content):
+    return lambda path: np.savez(path, **content)
+
+
+GOOD = {"format": 1, "inputs": 1, "layers": []}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_text("epoch,data_loss\n1,0.5\n"),
+        lambda path: path.write_bytes(pickle.dumps({"weights": [1.0]})),
+        lambda path: path.write_bytes(os.urandom(1000)),
+        lambda path: path.mkdir(),
+        arrays(x=np.zeros(3), y=np.zeros(3)),
+        arrays(parameters=np.zeros(3), description=np.array("no json")),
+        arrays(parameters=np.zeros(3), description=np.array("[]")),
+        arrays(parameters=np.zeros(3), description=np.array("{}")),
+        arrays(parameters=np.zeros(3), description=np.zeros(2)),
+        arrays(parameters=np.zeros(3), description=np.array(json.dumps(GOOD))),
+        lambda path: path.write_bytes(b"PK\x03\x04" + b"0" * 100),
+    ],
+    ids=[
+        "csv",
+        "pickle",
+        "noise",
+        "folder",
+        "arrays",
+        "text",
+        "list",
+        "empty",
+        "numbers",
+        "part",
+        "zip",
+    ],
+)
+def test_a_foreign_file_is_a_clear_error(write, path):
+    write(path)
+    with pytest.raises(ValueError, match=r"net\.npz is not a network saved by nnreg"):
+        nn.load(path)
+
+
+def test_a_later_format_is_named(path):
+    net = network()
+    nn.save(net, path)
+    later = description(path) | {"format": 2}
+    np.savez(path, parameters=net.parameters.vector, description=np.array(json.dumps(later)))
+    with pytest.raises(ValueError, match=r"net\.npz has format 2, this version reads 1"):
+        nn.load(path)
+
+
+@pytest.mark.parametrize(
+    "vector", [np.zeros(3), np.zeros(51, "float32"), np.zeros((51, 1))], ids=str
+)
+def test_a_vector_that_does_not_fit_the_layers_is_named(vector, path):
+    net = network()
+    nn.save(net, path)
+    np.savez(path, parameters=vector, description=np.array(json.dumps(description(path))))
+    with pytest.raises(ValueError, match="its layers need 51 of float64"):
+        nn.load(path)
+
+
+def test_a_missing_file_is_a_missing_file(path):
+    with pytest.raises(FileNotFoundError, match=r"net\.npz"):
+        nn.load(path)
+
+
+@pytest.mark.parametrize("net", [None, "net.npz", nn.Dense(1)], ids=repr)
+def test_what_is_no_network_is_not_saved(net, path):
+    with pytest.raises(TypeError, match="net must be a Network, got"):
+        nn.save(net, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("custom", ["Scale", [nn.Dense], nn.Dense], ids=repr)
+def test_custom_must_map_names(custom, path):
+    nn.save(network(), path)
+    with pytest.raises(TypeError, match="custom must map names to classes or functions, got"):
+        nn.load(path, custom=custom)
