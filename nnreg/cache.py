@@ -51,6 +51,19 @@ class Cache:
     ((3, 2), True)
     """
 
+    # What has a slot is the cache's own; what a layer sets goes to __dict__, emptied at once.
+    __slots__ = (
+        "__dict__",
+        "_buffers",
+        "dtype",
+        "first_row",
+        "gradients",
+        "layers",
+        "step",
+        "training",
+        "words",
+    )
+
     dy: Array
 
     def __init__(self, dtype: Any = "float32") -> None:
@@ -60,9 +73,8 @@ class Cache:
         self.first_row = 0
         self.gradients: Parameters | None = None
         self.words: Words | None = None
+        self.layers: dict[str, Cache] = {}
         self._buffers: dict[str, Array] = {}
-        self._layers: dict[str, Cache] = {}
-        self._own = frozenset(self.__dict__) | {"_own"}
 
     if TYPE_CHECKING:
 
@@ -74,10 +86,15 @@ class Cache:
             "or it was not in training mode"
         )
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the layer has set, by name."""
+        return self.__dict__
+
     def __getitem__(self, layer: str) -> Cache:
-        if layer not in self._layers:
-            self._layers[layer] = Cache(self.dtype)
-        return self._layers[layer]
+        if layer not in self.layers:
+            self.layers[layer] = Cache(self.dtype)
+        return self.layers[layer]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Return the buffer ``name`` in this shape; its values are what was written there last.
@@ -109,5 +126,4 @@ class Cache:
 
     def forget(self) -> None:
         """Drop what the layer kept, as is done at once in inference."""
-        for name in [name for name in self.__dict__ if name not in self._own]:
-            del self.__dict__[name]
+        self.__dict__.clear()

@@ -195,10 +195,18 @@ class Dense(Layer):
         """Return ``dy wᵀ``."""
         return kernels.affine_dx(dy, self.weight, out=cache.array("dx", cache.x.shape))
 
-    def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write ``xᵀ dy`` and ``Σₙ dyₙ``."""
-        kernels.affine_dw(cache.x, dy, out=gradients["weight"])
-        if self.use_bias:
+    def gradient(
+        self, dy: Array, cache: Cache, gradients: dict[str, Array], part: slice | None = None
+    ) -> None:
+        """Write ``xᵀ dy`` and ``Σₙ dyₙ``; with ``part``, those rows of the weights' gradient only.
+
+        The bias's goes with the first part.
+        """
+        x, dw = cache.x, gradients["weight"]
+        if part is not None:
+            x, dw = x[:, part], dw[part]
+        kernels.affine_dw(x, dy, out=dw)
+        if self.use_bias and not (part and part.start):
             kernels.affine_db(dy, out=gradients["bias"])
 
 

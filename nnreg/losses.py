@@ -25,6 +25,12 @@ class Loss:
     by their sum, or by ``normalizer`` when that is given, which tells a part of a batch the whole's
     divisor.
 
+    Attributes
+    ----------
+    splits_rows : bool, default False
+        Whether the values of two parts of a batch, each with the whole's ``normalizer``, add up to
+        the whole's.
+
     Examples
     --------
     >>> import nnreg as nn
@@ -35,6 +41,8 @@ class Loss:
     >>> Quartic()(np.ones((2, 1)), np.zeros((2, 1)))[0]
     np.float64(1.0)
     """
+
+    splits_rows = False
 
     def __call__(
         self,
@@ -83,6 +91,7 @@ class Loss:
 class _RowLoss(Loss):
     """A loss that is a (weighted) mean of one value a row, given by a kernel."""
 
+    splits_rows = True
     averages_outputs = False
 
     def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:

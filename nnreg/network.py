@@ -175,15 +175,17 @@ class Network(Objective):
             self.steps += 1
         return self.run_forward(x, cache, training=training, step=step or 0), cache
 
-    def run_forward(self, x: Array, cache: Cache, *, training: bool, step: int = 0) -> Array:
+    def run_forward(
+        self, x: Array, cache: Cache, *, training: bool, step: int = 0, first_row: int = 0
+    ) -> Array:
         """Do what :meth:`forward` does, inside the door.
 
         ``x`` is of the network's dtype already, and nothing is counted.
         """
-        cache.begin(training=training, step=step)
+        cache.begin(training=training, step=step, first_row=first_row)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
             own = cache[layer.name]
-            own.begin(training=training, step=step, first_row=cache.first_row)
+            own.begin(training=training, step=step, first_row=first_row)
             rows = len(x)
             x = layer.forward(x, own)
             if x.shape != (rows, width) or x.dtype != cache.dtype:
@@ -251,10 +253,15 @@ class Network(Objective):
                     )
         return dy
 
-    def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
-        """Overwrite one layer's part of ``gradients``."""
+    def run_gradient(
+        self, layer: Layer, cache: Cache, gradients: Parameters, part: slice | None = None
+    ) -> None:
+        """Overwrite one layer's part of ``gradients``, or some rows of it."""
         own = cache[layer.name]
-        layer.gradient(own.dy, own, gradients.of(layer.name))
+        if part is None:
+            layer.gradient(own.dy, own, gradients.of(layer.name))
+        else:
+            layer.gradient(own.dy, own, gradients.of(layer.name), part=part)  # type: ignore[call-arg]  # asked before
 
     def trainable_layers(self) -> Iterator[Layer]:
         """Yield the layers that have parameters, in order."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nnreg.layers import Layer
 
 # Weights that an elementwise penalty is handed at once, so its temporaries stay small.
-BLOCK = 4096
+BLOCK = 8192
 
 
 class Objective:
@@ -46,6 +46,7 @@ class Objective:
     layers: tuple[Layer, ...]
     parameters: Parameters
     _penalty: Penalty | None
+    _runs: tuple[tuple[Any, ...], list[tuple[Penalty, slice, tuple[int, ...]]]] | None = None
 
     @property
     def penalty(self) -> Penalty | None:
@@ -67,11 +68,17 @@ class Objective:
         own = next(layer for layer in self.layers if layer.name == name.partition(".")[0]).penalty
         return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
 
-    def penalized(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        """Yield ``(penalty, where in the vector, shape)``.
+    def penalized(self) -> list[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Return ``(penalty, where in the vector, shape)``.
 
         Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
         """
+        now = (self._penalty, *[layer.penalty for layer in self.layers])
+        if self._runs is None or any(a is not b for a, b in zip(now, self._runs[0], strict=True)):
+            self._runs = (now, list(self._merged()))
+        return self._runs[1]
+
+    def _merged(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
         run: tuple[Penalty, slice, tuple[int, ...]] | None = None
         for name, parameter in self.parameters.declared.items():
             penalty = self.penalty_of(name)
@@ -87,47 +94,64 @@ class Objective:
         if run:
             yield run
 
-    def _pieces(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        """Cut the elementwise runs of :meth:`penalized` into blocks."""
+    def _pieces(self, part: slice | None) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+        """Cut the elementwise runs into blocks, and leave out what is not in ``part``."""
+        low, high = (0, self.parameters.weights.size) if part is None else (part.start, part.stop)
         for penalty, where, shape in self.penalized():
             if not penalty.elementwise:
-                yield penalty, where, shape
+                if low <= where.start < high:
+                    yield penalty, where, shape
                 continue
-            for start in range(where.start, where.stop, BLOCK):
-                stop = min(start + BLOCK, where.stop)
+            end = min(where.stop, high)
+            for start in range(max(where.start, low), end, BLOCK):
+                stop = min(start + BLOCK, end)
                 yield penalty, slice(start, stop), (stop - start,)
 
     def penalty_value(self) -> Any:
         """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
         total = 0.0
-        for penalty, where, shape in self._pieces():
+        for penalty, where, shape in self._pieces(None):
             total += np.asarray(penalty.value(self.parameters.vector[where].reshape(shape))).item()
         return total
 
-    def add_penalty_gradient(self, gradients: Parameters) -> None:
-        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing."""
-        for penalty, where, shape in self._pieces():
-            if penalty.method != "proximal":
-                part = gradients.scratch(where.stop - where.start)
-                penalty.gradient(self.parameters.vector[where].reshape(shape), part.reshape(shape))
-                gradients.vector[where] += part
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing.
 
-    def apply_proximal(self, step_size: float | Array) -> None:
+        Parameters
+        ----------
+        gradients : Parameters
+        part : slice of the vector, optional
+            Do it there only. A weight array under a penalty that is not elementwise must not be
+            cut.
+        work : ndarray, optional
+            Memory for it.
+        """
+        for penalty, where, shape in self._pieces(part):
+            if penalty.method != "proximal":
+                size = where.stop - where.start
+                own = gradients.scratch(size) if work is None or len(work) < size else work[:size]
+                penalty.gradient(self.parameters.vector[where].reshape(shape), own.reshape(shape))
+                gradients.vector[where] += own
+
+    def apply_proximal(self, step_size: float | Array, part: slice | None = None) -> None:
         """Apply the proximal maps after an optimizer's step; nothing, unless a penalty is proximal.
 
         Parameters
         ----------
         step_size : float or ndarray of shape (P,)
-            ``optimizer.step_size``.
+            ``optimizer.step_size``; with ``part``, its values there.
+        part : slice of the vector, optional
+            As for :meth:`add_penalty_gradient`.
         """
-        for penalty, where, shape in self._pieces():
+        offset = 0 if part is None else part.start
+        for penalty, where, shape in self._pieces(part):
             if penalty.method == "proximal":
                 w = self.parameters.vector[where].reshape(shape)
-                step = (
-                    step_size[where].reshape(shape)
-                    if isinstance(step_size, np.ndarray)
-                    else step_size
-                )
+                step = step_size
+                if isinstance(step, np.ndarray):
+                    step = step[where.start - offset : where.stop - offset].reshape(shape)
                 penalty.proximal(w, step, w)
 
     @property

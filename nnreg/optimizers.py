@@ -73,18 +73,28 @@ class Optimizer:
         ValueError
             If the two differ in size, or from what this optimizer has been used with.
         """
-        w, g = parameters.vector, gradients.vector
-        if w.shape != g.shape:
+        if parameters.vector.shape != gradients.vector.shape:
             raise ValueError(
-                f"gradients must have {w.size} values, as the parameters, got {g.size}"
+                f"gradients must have {parameters.vector.size} values, as the parameters, "
+                f"got {gradients.vector.size}"
             )
-        self._prepare(w)
+        self.begin(parameters)
+        for start in range(0, parameters.vector.size, BLOCK):
+            self.update_block(parameters, gradients, start, self._work["block"])
+
+    def begin(self, parameters: Parameters) -> None:
+        """Begin an update: count it, and see that the state fits."""
+        self._prepare(parameters.vector)
+        self._weights = parameters.weights.size
         self.steps += 1
-        self._before(parameters)
-        work = self._work["block"]
-        for start in range(0, w.size, BLOCK):
-            part = slice(start, min(start + BLOCK, w.size))
-            self._block(w[part], g[part], part, work[: part.stop - start])
+
+    def update_block(
+        self, parameters: Parameters, gradients: Parameters, start: int, work: Array
+    ) -> None:
+        """Update up to ``len(work)`` values from ``start`` on; each once after :meth:`begin`."""
+        part = slice(start, min(start + len(work), parameters.vector.size))
+        w, g = parameters.vector[part], gradients.vector[part]
+        self._block(w, g, part, work[: len(w)])
 
     def _prepare(self, w: Array) -> None:
         """Make the state at the first update; later refuse what it does not fit."""
@@ -100,15 +110,16 @@ class Optimizer:
                 f"cannot update {w.size} of {w.dtype}. One optimizer serves one network"
             )
 
-    def _before(self, parameters: Parameters) -> None:
-        """Do what a rule does once an update, before the blocks."""
-
     def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         raise NotImplementedError
 
     @property
     def step_size(self) -> float | Array:
         """The step that a proximal map needs; see the module's text."""
+        return self.step_size_of(slice(None))
+
+    def step_size_of(self, part: slice) -> float | Array:
+        """Return :attr:`step_size` of a part of the vector; the next call may overwrite it."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -174,9 +185,8 @@ class SGD(Optimizer):
             np.multiply(g, self.learning_rate, out=work)
         w -= work
 
-    @property
-    def step_size(self) -> float:
-        """``learning_rate/(1 - momentum)``."""
+    def step_size_of(self, part: slice) -> float:
+        """Return ``learning_rate/(1 - momentum)``."""
         return float(self.learning_rate / (1.0 - self.momentum))
 
 
@@ -190,15 +200,14 @@ class _Adaptive(Optimizer):
         """Write what the rule divides by: ``√v + epsilon``, or ``√v̂ + epsilon``."""
         raise NotImplementedError
 
-    @property
-    def step_size(self) -> Array:
-        """``learning_rate`` divided by the root, (P,); the next call overwrites it."""
+    def step_size_of(self, part: slice) -> Array:
+        """Return ``learning_rate`` divided by the root."""
         if "square" not in self.state:
             raise ValueError("step_size is known after the first update, there was none yet")
         if "step_size" not in self._work:
             self._work["step_size"] = np.empty_like(self.state["square"])
-        size = self._work["step_size"]
-        self._root(self.state["square"], size)
+        size = self._work["step_size"][part]
+        self._root(self.state["square"][part], size)
         np.divide(self.learning_rate, size, out=size)
         return size
 
@@ -379,5 +388,6 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         self.weight_decay = weight_decay
 
-    def _before(self, parameters: Parameters) -> None:
-        parameters.weights *= 1.0 - self.learning_rate * self.weight_decay
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        w[: max(0, self._weights - part.start)] *= 1.0 - self.learning_rate * self.weight_decay
+        super()._block(w, g, part, work)

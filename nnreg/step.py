@@ -7,6 +7,7 @@ finite stops the step, before anything is changed.
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -14,9 +15,15 @@ import numpy as np
 
 from nnreg.cache import Cache
 from nnreg.kernels import Array
+from nnreg.lanes import Crew, LaneCache, join
+from nnreg.layers import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
-from nnreg.optimizers import Optimizer
+from nnreg.optimizers import BLOCK, Optimizer
+
+
+SMALL = BLOCK
+PART = 131_072
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -71,10 +78,24 @@ class TrainingStep:
     array([0.5, 0.5], dtype=float32)
     """
 
-    def __init__(self, net: Network, loss: Loss, optimizer: Optimizer) -> None:
+    def __init__(self, net: Network, loss: Loss, optimizer: Optimizer, *, lanes: int = 1) -> None:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.cache = Cache(net.dtype)
         self.cache.gradients = self.gradients = net.parameters.like()
+        splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
+        self.crew = Crew(lanes if splits else 1)
+        self.lanes = [LaneCache(self.cache) for _ in range(self.crew.size if splits else 0)]
+        self.work = [
+            np.empty(min(BLOCK, net.parameters.vector.size), net.dtype) for _ in range(self.crew.size)
+        ]
+        self.names = [layer.name for layer in net.trainable_layers()]
+        self._layout = [_laid_out(net, layer) for layer in net.trainable_layers()]
+
+    def __enter__(self) -> TrainingStep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.crew.__exit__()
 
     def __call__(
         self, x: Array, targets: Array, rows: Array, weights: Array | None = None
@@ -94,42 +115,137 @@ class TrainingStep:
         NonFiniteLossError
             Before any update.
         """
-        net, cache = self.net, self.cache
-        x = self._gather("x", x, rows)
-        targets = self._gather("targets", targets, rows)
-        weights = None if weights is None else self._gather("weights", weights, rows)
+        net = self.net
         step, net.steps = net.steps, net.steps + 1
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # found out just below
-            outputs = net.run_forward(x, cache, training=True, step=step)
-            out = cache.array("doutputs", outputs.shape)
-            value, doutputs = self.loss.compute(outputs, targets, weights, out=out)
+            if self.crew.size == 1 or len(rows) < 2 * self.crew.size:
+                value = self._propagate(self.cache, x, targets, rows, weights, step)
+            else:
+                value = self._propagate_in_lanes(x, targets, rows, weights, step)
             if not math.isfinite(value):
-                raise self._complaint(x, float(value), step)
-            net.run_deltas(doutputs, cache)
-            for layer in net.trainable_layers():
-                net.run_gradient(layer, cache, self.gradients)
-            net.add_penalty_gradient(self.gradients)
-            self.optimizer.update(net.parameters, self.gradients)
-            if net.has_proximal:
-                net.apply_proximal(self.optimizer.step_size)
+                raise self._complaint(x[rows].astype(net.dtype), float(value), step)
+            if net.parameters.vector.size <= SMALL:
+                for layer in net.trainable_layers():
+                    net.run_gradient(layer, self.cache, self.gradients)
+                net.add_penalty_gradient(self.gradients)
+                self.optimizer.update(net.parameters, self.gradients)
+                if net.has_proximal:
+                    net.apply_proximal(self.optimizer.step_size)
+            else:
+                self._update()
         return float(value)
 
-    def _gather(self, name: str, values: Array, rows: Array) -> Array:
+    # --- Phase 1: rows ------------------------------------------------------------------------------
+
+    def _propagate(
+        self,
+        cache: Cache,
+        x: Array,
+        targets: Array,
+        rows: Array,
+        weights: Array | None,
+        step: int,
+        first_row: int = 0,
+        normalizer: float | None = None,
+    ) -> Any:
+        """Gather some rows, carry them up and their derivatives down, and return their loss."""
+        x = self._gather(cache, "x", x, rows)
+        targets = self._gather(cache, "targets", targets, rows)
+        weights = None if weights is None else self._gather(cache, "weights", weights, rows)
+        outputs = self.net.run_forward(x, cache, training=True, step=step, first_row=first_row)
+        out = cache.array("doutputs", outputs.shape)
+        value, doutputs = self.loss.compute(outputs, targets, weights, normalizer, out)
+        self.net.run_deltas(doutputs, cache)
+        return value
+
+    def _propagate_in_lanes(
+        self, x: Array, targets: Array, rows: Array, weights: Array | None, step: int
+    ) -> Any:
+        """Do it for a share of the rows in each lane, and put what they left together."""
+        total, count = len(rows), self.crew.size
+        normalizer = float(total) if weights is None else float(weights[rows].sum()) or 1.0
+        bounds = [total * lane // count for lane in range(count + 1)]
+
+        def share(lane: int) -> Any:
+            start, stop = bounds[lane], bounds[lane + 1]
+            cache = self.lanes[lane]
+            cache.take(start, stop, total)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return self._propagate(
+                    cache, x, targets, rows[start:stop], weights, step, start, normalizer
+                )
+
+        values = self.crew.run(share)
+        join(self.cache, self.lanes, self.names)
+        return sum(values)
+
+    def _gather(self, cache: Cache, name: str, values: Array, rows: Array) -> Array:
         """Copy ``values[rows]`` into a buffer of the network's dtype; class numbers as they are."""
         shape = (len(rows), *values.shape[1:])
+        raw = cache.array("raw " + name, shape, values.dtype)
         # mode="clip" writes straight into out, where "raise" would gather into a copy first
-        picked = np.take(
-            values,
-            rows,
-            axis=0,
-            mode="clip",
-            out=self.cache.array("raw " + name, shape, values.dtype),
-        )
+        np.take(values, rows, axis=0, mode="clip", out=raw)
         if values.dtype == self.net.dtype or (name == "targets" and values.dtype.kind == "i"):
-            return picked
-        batch = self.cache.array(name, shape)
-        np.copyto(batch, picked, casting="unsafe")
+            return raw
+        batch = cache.array(name, shape)
+        np.copyto(batch, raw, casting="unsafe")
         return batch
+
+    # --- Phase 2: parameters ---------------------------------------------------------------------------
+
+    def _update(self) -> None:
+        """Gradient, penalty, optimizer and proximal map, block by block; then the biases.
+
+        The lanes take the next block from one list. A block's gradient is still in the
+        processor's cache when the optimizer reads it.
+        """
+        net, tasks = self.net, self._tasks()
+        self.optimizer.begin(net.parameters)
+        proximal = net.has_proximal
+
+        def work(lane: int) -> None:
+            while tasks:
+                try:
+                    layer, part, where = tasks.pop()
+                except IndexError:  # another lane took the last one
+                    return
+                net.run_gradient(layer, self.cache, self.gradients, part)
+                self._finish(where, self.work[lane], proximal)
+
+        self.crew.run(work)
+        self._finish(slice(net.parameters.weights.size, net.parameters.vector.size), self.work[0], proximal)
+
+    def _finish(self, where: slice, work: Array, proximal: bool) -> None:
+        """Penalty, optimizer and proximal map, for a part of the vector whose gradient is there."""
+        net = self.net
+        for start in range(where.start, where.stop, len(work)):
+            block = slice(start, min(start + len(work), where.stop))
+            net.add_penalty_gradient(self.gradients, block, work)
+            self.optimizer.update_block(
+                net.parameters, self.gradients, start, work[: block.stop - start]
+            )
+            if proximal:
+                net.apply_proximal(self.optimizer.step_size_of(block), block)
+
+    def _tasks(self) -> list[tuple[Layer, slice | None, slice]]:
+        """Return ``(layer, rows of its weight, where in the vector)``, the first layer's last.
+
+        One lane takes whole layers. For several, a layer is cut into parts where its ``gradient``
+        allows it and its penalty does not need the whole array.
+        """
+        tasks: list[tuple[Layer, slice | None, slice]] = []
+        for layer, weight, where in self._layout:
+            rows = None if weight is None else max(1, PART // weight.shape[1])
+            penalty = self.net.penalty_of(layer.name + ".weight") if rows else None
+            if self.crew.size == 1 or rows is None or not (penalty is None or penalty.elementwise):
+                tasks.append((layer, None, where))
+                continue
+            total, columns = weight.shape
+            for top in range(0, total, rows):
+                part = slice(top, min(top + rows, total))
+                start = where.start + part.start * columns
+                tasks.append((layer, part, slice(start, where.start + part.stop * columns)))
+        return tasks
 
     def _complaint(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""
@@ -148,3 +264,17 @@ class TrainingStep:
             step,
             where,
         )
+
+
+def _laid_out(net: Network, layer: Layer) -> tuple[Layer, Array | None, slice]:
+    """Return a layer, its weight if its ``gradient`` can work by rows of it, and its weights' place."""
+    names = [
+        f"{layer.name}.{own}"
+        for own in net.parameters.of(layer.name)
+        if net.parameters.declared[f"{layer.name}.{own}"].weight
+    ]
+    slices = [net.parameters.slices[name] for name in names]
+    where = slice(slices[0].start, slices[-1].stop) if slices else slice(0, 0)
+    by_rows = "part" in inspect.signature(layer.gradient).parameters
+    weight = net.parameters[names[0]] if by_rows and len(names) == 1 else None
+    return layer, weight, where
