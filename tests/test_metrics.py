@@ -38,9 +38,7 @@ def test_errors_do_not_broadcast(name):
         metrics.NAMED[name](np.eye(3), np.arange(3), nn.SoftmaxCrossEntropy())
 
 
-@pytest.mark.parametrize(
-    "given", ["accuracy", ["accuracy"], ("accuracy",), iter(["accuracy"])], ids=str
-)
+@pytest.mark.parametrize("given", ["accuracy", ["accuracy"], ("accuracy",), {"accuracy"}], ids=str)
 def test_one_metric_or_several_may_be_given(given):
     assert "accuracy" in fit(network(), metrics=given)
 
