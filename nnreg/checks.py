@@ -173,6 +173,8 @@ def finite(name: str, values: Array) -> None:
 
 def numeric(name: str, value: object) -> Array:
     """Return ``value`` as an array of real numbers, bools among them; an array is not copied."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must not have masked values, they would count like any others")
     try:
         array = np.asarray(value)
     except ValueError:

@@ -137,19 +137,23 @@ def foreign(
     out = _output(called(), backward)
     weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
 
-    def values(block: str, array: Array) -> Values:
+    def outputs(block: str | None = None, array: Array | None = None) -> Array:
         try:
-            return {"output": (weights * _output(called(block, array), backward)).sum()}
+            return np.array(_output(called(block, array), backward))
         finally:
             snapshot.restore()
 
+    def values(block: str, array: Array) -> Values:
+        return {"output": (weights * outputs(block, array)).sum()}
+
     result = called()
+    dout = weights.copy() if out.ndim else 1.0  # a copy, since backward may change it
     if backward is None:
         answer = result[1]
     elif isinstance(result, tuple):
-        answer = backward(weights if out.ndim else 1.0, result[1])
+        answer = backward(dout, result[1])
     else:
-        answer = backward(weights if out.ndim else 1.0)
+        answer = backward(dout)
     found = _matched(answer, places, name)
     for block, gradient in dict(gradients() if gradients else {}).items():
         found[block] = np.array(gradient, dtype=np.float64)
@@ -159,7 +163,7 @@ def foreign(
     if missing:
         raise ValueError(f"gradients() must return {missing[0]!r}, got {', '.join(found)}")
     points = {block: points[block].astype(np.float64) for block in found if block in points}
-    return Subject(name, points, {"output": found}, values)
+    return Subject(name, points, {"output": found}, values, outputs=outputs, dout=weights)
 
 
 def _places(forward: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:

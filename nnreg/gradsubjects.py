@@ -35,6 +35,9 @@ class Subject:
         What the backward pass says.
     values : function (block, array) -> dict of quantity to scalar
         The quantities, with one block replaced by an array, real or complex.
+    outputs : function (block, array) -> ndarray, optional
+        Of other people's code, what the quantity is a projection of; ``dout`` is its derivative by
+        it.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Subject:
     gradients: dict[str, dict[str, Array]]
     values: Callable[[str, Array], Values]
     notes: list[str] = field(default_factory=list)
+    outputs: Callable[[str | None, Array | None], Array] | None = None
+    dout: Array | None = None
 
 
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Subject:
@@ -80,7 +85,7 @@ class _Projection(Loss):
         self.weights = weights
 
     def compute(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
-        return (self.weights * outputs).sum(), self.weights
+        return (self.weights * outputs).sum(), self.weights.copy()
 
 
 def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Subject:
@@ -92,7 +97,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
             if layer.stochastic:
                 setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
     x = checks.cast("x", x, real.dtype)
-    outputs, cache = real.forward(x, training=True, step=step)
+    outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
@@ -102,7 +107,9 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
     gradients = {"data loss": data}
     if any(p.method != "proximal" for p, _, _ in real.penalized()):
         gradients["penalty"] = {n: penalty[n] for n in penalty}
-        gradients["total"] = {n: data[n] + penalty[n] for n in penalty}
+        total = gradient.copy()
+        real.add_penalty_gradient(total)
+        gradients["total"] = {n: total[n] for n in total}
     moved = {"f": real, "c": real.copy("complex128")}
     caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
 

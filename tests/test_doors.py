@@ -50,6 +50,7 @@ SHAPED = {  # what came, which error, what it says besides the argument's name
     "one number": (1.5, r"must have shape \(N, .*got shape \(\)"),
     "rank 3": (X[np.newaxis], r"must have shape \(N, .*got shape \(1, 6, 2\)"),
     "no rows": (X[:0], r"must not be empty, got shape \(0, 2\)"),
+    "masked": (np.ma.masked_less(X, 0), "must not have masked values"),
     "no list": ([], r"must have shape \(N, .*got shape \(0,\)"),
     "ragged rows": ([[1.0, 2.0], [3.0]], "must be an array of numbers, got rows of different len"),
 }
@@ -184,6 +185,7 @@ WELCOME = {
     "data frame": lambda _: Frame(),
     "Fortran order": lambda _: np.asfortranarray(np.arange(12.0).reshape(6, 2)),
     "every other column": lambda _: np.arange(24.0).reshape(6, 4)[:, ::2] / 2,
+    "masked nowhere": lambda _: np.ma.masked_less(np.arange(12.0).reshape(6, 2), 0),
     "backward rows": lambda _: np.arange(12.0).reshape(6, 2)[::-1].copy()[::-1],
     "broadcast": lambda _: np.arange(12.0).reshape(6, 2) + np.broadcast_to(0.0, (6, 2)),
     "read-only": read_only,

@@ -204,6 +204,51 @@ def test_assert_ok_says_in_words_what_is_wrong_and_where():
     nn.check_gradients(nn.Tanh(), X).assert_ok()
 
 
+# --- Code that changes what it was given -----------------------------------------------------------
+
+
+def test_a_layer_that_damages_its_input_leaves_the_callers_array_alone():
+    class InPlace(nn.Layer):
+        def forward(self, x, cache):
+            cache.positive = x.real > 0
+            x *= cache.positive
+            return x * 1.0
+
+        def backward(self, dy, cache):
+            return dy * cache.positive
+
+    before = X.copy()
+    nn.check_gradients(InPlace(), X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_a_backward_pass_that_damages_dy_is_measured_against_the_dy_that_it_was_given():
+    class InPlace(nn.Tanh):
+        def backward(self, dy, cache):
+            dx = super().backward(dy, cache)
+            dy *= 0
+            return dx
+
+    def backward(dout):
+        result = 3 * dout
+        dout *= 0
+        return result
+
+    assert nn.check_gradients(InPlace(), X).passed
+    assert nn.check_gradients(lambda x: 3 * x, backward, X).passed
+
+
+def test_a_penalty_gradient_that_replaces_that_of_the_data_fails_in_the_total():
+    class Overwrites(nn.Network):
+        def add_penalty_gradient(self, gradients):
+            gradients.weights[...] = 0.2 * self.parameters.weights
+
+    net = Overwrites([nn.Dense(4)], inputs=4, penalty=nn.L2(0.2))
+    report = nn.check_gradients(net, X, LABELS, nn.SoftmaxCrossEntropy())
+    failed = [(row.quantity, row.block) for row in report.rows if not row.passed]
+    assert failed == [("total", "dense_1.weight")]
+
+
 # --- Code that is not complex-safe -----------------------------------------------------------------
 
 

@@ -206,6 +206,12 @@ def test_the_rectifier_derivative_at_its_kink_is_the_lower_slope(slope, expected
     assert kernels.rectifier_dx(np.ones(1), factor) == expected
 
 
+@given(vectors(-37, 37))
+def test_the_normal_distribution_function_is_exact_far_below_zero_too(x):
+    cdf = kernels.normal_cdf(x, special.erfc)
+    np.testing.assert_allclose(cdf, stats.norm.cdf(x), rtol=1e-12)
+
+
 @given(matrices(-40, 40))
 def test_sigmoid_of_minus_x_is_one_minus_sigmoid_of_x(x):
     np.testing.assert_allclose(kernels.sigmoid(-x), 1 - kernels.sigmoid(x), atol=1e-15)
@@ -262,6 +268,16 @@ def test_a_number_added_to_a_row_changes_no_probability_and_no_loss(case, shift)
 def test_the_softmax_cross_entropy_gradient_adds_up_to_zero_in_each_row(case):
     _, dz = kernels.softmax_cross_entropy(*case)
     np.testing.assert_allclose(dz.sum(axis=1), 0.0, atol=1e-14)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_softmax_cross_entropy_holds_for_targets_that_are_no_probabilities(smoothing, rng):
+    z, t = rng.normal(size=(4, 3)), rng.uniform(0, 3, (4, 3))
+    value, dz = kernels.softmax_cross_entropy(z, t, smoothing)
+    smoothed = (1 - smoothing) * t + smoothing / 3
+    np.testing.assert_allclose(value, -(smoothed * special.log_softmax(z, axis=1)).sum(axis=1))
+    total = smoothed.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(dz, total * special.softmax(z, axis=1) - smoothed, atol=1e-14)
 
 
 @rows
