@@ -59,6 +59,7 @@ class Cache:
         "first_row",
         "gradients",
         "layers",
+        "owner",
         "step",
         "training",
         "words",
@@ -71,6 +72,7 @@ class Cache:
         self.training = False
         self.step = 0
         self.first_row = 0
+        self.owner: object = None
         self.gradients: Parameters | None = None
         self.words: Words | None = None
         self.layers: dict[str, Cache] = {}
@@ -118,6 +120,12 @@ class Cache:
         ):
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+
+    def belong(self, owner: object, dtype: Any) -> None:
+        """Serve a network: what another one has left here is dropped."""
+        if self.owner is not owner:
+            self.owner, self.dtype, self.gradients = owner, np.dtype(dtype), None
+            self.layers.clear()
 
     def begin(self, *, training: bool, step: int, first_row: int = 0) -> None:
         """Open a new pass: what the previous one left is forgotten, the buffers stay."""

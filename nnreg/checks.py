@@ -37,7 +37,7 @@ def number(
     """
     wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
     wanted = "a finite number" if math.isinf(low) and math.isinf(high) else f"a number in {wanted}"
-    if isinstance(value, (bool, np.bool_, str, bytes, complex)):
+    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
         raise TypeError(f"{name} must be {wanted}, got {value!r}")
     try:
         result = float(value)  # type: ignore[arg-type]  # any object with __float__ is welcome
@@ -103,7 +103,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-class Hyperparameter:
+class Checked:
     """An attribute that passes the same check whenever it is set, in mid-training too.
 
     Parameters
@@ -114,14 +114,14 @@ class Hyperparameter:
     Examples
     --------
     >>> class Step:
-    ...     size = Hyperparameter(lambda name, value: number(name, value, 0))
+    ...     size = Checked(lambda name, value: number(name, value, 0))
     >>> step = Step()
     >>> step.size = np.float64(0.5)
     >>> type(step.size).__name__
     'float'
     """
 
-    def __init__(self, check: Callable[[str, Any], float]) -> None:
+    def __init__(self, check: Callable[[str, Any], Any]) -> None:
         self.check = check
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -133,6 +133,10 @@ class Hyperparameter:
 
     def __set__(self, instance: object, value: object) -> None:
         instance.__dict__[self.slot] = self.check(self.name, value)
+
+
+class Hyperparameter(Checked):
+    """A number that may be changed at any time, by a schedule too."""
 
 
 def bounded(

@@ -79,7 +79,11 @@ def join(whole: Cache, lanes: Sequence[Cache], names: Sequence[str]) -> None:
         target = whole[name]
         for attribute, first in parts[0].kept.items():
             values = [part.kept[attribute] for part in parts]
-            if isinstance(first, np.ndarray) and first.ndim and len(first) == len(parts[0].kept['dy']):
+            if (
+                isinstance(first, np.ndarray)
+                and first.ndim
+                and len(first) == len(parts[0].kept["dy"])
+            ):
                 first = _joined(values)
             target.kept[attribute] = first
 
@@ -113,7 +117,9 @@ class Crew:
         self._tasks: list[SimpleQueue[Any]] = [SimpleQueue() for _ in range(size - 1)]
         self._done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._serve, args=(lane,), daemon=True, name=f"nnreg-lane-{lane}")
+            threading.Thread(
+                target=self._serve, args=(lane,), daemon=True, name=f"nnreg-lane-{lane}"
+            )
             for lane in range(1, size)
         ]
         for thread in self._threads:

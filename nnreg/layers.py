@@ -120,6 +120,16 @@ class Layer:
         return checks.described(self, self.settings())
 
 
+def _penalty(name: str, value: Any) -> Any:
+    if (
+        value is None
+        or isinstance(value, Penalty)
+        or (isinstance(value, str) and value == "inherit")
+    ):
+        return value
+    raise TypeError(f'{name} must be "inherit", None or a Penalty, got {value!r}')
+
+
 class Dense(Layer):
     """The affine map ``y = x w + b``, fully connected.
 
@@ -143,6 +153,7 @@ class Dense(Layer):
     {'dense_1.weight': (2, 3), 'dense_1.bias': (3,)}
     """
 
+    penalty = checks.Checked(_penalty)
     weight: Array
     bias: Array
 
@@ -155,8 +166,6 @@ class Dense(Layer):
         bias: bool = True,
     ) -> None:
         self.units = checks.whole("units", units, 1)
-        if penalty is not None and penalty != "inherit" and not isinstance(penalty, Penalty):
-            raise TypeError(f'penalty must be "inherit", None or a Penalty, got {penalty!r}')
         self.penalty = penalty
         if initializer is not None and not callable(initializer):
             raise TypeError(
@@ -239,8 +248,8 @@ class Dropout(Layer):
     keep_prob = checks.bounded(0, 1, open_low=True)
 
     def __init__(self, *positional: object, keep_prob: float = 1.0, **others: object) -> None:
-        given = positional[0] if positional else others.get("rate", others.get("p"))
-        if given is not None:
+        if positional or "rate" in others or "p" in others:
+            given = positional[0] if positional else others.get("rate", others.get("p"))
             raise TypeError(
                 f"Dropout takes keep_prob=, the probability that a unit is kept, got {given!r}: "
                 "a rate or p elsewhere is the probability that it is dropped, "
@@ -261,7 +270,7 @@ class Dropout(Layer):
         cache.mask = None
         if not cache.training or threshold == 65536:
             return x
-        if cache.words is None:
+        if cache.words is None or cache.words.key is not self._key:
             cache.words = streams.Words(self._key)
         mask = cache.mask = cache.array("mask", x.shape)
         for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):

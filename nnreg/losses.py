@@ -112,10 +112,10 @@ class _RowLoss(Loss):
         targets = self.check_targets(targets, outputs.shape[1])
         checks.same_rows("targets", targets, "outputs", len(outputs))
         if targets.dtype.kind != "i":
-            targets = targets.astype(outputs.dtype, copy=False)
+            targets = checks.cast("targets", targets, outputs.dtype)
         if weights is not None:
             weights = checks.sample_weights("weights", weights, len(outputs))
-            weights = weights.astype(outputs.dtype, copy=False)
+            weights = checks.cast("weights", weights, outputs.dtype)
         if normalizer is not None:
             normalizer = checks.number("normalizer", normalizer, 0, open_low=True)
         if out is not None and (out.shape != outputs.shape or out.dtype != outputs.dtype):

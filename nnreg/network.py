@@ -72,13 +72,13 @@ class Network(Objective):
         if isinstance(layers, Layer) or not isinstance(layers, Sequence):
             raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
         name = getattr(dtype, "__name__", None) or str(dtype)
+        self.penalty = penalty
         self._build(
             layers,
             checks.whole("inputs", inputs, 1),
             checks.whole("seed", seed),
             np.dtype(checks.one_of("dtype", name, ["float32", "float64"])),
         )
-        self.penalty = penalty
 
     def _build(self, layers: Sequence[Layer], inputs: int, seed: int, dtype: np.dtype[Any]) -> None:
         """Name the layers, lay out the vector, draw the initial values, and only then bind."""
@@ -112,22 +112,19 @@ class Network(Objective):
         self.layers = tuple(layers)
         self.parameters = Parameters(declared, dtype)
         self.initializers: dict[str, str] = {}
+        self._trainable = [i for i, name in enumerate(names) if self.parameters.of(name)]
+        self._first = self._trainable[0] if self._trainable else len(self.layers)
+        self._initialize(names)
         for place, (layer, name) in enumerate(zip(layers, names, strict=True)):
             layer.bind(name, self.parameters.of(name), seed, place)
-        self._trainable = [
-            i for i, layer in enumerate(self.layers) if self.parameters.of(layer.name)
-        ]
-        self._first = self._trainable[0] if self._trainable else len(self.layers)
-        self._initialize()
 
-    def _initialize(self) -> None:
+    def _initialize(self, names: list[str]) -> None:
         for count, place in enumerate(self._trainable):
-            layer = self.layers[place]
             following = (type(later).initializer_before for later in self.layers[place + 1 :])
             default = next((i for i in following if i is not None), Layer.initializer_before)
             rng = streams.generator(self.seed, "initial", count)
-            for own_name, view in self.parameters.of(layer.name).items():
-                name = f"{layer.name}.{own_name}"
+            for own_name, view in self.parameters.of(names[place]).items():
+                name = f"{names[place]}.{own_name}"
                 initializer = self.parameters.declared[name].initializer or default
                 assert initializer is not None
                 values = np.asarray(initializer(view.shape, rng))
@@ -165,7 +162,11 @@ class Network(Objective):
             If ``x`` is not such an array.
         """
         x = checks.cast("x", checks.matrix("x", x, self.inputs), self.dtype)
-        cache = Cache(self.dtype) if cache is None else cache
+        if cache is None:
+            cache = Cache(self.dtype)
+        elif not isinstance(cache, Cache):
+            raise TypeError(f"cache must be a Cache, got {cache!r}")
+        cache.belong(self, self.dtype)
         if step is not None:
             step = checks.whole("step", step)
             if not training:
@@ -223,6 +224,8 @@ class Network(Objective):
             raise ValueError(
                 "backward needs the cache of a pass in training mode: net.forward(x, training=True)"
             )
+        if cache.owner is not self:
+            raise ValueError("cache must come from this network's forward, got another network's")
         doutputs = checks.matrix("doutputs", doutputs, self.widths[-1])
         checks.same_rows("doutputs", doutputs, "the outputs", cache.rows)
         self.run_deltas(checks.cast("doutputs", doutputs, self.dtype), cache)
@@ -294,6 +297,9 @@ class Network(Objective):
         It is cast to ``dtype`` where that is given.
         """
         new = object.__new__(type(self))
+        known = {"float32", "float64", "complex128"}  # the last one for the gradient check
+        if dtype is not None and str(np.dtype(dtype)) not in known:
+            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
         dtype = self.dtype if dtype is None else np.dtype(dtype)
         # One deep copy, so that layers which share a penalty go on sharing its copy.
         layers, penalty = copy.deepcopy(([layer.unbound() for layer in self.layers], self.penalty))

@@ -18,8 +18,9 @@ from nnreg.penalties import Penalty
 if TYPE_CHECKING:
     from nnreg.layers import Layer
 
-# Weights that an elementwise penalty is handed at once, so its temporaries stay small.
-BLOCK = 8192
+# Weights that a penalty's value, and its proximal map, are handed at once: its temporaries stay small.
+VALUE_BLOCK = 4096
+PROXIMAL_BLOCK = 2048
 
 
 class Objective:
@@ -94,7 +95,9 @@ class Objective:
         if run:
             yield run
 
-    def _pieces(self, part: slice | None) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+    def _pieces(
+        self, part: slice | None = None, block: int | None = None
+    ) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
         """Cut the elementwise runs into blocks, and leave out what is not in ``part``."""
         low, high = (0, self.parameters.weights.size) if part is None else (part.start, part.stop)
         for penalty, where, shape in self.penalized():
@@ -102,15 +105,15 @@ class Objective:
                 if low <= where.start < high:
                     yield penalty, where, shape
                 continue
-            end = min(where.stop, high)
-            for start in range(max(where.start, low), end, BLOCK):
-                stop = min(start + BLOCK, end)
+            end, size = min(where.stop, high), penalty.block if block is None else block
+            for start in range(max(where.start, low), end, size):
+                stop = min(start + size, end)
                 yield penalty, slice(start, stop), (stop - start,)
 
     def penalty_value(self) -> Any:
         """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
         total = 0.0
-        for penalty, where, shape in self._pieces(None):
+        for penalty, where, shape in self._pieces(block=VALUE_BLOCK):
             total += np.asarray(penalty.value(self.parameters.vector[where].reshape(shape))).item()
         return total
 
@@ -146,7 +149,7 @@ class Objective:
             As for :meth:`add_penalty_gradient`.
         """
         offset = 0 if part is None else part.start
-        for penalty, where, shape in self._pieces(part):
+        for penalty, where, shape in self._pieces(part, PROXIMAL_BLOCK):
             if penalty.method == "proximal":
                 w = self.parameters.vector[where].reshape(shape)
                 step = step_size

@@ -31,6 +31,9 @@ class Penalty:
         Whether the value is a sum over single weights. Then the penalty may be handed any run of a
         network's weights, flat, which is faster; otherwise it gets one shaped weight array at a
         time.
+    block : int, default 4096
+        How many weights ``gradient`` is handed at once, if the penalty is elementwise. One that
+        allocates nothing may take more.
     method : {"subgradient", "proximal"}
         Whether training uses ``gradient``, or ``proximal`` after the step.
 
@@ -51,6 +54,7 @@ class Penalty:
 
     elementwise = False
     method = "subgradient"
+    block = 4096
 
     def value(self, w: Array) -> Any:
         """Return ``R(w)``, a scalar."""
@@ -83,6 +87,7 @@ class L2(Penalty):
     """
 
     elementwise = True
+    block = 32_768
     strength = checks.bounded(0)
 
     def __init__(self, strength: float) -> None:
@@ -124,6 +129,7 @@ class L1(Penalty):
     """
 
     elementwise = True
+    block = 32_768
     strength = checks.bounded(0)
 
     def __init__(self, strength: float, *, method: str = "subgradient") -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -81,12 +83,14 @@ class TrainingStep:
     def __init__(self, net: Network, loss: Loss, optimizer: Optimizer, *, lanes: int = 1) -> None:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.cache = Cache(net.dtype)
+        self.cache.belong(net, net.dtype)
         self.cache.gradients = self.gradients = net.parameters.like()
         splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
         self.crew = Crew(lanes if splits else 1)
         self.lanes = [LaneCache(self.cache) for _ in range(self.crew.size if splits else 0)]
         self.work = [
-            np.empty(min(BLOCK, net.parameters.vector.size), net.dtype) for _ in range(self.crew.size)
+            np.empty(min(BLOCK, net.parameters.vector.size), net.dtype)
+            for _ in range(self.crew.size)
         ]
         self.names = [layer.name for layer in net.trainable_layers()]
         self._layout = [_laid_out(net, layer) for layer in net.trainable_layers()]
@@ -117,7 +121,7 @@ class TrainingStep:
         """
         net = self.net
         step, net.steps = net.steps, net.steps + 1
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # found out just below
+        with _quietly():
             if self.crew.size == 1 or len(rows) < 2 * self.crew.size:
                 value = self._propagate(self.cache, x, targets, rows, weights, step)
             else:
@@ -170,7 +174,7 @@ class TrainingStep:
             start, stop = bounds[lane], bounds[lane + 1]
             cache = self.lanes[lane]
             cache.take(start, stop, total)
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            with _quietly():
                 return self._propagate(
                     cache, x, targets, rows[start:stop], weights, step, start, normalizer
                 )
@@ -213,7 +217,9 @@ class TrainingStep:
                 self._finish(where, self.work[lane], proximal)
 
         self.crew.run(work)
-        self._finish(slice(net.parameters.weights.size, net.parameters.vector.size), self.work[0], proximal)
+        self._finish(
+            slice(net.parameters.weights.size, net.parameters.vector.size), self.work[0], proximal
+        )
 
     def _finish(self, where: slice, work: Array, proximal: bool) -> None:
         """Penalty, optimizer and proximal map, for a part of the vector whose gradient is there."""
@@ -264,6 +270,18 @@ class TrainingStep:
             step,
             where,
         )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Let a loss that is not finite be found out by looking at it, and NumPy's buffers be small.
+
+    Adding a bias row by row goes through a buffer, which is faster when it fits into the
+    processor's cache. NumPy puts both settings back at the end of the block.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        np.setbufsize(1024)
+        yield
 
 
 def _laid_out(net: Network, layer: Layer) -> tuple[Layer, Array | None, slice]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
 BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
-PIECE = 1024  # blocks drawn at once
+PIECE = 512  # blocks drawn at once
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4}
 
@@ -64,6 +64,7 @@ class Words:
     """
 
     def __init__(self, stream_key: Array) -> None:
+        self.key = stream_key
         self._philox = np.random.Philox(key=stream_key)
         self._state = self._philox.state
 
