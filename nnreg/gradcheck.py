@@ -135,6 +135,14 @@ def _check_block(
 ) -> list[Row]:
     """Compare one block, with a second opinion where the complex step finds it wrong."""
     seed = rng.integers(2**32)
+    shape = subject.blocks[block].shape
+    misshapen = [
+        Row.misshapen(quantity, block, shape, method, gradients[block].shape)
+        for quantity, gradients in subject.gradients.items()
+        if block in gradients and gradients[block].shape != shape
+    ]
+    if misshapen:
+        return misshapen
     if method != "complex":
         return _compare(subject, block, method, seed)
     try:

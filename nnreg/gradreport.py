@@ -60,8 +60,24 @@ class Row:
     all_analytic: Array = field(repr=False, compare=False)
     all_measured: Array = field(repr=False, compare=False)
 
+    @classmethod
+    def misshapen(
+        cls, quantity: str, block: str, shape: tuple[int, ...], method: str, found: tuple[int, ...]
+    ) -> Row:
+        """Return the row of a gradient whose shape, ``found``, is not its block's."""
+        nan, none = float("nan"), np.full(1, np.nan)
+        points = f"shape {found}"
+        return cls(
+            quantity, block, shape, method, points, np.inf, None, nan, nan, 0, False, none, none
+        )
+
     def sentence(self) -> str:
         """Return the failure in words."""
+        if np.isnan(self.all_measured).all():
+            return (
+                f"the derivative of the {self.quantity} by {self.block} must have the shape "
+                f"of {self.block}, {self.shape}, got {self.points}"
+            )
         where = "along a random direction" if self.index is None else f"at {list(self.index)}"
         text = (
             f"the derivative of the {self.quantity} by {self.block} {self.shape} is off by a "

@@ -1,4 +1,4 @@
-"""The gradient check: it passes what is right, to near machine precision, and fails what is wrong."""
+"""The gradient check: it passes what is right, to near machine precision, fails what is wrong."""
 
 import numpy as np
 import pytest
@@ -118,7 +118,7 @@ def test_a_bound_layer_is_checked_at_its_own_values():
     assert [row.block for row in report.rows] == ["weight", "bias", "inputs"]
 
 
-# --- What is wrong fails -------------------------------------------------------------------------
+# --- What is wrong fails -----------------------------------------------------------------------
 
 
 class Transposed(nn.Dense):
@@ -204,7 +204,20 @@ def test_assert_ok_says_in_words_what_is_wrong_and_where():
     nn.check_gradients(nn.Tanh(), X).assert_ok()
 
 
-# --- Code that changes what it was given -----------------------------------------------------------
+def test_a_gradient_of_another_shape_fails_and_both_shapes_are_named():
+    def forward(x, b):
+        return x + b
+
+    report = nn.check_gradients(forward, lambda dout: (dout, dout), X, np.ones(4), style="cs231n")
+    assert [row.block for row in report.rows if not row.passed] == ["b"]
+    with pytest.raises(AssertionError, match=r"shape of b, \(4,\), got shape \(5, 4\)"):
+        report.assert_ok()
+    assert "WRONG" in str(report)
+    for style in ("cs231n", "deeplearning.ai", "allclose"):
+        assert not all(passed for *_, passed in report.measured_by(style))
+
+
+# --- Code that changes what it was given ---------------------------------------------------------
 
 
 def test_a_layer_that_damages_its_input_leaves_the_callers_array_alone():
@@ -249,7 +262,7 @@ def test_a_penalty_gradient_that_replaces_that_of_the_data_fails_in_the_total():
     assert failed == [("total", "dense_1.weight")]
 
 
-# --- Code that is not complex-safe -----------------------------------------------------------------
+# --- Code that is not complex-safe ---------------------------------------------------------------
 
 
 class RealBuffer(nn.Layer):
@@ -304,7 +317,7 @@ def test_a_gradient_that_is_not_a_number_fails():
     assert not nn.check_gradients(NotANumber(), X).passed
 
 
-# --- The door --------------------------------------------------------------------------------------
+# --- The door ------------------------------------------------------------------------------------
 
 
 def test_bad_calls_say_what_is_wanted():
