@@ -43,6 +43,7 @@ numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL05", "GL06", "GL07", "PR02", "PR03", "PR04"}
 
 # Pages with cells are run at every build; a cell that raises stops it.
+nb_render_markdown_format = "myst"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300

@@ -14,15 +14,16 @@ from nnreg.gradcheck import check_gradients
 from nnreg.gradreport import GradientReport
 from nnreg.history import History
 from nnreg.initializers import glorot_uniform, he_normal, ones, standard_normal, zeros
-from nnreg.kernels import sigmoid, softmax
 from nnreg.layers import Dense, Dropout, Layer
+from nnreg.loss import Loss
 from nnreg.losses import (
     Huber,
-    Loss,
     MeanSquaredError,
     Poisson,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
+    sigmoid,
+    softmax,
 )
 from nnreg.network import Network
 from nnreg.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop

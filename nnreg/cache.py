@@ -121,11 +121,12 @@ class Cache:
             buffer = self._buffers[name] = np.empty(shape, dtype)
         return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
 
-    def belong(self, owner: object, dtype: Any) -> None:
+    def belong(self, owner: object) -> None:
         """Serve a network: what another one has left here is dropped."""
-        if self.owner is not owner:
-            self.owner, self.dtype, self.gradients = owner, np.dtype(dtype), None
+        if self.owner is not None and self.owner is not owner:
+            self.gradients = None
             self.layers.clear()
+        self.owner = owner
 
     def begin(self, *, training: bool, step: int, first_row: int = 0) -> None:
         """Open a new pass: what the previous one left is forgotten, the buffers stay."""

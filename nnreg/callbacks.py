@@ -17,7 +17,7 @@ from nnreg import checks
 from nnreg.files import write_whole
 from nnreg.history import History
 from nnreg.kernels import Array
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 

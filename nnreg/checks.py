@@ -75,6 +75,19 @@ def whole(name: str, value: object, low: int = 0, high: int | None = None) -> in
     return result
 
 
+def flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False, and nothing that only counts as one.
+
+    >>> flag("bias", "no")
+    Traceback (most recent call last):
+        ...
+    TypeError: bias must be True or False, got 'no'
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
 def one_of(name: str, value: object, known: Iterable[str]) -> str:
     """Return ``value`` if it is one of the ``known`` names; the error suggests the nearest one.
 

@@ -35,6 +35,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     if os.path.exists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite=True replaces it")
     folder, own_name = os.path.split(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder} to write {own_name} into")
     handle, name = tempfile.mkstemp(dir=folder, prefix=f".{own_name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -26,7 +26,7 @@ from nnreg.gradreport import STYLES, GradientReport, Row
 from nnreg.gradsubjects import Subject
 from nnreg.kernels import Array
 from nnreg.layers import Layer
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
 

@@ -100,7 +100,7 @@ def foreign(
     gradients: Callable[[], Mapping[str, Array]] | None,
     rng: Any,
 ) -> Subject:
-    """Return code that was never written for the check as a :class:`Subject`.
+    """Return code that was never written for the check as a ``Subject``.
 
     Parameters
     ----------

@@ -202,13 +202,16 @@ class GradientReport:
         """Return the table for a notebook."""
         head, rows = self._cells()
         verdict = "passed" if self.passed else "FAILED"
-        lines = [f"<p><b>{escape(self.subject)}: {verdict}</b></p><table><thead><tr>"]
+        lines = [
+            f"<p><b>{escape(self.subject)}: {verdict}</b></p>"
+            '<div style="overflow-x:auto"><table class="docutils"><thead><tr>'
+        ]
         lines += [f"<th>{escape(cell)}</th>" for cell in head]
         lines.append("</tr></thead><tbody>")
         for row, cells in zip(self.rows, rows, strict=True):
             style = "" if row.passed else ' style="color:#b00020;font-weight:bold"'
             lines.append(f"<tr{style}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
-        lines.append("</tbody></table>")
+        lines.append("</tbody></table></div>")
         lines += [f"<p>{escape(remark)}</p>" for remark in self._remarks()]
         return "".join(lines)
 

@@ -17,7 +17,7 @@ from nnreg.cache import Cache
 from nnreg.differences import Values
 from nnreg.kernels import Array
 from nnreg.layers import Layer
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
 

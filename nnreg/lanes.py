@@ -1,9 +1,10 @@
 """Lanes: threads that share one step, each with rows of the batch of its own.
 
-NumPy lets go of the interpreter inside a matrix product and a long loop, so two Python threads, each
-with BLAS held to one thread, keep two cores busy; and they wait for each other twice a step, where
-BLAS's own threads meet after every product. A lane's cache hands out rows of the whole batch's
-arrays. So when the lanes have met, the whole batch's arrays are there, and nothing was copied.
+NumPy lets go of the interpreter inside a matrix product and a long loop, so two Python threads,
+each with BLAS held to one thread, keep two cores busy; and they wait for each other twice a step,
+where BLAS's own threads meet after every product. A lane's cache hands out rows of the whole
+batch's arrays. So when the lanes have met, the whole batch's arrays are there, and nothing was
+copied.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numpy as np
 
 from nnreg.cache import Cache
 from nnreg.kernels import Array
-
 
 _whole_arrays = threading.Lock()  # two lanes may ask for one new buffer at the same time
 
@@ -51,7 +51,8 @@ class LaneCache(Cache):
         """Stand for the rows from ``start`` to ``stop`` of a batch of ``total``."""
         self.start, self.stop, self.total = start, stop, total
         for layer in self.layers.values():
-            layer.take(start, stop, total)  # type: ignore[attr-defined]  # made just below
+            assert isinstance(layer, LaneCache)
+            layer.take(start, stop, total)
 
     def __getitem__(self, layer: str) -> Cache:
         if layer not in self.layers:
@@ -136,8 +137,8 @@ class Crew:
         except BaseException as error:  # the others must be met in any case
             failure = error
         for _ in self._tasks:
-            lane, results[lane], error = self._done.get()
-            failure = failure or error
+            lane, results[lane], trouble = self._done.get()
+            failure = failure or trouble
         if failure is not None:
             raise failure
         return results

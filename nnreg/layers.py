@@ -172,7 +172,7 @@ class Dense(Layer):
                 f"initializer must be a function (shape, rng) -> array, got {initializer!r}"
             )
         self.initializer = initializer
-        self.use_bias = bool(bias)
+        self.use_bias = checks.flag("bias", bias)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments that would construct this layer again."""
@@ -270,7 +270,7 @@ class Dropout(Layer):
         cache.mask = None
         if not cache.training or threshold == 65536:
             return x
-        if cache.words is None or cache.words.key is not self._key:
+        if cache.words is None:
             cache.words = streams.Words(self._key)
         mask = cache.mask = cache.array("mask", x.shape)
         for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):

@@ -1,10 +1,8 @@
-"""Losses: how wrong the outputs are, as one number, together with its gradient by the outputs.
+"""The losses: how wrong the outputs are, as one number.
 
-A loss takes the network's raw outputs (logits, where they mean classes) and owns the link from them
-to probabilities, so softmax and logarithm meet in one stable formula. It alone divides: by the
-number of rows N, or by the sum of their weights; every other derivative in the package is a plain
-sum. A negative log-likelihood (cross-entropies, Poisson) adds up over the outputs of a row; an
-error measure (squared, Huber) averages over them.
+Each takes raw outputs, so softmax and logarithm, sigmoid and logarithm meet in one stable formula.
+A negative log-likelihood (cross-entropies, Poisson) adds up over the outputs of a row; an error
+measure (squared, Huber) averages over them.
 """
 
 from __future__ import annotations
@@ -15,139 +13,33 @@ import numpy as np
 
 from nnreg import checks, kernels
 from nnreg.kernels import Array
+from nnreg.loss import ElementLoss, RowLoss
 
 
-class Loss:
-    """What training makes small; to write one, give ``__call__``.
+def softmax(z: Any) -> Array:
+    """Return class probabilities for raw outputs ``z``: ``e^zₖ / Σⱼ e^zⱼ`` along the last axis.
 
-    ``loss(outputs, targets)`` returns ``(value, gradient)``: a scalar, and its derivative by
-    ``outputs``, of their shape. A loss that can weigh rows also takes ``weights`` (N,) and divides
-    by their sum, or by ``normalizer`` when that is given, which tells a part of a batch the whole's
-    divisor.
-
-    Attributes
-    ----------
-    splits_rows : bool, default False
-        Whether the values of two parts of a batch, each with the whole's ``normalizer``, add up to
-        the whole's.
-
-    Examples
-    --------
-    >>> import nnreg as nn
-    >>> class Quartic(nn.Loss):
-    ...     def __call__(self, outputs, targets):
-    ...         r = outputs - targets
-    ...         return (r**4).sum() / len(r), 4 * r**3 / len(r)
-    >>> Quartic()(np.ones((2, 1)), np.zeros((2, 1)))[0]
-    np.float64(1.0)
+    >>> softmax([[0, 0, 0, 0]])
+    array([[0.25, 0.25, 0.25, 0.25]])
     """
-
-    splits_rows = False
-
-    def __call__(
-        self,
-        outputs: Array,
-        targets: Array,
-        weights: Array | None = None,
-        normalizer: float | None = None,
-        out: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """Return ``(value, gradient)``."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(outputs, targets)")
-
-    def check_targets(self, targets: Any, columns: int) -> Array:
-        """Return ``targets``, looked at once, for outputs of ``columns`` columns."""
-        checked: Array = checks.numeric("targets", targets)
-        checks.finite("targets", checked)
-        return checked
-
-    def compute(
-        self,
-        outputs: Array,
-        targets: Array,
-        weights: Array | None = None,
-        normalizer: float | None = None,
-        out: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """Do what calling does, inside the door: nothing is checked.
-
-        A loss may write the gradient into ``out``; what it returns counts.
-        """
-        options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
-        return self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
-
-    def probabilities(self, outputs: Array) -> Array:
-        """Return the probabilities that raw outputs stand for, of the same shape."""
-        raise TypeError(f"{type(self).__name__} predicts no probabilities")
-
-    def classes(self, outputs: Array) -> Array:
-        """Return the most probable classes."""
-        raise TypeError(f"{type(self).__name__} predicts no classes")
-
-    def __repr__(self) -> str:
-        return checks.described(self)
+    return kernels.softmax(_real(z))
 
 
-class _RowLoss(Loss):
-    """A loss that is a (weighted) mean of one value a row, given by a kernel."""
+def sigmoid(z: Any) -> Array:
+    """Return ``1/(1 + e⁻ᶻ)``.
 
-    splits_rows = True
-    averages_outputs = False
-
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        raise NotImplementedError
-
-    def __call__(
-        self,
-        outputs: Array,
-        targets: Array,
-        weights: Array | None = None,
-        normalizer: float | None = None,
-        out: Array | None = None,
-    ) -> tuple[Any, Array]:
-        outputs = checks.matrix("outputs", outputs)
-        if outputs.dtype.kind != "f":
-            outputs = outputs.astype(np.float64)
-        checks.finite("outputs", outputs)
-        targets = self.check_targets(targets, outputs.shape[1])
-        checks.same_rows("targets", targets, "outputs", len(outputs))
-        if targets.dtype.kind != "i":
-            targets = checks.cast("targets", targets, outputs.dtype)
-        if weights is not None:
-            weights = checks.sample_weights("weights", weights, len(outputs))
-            weights = checks.cast("weights", weights, outputs.dtype)
-        if normalizer is not None:
-            normalizer = checks.number("normalizer", normalizer, 0, open_low=True)
-        if out is not None and (out.shape != outputs.shape or out.dtype != outputs.dtype):
-            raise ValueError(
-                f"out must have shape {outputs.shape} and dtype {outputs.dtype}, "
-                f"got {out.shape} and {out.dtype}"
-            )
-        return self.compute(outputs, targets, weights, normalizer, out)
-
-    def compute(
-        self,
-        outputs: Array,
-        targets: Array,
-        weights: Array | None = None,
-        normalizer: float | None = None,
-        out: Array | None = None,
-    ) -> tuple[Any, Array]:
-        """Return the mean of the rows' values and its gradient; inside the door."""
-        values, gradient = self.rows(outputs, targets, out)
-        columns = outputs.shape[1] if self.averages_outputs else 1
-        if weights is None:
-            scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
-            gradient *= scale
-            return values.sum() * scale, gradient
-        # Where every weight is zero there is nothing to average: value and gradient are zero.
-        total = (float(weights.sum()) or 1.0) if normalizer is None else normalizer
-        share = weights * (1.0 / (total * columns))
-        gradient *= share[:, np.newaxis]
-        return np.dot(share, values), gradient
+    >>> sigmoid([0])
+    array([0.5])
+    """
+    return kernels.sigmoid(_real(z))
 
 
-class SoftmaxCrossEntropy(_RowLoss):
+def _real(z: Any) -> Array:
+    array = checks.numeric("z", z)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+class SoftmaxCrossEntropy(RowLoss):
     """``mean over rows of -Σₖ tₖ log softmax(z)ₖ``, for one of K classes a row.
 
     Parameters
@@ -222,35 +114,7 @@ class SoftmaxCrossEntropy(_RowLoss):
         return classes
 
 
-class _ElementLoss(_RowLoss):
-    """A loss whose targets have exactly the outputs' shape."""
-
-    target_low = -np.inf
-    target_high = np.inf
-
-    def check_targets(self, targets: Any, columns: int) -> Array:
-        """Return targets of shape (N, columns) within the loss's bounds."""
-        y: Array = checks.numeric("targets", targets)
-        if y.ndim != 2 or y.shape[1] != columns:
-            column = y.ndim == 1 and columns == 1
-            hint = " (targets.reshape(-1, 1) makes a column)" if column else ""
-            raise ValueError(
-                f"targets must have exactly the outputs' shape, (N, {columns}), "
-                f"got shape {y.shape}{hint}"
-            )
-        y = y if y.dtype.kind == "f" else y.astype(np.float64)
-        checks.finite("targets", y)
-        bad = (y < self.target_low) | (y > self.target_high)
-        if bad.any():
-            at = checks.first_index(bad)
-            raise ValueError(
-                f"targets of {type(self).__name__} must lie in "
-                f"[{self.target_low:g}, {self.target_high:g}], got {y[at]} at index {list(at)}"
-            )
-        return y
-
-
-class SigmoidCrossEntropy(_ElementLoss):
+class SigmoidCrossEntropy(ElementLoss):
     """``mean over rows of Σₖ (log(1 + e^zₖ) - yₖ zₖ)``: yes or no for each output on its own.
 
     Notes
@@ -280,7 +144,7 @@ class SigmoidCrossEntropy(_ElementLoss):
         return (outputs > 0).astype(np.int64)
 
 
-class MeanSquaredError(_ElementLoss):
+class MeanSquaredError(ElementLoss):
     """``mean over rows and outputs of (z - y)²``; gradient ``2(z - y)/(N·M)``.
 
     Examples
@@ -296,7 +160,7 @@ class MeanSquaredError(_ElementLoss):
         return kernels.squared_error(outputs, targets, out)
 
 
-class Huber(_ElementLoss):
+class Huber(ElementLoss):
     """``mean over rows and outputs of r²/2``, but ``delta·|r| - delta²/2`` where ``|r| > delta``.
 
     Here ``r = z - y``. The gradient is ``r``, clipped to ``[-delta, delta]``, over ``N·M``.
@@ -323,7 +187,7 @@ class Huber(_ElementLoss):
         return kernels.huber(outputs, targets, self.delta, out)
 
 
-class Poisson(_ElementLoss):
+class Poisson(ElementLoss):
     """``mean over rows of Σₘ (e^zₘ - yₘ zₘ)``: counts whose mean is ``e^z``.
 
     The constant ``log y!`` is left out. The gradient is ``(e^z - y)/N``.

@@ -71,13 +71,12 @@ class Network(Objective):
     ) -> None:
         if isinstance(layers, Layer) or not isinstance(layers, Sequence):
             raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
-        name = getattr(dtype, "__name__", None) or str(dtype)
         self.penalty = penalty
         self._build(
             layers,
             checks.whole("inputs", inputs, 1),
             checks.whole("seed", seed),
-            np.dtype(checks.one_of("dtype", name, ["float32", "float64"])),
+            _dtype(dtype, "float32", "float64"),
         )
 
     def _build(self, layers: Sequence[Layer], inputs: int, seed: int, dtype: np.dtype[Any]) -> None:
@@ -127,7 +126,8 @@ class Network(Objective):
                 name = f"{names[place]}.{own_name}"
                 initializer = self.parameters.declared[name].initializer or default
                 assert initializer is not None
-                values = np.asarray(initializer(view.shape, rng))
+                values = checks.numeric(f"initial {name}", initializer(view.shape, rng))
+                checks.finite(f"initial {name}", values)
                 if values.shape != view.shape:
                     raise ValueError(
                         f"the initializer of {name} must return shape {view.shape}, "
@@ -166,7 +166,9 @@ class Network(Objective):
             cache = Cache(self.dtype)
         elif not isinstance(cache, Cache):
             raise TypeError(f"cache must be a Cache, got {cache!r}")
-        cache.belong(self, self.dtype)
+        elif cache.dtype != self.dtype:
+            raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
+        cache.belong(self)
         if step is not None:
             step = checks.whole("step", step)
             if not training:
@@ -281,6 +283,7 @@ class Network(Objective):
         array([[3.]], dtype=float32)
         """
         x = checks.matrix("x", x, self.inputs)
+        checks.finite("x", x)
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
         for start in range(0, len(x), PREDICT_ROWS):
@@ -297,10 +300,8 @@ class Network(Objective):
         It is cast to ``dtype`` where that is given.
         """
         new = object.__new__(type(self))
-        known = {"float32", "float64", "complex128"}  # the last one for the gradient check
-        if dtype is not None and str(np.dtype(dtype)) not in known:
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-        dtype = self.dtype if dtype is None else np.dtype(dtype)
+        # complex128 is for the gradient check
+        dtype = self.dtype if dtype is None else _dtype(dtype, "float32", "float64", "complex128")
         # One deep copy, so that layers which share a penalty go on sharing its copy.
         layers, penalty = copy.deepcopy(([layer.unbound() for layer in self.layers], self.penalty))
         new._build(layers, self.inputs, self.seed, dtype)
@@ -321,3 +322,8 @@ class Network(Objective):
             f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, "
             f"seed={self.seed}, dtype='{self.dtype}')"
         )
+
+
+def _dtype(dtype: Any, *known: str) -> np.dtype[Any]:
+    """Return a dtype that is one of the known ones, given as a name, a type or a dtype."""
+    return np.dtype(checks.one_of("dtype", getattr(dtype, "__name__", None) or str(dtype), known))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnreg import checks
 from nnreg.kernels import Array
 from nnreg.parameters import Parameters
 from nnreg.penalties import Penalty
@@ -18,7 +19,7 @@ from nnreg.penalties import Penalty
 if TYPE_CHECKING:
     from nnreg.layers import Layer
 
-# Weights that a penalty's value, and its proximal map, are handed at once: its temporaries stay small.
+# Weights that a penalty's value and proximal map are handed at once, so temporaries stay small.
 VALUE_BLOCK = 4096
 PROXIMAL_BLOCK = 2048
 
@@ -131,6 +132,8 @@ class Objective:
         work : ndarray, optional
             Memory for it.
         """
+        if gradients.vector.size != self.parameters.vector.size:
+            raise ValueError(f"gradients must be those of this network, got {gradients!r}")
         for penalty, where, shape in self._pieces(part):
             if penalty.method != "proximal":
                 size = where.stop - where.start
@@ -148,6 +151,8 @@ class Objective:
         part : slice of the vector, optional
             As for :meth:`add_penalty_gradient`.
         """
+        if not isinstance(step_size, np.ndarray):
+            step_size = checks.number("step_size", step_size, 0)
         offset = 0 if part is None else part.start
         for penalty, where, shape in self._pieces(part, PROXIMAL_BLOCK):
             if penalty.method == "proximal":

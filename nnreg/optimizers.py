@@ -73,6 +73,9 @@ class Optimizer:
         ValueError
             If the two differ in size, or from what this optimizer has been used with.
         """
+        for name, given in (("parameters", parameters), ("gradients", gradients)):
+            if not isinstance(given, Parameters):
+                raise TypeError(f"{name} must be Parameters such as net.parameters, got {given!r}")
         if parameters.vector.shape != gradients.vector.shape:
             raise ValueError(
                 f"gradients must have {parameters.vector.size} values, as the parameters, "
@@ -84,7 +87,7 @@ class Optimizer:
 
     def begin(self, parameters: Parameters) -> None:
         """Begin an update: count it, and see that the state fits."""
-        self._prepare(parameters.vector)
+        self.prepare(parameters)
         self._weights = parameters.weights.size
         self.steps += 1
 
@@ -96,8 +99,9 @@ class Optimizer:
         w, g = parameters.vector[part], gradients.vector[part]
         self._block(w, g, part, work[: len(w)])
 
-    def _prepare(self, w: Array) -> None:
-        """Make the state at the first update; later refuse what it does not fit."""
+    def prepare(self, parameters: Parameters) -> None:
+        """Make the state for these parameters; refuse what an earlier state does not fit."""
+        w = parameters.vector
         if "block" not in self._work:
             self._work["block"] = np.empty(min(BLOCK, w.size), w.dtype)
             self._serves = (w.size, w.dtype)
@@ -163,14 +167,15 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate)
         self.momentum = momentum
-        self.nesterov = bool(nesterov)
+        self.nesterov = checks.flag("nesterov", nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
-    def _prepare(self, w: Array) -> None:
+    def prepare(self, parameters: Parameters) -> None:
+        """Make the velocity too, once there is a momentum."""
         if self.momentum and "velocity" not in self.state:
-            self.state["velocity"] = np.zeros_like(w)
-        super()._prepare(w)
+            self.state["velocity"] = np.zeros_like(parameters.vector)
+        super().prepare(parameters)
 
     def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         direction = g
@@ -202,7 +207,7 @@ class _Adaptive(Optimizer):
 
     def step_size_of(self, part: slice) -> Array:
         """Return ``learning_rate`` divided by the root."""
-        if "square" not in self.state:
+        if not self.steps:
             raise ValueError("step_size is known after the first update, there was none yet")
         if "step_size" not in self._work:
             self._work["step_size"] = np.empty_like(self.state["square"])

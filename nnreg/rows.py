@@ -10,7 +10,7 @@ import numpy as np
 
 from nnreg import checks, streams
 from nnreg.kernels import Array
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.network import Network
 
 

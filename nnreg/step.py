@@ -19,10 +19,9 @@ from nnreg.cache import Cache
 from nnreg.kernels import Array
 from nnreg.lanes import Crew, LaneCache, join
 from nnreg.layers import Layer
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
-
 
 SMALL = BLOCK
 PART = 131_072
@@ -83,7 +82,7 @@ class TrainingStep:
     def __init__(self, net: Network, loss: Loss, optimizer: Optimizer, *, lanes: int = 1) -> None:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.cache = Cache(net.dtype)
-        self.cache.belong(net, net.dtype)
+        self.cache.belong(net)
         self.cache.gradients = self.gradients = net.parameters.like()
         splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
         self.crew = Crew(lanes if splits else 1)
@@ -139,7 +138,7 @@ class TrainingStep:
                 self._update()
         return float(value)
 
-    # --- Phase 1: rows ------------------------------------------------------------------------------
+    # --- Phase 1: rows ---
 
     def _propagate(
         self,
@@ -195,7 +194,7 @@ class TrainingStep:
         np.copyto(batch, raw, casting="unsafe")
         return batch
 
-    # --- Phase 2: parameters ---------------------------------------------------------------------------
+    # --- Phase 2: parameters ---
 
     def _update(self) -> None:
         """Gradient, penalty, optimizer and proximal map, block by block; then the biases.
@@ -241,17 +240,21 @@ class TrainingStep:
         """
         tasks: list[tuple[Layer, slice | None, slice]] = []
         for layer, weight, where in self._layout:
-            rows = None if weight is None else max(1, PART // weight.shape[1])
-            penalty = self.net.penalty_of(layer.name + ".weight") if rows else None
-            if self.crew.size == 1 or rows is None or not (penalty is None or penalty.elementwise):
+            if self.crew.size == 1 or weight is None or self._needs_whole(layer):
                 tasks.append((layer, None, where))
                 continue
             total, columns = weight.shape
+            rows = max(1, PART // columns)
             for top in range(0, total, rows):
                 part = slice(top, min(top + rows, total))
                 start = where.start + part.start * columns
                 tasks.append((layer, part, slice(start, where.start + part.stop * columns)))
         return tasks
+
+    def _needs_whole(self, layer: Layer) -> bool:
+        """Return whether the penalty on a layer's weight wants to see it in one piece."""
+        penalty = self.net.penalty_of(f"{layer.name}.weight")
+        return penalty is not None and not penalty.elementwise
 
     def _complaint(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""
@@ -285,7 +288,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _laid_out(net: Network, layer: Layer) -> tuple[Layer, Array | None, slice]:
-    """Return a layer, its weight if its ``gradient`` can work by rows of it, and its weights' place."""
+    """Return a layer, its weight if ``gradient`` can work by rows of it, and its weights' place."""
     names = [
         f"{layer.name}.{own}"
         for own in net.parameters.of(layer.name)

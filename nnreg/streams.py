@@ -64,7 +64,6 @@ class Words:
     """
 
     def __init__(self, stream_key: Array) -> None:
-        self.key = stream_key
         self._philox = np.random.Philox(key=stream_key)
         self._state = self._philox.state
 

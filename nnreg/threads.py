@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 _lock = threading.Lock()
-_active: list[Any] = []  # the limiter in force, once for each user
+_users = 0
+_found: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before the first
 
 
 @lru_cache(maxsize=1)
@@ -24,23 +25,52 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
+def _libraries() -> list[Any]:
+    return [lib for lib in _controller().lib_controllers if lib.user_api == "blas"]
+
+
+def _set(library: Any, count: int) -> None:
+    """Set the number of threads, whichever Python thread asks."""
+    # From 3.8 on threadpoolctl obeys only the thread that set a limit first. Here the count of
+    # users decides, so nobody keeps that control.
+    release = getattr(library, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    library.set_num_threads(count)
+    release(force=True)
+
+
+def threads_available() -> int:
+    """Return how many threads BLAS would use now.
+
+    >>> threads_available() >= 1
+    True
+    """
+    return max((library.num_threads or 1 for library in _libraries()), default=1)
+
+
 @contextmanager
 def blas_threads(limit: int | None) -> Iterator[None]:
     """Hold BLAS to ``limit`` threads inside the block; None leaves it alone.
 
     >>> with blas_threads(1):
-    ...     pass
+    ...     threads_available()
+    1
     """
+    global _users
     if limit is None:
         yield
         return
     with _lock:
-        limiter = _active[0] if _active else _controller().limit(limits=limit, user_api="blas")
-        _active.append(limiter)
+        if not _users:
+            _found[:] = [(library, library.num_threads or 1) for library in _libraries()]
+            for library, _ in _found:
+                _set(library, limit)
+        _users += 1
     try:
         yield
     finally:
         with _lock:
-            _active.pop()
-            if not _active:
-                limiter.restore_original_limits()
+            _users -= 1
+            if not _users:
+                for library, count in _found:
+                    _set(library, count)

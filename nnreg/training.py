@@ -13,7 +13,7 @@ from nnreg import checks, rows, streams
 from nnreg.callbacks import Callback, FunctionCallback, Run
 from nnreg.history import History
 from nnreg.kernels import Array
-from nnreg.losses import Loss
+from nnreg.loss import Loss
 from nnreg.metrics import Metric, fit_together, measured, resolve
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
@@ -152,7 +152,7 @@ def fit(
     acting = _callbacks(callbacks)
     columns = ["epoch", "data_loss", "penalty", "total", *measures]
     columns += [f"val_{name}" for name in ("data_loss", *measures)] if validation else []
-    optimizer._prepare(net.parameters.vector)
+    optimizer.prepare(net.parameters)
     run = Run(net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds"))
     step = TrainingStep(net, loss, optimizer)
     with ExitStack() as stack:

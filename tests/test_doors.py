@@ -130,7 +130,6 @@ def test_float64_data_beyond_float32_are_named(name, entry):
     assert np.isfinite(net.copy("float64").predict(spoiled(1e300))).all()
 
 
-@pytest.mark.xfail(strict=True, reason="predict counts rows within its part of 1024")
 def test_a_bad_value_in_a_later_part_is_named_by_its_own_row():
     many = np.zeros((5000, 2))
     many[4000, 1] = np.nan

@@ -32,11 +32,6 @@ def in_a_thread(act):
 
 
 # threadpoolctl >= 3.8 lets one thread set limits until it ends or gives control back
-keeps_control = pytest.mark.xfail(
-    strict=True, reason="a fit keeps control of the limits when it ends"
-)
-
-
 @pytest.fixture(autouse=True)
 def two_threads():
     """Begin from two threads, also where the environment allows one."""
@@ -105,7 +100,6 @@ def test_a_fit_that_fails_frees_its_limit():
     assert set(threads()) == {2}
 
 
-@keeps_control
 def test_a_fit_in_another_thread_is_limited_too():
     seen = []
 
@@ -118,7 +112,6 @@ def test_a_fit_in_another_thread_is_limited_too():
     assert set(threads()) == {2}
 
 
-@keeps_control
 def test_overlapping_fits_leave_blas_as_they_found_it():
     inside, first_has_ended, seen = threading.Event(), threading.Event(), []
 
@@ -141,7 +134,6 @@ def test_overlapping_fits_leave_blas_as_they_found_it():
     assert set(threads()) == {2}
 
 
-@keeps_control
 def test_other_threads_may_set_limits_once_a_fit_has_ended():
     fit(network(), threads=1)
     in_a_thread(lambda: threadpool_limits(1, user_api="blas"))
