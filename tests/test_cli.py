@@ -117,7 +117,7 @@ class TestCompare:
         x, y = rng.normal(size=(30, 3)), np.arange(30) % 3
         np.savez(tmp_path / "own.npz", x=x, y=y, x_test=x[:6], y_test=y[:6])
         assert compare(f"{QUICK} --train-size 24 --data own.npz") == 0
-        assert "6 test rows, the data's own" in output(capsys)
+        assert "6 test rows, which come with the data" in output(capsys)
 
     @pytest.mark.mnist
     def test_a_folder_of_idx_files(self, capsys, mnist_folder):

@@ -34,8 +34,8 @@ ZEROS_NOTE = {
 def data_line(comparison: Comparison) -> str:
     """Return where the data come from, and how many they are."""
     dataset, rows = comparison.dataset, comparison.rows
-    wrong = f", {rows.flipped:,} of them with a label made wrong" if rows.flipped else ""
-    test = "the data's own" if rows.own_test else "split off before anything else"
+    wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
+    test = "which come with the data" if rows.own_test else "split off first"
     return (
         f"{dataset.name} ({dataset.source}); {rows.x.shape[1]:,} features, {rows.classes} classes; "
         f"{len(rows.x):,} training rows{wrong}; {len(rows.x_test):,} test rows, {test}"
