@@ -1,0 +1,100 @@
+"""The folder that a comparison leaves: numbers, a page, and, with matplotlib, two pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from nnreg import plots
+from nnreg.files import write_whole
+from nnreg.lab.comparison import Comparison
+from nnreg.lab.page import page
+from nnreg.lab.pictures import PICTURES
+from nnreg.lab.report import as_dict
+
+LAYOUTS = {
+    "light_wide": (plots.LIGHT, 3),
+    "light_narrow": (plots.LIGHT, 1),
+    "dark_wide": (plots.DARK, 3),
+    "dark_narrow": (plots.DARK, 1),
+}
+FILES = ("report.json", "report.html", "curves.png", "weights.png")
+
+
+@contextmanager
+def reserved(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """Make the folder to write into, before anything is computed; remove it if it stays empty.
+
+    Parameters
+    ----------
+    out : Path
+        What was asked for. Where it exists already, a number is added: ``out-2``, ``out-3``.
+    force : bool, default False
+        Take ``out`` itself, and let its files be replaced.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OSError
+        If there can be no such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> wanted = Path(tempfile.mkdtemp())
+    >>> with reserved(wanted) as folder:
+    ...     folder.name == f"{wanted.name}-2"
+    True
+    """
+    folder, number = out, 1
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=force)
+            break
+        except FileExistsError:
+            if force:
+                raise
+            number += 1
+            folder = out.with_name(f"{out.name}-{number}")
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # there are files in it
+            folder.rmdir()
+
+
+def write(comparison: Comparison, folder: Path) -> list[str]:
+    """Write everything, each file whole, and return the names of the files.
+
+    Without matplotlib there are no pictures; those of an earlier comparison are removed, since they
+    do not show this one.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    folder : Path
+        Existing. Files of the same names in it are replaced.
+    """
+    contents: dict[str, bytes] = {}
+    pictures: dict[str, dict[str, bytes]] = {}
+    with suppress(plots.MissingMatplotlibError):
+        for name, draw in PICTURES.items():
+            contents[f"{name}.png"] = plots.render(draw(comparison), "png")
+            pictures[name] = {
+                layout: plots.render(draw(comparison, theme=theme, columns=columns), "svg")
+                for layout, (theme, columns) in LAYOUTS.items()
+            }
+    numbers = json.dumps(as_dict(comparison), indent=1, allow_nan=False, ensure_ascii=False)
+    contents["report.json"] = f"{numbers}\n".encode()
+    contents["report.html"] = page(comparison, pictures).encode()
+    for name in FILES:
+        if name in contents:
+            write_whole(folder / name, contents[name], overwrite=True)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    return [name for name in FILES if name in contents]

@@ -1,0 +1,294 @@
+"""The command: its options reach the comparison, its errors are one line."""
+
+import functools
+import io
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nnreg.plots
+from nnreg import NonFiniteLossError, cli
+from nnreg.cli import main
+from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
+from nnreg.lab.settings import Settings
+
+QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def pictures_take_no_time(monkeypatch):
+    monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"")
+
+
+def output(capsys):
+    """Return what was printed, on one line."""
+    return " ".join(capsys.readouterr().out.split())
+
+
+def compare(options=QUICK):
+    return main(["compare", *options.split()])
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The settings with which a comparison was asked for; it is then interrupted."""
+    found = []
+
+    def compare(dataset, settings, progress):
+        found.append((dataset, settings))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "compare", compare)
+    return found
+
+
+class TestCompare:
+    def test_it_prints_a_table_and_writes_a_folder(self, capsys, tmp_path):
+        assert compare() == 0
+        out, err = capsys.readouterr()
+        assert re.search(r"^dropout \+ L2 +\w+fit|^dropout \+ L2 +right fit", out, re.MULTILINE)
+        assert "Written to nnreg-compare: report.json, report.html, curves.png, weights.png" in out
+        assert err == ""
+        assert len(list((tmp_path / "nnreg-compare").iterdir())) == 4
+
+    def test_the_folder_has_a_number_when_it_exists(self, capsys, tmp_path):
+        (tmp_path / "nnreg-compare").mkdir()
+        assert compare() == 0
+        assert "Written to nnreg-compare-2" in capsys.readouterr().out
+
+    def test_force_writes_into_it(self, capsys, tmp_path):
+        (tmp_path / "there").mkdir()
+        assert compare(QUICK + " --out there --force") == 0
+        assert "Written to there:" in capsys.readouterr().out
+        assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+    def test_without_matplotlib_one_line_names_the_extra(self, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        assert compare() == 0
+        out = capsys.readouterr().out
+        assert "Written to nnreg-compare: report.json, report.html\n" in out
+        assert "No pictures without matplotlib: pip install 'nnreg[plots]'" in out
+
+    def test_digits_are_few_and_some_labels_are_wrong(self, seen):
+        compare("")
+        dataset, settings = seen[0]
+        assert dataset.name == "digits"
+        assert settings == Settings(train_size=300, label_noise=0.15)
+
+    def test_other_data_are_taken_as_they_are(self, seen):
+        compare("--data breast-cancer")
+        assert seen[0][1] == Settings()
+
+    def test_a_file_called_digits_is_taken_as_it_is(self, seen, tmp_path):
+        (tmp_path / "digits.csv").write_text("a,b\n1,x\n2,y\n1,x\n2,y\n")
+        compare("--data digits.csv")
+        assert seen[0][1] == Settings()
+
+    def test_every_option_reaches_its_setting(self, seen):
+        compare(
+            "--hidden 5,6 --l2 0.1 --l1 0.2 --keep-prob 0.3 --l1-method subgradient --epochs 7 "
+            "--batch-size 9 --learning-rate 0.4 --optimizer sgd --train-size 50 --label-noise 0.25 "
+            "--repeats 4 --seed 11"
+        )
+        assert seen[0][1] == Settings(
+            (5, 6), 0.1, 0.2, 0.3, "subgradient", 7, 9, 0.4, "sgd", 50, 0.25, 4, 11
+        )
+
+    def test_a_csv_file_and_its_target(self, capsys, rng, tmp_path):
+        x = rng.normal(size=(40, 2))
+        lines = [f"{'no' if a < 0 else 'yes'},{a},{b}" for a, b in x]
+        (tmp_path / "own.csv").write_text("answer,a,b\n" + "\n".join(lines))
+        assert compare(f"{QUICK} --train-size 20 --data own.csv --target answer") == 0
+        out = output(capsys)
+        assert "2 features, 2 classes; 20 training rows" in out
+        assert "10 test rows, split off" in out
+
+    def test_an_npz_file_with_test_rows(self, capsys, rng, tmp_path):
+        x, y = rng.normal(size=(30, 3)), np.arange(30) % 3
+        np.savez(tmp_path / "own.npz", x=x, y=y, x_test=x[:6], y_test=y[:6])
+        assert compare(f"{QUICK} --train-size 24 --data own.npz") == 0
+        assert "6 test rows, which come with the data" in output(capsys)
+
+    @pytest.mark.mnist
+    def test_a_folder_of_idx_files(self, capsys, mnist_folder):
+        assert compare(f"{QUICK} --data {mnist_folder}") == 0
+        assert "784 features, 10 classes; 60 training rows; 10,000" in output(capsys)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("--hidden a,b", "argument --hidden: must be whole numbers with commas between them"),
+            ("--epochs ten", "argument --epochs: must be a whole number, got 'ten'"),
+            ("--epochs 0", "--epochs must be a whole number of at least 1, got 0"),
+            ("--l2 -1", "--l2 must be a number in [0, inf], got -1.0"),
+            ("--l2 much", "argument --l2: must be a number, got 'much'"),
+            ("--keep-prob 1.5", "--keep-prob must be a number in (0, 1], got 1.5"),
+            ("--label-noise 0.5", "--label-noise must be a number in [0, 0.5), got 0.5"),
+            ("--train-size 1298", "--train-size must be at most 1297"),
+            ("--optimizer adm", "--optimizer must be one of 'sgd'"),
+            ("--data digit", "--data: unknown data 'digit' (did you mean 'digits'?)"),
+            ("--data no.csv", "No such file or directory: no.csv"),
+            ("--target x", "--target: only a CSV file has a target column"),
+            ("--learning-rat", "--learning-rate"),
+            ("--no-such-option", "unrecognized arguments: --no-such-option"),
+        ],
+    )
+    def test_a_wrong_argument_is_one_line_and_exit_2(self, capsys, tmp_path, options, message):
+        try:
+            status = compare(options)
+        except SystemExit as exit:
+            status = exit.code
+        out, err = capsys.readouterr()
+        assert status == 2
+        assert out == ""
+        assert message in err
+        assert err.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_missing_value_in_a_csv_file_is_named(self, capsys, tmp_path):
+        (tmp_path / "own.csv").write_text("a,b\n1,x\n,y\n1,x\n2,y\n")
+        assert compare("--data own.csv") == 2
+        err = capsys.readouterr().err
+        assert re.search(r"own\.csv.*(row|line) \d.*a", err)
+        assert err.count("\n") == 1
+
+    def test_a_folder_that_cannot_be_is_known_before_training(self, capsys, tmp_path):
+        (tmp_path / "file").touch()
+        assert compare(f"{QUICK} --out file/folder") == 2
+        assert "file/folder" in capsys.readouterr().err.replace(os.sep, "/")
+
+    def test_training_that_breaks_down_is_one_line_and_exit_1(self, capsys, tmp_path):
+        assert compare(f"{QUICK} --optimizer sgd --learning-rate 1e30") == 1
+        err = capsys.readouterr().err
+        assert err.startswith("nnreg: none (none), repeat 1: the loss of step")
+        assert err.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_report_that_cannot_be_written_is_one_line_and_exit_1(self, capsys, monkeypatch):
+        def write(comparison, folder):
+            raise OSError(28, "No space left on device", "report.json")
+
+        monkeypatch.setattr(cli, "write", write)
+        assert compare() == 1
+        assert capsys.readouterr().err == "nnreg: No space left on device: report.json\n"
+
+    def test_an_error_without_a_file_is_said_as_it_is(self):
+        assert cli._in_words(OSError("no mirror answers")) == "no mirror answers"
+
+
+class TestInterruption:
+    def test_early_it_keeps_nothing_and_says_so(self, capsys, seen, tmp_path):
+        assert compare() == 130
+        assert capsys.readouterr().err == "nnreg: interrupted; nothing was kept\n"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_later_it_keeps_the_finished_repeats_and_says_so(self, capsys, monkeypatch, tmp_path):
+        real = cli.compare
+
+        def compare_until(dataset, settings, progress):
+            def stop(what, done, total):
+                if what == "L1, repeat 2":
+                    raise KeyboardInterrupt
+
+            return real(dataset, settings, stop)
+
+        monkeypatch.setattr(cli, "compare", compare_until)
+        assert compare() == 130
+        out, err = capsys.readouterr()
+        assert "nothing is known about the noise" in out
+        assert err == (
+            "nnreg: interrupted; nnreg-compare has the 1 of 2 repeats that were finished\n"
+        )
+        assert len(list((tmp_path / "nnreg-compare").iterdir())) == 4
+
+
+class TestProgress:
+    def test_there_is_a_bar_on_a_terminal(self, monkeypatch):
+        tqdm = pytest.importorskip("tqdm").tqdm
+        monkeypatch.setattr("tqdm.tqdm", functools.partial(tqdm, mininterval=0.0, miniters=1))
+
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert compare() == 0
+        assert "none, repeat 1" in terminal.getvalue()
+        assert "/20" in terminal.getvalue()
+
+    def test_in_a_pipe_there_is_none(self, capsys):
+        assert compare() == 0
+        assert capsys.readouterr().err == ""
+
+    def test_without_tqdm_there_is_none(self, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        assert compare() == 0
+        assert capsys.readouterr().err == ""
+
+
+class TestTheRest:
+    def test_version(self, capsys):
+        with pytest.raises(SystemExit, match="0"):
+            main(["--version"])
+        assert capsys.readouterr().out == f"nnreg {nnreg.__version__}\n"
+
+    def test_data_lists_what_there_is(self, capsys):
+        assert main(["data"]) == 0
+        assert capsys.readouterr().out.startswith("Shipped with nnreg\n  digits")
+
+    def test_an_interruption_elsewhere_is_quiet_too(self, capsys, monkeypatch):
+        def describe():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli.datasets, "describe", describe)
+        assert main(["data"]) == 130
+        assert capsys.readouterr().err.count("\n") == 1
+
+    def test_help_states_the_rules(self, capsys):
+        with pytest.raises(SystemExit, match="0"):
+            main(["compare", "--help"])
+        out = output(capsys)
+        assert FIT_RULE in out
+        assert NOISE_RULE in out
+
+    def test_help_names_every_setting(self, capsys):
+        with pytest.raises(SystemExit, match="0"):
+            main(["compare", "--help"])
+        out = capsys.readouterr().out
+        for name in Settings.__dataclass_fields__:
+            assert f"--{name.replace('_', '-')} " in out
+
+    def test_no_command_is_an_error(self, capsys):
+        with pytest.raises(SystemExit, match="2"):
+            main([])
+        assert "COMMAND" in capsys.readouterr().err
+
+    def test_python_m_nnreg_is_the_same(self):
+        found = subprocess.run(
+            [sys.executable, "-m", "nnreg", "--version"], capture_output=True, text=True, check=True
+        )
+        assert found.stdout == f"nnreg {nnreg.__version__}\n"
+
+    def test_importing_it_loads_no_optional_package(self):
+        code = "import sys, nnreg.cli; print({'matplotlib', 'tqdm'} & set(sys.modules))"
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert found.stdout == "set()\n"
+
+
+def test_the_error_of_a_breakdown_is_what_is_caught():
+    assert issubclass(NonFiniteLossError, ArithmeticError)

@@ -1,0 +1,452 @@
+"""One network, five ways to regularize it: what is equal, what differs, what is said of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_comparison import QUICK, quick
+
+import nnreg.lab.comparison
+import nnreg.training
+from nnreg import NonFiniteLossError
+from nnreg.datasets import Dataset, load
+from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build, compare
+from nnreg.lab.choice import at_the_edge, choose, grids, trials
+from nnreg.lab.columns import shown
+from nnreg.lab.judgement import inside_noise, summarize, verdict
+from nnreg.lab.preparation import Rows, held_out, prepare, standardized
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    """The default comparison, with strengths given and a smaller network."""
+    given = {"hidden": (128, 128), "l2": 0.03, "l1": 0.003, "keep_prob": 0.3, "repeats": 2}
+    return compare(load("digits"), Settings(**DEMONSTRATION["digits"], **given))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return quick()
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What training really used: initial vectors, and row numbers batch by batch."""
+    starts, orders = [], []
+    real_fit, real_batches = nnreg.lab.comparison.fit, nnreg.training.batches
+
+    def fit(net, x, y, **options):
+        starts.append((net.seed, net.parameters.vector.copy(), x, y))
+        orders.append([])
+        return real_fit(net, x, y, **options)
+
+    def batches(*arguments, **options):
+        for rows in real_batches(*arguments, **options):
+            orders[-1].append(rows.tolist())
+            yield rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nnreg.lab.comparison, "fit", fit)
+        patch.setattr(nnreg.training, "batches", batches)
+        quick()
+    return starts, orders
+
+
+class TestWhatRegularizationDoes:
+    def test_without_it_the_network_learns_even_the_wrong_labels(self, demonstration):
+        assert demonstration.rows.flipped == 45
+        assert demonstration.values("none", "train_accuracy").min() == 1.0
+
+    def test_without_it_there_is_a_gap(self, demonstration):
+        assert demonstration.values("none", "gap").min() > 0.4
+
+    @pytest.mark.parametrize("variant", VARIANTS[1:])
+    def test_each_kind_makes_the_gap_smaller_in_every_repeat(self, demonstration, variant):
+        gaps = demonstration.values(variant, "gap")
+        assert (gaps < 0.6 * demonstration.values("none", "gap")).all()
+
+    @pytest.mark.parametrize("variant", VARIANTS[1:])
+    def test_each_kind_helps_on_test_rows(self, demonstration, variant):
+        accuracy = demonstration.values(variant, "test_accuracy").mean()
+        assert accuracy > demonstration.values("none", "test_accuracy").mean()
+
+    def test_the_verdicts_say_so(self, demonstration):
+        assert verdict(demonstration, "none") == "overfit"
+        for variant in ("L2", "L1", "dropout + L2"):
+            assert verdict(demonstration, variant) == "right fit"
+
+    def test_proximal_l1_alone_makes_weights_exactly_zero(self, demonstration):
+        zeros = {v: demonstration.values(v, "zeros").mean() for v in VARIANTS}
+        assert zeros.pop("L1") > 0.8
+        assert set(zeros.values()) == {0.0}
+
+    def test_a_huge_penalty_is_underfit(self):
+        found = quick(l2=100.0, l1=0.001, hidden=(64,), train_size=200, epochs=20, repeats=1)
+        assert verdict(found, "L2") == "underfit"
+        assert verdict(found, "L1") != "underfit"
+
+    def test_subgradients_make_no_weight_zero(self):
+        found = quick(l1_method="subgradient", repeats=1)
+        assert found.values("L1", "zeros").item() == 0.0
+
+
+class TestEverythingElseIsEqual:
+    def test_the_five_start_from_the_same_weights(self, seen):
+        starts, _ = seen
+        assert len(starts) == 10
+        for repeat in (starts[:5], starts[5:]):
+            assert all((vector == repeat[0][1]).all() for _, vector, _, _ in repeat)
+            assert len({seed for seed, *_ in repeat}) == 1
+
+    def test_the_five_see_the_same_batches_in_the_same_order(self, seen):
+        _, orders = seen
+        for repeat in (orders[:5], orders[5:]):
+            assert all(order == repeat[0] for order in repeat)
+            first, second = repeat[0][:2]  # an epoch is two batches
+            assert sorted(first + second) == list(range(60))
+
+    def test_they_train_on_the_same_rows(self, seen):
+        starts, _ = seen
+        assert all(x is starts[0][2] and y is starts[0][3] for _, _, x, y in starts)
+
+    def test_repeats_differ_in_weights_and_order(self, seen):
+        starts, orders = seen
+        assert starts[0][0] + 1 == starts[5][0]
+        assert (starts[0][1] != starts[5][1]).any()
+        assert orders[0] != orders[5]
+
+    def test_the_variants_differ_in_the_regularizer_alone(self):
+        plain = build(Strengths(), Settings(), 4, 3, seed=0)
+        both = build(Strengths(l2=0.1, keep_prob=0.5), Settings(), 4, 3, seed=0)
+        assert [type(layer) for layer in plain.layers] == [type(layer) for layer in both.layers]
+        assert plain.penalty is None
+        assert both.penalty.strength == 0.1
+        assert {la.keep_prob for la in both.layers if hasattr(la, "keep_prob")} == {0.5}
+
+    def test_the_same_settings_give_the_same_figures(self, small):
+        again = quick()
+        for variant in VARIANTS:
+            for name in small.runs[variant][0].figures:
+                if name != "seconds":
+                    assert (small.values(variant, name) == again.values(variant, name)).all()
+
+    def test_a_variant_does_not_depend_on_the_strength_of_another(self, small):
+        other = quick(l1=0.5)
+        assert (small.values("L2", "test_loss") == other.values("L2", "test_loss")).all()
+
+
+class TestFigures:
+    @pytest.mark.parametrize("variant", VARIANTS)
+    def test_gap_and_total_are_what_they_are_called(self, small, variant):
+        value = {name: small.values(variant, name) for name in small.runs[variant][0].figures}
+        assert np.allclose(value["gap"], value["test_loss"] - value["train_loss"])
+        assert np.allclose(value["total"], value["train_loss"] + value["penalty"])
+
+    def test_the_penalty_is_that_of_the_final_weights(self, small):
+        w = small.runs["L2"][0].weights.astype(float)
+        assert small.values("L2", "penalty")[0] == pytest.approx(0.005 * (w**2).sum(), rel=1e-5)
+        w = small.runs["L1"][0].weights.astype(float)
+        assert small.values("L1", "penalty")[0] == pytest.approx(0.01 * abs(w).sum(), rel=1e-5)
+        assert small.values("none", "penalty")[0] == 0.0
+
+    def test_norm_and_zeros_are_those_of_the_final_weights(self, small):
+        w = small.runs["L1"][1].weights
+        assert small.values("L1", "weight_norm")[1] == pytest.approx(np.linalg.norm(w), rel=1e-5)
+        assert small.values("L1", "zeros")[1] == (w == 0).mean()
+
+    def test_losses_are_measured_without_dropout(self, small):
+        """The run, done again by hand, and measured by predict, which never drops."""
+        settings = small.settings
+        rows = standardized(small.rows)
+        net = build(small.choice.strengths["dropout"], settings, 64, 10, seed=1)
+        loss = nnreg.SoftmaxCrossEntropy()
+        nnreg.fit(
+            *(net, rows.x, rows.y),
+            loss=loss,
+            optimizer=settings.new_optimizer(),
+            epochs=3,
+            batch_size=32,
+            threads=1,
+        )
+        found = nnreg.evaluate(net, rows.x_test, rows.y_test, loss=loss)
+        assert small.values("dropout", "test_loss")[1] == pytest.approx(found["data_loss"])
+        assert small.values("dropout", "test_accuracy")[1] == found["accuracy"]
+
+    def test_curves_have_an_entry_an_epoch_and_end_at_the_figures(self, small):
+        for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "penalty"):
+            curve = small.curves("dropout + L2", name)
+            assert curve.shape == (2, 3)
+            assert (curve[:, -1] == small.values("dropout + L2", name)).all()
+
+    def test_the_noisy_test_loss_is_the_mean_over_ways_to_make_labels_wrong(self, rng):
+        """Against labels really made wrong, many times."""
+        laboratory = nnreg.lab.comparison._Laboratory(
+            Settings(label_noise=0.3), 4, lambda what: None
+        )
+        net = build(Strengths(), Settings(hidden=(3,)), 2, 4, seed=0)
+        x, y = rng.normal(size=(50, 2)), rng.integers(0, 4, 50)
+        exact = laboratory._measured(net, Rows(x, y, x, y))["test_loss_noisy"]
+        losses = []
+        for _ in range(400):
+            wrong = np.where(rng.random(50) < 0.3, (y + rng.integers(1, 4, 50)) % 4, y)
+            losses.append(laboratory.loss(net.predict(x), wrong)[0])
+        assert exact == pytest.approx(np.mean(losses), abs=0.2 * float(np.std(losses)))
+
+    def test_without_label_noise_it_is_the_test_loss_and_not_shown(self):
+        found = quick(label_noise=0.0, repeats=1)
+        assert found.values("L2", "test_loss_noisy") == found.values("L2", "test_loss")
+        assert "test_loss_noisy" not in [column.key for column in shown(0.0)]
+        assert "test_loss_noisy" in [column.key for column in shown(0.1)]
+
+
+class TestRows:
+    def test_test_rows_and_their_labels_are_left_alone(self):
+        digits = load("digits")
+        rows = prepare(digits, train_size=100, label_noise=0.4, seed=0)
+        assert rows.x_test is digits.x_test
+        assert rows.y_test is digits.y_test
+        assert rows.own_test
+
+    def test_the_stated_share_of_training_labels_is_made_wrong(self):
+        digits = load("digits")
+        clean = prepare(digits, train_size=100, label_noise=0.0, seed=0)
+        noisy = prepare(digits, train_size=100, label_noise=0.4, seed=0)
+        assert (clean.x == noisy.x).all()
+        assert (clean.y != noisy.y).sum() == 40 == noisy.flipped
+
+    def test_data_without_test_rows_lose_a_quarter_first(self):
+        digits = load("digits")
+        alone = dataclasses.replace(digits, x_test=None, y_test=None)
+        rows = prepare(alone, train_size=None, label_noise=0.0, seed=0)
+        assert (len(rows.x), len(rows.x_test)) == (973, 324)
+        assert not rows.own_test
+        fewer = prepare(alone, train_size=50, label_noise=0.0, seed=0)
+        assert (fewer.x_test == rows.x_test).all()
+
+    def test_standardizing_uses_training_rows_alone(self, rng):
+        x, x_test = rng.normal(3.0, 2.0, (50, 4)), rng.normal(9.0, 1.0, (20, 4))
+        found = standardized(Rows(x, None, x_test, None))
+        assert np.allclose(found.x.mean(axis=0), 0.0)
+        assert np.allclose(found.x.std(axis=0), 1.0)
+        assert np.allclose(found.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
+
+    @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
+    def test_a_constant_feature_is_divided_by_one(self, value):
+        x = np.full((30, 1), value, np.float32)
+        found = standardized(Rows(x, None, x + 2, None))
+        assert np.allclose(found.x, 0.0, atol=0.1)
+        assert np.allclose(found.x_test, 2.0, atol=0.1)
+
+    def test_rows_keep_their_type(self):
+        found = standardized(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
+        assert found.x.dtype == np.float32
+
+    @pytest.mark.parametrize(
+        ("size", "message"),
+        [
+            (1298, "train_size must be at most 1297, the training rows of digits, got 1298"),
+            (3, "train_size must leave at least 4 training rows, got 3"),
+        ],
+    )
+    def test_too_many_or_too_few_rows_are_an_error(self, size, message):
+        with pytest.raises(ValueError, match=message):
+            prepare(load("digits"), train_size=size, label_noise=0.0, seed=0)
+
+
+class TestChoosing:
+    def test_it_never_sees_a_test_row(self):
+        """With other test rows, the choice is the same to the last bit."""
+        digits = load("digits")
+        other = dataclasses.replace(
+            digits, x_test=digits.x_test[:7] * 100, y_test=digits.y_test[:7]
+        )
+        settings = Settings(hidden=(8,), train_size=60, epochs=2, repeats=1)
+        assert compare(digits, settings).choice == compare(other, settings).choice
+
+    def test_it_judges_by_rows_that_the_trial_does_not_train_on(self):
+        rows = Rows(np.arange(30.0)[:, None], np.zeros(30, int), None, None)
+        split = held_out(rows, 1 / 3, seed=0)
+        assert sorted([*split.x[:, 0], *split.x_test[:, 0]]) == list(range(30))
+        assert len(split.x_test) == 10
+
+    def test_the_lowest_loss_wins(self):
+        choice = choose(
+            Settings(),
+            100,
+            lambda s: abs(s.l2 - 0.03) + abs(s.l1 - 0.001) + abs(s.keep_prob - 0.5),
+        )
+        assert choice.strengths == {
+            "none": Strengths(),
+            "L2": Strengths(l2=0.03),
+            "L1": Strengths(l1=0.001),
+            "dropout": Strengths(keep_prob=0.5),
+            "dropout + L2": Strengths(l2=0.03, keep_prob=0.5),
+        }
+
+    def test_what_is_given_is_not_searched(self):
+        choice = choose(Settings(l2=0.5, keep_prob=0.9), 100, lambda s: s.l1)
+        assert {candidate.variant for candidate in choice.candidates} == {"L1"}
+        assert choice.strengths["dropout + L2"] == Strengths(l2=0.5, keep_prob=0.9)
+
+    @pytest.mark.parametrize(
+        "given", [{}, {"l2": 0.1}, {"l1": 0.1}, {"keep_prob": 0.5}, {"l2": 0.1, "keep_prob": 0.5}]
+    )
+    def test_the_number_of_trials_is_known_before(self, given):
+        tried = []
+        choose(Settings(**given), 100, lambda s: tried.append(s) or 0.0)
+        assert len(tried) == trials(Settings(**given), 100)
+
+    def test_grids_of_penalties_fall_with_the_rows(self):
+        few, many = grids(Settings(), 100), grids(Settings(), 10_000)
+        assert [a / b for a, b in zip(few["l2"], many["l2"], strict=True)] == pytest.approx(
+            [100] * 4
+        )
+        assert few["keep_prob"] == many["keep_prob"]
+
+    def test_a_choice_at_the_end_of_its_grid_is_known(self):
+        choice = choose(Settings(l2=0.1), 100, lambda s: -s.l1 + abs(s.keep_prob - 0.5))
+        assert at_the_edge(choice, "L1")
+        assert not at_the_edge(choice, "dropout")
+        assert not at_the_edge(choice, "L2")
+
+    def test_a_trial_that_breaks_down_only_loses(self, monkeypatch):
+        real = nnreg.lab.comparison.fit
+
+        def fit(net, *arguments, **options):
+            if net.penalty is not None and net.penalty.strength > 0.05:
+                raise NonFiniteLossError("the loss is nan", 3, "loss")
+            return real(net, *arguments, **options)
+
+        monkeypatch.setattr(nnreg.lab.comparison, "fit", fit)
+        found = quick(l2=None, repeats=1)
+        assert [np.isinf(c.loss) for c in found.choice.tried("L2")] == [False, False, True, True]
+
+
+class TestJudgement:
+    def test_a_difference_within_the_confidence_interval_is_noise(self):
+        """Student's t for two degrees of freedom and 95 % is 4.303."""
+        spread = np.array([-1.0, 0.0, 1.0])  # standard error 1/sqrt(3)
+        assert inside_noise(spread + 4.30 / 3**0.5)
+        assert not inside_noise(spread + 4.31 / 3**0.5)
+        assert not inside_noise(-spread - 4.31 / 3**0.5)
+
+    def test_equal_differences_are_no_noise(self):
+        assert not inside_noise(np.array([0.1, 0.1]))
+
+    def test_none_is_not_compared_with_itself(self, small):
+        assert summarize(small, "none", "test_loss").inside_noise is None
+
+    def test_figures_that_are_equal_in_every_repeat_are_not_marked(self, small):
+        assert summarize(small, "L2", "zeros").inside_noise is None
+
+    def test_one_repeat_says_nothing_about_noise(self):
+        summary = summarize(quick(repeats=1), "L2", "test_loss")
+        assert summary.sd is None
+        assert summary.inside_noise is None
+
+    def test_mean_and_deviation_are_those_of_the_repeats(self, small):
+        a, b = small.values("L1", "gap")
+        summary = summarize(small, "L1", "gap")
+        assert summary.mean == pytest.approx((a + b) / 2)
+        assert summary.sd == pytest.approx(abs(a - b) / 2**0.5)
+
+    def test_what_is_no_better_than_guessing_is_no_right_fit(self):
+        """All five alike, hardly trained: the lowest test loss is nothing to be near to."""
+        found = quick(epochs=1, repeats=1, learning_rate=1e-9)
+        assert {verdict(found, variant) for variant in VARIANTS} == {"underfit"}
+
+    @pytest.mark.parametrize(
+        ("train", "test", "expected"),
+        [
+            (0.9, 1.19, "right fit"),
+            (0.2, 1.3, "overfit"),
+            (1.2, 1.3, "underfit"),
+            (0.6, 1.3, "overfit"),
+            (0.7, 1.3, "underfit"),
+        ],
+    )
+    def test_the_verdict_follows_its_rule(self, small, train, test, expected):
+        """The lowest test loss of any variant after any epoch is 1 here."""
+
+        def run(train_loss, test_loss):
+            figures = {"train_loss": train_loss, "test_loss_noisy": test_loss}
+            curves = {"test_loss_noisy": [1.0, test_loss]}
+            return dataclasses.replace(small.runs["none"][0], figures=figures, curves=curves)
+
+        runs = {variant: [run(0.5, 1.0)] for variant in VARIANTS} | {"L1": [run(train, test)]}
+        assert verdict(dataclasses.replace(small, runs=runs), "L1") == expected
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ({"hidden": (0,)}, "hidden must be a whole number of at least 1, got 0"),
+            ({"l2": -1.0}, "l2 must be a number in"),
+            ({"l1": -1.0}, "l1 must be a number in"),
+            ({"keep_prob": 0.0}, "keep_prob must be a number in"),
+            ({"l1_method": "prox"}, "did you mean 'proximal'"),
+            ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+            ({"batch_size": 0}, "batch_size must be"),
+            ({"learning_rate": 0.0}, "learning_rate must be"),
+            ({"optimizer": "adm"}, "did you mean 'adam'"),
+            ({"train_size": 0}, "train_size must be"),
+            ({"label_noise": 0.5}, "label_noise must be a number in"),
+            ({"repeats": 0}, "repeats must be"),
+            ({"seed": -1}, "seed must be"),
+        ],
+    )
+    def test_one_out_of_range_is_an_error_that_names_it(self, wrong, message):
+        with pytest.raises(ValueError, match=message):
+            Settings(**wrong)
+
+    @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam"])
+    def test_every_optimizer_learns_with_its_own_rate(self, optimizer):
+        found = quick(hidden=(64,), optimizer=optimizer, train_size=200, epochs=10, repeats=1)
+        assert found.values("none", "train_accuracy").item() > 0.6
+
+    def test_a_given_rate_goes_before_the_optimizers_own(self):
+        assert Settings(learning_rate=0.5).new_optimizer().learning_rate == 0.5
+
+    def test_two_classes_and_data_without_test_rows_work(self, rng):
+        x = rng.normal(size=(40, 3))
+        data = Dataset("signs", x, (x[:, 0] > 0).astype(int), ("a", "b", "c"), ("-", "+"), "here")
+        found = compare(data, Settings(**(QUICK | {"train_size": None, "epochs": 1})))
+        assert found.rows.classes == 2
+
+
+class TestProgressAndInterruption:
+    def test_progress_counts_every_epoch_and_ends_at_the_total(self):
+        seen = []
+        settings = Settings(**(QUICK | {"l1": None}))
+        compare(load("digits"), settings, lambda *told: seen.append(told))
+        assert [done for _, done, _ in seen] == list(range(1, len(seen) + 1))
+        assert {total for _, _, total in seen} == {len(seen)}
+        assert seen[0][0].startswith("choosing L1")
+        assert seen[-1][0] == "dropout + L2, repeat 2"
+
+    @pytest.mark.parametrize("at", [1, 20])
+    def test_an_interruption_before_the_first_repeat_is_over_stops_everything(self, at):
+        def progress(what, done, total):
+            if done == at:
+                raise KeyboardInterrupt
+
+        settings = Settings(**(QUICK | {"l1": None}))
+        with pytest.raises(KeyboardInterrupt):
+            compare(load("digits"), settings, progress)
+
+    def test_a_later_one_keeps_the_finished_repeats(self, small):
+        def progress(what, done, total):
+            if what == "L1, repeat 2":
+                raise KeyboardInterrupt
+
+        found = compare(load("digits"), Settings(**QUICK), progress)
+        assert found.interrupted
+        assert found.repeats == 1
+        assert not small.interrupted
+        for variant in VARIANTS:
+            assert found.values(variant, "gap")[0] == small.values(variant, "gap")[0]
+
+    def test_a_final_run_that_breaks_down_names_itself(self):
+        with pytest.raises(NonFiniteLossError, match=r"none \(none\), repeat 1: the loss"):
+            quick(optimizer="sgd", learning_rate=1e30)
