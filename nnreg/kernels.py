@@ -265,7 +265,7 @@ def softmax_cross_entropy(
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
     classes = z.shape[1]
-    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=out)
+    s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
     labels = targets.ndim == 1
     if labels:
         row = np.arange(len(z))
@@ -276,7 +276,7 @@ def softmax_cross_entropy(
         chosen *= 1.0 - smoothing
         chosen += s.sum(axis=1) * (smoothing / classes)
     np.exp(s, out=s)
-    total = s.sum(axis=1)
+    total = np.add.reduce(s, axis=1)
     s /= total[:, np.newaxis]
     value = np.log(total, out=total)
     if labels:

@@ -153,7 +153,7 @@ class RowLoss(Loss):
         if weights is None:
             scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
             gradient *= scale
-            return values.sum() * scale, gradient
+            return np.add.reduce(values) * scale, gradient
         # Where every weight is zero there is nothing to average: value and gradient are zero.
         total = (float(weights.sum()) or 1.0) if normalizer is None else normalizer
         share = weights * (1.0 / (total * columns))

@@ -76,7 +76,7 @@ class Objective:
         Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
         """
         now = (self._penalty, *[layer.penalty for layer in self.layers])
-        if self._runs is None or any(a is not b for a, b in zip(now, self._runs[0], strict=True)):
+        if self._runs is None or self._runs[0] != now:
             self._runs = (now, list(self._merged()))
         return self._runs[1]
 

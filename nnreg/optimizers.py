@@ -105,10 +105,9 @@ class Optimizer:
         if "block" not in self._work:
             self._work["block"] = np.empty(min(BLOCK, w.size), w.dtype)
             self._serves = (w.size, w.dtype)
-        for name in self.slots:
-            if name not in self.state:
-                self.state[name] = np.zeros_like(w)
-        if self._serves != (w.size, w.dtype) or any(v.size != w.size for v in self.state.values()):
+            for name in self.slots:
+                self.state.setdefault(name, np.zeros_like(w))
+        if self._serves != (w.size, w.dtype):
             raise ValueError(
                 f"this optimizer has updated {self._serves[0]} values of {self._serves[1]}, it "
                 f"cannot update {w.size} of {w.dtype}. One optimizer serves one network"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,18 @@ from nnreg.loss import Loss
 from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
 
+# Up to this many parameters the whole vector is updated at once; more are updated block by block.
 SMALL = BLOCK
+
+# A lane's share of a weight's gradient is about this many values, so that it stays in the cache.
 PART = 131_072
+
+# A loss that is not finite is found out by looking at it, so NumPy need not warn as well.
+QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+
+# NumPy adds a bias to rows through a buffer of this many values, faster when it fits into the
+# processor's cache. Like the error state it is put back at the end of the block.
+SMALL_BUFFER = 1024
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -120,7 +128,8 @@ class TrainingStep:
         """
         net = self.net
         step, net.steps = net.steps, net.steps + 1
-        with _quietly():
+        with np.errstate(**QUIET):
+            np.setbufsize(SMALL_BUFFER)
             if self.crew.size == 1 or len(rows) < 2 * self.crew.size:
                 value = self._propagate(self.cache, x, targets, rows, weights, step)
             else:
@@ -173,7 +182,8 @@ class TrainingStep:
             start, stop = bounds[lane], bounds[lane + 1]
             cache = self.lanes[lane]
             cache.take(start, stop, total)
-            with _quietly():
+            with np.errstate(**QUIET):
+                np.setbufsize(SMALL_BUFFER)
                 return self._propagate(
                     cache, x, targets, rows[start:stop], weights, step, start, normalizer
                 )
@@ -273,18 +283,6 @@ class TrainingStep:
             step,
             where,
         )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Let a loss that is not finite be found out by looking at it, and NumPy's buffers be small.
-
-    Adding a bias row by row goes through a buffer, which is faster when it fits into the
-    processor's cache. NumPy puts both settings back at the end of the block.
-    """
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        np.setbufsize(1024)
-        yield
 
 
 def _laid_out(net: Network, layer: Layer) -> tuple[Layer, Array | None, slice]:
