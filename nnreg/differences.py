@@ -33,7 +33,8 @@ STEPS = {"complex": 1e-30, "central": 6e-6, "richardson": 1e-3}
 TOLERANCES = {"complex": 1e-10, "central": 1e-5, "richardson": 1e-7}
 
 #: By method, the size below which a derivative counts as zero; no relative error is taken of less.
-FLOORS = {"complex": 1e-8, "central": 1e-4, "richardson": 1e-4}
+#: Where terms of size 1 cancel, rounding leaves 1e-16 or so, which must not be an error.
+FLOORS = {"complex": 1e-4, "central": 1e-4, "richardson": 1e-4}
 
 Values = dict[str, Any]  # a number by quantity: data loss, penalty, total
 

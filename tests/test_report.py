@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,6 +21,10 @@ from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, verdict
 from nnreg.lab.page import page
 from nnreg.lab.pictures import PICTURES
 from nnreg.lab.report import as_dict, cell, headline, text
+
+needs_matplotlib = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +193,7 @@ class _Page(html.parser.HTMLParser):
 
 
 class TestPage:
+    @needs_matplotlib
     def test_it_loads_nothing_from_anywhere(self, written):
         found = _Page((written / "report.html").read_text("utf-8"))
         assert len(found.links) == 8
@@ -198,6 +204,7 @@ class TestPage:
     def test_every_tag_is_closed(self, written):
         assert _Page((written / "report.html").read_text("utf-8")).open == []
 
+    @needs_matplotlib
     def test_pictures_fit_light_and_dark_wide_and_narrow(self, written):
         page_text = (written / "report.html").read_text("utf-8")
         images = set(re.findall(r"base64,([^\"]+)", page_text))
@@ -235,6 +242,7 @@ class TestPage:
 
 
 class TestFolder:
+    @needs_matplotlib
     def test_it_holds_four_files(self, written):
         assert sorted(path.name for path in written.iterdir()) == sorted(FILES)
         assert (written / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -280,6 +288,7 @@ class TestFolder:
 
 
 class TestPictures:
+    @needs_matplotlib
     @pytest.mark.parametrize("name", ["curves", "weights"])
     @pytest.mark.parametrize("columns", [1, 2, 3, 5])
     def test_there_is_a_panel_for_each_variant_on_the_same_axes(self, small, name, columns):
@@ -289,6 +298,7 @@ class TestPictures:
         assert len({(panel.get_xlim(), panel.get_ylim()) for panel in panels}) == 1
         assert panels[-1].get_xlabel() in ("epoch", "weight")
 
+    @needs_matplotlib
     def test_curves_are_the_mean_losses_and_named_at_their_ends(self, small):
         panel = PICTURES["curves"](small).axes[1]
         drawn = [line.get_ydata() for line in panel.lines if line.get_linewidth() == 2.0]
@@ -298,25 +308,30 @@ class TestPictures:
         assert names["train"] == plots.LIGHT.train
         assert names["test"] == plots.LIGHT.test
 
+    @needs_matplotlib
     def test_names_do_not_overlap_where_the_lines_meet(self):
         flat = np.ones((1, 5))
         panel = plots.loss_curves({"a": (flat, flat)}).axes[0]
         heights = [note.xy[1] for note in panel.texts if note.get_text() in ("train", "test")]
         assert abs(heights[0] - heights[1]) >= 0.09 * panel.get_ylim()[1]
 
+    @needs_matplotlib
     def test_the_share_of_exact_zeros_is_written(self, small):
         panel = PICTURES["weights"](small).axes[2]
         share = 100 * (small.runs["L1"][0].weights == 0).mean()
         assert f"{share:.0f} % exactly 0" in [note.get_text() for note in panel.texts]
         assert len(panel.patches) == 2  # the histogram, and the bar of zeros
 
+    @needs_matplotlib
     def test_one_epoch_and_one_repeat_can_be_drawn(self):
         figure = plots.loss_curves({"a": (np.ones((1, 1)), np.ones((1, 1)))})
         assert plots.render(figure, "png")
 
+    @needs_matplotlib
     def test_weights_that_are_all_zero_can_be_drawn(self):
         assert plots.render(plots.weight_histograms({"a": np.zeros(4)}), "png")
 
+    @needs_matplotlib
     @pytest.mark.parametrize("kind", ["png", "svg"])
     def test_the_same_comparison_gives_the_same_bytes(self, small, kind):
         first, second = (plots.render(PICTURES["curves"](small), kind) for _ in range(2))

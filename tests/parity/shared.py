@@ -96,17 +96,19 @@ def strengths(penalty: nn.Penalty | None) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def targets_of(name: str, rng: np.random.Generator) -> Array:
+def targets_of(
+    name: str, rng: np.random.Generator, rows: int = ROWS, outputs: int = CLASSES
+) -> Array:
     """Return targets for the loss of this name in ``LOSSES``."""
     if "labels" in name:
-        return rng.integers(0, CLASSES, ROWS)
+        return rng.integers(0, outputs, rows)
     if "probabilities" in name:
-        return rng.dirichlet(np.ones(CLASSES), ROWS)
+        return rng.dirichlet(np.ones(outputs), rows)
     if name == "sigmoid":
-        return rng.random((ROWS, CLASSES))
+        return rng.random((rows, outputs))
     if name == "Poisson":
-        return rng.poisson(2.0, (ROWS, CLASSES)).astype(np.float64)
-    return rng.normal(size=(ROWS, CLASSES))
+        return rng.poisson(2.0, (rows, outputs)).astype(np.float64)
+    return rng.normal(size=(rows, outputs))
 
 
 def activation_points(rng: np.random.Generator) -> Array:

@@ -6,12 +6,12 @@ Keras and TensorFlow warn of nothing here, so no warning is let pass.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from parity import shared
+from parity import architectures, shared
 from parity.shared import Array
 
 import nnreg as nn
@@ -59,8 +59,8 @@ LAYERS = {
 }
 
 
-def one_hot(labels: Array) -> Any:
-    return tf.one_hot(labels, shared.CLASSES, dtype="float64")
+def one_hot(labels: Array, classes: int) -> Any:
+    return tf.one_hot(labels, classes, dtype="float64")
 
 
 # One value a row. The sigmoid's is averaged over the outputs by Keras and added up by ours. Keras
@@ -71,7 +71,7 @@ ROW_LOSSES = {
         y, z, from_logits=True
     ),
     "softmax, labels, smoothed": lambda z, y: keras.losses.categorical_crossentropy(
-        one_hot(y), z, from_logits=True, label_smoothing=shared.SMOOTHING
+        one_hot(y, z.shape[1]), z, from_logits=True, label_smoothing=shared.SMOOTHING
     ),
     "softmax, probabilities": lambda z, y: keras.losses.categorical_crossentropy(
         y, z, from_logits=True
@@ -79,9 +79,7 @@ ROW_LOSSES = {
     "softmax, probabilities, smoothed": lambda z, y: keras.losses.categorical_crossentropy(
         y, z, from_logits=True, label_smoothing=shared.SMOOTHING
     ),
-    "sigmoid": lambda z, y: (
-        shared.CLASSES * keras.losses.binary_crossentropy(y, z, from_logits=True)
-    ),
+    "sigmoid": lambda z, y: z.shape[1] * keras.losses.binary_crossentropy(y, z, from_logits=True),
     "squared error": lambda z, y: keras.losses.mean_squared_error(y, z),
     "Huber": lambda z, y: keras.losses.huber(y, z, delta=shared.DELTA),
     "Poisson": lambda z, y: tf.reduce_sum(tf.nn.log_poisson_loss(y, z), axis=1),
@@ -213,6 +211,30 @@ def test_gradient_of_the_objective_equals_tensorflows(
     their_gradients = theirs.differentiate(x, labels, masks)
     for name, gradient in theirs.named(their_gradients).items():
         shared.assert_close(gradient, gradients[name])
+
+
+ARITHMETIC = architectures.Arithmetic(
+    array=tf.constant,
+    add_up=tf.reduce_sum,
+    absolute=tf.abs,
+    activate=lambda layer, x: LAYERS[type(layer)](layer)(x),
+    row_losses=ROW_LOSSES,
+)
+
+
+def differentiate(
+    function: Callable[[Any], Any], values: dict[str, Array]
+) -> tuple[Any, dict[str, Any]]:
+    leaves = {name: tf.Variable(value) for name, value in values.items()}
+    with tf.GradientTape() as tape:
+        result = function(leaves)
+    return result, tape.gradient(result, leaves)
+
+
+@pytest.mark.parametrize("seed", architectures.SEEDS)
+@pytest.mark.parametrize("loss", shared.LOSSES)
+def test_gradient_of_a_random_network_equals_tensorflows(loss: str, seed: int) -> None:
+    architectures.assert_agree(ARITHMETIC, differentiate, loss, seed)
 
 
 @pytest.mark.parametrize("penalty", shared.PENALTIES)

@@ -5,11 +5,12 @@ What has to be converted: PyTorch keeps a linear layer's weight as (outputs, inp
 of their own; in AdamW it is the decoupled decay, so there L2 goes into the loss. L1 always does.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from parity import shared
+from parity import architectures, shared
 from parity.shared import Array
 
 import nnreg as nn
@@ -168,6 +169,30 @@ def test_gradient_of_the_objective_equals_autograds(penalty: str, rng: np.random
     theirs.differentiate(x, labels, masks)
     for name, gradient in theirs.gradients().items():
         shared.assert_close(gradient, gradients[name])
+
+
+ARITHMETIC = architectures.Arithmetic(
+    array=tensor,
+    add_up=torch.sum,
+    absolute=torch.abs,
+    activate=lambda layer, x: MODULES[type(layer)](layer)(x),
+    row_losses=ROW_LOSSES,
+)
+
+
+def differentiate(
+    function: Callable[[Any], Any], values: dict[str, Array]
+) -> tuple[Any, dict[str, Any]]:
+    leaves = {name: tensor(value).requires_grad_() for name, value in values.items()}
+    result = function(leaves)
+    result.backward()
+    return result.detach(), {name: leaf.grad for name, leaf in leaves.items()}
+
+
+@pytest.mark.parametrize("seed", architectures.SEEDS)
+@pytest.mark.parametrize("loss", shared.LOSSES)
+def test_gradient_of_a_random_network_equals_autograds(loss: str, seed: int) -> None:
+    architectures.assert_agree(ARITHMETIC, differentiate, loss, seed)
 
 
 @pytest.mark.parametrize("penalty", shared.PENALTIES)
