@@ -66,7 +66,8 @@ def main() -> None:
         net = trained(x, y, l2=l2, keep=keep, seed=seed, epochs=EPOCHS)
         errors.append(error(net, x_test, y_test))
         print(f"seed {seed}: test error {errors[-1]:.2f} %", flush=True)
-    print(f"mean {statistics.mean(errors):.3f} %, standard deviation {statistics.stdev(errors):.3f}")
+    spread = statistics.stdev(errors)
+    print(f"mean {statistics.mean(errors):.3f} %, standard deviation {spread:.3f}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from nnreg import checks, rows, streams
 from nnreg.callbacks import Callback, FunctionCallback, Run
 from nnreg.history import History
 from nnreg.kernels import Array
+from nnreg.lanes import split
 from nnreg.loss import Loss
 from nnreg.metrics import Metric, fit_together, measured, resolve
 from nnreg.network import Network
@@ -101,7 +102,8 @@ def fit(
         that are not named have weight 1. ``"balanced"`` gives every class the same sum.
     shuffle : bool, default True
     threads : int, optional
-        Threads that BLAS may use while training; unless given, as it is set.
+        Processor cores to use while training; unless given, as many as BLAS is set to. With 1, the
+        bits are those of the taught loop. With more, they depend on the number.
 
     Returns
     -------
@@ -154,9 +156,10 @@ def fit(
     columns += [f"val_{name}" for name in ("data_loss", *measures)] if validation else []
     optimizer.prepare(net.parameters)
     run = Run(net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds"))
-    step = TrainingStep(net, loss, optimizer)
+    lanes, blas = split(3 * net.parameters.weights.size * min(batch_size, len(x)), threads)
     with ExitStack() as stack:
-        stack.enter_context(blas_threads(threads))
+        stack.enter_context(blas_threads(blas))
+        step = stack.enter_context(TrainingStep(net, loss, optimizer, lanes=lanes))
         for callback in acting:
             callback.on_begin(run)
             stack.callback(callback.on_end, run)
