@@ -354,24 +354,26 @@ class TestJudgement:
         assert {verdict(found, variant) for variant in VARIANTS} == {"underfit"}
 
     @pytest.mark.parametrize(
-        ("train", "test", "expected"),
+        ("lowest", "train", "test", "expected"),
         [
-            (0.9, 1.19, "right fit"),
-            (0.2, 1.3, "overfit"),
-            (1.2, 1.3, "underfit"),
-            (0.6, 1.3, "overfit"),
-            (0.7, 1.3, "underfit"),
+            (1.0, 0.9, 1.19, "right fit"),
+            (1.0, 0.2, 1.3, "overfit"),
+            (1.0, 1.2, 1.3, "underfit"),
+            (1.0, 0.6, 1.3, "overfit"),
+            (1.0, 0.7, 1.3, "underfit"),
+            (2.2, 0.1, 2.4, "overfit"),  # guessing among ten classes: 2.3
+            (2.2, 2.3, 2.4, "underfit"),
+            (0.01, 0.4, 0.5, "right fit"),
+            (0.01, 0.5, 0.5, "underfit"),
         ],
     )
-    def test_the_verdict_follows_its_rule(self, small, train, test, expected):
-        """The lowest test loss of any variant after any epoch is 1 here."""
-
+    def test_the_verdict_follows_its_rule(self, small, lowest, train, test, expected):
         def run(train_loss, test_loss):
             figures = {"train_loss": train_loss, "test_loss_noisy": test_loss}
-            curves = {"test_loss_noisy": [1.0, test_loss]}
+            curves = {"test_loss_noisy": [lowest, test_loss]}
             return dataclasses.replace(small.runs["none"][0], figures=figures, curves=curves)
 
-        runs = {variant: [run(0.5, 1.0)] for variant in VARIANTS} | {"L1": [run(train, test)]}
+        runs = {variant: [run(0.5, lowest)] for variant in VARIANTS} | {"L1": [run(train, test)]}
         assert verdict(dataclasses.replace(small, runs=runs), "L1") == expected
 
 

@@ -15,6 +15,7 @@ from nnreg.lab.comparison import Comparison
 from nnreg.lab.settings import VARIANTS
 
 TOLERANCE = 1.2
+BADLY = 0.2
 CONFIDENCE = 0.95
 
 NOISE_RULE = (
@@ -24,13 +25,14 @@ NOISE_RULE = (
 )
 
 FIT_RULE = (
-    f"A variant is a right fit if its final test loss is at most {TOLERANCE:g} times the lowest "
-    "mean test loss that any variant had after any epoch, and below the loss of guessing by the "
-    "frequencies of the labels. Otherwise it is overfit if its gap, test "
-    "loss minus train loss, exceeds its train loss: most of what it loses, it loses on new rows "
-    "only. And otherwise it is underfit: it does badly on the very rows it was trained on. With "
-    "label noise, the test loss in this rule counts test labels as wrong as often as training "
-    "labels, so that like is compared with like."
+    "A variant is a right fit, unless its final test loss exceeds "
+    f"{TOLERANCE:g} times the lowest mean test loss that any variant had after any epoch, or is no "
+    "lower than the loss of guessing by the frequencies of the labels. Then it is overfit if its "
+    "gap, test loss minus train loss, exceeds its train loss: most of what it loses, it loses on "
+    f"new rows only. It is underfit if not, and if its train loss exceeds {BADLY * 100:g} % of the "
+    "loss of guessing: it does badly on the very rows it was trained on. If neither holds, it is a "
+    "right fit all the same. With label noise, the test loss in this rule counts test labels as "
+    "wrong as often as training labels, so that like is compared with like."
 )
 
 
@@ -95,9 +97,12 @@ def verdict(comparison: Comparison, variant: str) -> str:
     )
     test = float(comparison.values(variant, "test_loss_noisy").mean())
     train = float(comparison.values(variant, "train_loss").mean())
-    if test <= TOLERANCE * lowest and test < guessing(comparison.rows.y):
+    guess = guessing(comparison.rows.y)
+    if test <= TOLERANCE * lowest and test < guess:
         return "right fit"
-    return "overfit" if test - train > train else "underfit"
+    if test - train > train:
+        return "overfit"
+    return "underfit" if train > BADLY * guess else "right fit"
 
 
 def guessing(labels: Array) -> float:
