@@ -128,6 +128,8 @@ def foreign(
     def called(block: str | None = None, array: Array | None = None) -> Any:
         snapshot.restore()
         moved = arguments
+        if array is not None:
+            array = array.copy()  # forward may change it, and the caller goes on with it
         if block in places:
             moved = _replaced(arguments, places[block], array)
         elif block is not None and array is not None:
@@ -234,7 +236,8 @@ def _matched(answer: Any, places: dict[str, tuple[Any, ...]], name: str) -> dict
     if isinstance(answer, Mapping):
         found = {}
         for block, place in places.items():
-            key = next((k for k in (place[-1], f"d{place[-1]}") if k in answer), None)
+            own = place[-1] if len(place) > 1 else block
+            key = next((k for k in (own, f"d{own}") if k in answer), None)
             if key is not None:
                 found[block] = np.array(answer[key], dtype=np.float64)
         if not found:

@@ -224,6 +224,15 @@ def test_what_rounding_leaves_where_terms_cancel_is_no_error():
     assert nn.check_gradients(loss, np.ones((1, 1)), np.zeros(1, dtype=int)).worst < 1e-12
 
 
+@pytest.mark.parametrize(("w", "x"), [("w", "x"), ("dw", "dx")])
+def test_gradients_in_a_dictionary_belong_to_the_arguments_of_their_names(w, x):
+    report = nn.check_gradients(
+        lambda x, w: x @ w, lambda dout: {w: X.T @ dout, x: dout @ X}, X, X.T
+    )
+    assert [row.block for row in report.rows] == ["x", "w"]
+    assert report.passed
+
+
 # --- Code that changes what it was given ---------------------------------------------------------
 
 
@@ -256,6 +265,16 @@ def test_a_backward_pass_that_damages_dy_is_measured_against_the_dy_that_it_was_
 
     assert nn.check_gradients(InPlace(), X).passed
     assert nn.check_gradients(lambda x: 3 * x, backward, X).passed
+
+
+def test_a_function_that_damages_its_argument_is_measured_at_the_point_that_was_given():
+    def forward(x):
+        y = np.where(x > 0, 2 * x.real, x.real)  # not complex-safe, so checked by differences
+        x *= 0
+        return y
+
+    positive = X > 0
+    assert nn.check_gradients(forward, lambda dout: dout * np.where(positive, 2, 1), X).passed
 
 
 def test_a_penalty_gradient_that_replaces_that_of_the_data_fails_in_the_total():
