@@ -1,0 +1,216 @@
+"""The layers' contract: every shipped layer keeps it, and each broken promise is told in words."""
+
+import re
+
+import numpy as np
+import pytest
+from strategies import LAYERS
+
+import nnreg as nn
+from nnreg.testing import ContractError, assert_layer_contract
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize(("inputs", "rows"), [(4, 5), (1, 2), (7, 3), (40, 2)])
+def test_every_shipped_layer_keeps_the_contract(make, inputs, rows):
+    assert_layer_contract(make, inputs=inputs, rows=rows)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_seed_of_the_trial_does_not_matter_to_a_right_layer(seed):
+    for make in LAYERS.values():
+        assert_layer_contract(make, seed=seed)
+
+
+class Scale(nn.Layer):
+    def parameters(self, inputs):
+        return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
+
+    def forward(self, x, cache):
+        cache.x = x
+        return x * self.factor
+
+    def backward(self, dy, cache):
+        return dy * self.factor
+
+    def gradient(self, dy, cache, gradients):
+        gradients["factor"][...] = (dy * cache.x).sum(axis=0)
+
+
+class Twice(nn.Layer):
+    """Needs nothing of the forward pass to go back."""
+
+    def forward(self, x, cache):
+        return 2 * x
+
+    def backward(self, dy, cache):
+        return 2 * dy
+
+
+class Centred(nn.Layer):
+    """Mixes the rows, and says so."""
+
+    independent_rows = False
+
+    def forward(self, x, cache):
+        return x - x.mean(axis=0)
+
+    def backward(self, dy, cache):
+        return dy - dy.mean(axis=0)
+
+
+class Magnitude(nn.Layer):
+    """Has a kink at zero and is no rectifier: nobody says what its derivative there must be."""
+
+    def forward(self, x, cache):
+        cache.sign = np.sign(x.real)
+        return x * cache.sign
+
+    def backward(self, dy, cache):
+        return dy * cache.sign
+
+
+@pytest.mark.parametrize("layer", [Scale, Twice, Centred, Magnitude])
+def test_a_users_right_layer_keeps_the_contract(layer):
+    assert_layer_contract(layer)
+
+
+# --- Promises that the gallery does not break -----------------------------------------------------
+
+
+class OneColumnLess(nn.Tanh):
+    def forward(self, x, cache):
+        return super().forward(x, cache)[:, 1:].copy()
+
+
+class AList(nn.Tanh):
+    def forward(self, x, cache):
+        return super().forward(x, cache).tolist()
+
+
+class ReturnsCachedInput(nn.Layer):
+    def forward(self, x, cache):
+        return x[:, ::-1]
+
+    def backward(self, dy, cache):
+        return dy[:, ::-1].copy()
+
+
+class DySliced(nn.Layer):
+    def forward(self, x, cache):
+        return x * 1.0
+
+    def backward(self, dy, cache):
+        return dy[:]
+
+
+class WritesNothing(Scale):
+    def gradient(self, dy, cache, gradients):
+        pass
+
+
+class PartsIgnored(nn.Dense):
+    def gradient(self, dy, cache, gradients, part=None):
+        super().gradient(dy, cache, gradients)
+        if part is not None:
+            gradients["weight"][part] = 0
+
+
+class SumOfPairs(Scale):
+    """Divides its gradient and its output alike, so that the pieces do not add up."""
+
+    def forward(self, x, cache):
+        cache.x = x
+        return x * (self.factor if len(x) > 4 else self.factor * 2)
+
+    def backward(self, dy, cache):
+        return dy * (self.factor if len(dy) > 4 else self.factor * 2)
+
+
+class ManyRowsOnly(nn.Tanh):
+    def forward(self, x, cache):
+        y = super().forward(x, cache)
+        return y.squeeze() if x.shape[1] == 1 else y
+
+    def backward(self, dy, cache):
+        return np.asarray(super().backward(dy.reshape(cache.y.shape), cache))
+
+
+class RemembersInference(nn.Tanh):
+    def forward(self, x, cache):
+        y = super().forward(x, cache)
+        if not cache.training:
+            self.y = y.copy()
+        return y
+
+    def backward(self, dy, cache):
+        y = cache.y if cache.training else self.y
+        return dy * (1 - y * y)
+
+
+class Raises(nn.Tanh):
+    def backward(self, dy, cache):
+        raise RuntimeError("not written yet")
+
+
+class DamagesTheParameters(Scale):
+    def backward(self, dy, cache):
+        self.factor *= 2
+        return dy * self.factor / 2
+
+
+@pytest.mark.parametrize(
+    ("make", "finding", "words"),
+    [
+        (OneColumnLess, "shape", r"forward must return an array of shape \(5, 4\), got .*\(5, 3\)"),
+        (AList, "shape", "must return an array"),
+        (ReturnsCachedInput, "shares memory", "the output of .* shares memory with x"),
+        (DySliced, "shares memory", "dx of DySliced shares memory with dy"),
+        (WritesNothing, "not written", r"writes nothing into gradients\['factor'\]"),
+        (lambda: PartsIgnored(3), "parts", "in parts, gives another result"),
+        (SumOfPairs, "rows", "independent_rows = False"),
+        (ManyRowsOnly, "one column", "for a batch of one column"),
+        (RemembersInference, "remembers inference", "whose cache is empty"),
+        (Raises, "raises", "Raises.backward raises RuntimeError: not written yet"),
+        (DamagesTheParameters, "backward once", "asked twice"),
+    ],
+)
+def test_a_broken_promise_is_told_in_words(make, finding, words):
+    with pytest.raises(ContractError, match=words) as caught:
+        assert_layer_contract(make)
+    assert caught.value.finding == finding
+
+
+def test_a_gradient_that_does_not_add_up_is_found():
+    class Mean(Scale):
+        independent_rows = True
+
+        def gradient(self, dy, cache, gradients):
+            super().gradient(dy, cache, gradients)
+            gradients["factor"] *= 1.0 if len(dy) == 5 else 0.5
+
+    with pytest.raises(ContractError, match="is not the sum of that of its parts") as caught:
+        assert_layer_contract(Mean)
+    assert caught.value.finding == "sum"
+
+
+def test_the_derivative_at_zero_of_every_rectifier_is_the_left_one():
+    class Wrong(nn.ELU):
+        def backward(self, dy, cache):
+            return dy * np.where(cache.y >= 0, 1.0, cache.y + self.alpha).astype(dy.dtype)
+
+    with pytest.raises(ContractError, match=r"exactly x = 0, where 0\.5 is wanted"):
+        assert_layer_contract(lambda: Wrong(0.5))
+    assert_layer_contract(lambda: Wrong(1.0))  # no kink: both sides agree
+
+
+def test_the_message_of_a_wrong_gradient_names_block_place_and_values():
+    class Wrong(nn.Tanh):
+        def backward(self, dy, cache):
+            return -super().backward(dy, cache)
+
+    with pytest.raises(AssertionError) as caught:
+        assert_layer_contract(Wrong)
+    assert re.match(
+        r"Wrong: the derivative of the output by inputs .* \(ratio -1\)", str(caught.value)
+    )

@@ -1,0 +1,157 @@
+"""The gallery: every wrong backward pass is caught, and `diagnose` says which one it is."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+from nnreg.testing import GALLERY, Mistake, assert_layer_contract, diagnose
+
+mistakes = pytest.mark.parametrize("mistake", GALLERY.values(), ids=GALLERY)
+of_behaviour = [m for m in GALLERY.values() if m.finding and m.subject != "network"]
+of_formula = [m for m in GALLERY.values() if not m.finding or m.subject == "network"]
+
+
+def test_there_are_more_than_a_hundred_mistakes_on_every_kind_of_subject():
+    assert len(GALLERY) > 100
+    assert len({mistake.symptom for mistake in GALLERY.values()}) > 100
+    assert {mistake.subject for mistake in GALLERY.values()} == {
+        *("dense", "ReLU", "LeakyReLU", "ELU", "tanh", "sigmoid", "softplus", "GELU", "dropout"),
+        *("softmax cross-entropy", "sigmoid cross-entropy", "squared error", "Huber", "Poisson"),
+        *("L2", "L1", "elastic net", "network"),
+        *("any layer", "any activation", "any loss", "any penalty"),
+    }
+
+
+@mistakes
+def test_a_mistake_says_how_it_shows_and_what_a_tutor_would_say(mistake):
+    assert mistake.symptom.endswith(".")
+    assert len(mistake.hint) > 20
+    assert GALLERY[mistake.name] is mistake
+    assert mistake.make() is not mistake.make()
+
+
+@pytest.mark.parametrize("mistake", of_formula, ids=lambda m: m.name)
+def test_the_checker_catches_every_wrong_gradient(mistake):
+    if mistake.name.endswith("not summed"):  # it does not fit where it should be written
+        with pytest.raises(ValueError, match="could not broadcast"):
+            nn.check_gradients(*mistake.example())
+    else:
+        report = nn.check_gradients(*mistake.example())
+        assert not report.passed
+        with pytest.raises(AssertionError, match="wrong gradient of"):
+            report.assert_ok()
+
+
+@pytest.mark.parametrize("mistake", of_formula, ids=lambda m: m.name)
+def test_it_is_the_right_gradient_of_the_wrong_layer_that_differs_and_no_other(mistake):
+    if mistake.name.endswith("not summed") or mistake.block is None:
+        return
+    failed = {row.block for row in nn.check_gradients(*mistake.example()).rows if not row.passed}
+    assert failed == {mistake.block}
+
+
+@pytest.mark.parametrize("mistake", of_behaviour, ids=lambda m: m.name)
+def test_the_contract_catches_what_a_gradient_at_one_point_does_not_show(mistake):
+    with pytest.raises(AssertionError) as caught:
+        assert_layer_contract(mistake.make)
+    assert caught.value.finding == mistake.finding
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [m for m in of_formula if isinstance(m.make(), nn.Layer)],
+    ids=lambda m: m.name,
+)
+def test_the_contract_catches_every_wrong_layer(mistake):
+    with pytest.raises(AssertionError):
+        assert_layer_contract(mistake.make)
+
+
+@mistakes
+@pytest.mark.parametrize("seed", [0, 1])
+def test_diagnose_names_the_mistake(mistake, seed):
+    diagnosis = diagnose(*mistake.example(seed), seed=seed)
+    assert diagnosis.mistake is mistake
+    assert diagnosis.hint == mistake.hint
+    assert not diagnosis.right
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (7, 5), (6, 3)])
+def test_diagnose_names_most_mistakes_whatever_the_shape(shape):
+    named = tried = 0
+    for mistake in GALLERY.values():
+        made = mistake.make()
+        square = mistake.name.startswith("dense") and made.units != 3
+        if not isinstance(made, nn.Layer) or square:
+            continue
+        tried += 1
+        x = np.random.default_rng(5).standard_normal(shape)
+        named += diagnose(made, x).mistake is mistake
+    assert tried > 60
+    assert named >= 0.95 * tried
+
+
+def test_a_mistake_has_the_documented_fields():
+    assert [field.name for field in fields(Mistake)][:5] == [
+        *("name", "subject", "symptom", "hint", "make"),
+    ]
+
+
+# --- What is right passes -------------------------------------------------------------------------
+
+RIGHT_LAYERS = [
+    nn.Dense(3),
+    nn.Dense(4),
+    nn.Dense(1, bias=False),
+    nn.ReLU(),
+    nn.LeakyReLU(0.2),
+    nn.ELU(0.5),
+    nn.GELU(),
+    nn.Tanh(),
+    nn.Sigmoid(),
+    nn.Softplus(),
+    nn.Dropout(keep_prob=0.7),
+    nn.Dropout(),
+]
+RIGHT_LOSSES = [
+    (nn.SoftmaxCrossEntropy(), np.array([0, 3, 1, 2, 2])),
+    (nn.SoftmaxCrossEntropy(label_smoothing=0.1), np.array([0, 3, 1, 2, 2])),
+    (nn.SigmoidCrossEntropy(), np.eye(5, 4)),
+    (nn.MeanSquaredError(), np.ones((5, 4))),
+    (nn.Huber(0.5), np.ones((5, 4))),
+    (nn.Poisson(), np.ones((5, 4))),
+]
+RIGHT_PENALTIES = [nn.L2(0.3), nn.L1(0.3), nn.ElasticNet(0.3, 0.2), nn.L2(0.0)]
+X = np.random.default_rng(3).standard_normal((5, 4))
+
+
+@pytest.mark.parametrize("layer", RIGHT_LAYERS, ids=repr)
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_diagnose_finds_nothing_wrong_in_a_right_layer(layer, rows):
+    diagnosis = diagnose(layer, X[:rows])
+    assert diagnosis.right, diagnosis
+    assert diagnosis.mistake is None
+    assert "right" in str(diagnosis)
+
+
+@pytest.mark.parametrize(("loss", "targets"), RIGHT_LOSSES)
+def test_diagnose_finds_nothing_wrong_in_a_right_loss(loss, targets):
+    assert diagnose(loss, X, targets).right
+
+
+@pytest.mark.parametrize("penalty", RIGHT_PENALTIES, ids=repr)
+def test_diagnose_finds_nothing_wrong_in_a_right_penalty(penalty):
+    assert diagnose(penalty, X).right
+
+
+def test_diagnose_finds_nothing_wrong_in_a_right_network_and_leaves_it_as_it_was():
+    net = nn.Network(
+        [nn.Dropout(keep_prob=0.9), nn.Dense(5), nn.ReLU(), nn.Dense(3, penalty=nn.L1(0.1))],
+        inputs=4,
+        penalty=nn.L2(0.1),
+    )
+    before = net.parameters.vector.tobytes(), net.steps, X.tobytes()
+    assert diagnose(net, X, [0, 1, 2, 0, 1], nn.SoftmaxCrossEntropy()).right
+    assert before == (net.parameters.vector.tobytes(), net.steps, X.tobytes())

@@ -1,0 +1,167 @@
+"""The public strategies: what they draw is within bounds, and right networks raise no alarm."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import nnreg as nn
+import nnreg.testing
+from nnreg.testing import (
+    assert_layer_contract,
+    batches,
+    labels,
+    layers,
+    losses,
+    networks,
+    penalties,
+    shapes,
+)
+from nnreg.testing.strategies import MARGIN
+
+# NNREG_EXAMPLES=10000 draws more.
+EXAMPLES = int(os.environ.get("NNREG_EXAMPLES", "300"))
+
+
+@given(shapes(3, 7))
+def test_shapes_are_within_their_bounds(shape):
+    rows, columns = shape
+    assert 1 <= rows <= 3
+    assert 1 <= columns <= 7
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(data=st.data())
+def test_batches_keep_away_from_zero_and_within_the_bound(dtype, data):
+    x = data.draw(batches((3, 2), bound=2.0, dtype=dtype))
+    assert x.dtype == dtype
+    assert x.shape == (3, 2)
+    assert (abs(x) > MARGIN).all()
+    assert (abs(x) <= 2).all()
+    assert data.draw(batches()).ndim == 2
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_batches_have_both_signs(sign):
+    assert hypothesis.find(batches((1, 1)), lambda x: (x * sign > 0).all()) is not None
+
+
+@given(labels(6, 3))
+def test_labels_are_class_numbers(y):
+    assert y.shape == (6,)
+    assert y.dtype == np.int64
+    assert set(y) <= {0, 1, 2}
+
+
+@given(layers())
+def test_every_drawn_layer_keeps_the_contract(layer):
+    assert_layer_contract(layer.unbound)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(nn.Dense, nn.Dropout, nn.ReLU, nn.LeakyReLU),
+        *(nn.ELU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Softplus),
+    ],
+)
+def test_every_kind_of_layer_is_drawn(kind):
+    assert hypothesis.find(layers(), lambda layer: type(layer) is kind) is not None
+
+
+@given(penalties(), batches())
+def test_every_drawn_penalty_is_right(penalty, w):
+    nn.check_gradients(penalty, w).assert_ok()
+
+
+@given(losses())
+def test_every_drawn_loss_is_right(example):
+    loss, outputs, targets = example
+    assert len(outputs) == len(targets)
+    nn.check_gradients(loss, outputs, targets).assert_ok()
+    assert np.isfinite(loss(outputs, targets)[0])
+
+
+@given(losses((2, 3)))
+def test_losses_take_a_shape(example):
+    assert example[1].shape == (2, 3)
+
+
+@given(networks(max_rows=2, max_width=4, max_layers=3))
+def test_networks_are_within_their_bounds(example):
+    net, x, _, _ = example
+    assert len(net.layers) <= 3
+    assert max(net.widths) <= 4
+    assert len(x) <= 2
+    assert (abs(net.parameters.vector) > MARGIN).all()
+
+
+@given(networks())
+def test_real_differences_meet_no_kink_in_a_drawn_network(example):
+    net, x, y, loss = example
+    if isinstance(loss, nn.Huber):
+        return  # its gradient has kinks, and differences of higher order meet them
+    report = nn.check_gradients(net, x, y, loss, method="central")
+    report.assert_ok()
+    assert sum(row.kinks for row in report.rows) == 0
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_no_right_network_raises_an_alarm(example):
+    report = nn.check_gradients(*example)
+    report.assert_ok()
+    assert report.worst < 1e-11
+
+
+# --- Without Hypothesis ---------------------------------------------------------------------------
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ).stdout
+
+
+def test_all_but_the_strategies_works_without_hypothesis():
+    output = run(
+        """
+        import sys
+        sys.modules["hypothesis"] = None  # importing it now fails
+        import nnreg as nn
+        from nnreg.testing import GALLERY, assert_layer_contract, diagnose
+        assert_layer_contract(nn.ReLU)
+        print(diagnose(*GALLERY["ReLU: no mask"].example()).mistake.name)
+        try:
+            from nnreg.testing import networks
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert output.splitlines() == [
+        "ReLU: no mask",
+        "the strategies of nnreg.testing need Hypothesis: pip install nnreg[testing]",
+    ]
+
+
+def test_importing_it_loads_neither_hypothesis_nor_pytest():
+    loaded = run("import sys, nnreg.testing; print(*sys.modules)").split()
+    assert "nnreg.testing.gallery" in loaded
+    assert not {"hypothesis", "pytest", "_pytest"} & set(loaded)
+
+
+def test_its_names_are_those_that_it_says():
+    assert all(getattr(nnreg.testing, name) is not None for name in nnreg.testing.__all__)
+    with pytest.raises(AttributeError, match=r"nnreg\.testing.* has no attribute 'nothing'"):
+        _ = nnreg.testing.nothing
