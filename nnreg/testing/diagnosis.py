@@ -102,8 +102,10 @@ def diagnose(
     *arguments
         As for :func:`nnreg.check_gradients`.
     seed : int, default 0
-    parameters, gradients
+    parameters : mapping of str to ndarray, optional
         For an object with state, as for :func:`nnreg.check_gradients`.
+    gradients : function () -> mapping of str to ndarray, optional
+        Likewise.
 
     Returns
     -------
