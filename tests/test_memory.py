@@ -40,10 +40,10 @@ def in_use() -> int:
 
 
 def measured(step: TrainingStep, x, y, batch: int, weights=None) -> tuple[int, int]:
-    """Return how many bytes ten steps leave behind, and the largest peak above a step's start.
+    """Return how many bytes four steps leave behind, and the largest peak above a step's start.
 
     What accumulates does so every time; what a tool that watches the test allocates, once. So of
-    three rounds of ten steps the leanest counts.
+    three rounds of four steps the leanest counts.
     """
     order = np.random.default_rng(0).permutation(len(x))
     batches = [order[i * batch : (i + 1) * batch] for i in range(len(x) // batch)]
@@ -52,7 +52,7 @@ def measured(step: TrainingStep, x, y, batch: int, weights=None) -> tuple[int, i
     highest, left = 0, []
     for _ in range(3):
         start = in_use()
-        for i in range(10):
+        for i in range(4):
             # What the step before left is held: else its release would hide as large an allocation.
             held = [dict(vars(step.cache[layer.name])) for layer in step.net.layers]
             before, _ = tracemalloc.get_traced_memory()
@@ -66,7 +66,7 @@ def measured(step: TrainingStep, x, y, batch: int, weights=None) -> tuple[int, i
 
 def assert_lean(step, x, y, batch, *, labels=0, weights=None) -> None:
     left, peak = measured(step, x, y, batch, weights)
-    assert left < KIB, f"ten steps left {left} bytes behind"
+    assert left < KIB, f"four steps left {left} bytes behind"
     assert peak < 64 * KIB + labels, f"a step's peak was {peak / KIB:.1f} KiB above its start"
 
 
