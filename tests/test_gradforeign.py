@@ -1,0 +1,297 @@
+"""The gradient check on code that was never written for it."""
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+from nnreg.gradforeign import Snapshot
+
+RNG = np.random.default_rng(0)
+X, W, B = RNG.standard_normal((5, 3)), RNG.standard_normal((3, 4)), RNG.standard_normal(4)
+
+
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w, b)
+
+
+def affine_backward(dout, cache):
+    x, w, _ = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+
+def failed(report):
+    return [row.block for row in report.rows if not row.passed]
+
+
+# --- Pairs of functions
+
+
+def test_a_pair_with_a_cache_is_checked_by_each_argument_under_its_own_name():
+    report = nn.check_gradients(affine_forward, affine_backward, X, W, B)
+    assert [row.block for row in report.rows] == ["x", "w", "b"]
+    assert report.worst < 1e-12
+
+
+def test_a_mistake_is_found_in_its_argument():
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, 2 * dw, db
+
+    assert failed(nn.check_gradients(affine_forward, backward, X, W, B)) == ["w"]
+
+
+def test_a_pair_without_a_cache_may_answer_with_one_array():
+    report = nn.check_gradients(np.sin, lambda dout: dout * np.cos(X), X)
+    assert report.passed
+    assert len(report.rows) == 1
+
+
+def test_parameters_may_come_in_a_dictionary_and_gradients_in_another():
+    def forward(x, params):
+        return np.tanh(x @ params["W"]) * params["scale"], (x, params)
+
+    def backward(dout, cache):
+        x, params = cache
+        y = np.tanh(x @ params["W"])
+        dz = dout * params["scale"] * (1 - y**2)
+        return dz @ params["W"].T, {"dW": x.T @ dz, "scale": (dout * y).sum(axis=0)}
+
+    report = nn.check_gradients(forward, backward, X, {"W": W, "scale": B, "mode": "train"})
+    assert [row.block for row in report.rows] == ["x", "W", "scale"]
+    assert report.passed
+
+
+def test_what_has_no_gradient_may_be_none():
+    def backward(dout, cache):
+        return None, *affine_backward(dout, cache)[1:]
+
+    report = nn.check_gradients(affine_forward, backward, X, W, B)
+    assert [row.block for row in report.rows] == ["w", "b"]
+
+
+def test_a_scalar_function_with_its_gradient_is_a_pair_in_one():
+    def loss(z, labels):
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        rows = np.arange(len(z))
+        dz = p.copy()
+        dz[rows, labels] -= 1
+        return -np.log(p[rows, labels]).mean(), dz / len(z)
+
+    assert nn.check_gradients(loss, X, np.array([0, 1, 2, 0, 1])).worst < 1e-12
+
+
+# --- Randomness and damage
+
+
+def test_a_mask_drawn_inside_from_numpys_global_state_stays_the_same():
+    def forward(x, p):
+        mask = (np.random.rand(*x.shape) < p) / p  # noqa: NPY002  # as courses do
+        return x * mask, mask
+
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    assert nn.check_gradients(forward, lambda dout, mask: dout * mask, X, 0.5).passed
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])
+def test_a_generator_among_the_arguments_is_put_back(make):
+    def forward(x, rng):
+        mask = rng.uniform(size=x.shape) < 0.5
+        return x * mask, mask
+
+    rng, untouched = make(3), make(3)
+    assert nn.check_gradients(forward, lambda dout, mask: dout * mask, X, rng).passed
+    assert rng.uniform() == untouched.uniform()
+
+
+def test_arguments_that_a_function_damages_are_put_back():
+    def forward(x):
+        y = 3 * x
+        x[...] = 0
+        return y
+
+    before = X.copy()
+    assert nn.check_gradients(forward, lambda dout: 3 * dout, X).passed
+    assert (before == X).all()
+
+
+def test_a_snapshot_puts_back_lists_dictionaries_and_attributes_to_any_depth():
+    class Thing:
+        pass
+
+    thing = Thing()
+    thing.inner = {"values": [np.zeros(2), 1], "frozen": np.ones(2)}
+    thing.inner["frozen"].setflags(write=False)
+    thing.itself = thing
+    snapshot = Snapshot(thing)
+    thing.inner["values"][0][0] = 9.0
+    thing.inner["values"].append("more")
+    thing.inner["new"] = True
+    thing.left_behind = 1
+    snapshot.restore()
+    assert set(vars(thing)) == {"inner", "itself"}
+    assert set(thing.inner) == {"values", "frozen"}
+    assert len(thing.inner["values"]) == 2
+    assert thing.inner["values"][0].tolist() == [0, 0]
+
+
+# --- Objects with state
+
+
+class Linear:
+    def __init__(self):
+        self.W = W.copy()
+        self.params = {"b": B.copy()}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.params["b"]
+
+    def backward(self, dout):
+        self.dW, self.db = self.x.T @ dout, dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+def check(layer, **options):
+    return nn.check_gradients(
+        layer.forward,
+        layer.backward,
+        X,
+        parameters={"W": layer.W, "b": layer.params["b"]},
+        gradients=lambda: {"W": layer.dW, "b": layer.db},
+        **options,
+    )
+
+
+def test_an_object_is_checked_by_its_arrays_wherever_it_keeps_them():
+    report = check(Linear())
+    assert [row.block for row in report.rows] == ["x", "W", "b"]
+    assert {row.method for row in report.rows} == {"complex"}
+    assert report.passed
+
+
+def test_an_object_is_left_as_it_was():
+    layer = Linear()
+    kept = layer.W, layer.params["b"]
+    check(layer)
+    assert set(vars(layer)) == {"W", "params"}
+    assert (layer.W is kept[0]) and (layer.params["b"] is kept[1])
+    assert (layer.W == W).all()
+
+
+def test_a_wrong_gradient_of_an_objects_array_is_found():
+    class Wrong(Linear):
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.dW = self.dW / len(dout)
+            return dx
+
+    assert failed(check(Wrong())) == ["W"]
+
+
+def test_an_array_that_is_no_attribute_is_moved_in_place_by_differences():
+    hidden = W.copy()
+
+    class Closure:
+        def forward(self, x):
+            self.x = x
+            return x @ hidden
+
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+            return dout @ hidden.T
+
+    layer = Closure()
+    report = nn.check_gradients(
+        layer.forward,
+        layer.backward,
+        X,
+        parameters={"W": hidden},
+        gradients=lambda: {"W": layer.dW},
+    )
+    assert report.passed
+    assert {row.block: row.method for row in report.rows} == {"x": "complex", "W": "richardson"}
+    assert "moved in place" in report.notes[0]
+    assert (hidden == W).all()
+
+
+# --- Courses' measures
+
+
+def test_courses_measures_are_shown_and_where_their_verdict_differs():
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, dw, db * (1 + 1e-8)  # too small for their lines, not for this one's
+
+    for style, lines in (("cs231n", 3), ("deeplearning.ai", 1), ("allclose", 3)):
+        report = nn.check_gradients(affine_forward, backward, X, W, B, style=style)
+        measures = report.measured_by(style)
+        assert failed(report) == ["b"]
+        assert len(measures) == lines
+        assert all(passed for *_, passed in measures)
+        assert "passed, though the verdict here is failed" in str(report)
+
+
+def test_the_norm_ratio_over_all_parameters_hides_a_small_block():
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        return dx, dw, np.zeros_like(db)
+
+    big = 1e9 * X
+    report = nn.check_gradients(affine_forward, backward, big, W, B, style="deeplearning.ai")
+    assert failed(report) == ["b"]
+    assert report.measured_by("deeplearning.ai")[0][3]
+
+
+def test_all_zero_gradients_have_the_norm_ratio_zero():
+    report = nn.check_gradients(lambda x: 0 * x, lambda dout: 0 * dout, X)
+    assert report.measured_by("deeplearning.ai")[0][2] == 0.0
+
+
+def test_a_notebook_shows_the_report_as_a_table():
+    good = nn.check_gradients(affine_forward, affine_backward, X, W, B)
+    bad = nn.check_gradients(np.sin, lambda dout: -dout * np.cos(X), X)
+    assert good._repr_html_().count("<tr") == 4
+    assert "passed" in good._repr_html_()
+    assert "WRONG" in bad._repr_html_()
+    assert "<script" not in bad._repr_html_()
+
+
+# --- Dropout on and off
+
+
+def test_a_network_without_its_dropout_has_to_be_asked_for():
+    class NoMask(nn.Dropout):
+        def backward(self, dy, cache):
+            return dy / self.keep_prob
+
+    net = nn.Network([nn.Dense(6), NoMask(keep_prob=0.5), nn.Dense(3)], inputs=3)
+    arguments = X, np.array([0, 1, 2, 0, 1]), nn.SoftmaxCrossEntropy()
+    assert not nn.check_gradients(net, *arguments).passed
+    assert nn.check_gradients(net, *arguments, dropout="off").passed
+    assert net.layers[1].keep_prob == 0.5
+
+
+# --- The door
+
+
+def test_calls_that_cannot_be_understood_say_what_is_missing():
+    with pytest.raises(TypeError, match="parameters= and gradients= belong together"):
+        nn.check_gradients(np.sin, lambda dout: dout, X, parameters={"W": W})
+    with pytest.raises(TypeError, match=r"must return the pair \(value, gradient\)"):
+        nn.check_gradients(np.sin, X)
+    with pytest.raises(ValueError, match="none of these is an argument: x"):
+        nn.check_gradients(lambda x: x, lambda dout: {"theta": dout}, X)
+    with pytest.raises(ValueError, match=r"gradients\(\) must return 'W'"):
+        layer = Linear()
+        nn.check_gradients(
+            layer.forward,
+            layer.backward,
+            X,
+            parameters={"W": layer.W},
+            gradients=lambda: {"V": layer.dW},
+        )
+    with pytest.raises(ValueError, match="did you mean 'cs231n'"):
+        nn.check_gradients(nn.L2(1.0), X, style="cs231")
+    with pytest.raises(ValueError, match="dropout must be one of 'frozen', 'off'"):
+        nn.check_gradients(nn.L2(1.0), X, dropout="on")
