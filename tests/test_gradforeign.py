@@ -175,7 +175,8 @@ def test_an_object_is_left_as_it_was():
     kept = layer.W, layer.params["b"]
     check(layer)
     assert set(vars(layer)) == {"W", "params"}
-    assert (layer.W is kept[0]) and (layer.params["b"] is kept[1])
+    assert layer.W is kept[0]
+    assert layer.params["b"] is kept[1]
     assert (layer.W == W).all()
 
 
@@ -282,15 +283,11 @@ def test_calls_that_cannot_be_understood_say_what_is_missing():
         nn.check_gradients(np.sin, X)
     with pytest.raises(ValueError, match="none of these is an argument: x"):
         nn.check_gradients(lambda x: x, lambda dout: {"theta": dout}, X)
+    layer = Linear()
+    pair = layer.forward, layer.backward
+    wrong = {"parameters": {"W": layer.W}, "gradients": lambda: {"V": layer.dW}}
     with pytest.raises(ValueError, match=r"gradients\(\) must return 'W'"):
-        layer = Linear()
-        nn.check_gradients(
-            layer.forward,
-            layer.backward,
-            X,
-            parameters={"W": layer.W},
-            gradients=lambda: {"V": layer.dW},
-        )
+        nn.check_gradients(*pair, X, **wrong)
     with pytest.raises(ValueError, match="did you mean 'cs231n'"):
         nn.check_gradients(nn.L2(1.0), X, style="cs231")
     with pytest.raises(ValueError, match="dropout must be one of 'frozen', 'off'"):
