@@ -161,11 +161,15 @@ def foreign(
         found[block] = np.array(gradient, dtype=np.float64)
     snapshot.restore()
     points = {block: np.array(_at(arguments, place)) for block, place in places.items()} | state
+    if not found:
+        raise ValueError(f"there is nothing to check: backward of {name} returns no gradient")
+    unchecked = [block for block in places if block not in found] if backward else []
     missing = [block for block in state if block not in found]
     if missing:
         raise ValueError(f"gradients() must return {missing[0]!r}, got {', '.join(found)}")
     points = {block: points[block].astype(np.float64) for block in found if block in points}
-    return Subject(name, points, {"output": found}, values, outputs=outputs, dout=weights)
+    notes = [f"not checked, since backward returns no gradient by it: {b}" for b in unchecked]
+    return Subject(name, points, {"output": found}, values, notes, outputs=outputs, dout=weights)
 
 
 def _places(forward: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:

@@ -233,6 +233,14 @@ def test_gradients_in_a_dictionary_belong_to_the_arguments_of_their_names(w, x):
     assert report.passed
 
 
+def test_what_backward_gives_no_gradient_by_is_named_and_nothing_at_all_is_an_error():
+    report = nn.check_gradients(lambda x, w: x @ w, lambda dout: (dout @ X,), X, X.T)
+    assert report.passed
+    assert report.notes == ["not checked, since backward returns no gradient by it: w"]
+    with pytest.raises(ValueError, match=r"nothing to check: .* returns no gradient"):
+        nn.check_gradients(lambda x: 2 * x, lambda dout: None, X)
+
+
 # --- Code that changes what it was given ---------------------------------------------------------
 
 
