@@ -33,6 +33,19 @@ def affine(change):
     return backward
 
 
+def linear_forward(a, w, b):
+    """Compute with the examples in columns."""
+    return w @ a + b, (a, w)
+
+
+def linear_backward(change):
+    def backward(dz, cache):
+        a, w = cache
+        return change(w.T @ dz, dz @ a.T, dz.sum(axis=1, keepdims=True), a.shape[1])
+
+    return backward
+
+
 def relu_forward(x):
     return np.maximum(0, x), x
 
@@ -175,6 +188,20 @@ PAIRS = [
         affine(lambda x, w, d, dx, dw, db: (-dx, dw, db)),
         (IMAGES, W, B),
         "x",
+        "layer: sign",
+    ),
+    (
+        linear_forward,
+        linear_backward(lambda da, dw, db, m: (da, dw / m, db)),
+        (X.T, W.T, B[:, None]),
+        "w",
+        "layer: divided by the columns",
+    ),
+    (
+        linear_forward,
+        linear_backward(lambda da, dw, db, m: (da, -dw, db)),
+        (X.T, W.T, B[:, None]),
+        "w",
         "layer: sign",
     ),
     (relu_forward, lambda dout, x: dout, (X,), "x", "ReLU: no mask"),

@@ -44,6 +44,21 @@ def test_the_mistake_of_a_function_with_value_and_gradient_is_named(function, ar
             {"p": 0.5, "seed": 1},
         ),
         (lambda x: 3 * x, lambda dout: 3 * dout, X),
+        (lambda x: 3 * x, lambda dout: 3 * dout, np.array(2.0)),
+        (
+            lambda p, x: p["a"] * x,
+            lambda dout: ({"a": (dout * X).sum()}, 2 * dout),
+            {"a": np.array(2.0)},
+            X,
+        ),
+        (
+            students.linear_forward,
+            students.linear_backward(lambda da, dw, db, m: (da, dw, db)),
+            X.T,
+            W.T,
+            B[:, None],
+        ),
+        (lambda z, t: (((z - t) ** 4).sum(), 4 * (z - t) ** 3), X, np.ones((5, 1))),
         (students.softmax_loss(lambda p, y, N: students.minus_one(p, y) / N), X, LABELS),
         (lambda w: ((w**2).sum(), 2 * w), W),
     ],
@@ -223,6 +238,11 @@ def test_a_bound_layer_is_diagnosed_at_its_own_values_and_not_changed():
             np.tile(np.arange(8.0) + 1, (2, 1)),
             np.ones((2, 8)),
             "each column has its own factor: 1, 2, 3, 4, 5, 6, ...",
+        ),
+        (
+            np.array([[1.0, 2.0], [3.0, 4.0]]),
+            np.ones((2, 2)),
+            "3 of 4 entries are wrong; they are 2 to 4 times the right ones",
         ),
         (np.array([1.0, 5.0, 1.0]), np.ones(3), "1 of 3 entries is wrong, at [1]"),
         (

@@ -93,6 +93,13 @@ def test_diagnose_names_most_mistakes_whatever_the_shape(shape):
     assert named >= 0.95 * tried
 
 
+def test_a_wrong_loss_is_called_as_other_losses_are():
+    loss, outputs, targets = GALLERY["loss: sign"].example()
+    value, gradient = loss(outputs, targets)
+    assert value > 0
+    assert gradient.shape == outputs.shape
+
+
 def test_a_mistake_has_the_documented_fields():
     assert [field.name for field in fields(Mistake)][:5] == [
         *("name", "subject", "symptom", "hint", "make"),

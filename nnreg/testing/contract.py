@@ -24,10 +24,10 @@ def assert_layer_contract(
     identity excepted; ``gradient`` overwrites; a step can be replayed; nothing is remembered but in
     the cache; the gradient is right (:func:`nnreg.check_gradients`); rows are independent and their
     gradients add up, unless ``independent_rows`` is False; where ``gradient`` takes a ``part``, the
-    parts make up the whole; one row and one column work; inference
-    keeps nothing; of a rectifier (``y = x`` above zero, not falling below) with a kink, the
-    derivative at exactly zero is the one to the left; and a stochastic layer keeps the share of units that
-    ``keep_prob`` says, with another mask each step, its mean being the output of inference.
+    parts make up the whole; one row and one column work; inference keeps nothing; of a rectifier
+    (``y = x`` above zero, not falling below) with a kink, the derivative at exactly zero is the one
+    to the left; and a stochastic layer keeps the share of units that ``keep_prob`` says, with
+    another mask each step, its mean being the output of inference.
 
     Parameters
     ----------

@@ -190,7 +190,8 @@ def of_functions(
     if y.ndim:
         return _described(measured, first, y, dy, [])
     x, answer, slope = measured[first]
-    targets = [a for a in arguments if isinstance(a, np.ndarray) and len(a) == len(x)][1:]
+    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
+    targets = [a for a in arrays if len(a) == len(x)][1:]
     right = slope.reshape(x.shape)
     if targets and x.ndim == 2:
         return [_of_loss(first, x, targets[0], answer, right)]
@@ -274,7 +275,7 @@ def _described(
 
 
 def _rows(a: Array) -> Array:
-    return a.reshape(len(a), -1)
+    return a.reshape(len(a) if a.ndim else 1, -1)
 
 
 def _row(by_entry: Array, dy: Array, shape: tuple[int, ...], n: int) -> Array:

@@ -25,10 +25,6 @@ from nnreg.penalties import Penalty
 NOTHING = np.empty(0)
 
 
-def _no_row(number: int) -> Array:
-    return NOTHING
-
-
 @dataclass(frozen=True)
 class Point:
     """All that a formula, right or wrong, can be made of, at one place.
@@ -66,7 +62,7 @@ class Point:
     constant: float = 1.0
     second: float = 0.0
     masks: tuple[Array, ...] = ()
-    row: Callable[[int], Array] = _no_row
+    row: Callable[[int], Array] = field(default=lambda n: NOTHING)
 
     @property
     def N(self) -> int:
@@ -161,11 +157,11 @@ class Mistake:
 
     def explains(self, point: Point, found: Array) -> bool:
         """Return whether ``found`` is the gradient that this mistake gives at this point."""
-        if self.seen is not None:
-            return self.seen(point, found)
-        if self.wrong is None:
-            return False
         with np.errstate(all="ignore"):
+            if self.seen is not None:
+                return self.seen(point, found)
+            if self.wrong is None:
+                return False
             try:
                 predicted = self.wrong(point)
             except (ValueError, IndexError):  # a formula of another shape is no explanation

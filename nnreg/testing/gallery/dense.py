@@ -275,6 +275,13 @@ ANY_LAYER = (
         lambda p: p.right / len(p.dy),
     ),
     _any(
+        "layer: divided by the columns",
+        "dw is divided by the number of columns of dy once more.",
+        "Where examples stand in columns, that is the 1/m of the cost. It belongs into the "
+        "derivative of the cost, once; a layer that adds it is right only behind a cost without.",
+        lambda p: p.right / p.dy.shape[1],
+    ),
+    _any(
         "layer: times N",
         "dw is N times the right one.",
         "A sum over the rows is taken twice, or multiplied by N to undo a mean nobody took.",

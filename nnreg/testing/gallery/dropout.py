@@ -28,8 +28,6 @@ class WrongDropout(Dropout):
     def backward(self, dy: Array, cache: Cache) -> Array:
         """Return the wrong ``dx``."""
         right = super().backward(dy, cache)
-        if cache.mask is None:
-            return right
         masks = tuple((self._mask_of(s, cache, dy) > 0) * 1.0 for s in (cache.step, cache.step + 1))
         point = Point(right, x=dy, dy=dy, constant=float(cache.mask.max()), masks=masks)
         return self.wrong(point).astype(dy.dtype)
