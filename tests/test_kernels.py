@@ -193,6 +193,52 @@ def test_an_activation_is_finite_and_keeps_its_dtype_far_out(forward, backward, 
     assert abs(dx).max() < 1.2  # GELU's slope peaks at 1.13
 
 
+@pytest.mark.parametrize(
+    ("formula", "others"),
+    [
+        (kernels.rectifier_dx, 1),
+        (kernels.elu_dx, 1),
+        (kernels.gelu_dx, 2),
+        (kernels.tanh_dx, 1),
+        (kernels.sigmoid_dx, 1),
+        (kernels.softplus_dx, 1),
+    ],
+)
+def test_an_activation_derivative_goes_to_out(formula, others, rng):
+    arguments = rng.uniform(0.1, 0.9, (1 + others, 3, 4))
+    out = np.full((3, 4), np.nan)
+    expected = formula(*arguments)
+    assert formula(*arguments, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        kernels.rectifier,
+        kernels.elu,
+        kernels.softplus,
+        lambda x, **memory: kernels.elu_dx(x, x, 0.5, **memory),
+    ],
+    ids=["rectifier", "elu", "softplus", "elu_dx"],
+)
+def test_a_formula_that_needs_a_second_array_writes_to_work(formula, rng):
+    x, work = rng.normal(size=(3, 4)), np.full((3, 4), np.nan)
+    formula(x, out=np.empty((3, 4)), work=work)
+    assert np.isfinite(work).all()
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_the_elu_derivative_is_alpha_times_e_to_the_x_below_zero_and_one_above(alpha):
+    y = kernels.elu(np.array([-2.0, -1.0, 1.0, 2.0]), alpha)
+    expected = [alpha * np.exp(-2.0), alpha * np.exp(-1.0), 1.0, 1.0]
+    np.testing.assert_allclose(kernels.elu_dx(np.ones(4), y, alpha), expected, rtol=1e-14)
+
+
+def test_sigmoid_never_falls_below_the_normal_numbers_of_float32():
+    assert kernels.sigmoid(np.array([-1e4], np.float32))[0] >= np.finfo(np.float32).tiny
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_relu_of_a_negative_number_is_plus_zero(dtype):
     y = kernels.rectifier(np.array([-1.0, -0.0], dtype))
@@ -250,6 +296,13 @@ def test_softmax_is_scipys_and_each_row_adds_up_to_one(z):
     p = kernels.softmax(z)
     np.testing.assert_allclose(p, special.softmax(z, axis=1), rtol=1e-12)
     np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-14)
+
+
+def test_softmax_takes_each_row_by_itself_however_far_apart_they_are():
+    z = np.array([[1e4, 0.0], [-1e4, -1e4]])
+    out = np.empty_like(z)
+    assert kernels.softmax(z, out=out) is out
+    np.testing.assert_array_equal(out, [[1.0, 0.0], [0.5, 0.5]])
 
 
 @given(classified(), st.floats(-1e3, 1e3))
@@ -314,6 +367,12 @@ def test_a_loss_kernel_changes_nothing_but_out(name, kernel, rng):
     np.testing.assert_array_equal(out, dz)
     np.testing.assert_array_equal(z, z_before)
     np.testing.assert_array_equal(t, t_before)
+
+
+def test_huber_turns_into_a_line_at_one_unless_told_otherwise():
+    z = np.array([[3.0]])
+    value, dz = kernels.huber(z, np.zeros((1, 1)))
+    assert (value, dz) == (2.5, 1.0)
 
 
 # --- Penalties ------------------------------------------------------------------------------------
