@@ -214,6 +214,27 @@ def test_the_next_pass_reuses_the_buffers_of_a_cache(make, rng):
 
 
 @layers
+def test_what_a_layer_computes_lies_in_its_cache_under_its_name(make, rng):
+    net, layer = alone(make(), 5)
+    x = batch(rng, (7, 5))
+    y, dy, dx, _, cache = passes(net, layer, x)
+    for name, value in {"y": y, "dx": dx, **cache.kept}.items():
+        if value is not None and value is not x and value is not dy:
+            assert np.shares_memory(value, cache.array(name, value.shape)), name
+
+
+@layers
+def test_an_unbound_copy_has_the_settings_and_neither_name_nor_parameters(make):
+    net, layer = alone(make(), 5)
+    free = layer.unbound()
+    assert free.name == ""
+    assert free.settings() == layer.settings() == make().unbound().settings()
+    assert not any(name in vars(free) for name in ("weight", "bias"))
+    nn.Network([free], inputs=5)
+    assert layer.name == net.layers[0].name != ""
+
+
+@layers
 def test_a_layer_is_described_as_the_call_that_makes_it(make):
     layer = make()
     again = eval(repr(layer), vars(nn))
@@ -224,6 +245,10 @@ def test_a_layer_is_described_as_the_call_that_makes_it(make):
 @layers
 def test_shipped_layers_treat_each_row_on_its_own(make):
     assert make().independent_rows
+
+
+def test_the_defaults_are_the_papers():
+    assert (nn.LeakyReLU().slope, nn.ELU().alpha, nn.Dropout().keep_prob) == (0.01, 1.0, 1.0)
 
 
 # --- Dense ----------------------------------------------------------------------------------------

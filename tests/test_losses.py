@@ -260,7 +260,23 @@ def test_softmax_gives_probabilities_and_the_largest_outputs_class(rng):
 def test_sigmoid_gives_a_probability_and_a_yes_or_no_for_each_output(rng):
     loss, z, _ = case("SigmoidCrossEntropy", rng)
     np.testing.assert_allclose(loss.probabilities(z), special.expit(z))
-    np.testing.assert_array_equal(loss.classes(z), loss.probabilities(z) > 0.5)
+    classes = loss.classes(np.vstack([z, np.zeros(4)]))
+    np.testing.assert_array_equal(classes[:-1], loss.probabilities(z) > 0.5)
+    assert not classes[-1].any()  # a draw is a no
+    assert classes.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("link", "truth"), [(nn.softmax, lambda z: special.softmax(z, -1)), (nn.sigmoid, special.expit)]
+)
+def test_a_link_takes_numbers_of_any_real_type_and_shape(link, truth, rng):
+    for shape in [(4,), (3, 4), (2, 3, 4)]:
+        z = rng.integers(-3, 4, shape)
+        assert link(z).dtype == np.float64
+        np.testing.assert_allclose(link(z.tolist()), truth(z))
+        assert link(z.astype(np.float32)).dtype == np.float32
+    with pytest.raises(TypeError, match="^z must hold real numbers, got dtype complex128"):
+        link([1j])
 
 
 @pytest.mark.parametrize("loss", [nn.MeanSquaredError(), nn.Huber(), nn.Poisson()])
@@ -284,6 +300,30 @@ def test_labels_may_be_any_integers(dtype):
     assert loss(np.zeros((2, 3)), t.astype(dtype))[0] == loss(np.zeros((2, 3)), t)[0]
 
 
+def test_targets_in_their_form_are_not_copied_and_integers_become_floats():
+    softmax, squared = nn.SoftmaxCrossEntropy(), nn.MeanSquaredError()
+    labels = np.array([2, 0])
+    assert softmax.check_targets(labels, 3) is labels
+    for loss in (softmax, squared):
+        for dtype in (np.float32, np.float64):
+            rows = np.eye(3, dtype=dtype)
+            assert loss.check_targets(rows, 3) is rows
+        assert loss.check_targets(np.eye(3, dtype=int), 3).dtype == np.float64
+
+
+def test_probabilities_add_up_to_one_within_a_thousandth():
+    loss = nn.SoftmaxCrossEntropy()
+    for near in (1.0009, 0.9991):
+        loss.check_targets(np.eye(2) * near, 2)
+    for wrong in (np.eye(2) * 1.002, np.eye(2) * 0.998, np.eye(2) / 2):
+        with pytest.raises(ValueError, match="probabilities that add up to 1 in each row"):
+            loss.check_targets(wrong, 2)
+
+
+def test_huber_turns_into_a_line_at_one_unless_told_otherwise():
+    assert nn.Huber().delta == 1.0
+
+
 def test_lists_and_integers_are_welcome_where_numbers_are():
     assert nn.MeanSquaredError()([[1, 2]], [[0, True]])[0] == 1.0
 
@@ -291,3 +331,40 @@ def test_lists_and_integers_are_welcome_where_numbers_are():
 def test_a_users_loss_needs_one_method():
     with pytest.raises(NotImplementedError, match=r"Loss must define __call__\(outputs, targets\)"):
         nn.Loss()(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+def test_a_users_loss_is_handed_the_weights_and_the_normalizer_only_where_there_are_any(rng):
+    class Recorded(nn.Loss):
+        def __call__(self, outputs, targets, **options):
+            self.seen = outputs, targets, options
+            return 2.0, np.ones(outputs.shape).tolist()
+
+    loss, z, t, w = Recorded(), np.zeros((2, 3)), np.ones((2, 3)), np.ones(2)
+    for options in ({}, {"weights": w}, {"normalizer": 7.0}, {"weights": w, "normalizer": 7.0}):
+        value, gradient = loss.compute(z, t, **options)
+        assert loss.seen[0] is z
+        assert loss.seen[1] is t
+        assert loss.seen[2] == options
+        assert value == 2.0
+        np.testing.assert_array_equal(gradient, np.ones((2, 3)), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("returned", "got"),
+    [
+        (1.0, "1.0"),
+        (np.ones(3), r"an array of shape \(3,\)"),
+        ((1.0, np.ones(4)), r"\(1.0, an array of shape \(4,\)\)"),
+        ((np.ones(2), np.ones((2, 3))), r"\(an array of shape \(2,\), an array .*\)"),
+        ((1.0, np.ones((2, 3)), None), r"\(1.0, an array of shape \(2, 3\), None\)"),
+        ((1.0, None), r"\(1.0, None\)"),
+    ],
+)
+def test_what_a_users_loss_returned_instead_is_said(returned, got):
+    class Own(nn.Loss):
+        def __call__(self, outputs, targets):
+            return returned
+
+    wanted = rf"^Own must return \(value, gradient\): .* of shape \(2, 3\), got {got}$"
+    with pytest.raises(ValueError, match=wanted):
+        Own().compute(np.zeros((2, 3)), np.zeros((2, 3)))

@@ -7,6 +7,7 @@ import pytest
 from strategies import LAYERS, LOSSES, mixed, slopes, targets_for
 
 import nnreg as nn
+from nnreg.network import PREDICT_ROWS
 
 losses = pytest.mark.parametrize("name", LOSSES)
 
@@ -96,6 +97,17 @@ def test_prediction_is_the_inference_pass_of_all_rows(rng):
     net = mixed()
     x = rng.normal(size=(2500, 4))
     np.testing.assert_allclose(net.predict(x), net.forward(x)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_prediction_goes_through_the_rows_in_parts_in_inference_mode():
+    class Watched(nn.Tanh):
+        def forward(self, x, cache):
+            seen.append((len(x), cache.training))
+            return super().forward(x, cache)
+
+    seen = []
+    nn.Network([Watched()], inputs=2).predict(np.zeros((2 * PREDICT_ROWS + 5, 2)))
+    assert seen == [(PREDICT_ROWS, False), (PREDICT_ROWS, False), (5, False)]
 
 
 def test_one_row_and_one_column_are_enough():

@@ -121,6 +121,20 @@ def test_a_copy_is_equal_and_independent(rng):
     assert not np.shares_memory(copy.layers[0].weight, net.parameters.vector)
 
 
+def test_a_network_is_described_as_the_call_that_makes_it():
+    net = mixed(seed=3, penalty=nn.L2(0.5))
+    again = eval(repr(net), vars(nn))
+    assert repr(again) == repr(net)
+    np.testing.assert_array_equal(again.parameters.vector, net.parameters.vector)
+
+
+def test_a_copy_may_be_complex_for_the_gradient_check():
+    copy = mixed().copy("complex128")
+    assert copy.parameters.vector.dtype == copy.dtype == "complex128"
+    with pytest.raises(ValueError, match="dtype must be one of 'float32', 'float64', got"):
+        nn.Network([nn.Dense(1)], inputs=1, dtype="complex128")
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_copy_may_be_cast(dtype, rng):
     net = mixed("float32")
