@@ -275,7 +275,7 @@ def test_a_link_takes_numbers_of_any_real_type_and_shape(link, truth, rng):
         assert link(z).dtype == np.float64
         np.testing.assert_allclose(link(z.tolist()), truth(z))
         assert link(z.astype(np.float32)).dtype == np.float32
-    with pytest.raises(TypeError, match="^z must hold real numbers, got dtype complex128"):
+    with pytest.raises(TypeError, match="z must hold real numbers, got dtype complex128"):
         link([1j])
 
 

@@ -131,6 +131,29 @@ def test_the_first_layers_input_gradient_is_never_formed(rng):
     assert net.backward(np.ones((5, 2)), cache)["unasked_1.weight"].any()
 
 
+def test_the_derivative_by_the_inputs_is_carried_on_where_it_is_wanted(rng):
+    net = mixed()
+    x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    _, cache = net.forward(x, training=True, step=7)
+    dx = net.run_deltas(dy, cache, inputs=True)
+    expected = slopes(lambda x: (dy * net.forward(x, training=True, step=7)[0]).sum(), x)
+    np.testing.assert_allclose(dx, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_layers_gradient_may_be_worked_out_in_parts(rng):
+    net = nn.Network([nn.Dense(3), nn.Dense(2)], inputs=4, dtype="float64")
+    _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
+    dy = rng.normal(size=(5, 2))
+    whole = net.backward(dy, cache).copy()
+    parts = net.parameters.like()
+    for rows in (slice(0, 2), slice(2, 3)):
+        parts["dense_2.weight"][rows] = np.nan
+        net.run_gradient(net.layers[1], cache, parts, part=rows)
+    np.testing.assert_allclose(parts["dense_2.weight"], whole["dense_2.weight"], rtol=1e-14)
+    np.testing.assert_array_equal(parts["dense_2.bias"], whole["dense_2.bias"])
+    assert not parts["dense_1.weight"].any()
+
+
 def test_a_backward_pass_starts_anew_and_adds_to_nothing(rng):
     net = mixed()
     _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
@@ -172,6 +195,15 @@ def test_steps_count_training_passes_and_nothing_else(rng):
     net.forward(x)
     net.predict(x)
     assert (net.steps, net.epochs) == (3, 0)
+
+
+def test_each_training_pass_has_masks_of_its_own_which_its_number_brings_back(rng):
+    net, x = mixed(), rng.normal(size=(5, 4))
+    passes = [net.forward(x, training=True)[0].copy() for _ in range(3)]
+    assert (passes[0] != passes[1]).any()
+    assert (passes[1] != passes[2]).any()
+    for step, outputs in enumerate(passes):
+        np.testing.assert_array_equal(net.forward(x, training=True, step=step)[0], outputs)
 
 
 def test_a_replay_leaves_no_trace(rng):

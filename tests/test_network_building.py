@@ -155,6 +155,7 @@ OF_WRONG_VALUE = [
     (lambda: nn.Network([nn.Dense(1)], inputs=2, dtype=np.int32), "dtype must be .* got 'int32'"),
     (lambda: mixed().predict(np.zeros(4)), r"x must have shape \(N, 4\), .* got shape \(4,\)"),
     (lambda: mixed().predict(np.zeros((2, 3))), r"x must have shape \(N, 4\), .* \(2, 3\)"),
+    (lambda: mixed().forward(np.zeros((2, 3))), r"x must have shape \(N, 4\), .* \(2, 3\)"),
     (lambda: mixed().forward(np.zeros((0, 4))), r"x must not be empty, got shape \(0, 4\)"),
     (lambda: mixed().predict([[0, 0, np.nan, 0]]), r"x must be finite, got nan at index \[0, 2\]"),
     (lambda: mixed("float32").predict([[0, 0, 1e300, 0]]), r"x \(as float32\) must be finite"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
+from nnreg.objective import PROXIMAL_BLOCK, VALUE_BLOCK
 
 
 class Smooth(nn.Penalty):
@@ -178,6 +179,125 @@ def test_the_proximal_map_takes_a_vector_of_steps_in_the_layout_of_the_parameter
     n = net.parameters.weights.size
     np.testing.assert_allclose(net.parameters.weights, expected[:n], atol=1e-15)
     np.testing.assert_array_equal(net.parameters.biases, before[n:])
+
+
+# --- Runs, blocks and parts -----------------------------------------------------------------------
+
+
+class Watched(nn.ElasticNet):
+    """An elastic net that notes the shapes it is handed."""
+
+    block = 10**9
+
+    def value(self, w):
+        self.seen.append(w.shape)
+        return super().value(w)
+
+    def proximal(self, w, step, out):
+        self.seen.append(w.shape)
+        super().proximal(w, step, out)
+
+
+class Shrink(nn.Penalty):
+    """A proximal penalty that sees whole weight matrices, and the steps in their shape."""
+
+    method = "proximal"
+
+    def __init__(self):
+        self.seen = []
+
+    def proximal(self, w, step, out):
+        self.seen.append((w.shape, np.shape(step)))
+        out[...] = w / (1 + step)
+
+
+def test_neighbouring_weights_under_one_elementwise_penalty_are_one_flat_run():
+    penalty = nn.L2(0.3)
+    net = network(penalty)
+    assert net.penalized() == [(penalty, slice(0, 18), (18,))]
+    assert net.penalized() is net.penalized()
+    other = network(penalty, second=nn.L2(0.3))
+    assert [run[1:] for run in other.penalized()] == [
+        (slice(0, 12), (12,)),
+        (slice(12, 18), (6,)),
+    ]
+    shaped = network(Smooth())
+    assert [run[1:] for run in shaped.penalized()] == [
+        (slice(0, 12), (4, 3)),
+        (slice(12, 18), (3, 2)),
+    ]
+
+
+def test_a_layer_without_a_penalty_costs_nothing_between_two_that_have_one():
+    layers = [nn.Dense(3), nn.Dense(3, penalty=None), nn.Dense(3)]
+    net = nn.Network(layers, inputs=3, penalty=nn.L2(0.3), dtype="float64")
+    g = net.parameters.like()
+    net.add_penalty_gradient(g)
+    assert g["dense_1.weight"].all()
+    assert not g["dense_2.weight"].any()
+    assert g["dense_3.weight"].all()
+
+
+def test_values_and_proximal_maps_are_worked_out_in_blocks():
+    penalty = Watched(0.3, 0.2, method="proximal")
+    penalty.seen = []
+    net = nn.Network([nn.Dense(1, penalty=penalty)], inputs=2 * VALUE_BLOCK + 5)
+    net.penalty_value()
+    assert penalty.seen == [(VALUE_BLOCK,), (VALUE_BLOCK,), (5,)]
+    penalty.seen = []
+    net.apply_proximal(0.1)
+    whole, rest = divmod(2 * VALUE_BLOCK + 5, PROXIMAL_BLOCK)
+    assert penalty.seen == [(PROXIMAL_BLOCK,)] * whole + [(rest,)]
+
+
+@pytest.mark.parametrize(
+    ("make", "cut"),
+    [(PENALTIES["ElasticNet"], 7), (PENALTIES["ElasticNet"], 12), (Smooth, 12)],
+    ids=["elementwise, anywhere", "elementwise, between arrays", "shaped, between arrays"],
+)
+def test_the_gradient_added_part_by_part_is_the_gradient(make, cut):
+    net = network(make())
+    whole, parts = net.parameters.like(), net.parameters.like()
+    net.add_penalty_gradient(whole)
+    net.add_penalty_gradient(parts, slice(0, cut))
+    assert parts.vector[:cut].all()
+    assert not parts.vector[cut:].any()
+    net.add_penalty_gradient(parts, slice(cut, 18))
+    np.testing.assert_array_equal(parts.vector, whole.vector)
+
+
+@pytest.mark.parametrize(("length", "used"), [(17, False), (18, True), (30, True)])
+def test_the_gradient_is_worked_out_in_the_memory_that_is_given_if_it_suffices(length, used):
+    net, work = network(nn.L2(0.3)), np.full(length, np.nan)
+    g = net.parameters.like()
+    net.add_penalty_gradient(g, work=work)
+    np.testing.assert_allclose(g.weights, 0.3 * net.parameters.weights)
+    assert np.isfinite(work).sum() == (18 if used else 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "cut"), [(PENALTIES["L1, proximal"], 7), (Shrink, 12)], ids=["elementwise", "shaped"]
+)
+def test_the_proximal_map_applied_part_by_part_is_the_proximal_map(make, cut, rng):
+    net, other = network(make()), network(make())
+    before, step = net.parameters.vector.copy(), rng.uniform(0.1, 1, net.parameters.vector.size)
+    net.apply_proximal(step)
+    other.apply_proximal(step[cut:], slice(cut, 18))
+    np.testing.assert_array_equal(other.parameters.vector[:cut], before[:cut])
+    other.apply_proximal(step[:cut], slice(0, cut))
+    np.testing.assert_array_equal(other.parameters.vector, net.parameters.vector)
+    if make is Shrink:
+        assert net.penalty.seen == [((4, 3), (4, 3)), ((3, 2), (3, 2))]
+
+
+def test_a_proximal_step_is_a_number_of_at_least_zero():
+    net = network(nn.L1(0.3, method="proximal"))
+    for step in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match=r"^step_size must be a number in \[0, inf\], got"):
+            net.apply_proximal(step)
+
+
+# --- The summary ----------------------------------------------------------------------------------
 
 
 def test_the_summary_says_which_penalty_each_parameter_has_and_none_for_biases(capsys):

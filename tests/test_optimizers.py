@@ -257,6 +257,17 @@ def test_step_size_is_the_learning_rate_over_what_divides_the_gradient(rng):
     assert nn.SGD(0.1, momentum=0.75).step_size == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("make", [nn.RMSprop, nn.Adam, nn.AdamW])
+def test_step_size_is_known_after_the_first_update_and_keeps_its_memory(make, rng):
+    p, optimizer = parameters(), make()
+    with pytest.raises(ValueError, match="step_size is known after the first update"):
+        _ = optimizer.step_size
+    optimizer.update(p, filled(p, rng))
+    first = optimizer.step_size
+    assert np.shares_memory(first, optimizer.step_size)
+    np.testing.assert_array_equal(optimizer.step_size_of(slice(2, 5)), first[2:5])
+
+
 # --- Errors ---------------------------------------------------------------------------------------
 
 
