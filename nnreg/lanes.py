@@ -18,37 +18,41 @@ import numpy as np
 
 from nnreg.cache import Cache
 from nnreg.kernels import Array
-from nnreg.threads import threads_available
 
-# Multiplications in a step's matrix products from which on several lanes are faster than one, and
-# the most lanes that have been measured to help.
+# Multiplications in a step's matrix products from which on more than one thread is worth waking.
 WORTHWHILE = 30_000_000
-MOST = 4
 
 
-def split(multiplications: int, threads: int | None) -> tuple[int, int]:
+def split(multiplications: int, threads: int | None) -> tuple[int, int | None]:
     """Return how many lanes a step should have, and how many threads BLAS.
 
-    A small step is over before a second thread has woken up. In a large one, lanes that meet twice
-    a step are steadier than threads of BLAS that meet after every product. On many cores a lane
-    would have few rows, so there BLAS has the threads.
+    A small step is over before a second thread has woken up. In a large one the threads of BLAS
+    are fastest as long as nothing else runs on the machine: they wait for each other, busily, after
+    every product. Lanes meet twice a step and are steady on a machine that is shared. So a number
+    of threads that is asked for means lanes; without one, BLAS is left as it is set.
 
     Parameters
     ----------
     multiplications : int
         In the step's matrix products: three for each weight and row.
     threads : int or None
-        The cores to use; None for as many as BLAS is set to.
+        What was asked for.
+
+    Returns
+    -------
+    lanes : int
+    blas : int or None
+        None leaves BLAS alone.
 
     Examples
     --------
-    >>> split(3 * 2_368 * 16, 2), split(3 * 668_672 * 128, 2), split(3 * 668_672 * 128, 16)
-    ((1, 1), (2, 1), (1, 16))
+    >>> small, large = 3 * 2_368 * 16, 3 * 668_672 * 128
+    >>> split(small, None), split(large, None), split(large, 2)
+    ((1, 1), (1, None), (2, 1))
     """
-    threads = threads_available() if threads is None else threads
-    if threads == 1 or multiplications < WORTHWHILE:
+    if multiplications < WORTHWHILE:
         return 1, 1
-    return (threads, 1) if threads <= MOST else (1, threads)
+    return (1, None) if threads is None else (threads, 1)
 
 
 _whole_arrays = threading.Lock()  # two lanes may ask for one new buffer at the same time

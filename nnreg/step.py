@@ -25,7 +25,7 @@ from nnreg.optimizers import BLOCK, Optimizer
 SMALL = BLOCK
 
 # A lane's share of a weight's gradient is about this many values, so that it stays in the cache.
-PART = 131_072
+PART = 262_144
 
 # A loss that is not finite is found out by looking at it, so NumPy need not warn as well.
 QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}

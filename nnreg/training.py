@@ -102,8 +102,9 @@ def fit(
         that are not named have weight 1. ``"balanced"`` gives every class the same sum.
     shuffle : bool, default True
     threads : int, optional
-        Processor cores to use while training; unless given, as many as BLAS is set to. With 1, the
-        bits are those of the taught loop. With more, they depend on the number.
+        So many lanes share each large step, with BLAS held to one thread: steady on a machine that
+        does other things too. With 1, the bits are those of the taught loop. Unless given, there is
+        one lane, and BLAS has its own threads, which is faster on a quiet machine.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import pytest
 
 import nnreg as nn
 from nnreg.cache import Cache
-from nnreg.lanes import MOST, WORTHWHILE, Crew, LaneCache, join, split
+from nnreg.lanes import WORTHWHILE, Crew, LaneCache, join, split
 from nnreg.step import TrainingStep
 
 OPTIMIZERS = {
@@ -232,9 +232,9 @@ def test_successive_rows_of_one_buffer_are_joined_in_place_and_others_are_put_to
 # --- The rule
 
 
-def test_small_steps_have_one_lane_large_ones_as_many_as_cores_and_many_cores_are_left_to_blas():
+def test_small_steps_have_one_lane_and_large_ones_as_many_as_threads_are_asked_for():
+    assert split(WORTHWHILE - 1, None) == (1, 1)
     assert split(WORTHWHILE - 1, 2) == (1, 1)
-    assert split(WORTHWHILE, 2) == (2, 1)
     assert split(WORTHWHILE, 1) == (1, 1)
-    assert split(WORTHWHILE, MOST) == (MOST, 1)
-    assert split(WORTHWHILE, MOST + 1) == (1, MOST + 1)
+    assert split(WORTHWHILE, 3) == (3, 1)
+    assert split(WORTHWHILE, None) == (1, None)
