@@ -318,6 +318,15 @@ def test_a_number_added_to_a_row_changes_no_probability_and_no_loss(case, shift)
 
 
 @given(classified())
+def test_softmax_cross_entropy_is_minus_the_labels_log_probability(case):
+    z, t = case
+    value, dz = kernels.softmax_cross_entropy(z, t)
+    log_p = special.log_softmax(z, axis=1)
+    np.testing.assert_allclose(value, -log_p[np.arange(len(z)), t], atol=1e-12)
+    np.testing.assert_allclose(dz, np.exp(log_p) - np.eye(z.shape[1])[t], atol=1e-14)
+
+
+@given(classified())
 def test_the_softmax_cross_entropy_gradient_adds_up_to_zero_in_each_row(case):
     _, dz = kernels.softmax_cross_entropy(*case)
     np.testing.assert_allclose(dz.sum(axis=1), 0.0, atol=1e-14)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special, stats
 from strategies import LAYERS, SIDES, alone, away_from, filled, matrices, slopes, training_cache
 
 import nnreg as nn
@@ -211,6 +212,24 @@ def test_the_next_pass_reuses_the_buffers_of_a_cache(make, rng):
     np.testing.assert_array_equal(again, fresh)
     if make is not LAYERS["Dropout, identity"]:
         assert np.shares_memory(first, again)
+
+
+@pytest.mark.parametrize(
+    ("layer", "truth"),
+    [
+        (nn.ReLU(), lambda x: np.maximum(x, 0)),
+        (nn.LeakyReLU(0.1), lambda x: np.where(x > 0, x, 0.1 * x)),
+        (nn.ELU(0.5), lambda x: np.where(x > 0, x, 0.5 * np.expm1(x))),
+        (nn.GELU(), lambda x: x * stats.norm.cdf(x)),
+        (nn.Tanh(), np.tanh),
+        (nn.Sigmoid(), special.expit),
+        (nn.Softplus(), lambda x: np.logaddexp(0, x)),
+    ],
+    ids=repr,
+)
+def test_an_activation_has_the_value_of_its_definition(layer, truth, rng):
+    x = rng.normal(size=(7, 5))
+    np.testing.assert_allclose(layer.forward(x, training_cache()), truth(x), rtol=1e-12)
 
 
 @layers
