@@ -194,7 +194,7 @@ def _compare(subject: Subject, block: str, method: str, seed: int) -> list[Row]:
             np.array(values),
             np.array([slope[quantity] for slope in found]),
             # Along a random direction a derivative is of the size of the gradient's norm.
-            0.0 if entries else float(np.linalg.norm(subject.gradients[quantity][block])),
+            None if entries else float(np.linalg.norm(subject.gradients[quantity][block])),
         )
         for quantity, values in analytic.items()
         if values
@@ -222,12 +222,12 @@ def _row(
     method: str,
     analytic: Array,
     found: Array,
-    norm: float,
+    norm: float | None,
 ) -> Row:
     measured, jumps = found[:, 0], found[:, 1]
     tolerance, floor = TOLERANCES[method], FLOORS[method]
     difference = np.abs(analytic - measured)
-    size = max(float(np.abs(measured).max()), norm, floor)
+    size = max(float(np.abs(measured).max()), norm or 0.0, floor)
     kinks = (difference > tolerance * size) & (difference <= jumps)
     error = np.where(kinks, 0.0, difference) / size
     worst = int(np.argmax(np.where(np.isfinite(error), error, np.inf)))
@@ -236,9 +236,9 @@ def _row(
         block,
         shape,
         method,
-        f"{len(measured)} directions" if norm else f"all {len(measured)}",
+        f"all {len(measured)}" if norm is None else f"{len(measured)} directions",
         float(error[worst]),
-        None if norm else tuple(int(i) for i in np.unravel_index(worst, shape)),
+        tuple(int(i) for i in np.unravel_index(worst, shape)) if norm is None else None,
         float(analytic[worst]),
         float(measured[worst]),
         int(kinks.sum()),
