@@ -16,6 +16,11 @@ def test_every_shipped_layer_keeps_the_contract(make, inputs, rows):
     assert_layer_contract(make, inputs=inputs, rows=rows)
 
 
+@pytest.mark.parametrize("keep_prob", [1e-3, 0.02, 0.3, 0.999, 1 - 1e-16])
+def test_dropout_keeps_the_contract_with_any_probability(keep_prob):
+    assert_layer_contract(lambda: nn.Dropout(keep_prob=keep_prob))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_seed_of_the_trial_does_not_matter_to_a_right_layer(seed):
     for make in LAYERS.values():

@@ -178,6 +178,13 @@ def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():
     )
 
 
+def test_a_gradient_of_another_shape_is_told_by_both_shapes():
+    diagnosis = diagnose(
+        students.dropout_forward, lambda dout, cache: dout[0], X, {"p": 0.5, "seed": 1}
+    )
+    assert "it has the shape (4,), and should have (5, 4)" in diagnosis.sentence
+
+
 def test_a_layer_that_raises_is_quoted():
     class Unfinished(nn.Layer):
         def forward(self, x, cache):

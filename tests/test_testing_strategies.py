@@ -1,5 +1,6 @@
 """The public strategies: what they draw is within bounds, and right networks raise no alarm."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from nnreg.testing import (
     networks,
     penalties,
     shapes,
+    strategies,
 )
 from nnreg.testing.strategies import MARGIN
 
@@ -110,6 +112,16 @@ def test_real_differences_meet_no_kink_in_a_drawn_network(example):
     report = nn.check_gradients(net, x, y, loss, method="central")
     report.assert_ok()
     assert sum(row.kinks for row in report.rows) == 0
+
+
+def test_numbers_that_bring_a_rectifier_to_its_kink_give_way_to_others(monkeypatch):
+    net = nn.Network([nn.Dense(1, initializer=nn.ones), nn.ReLU()], inputs=2, dtype="float64")
+    assert strategies._touches_a_kink(net, np.array([[1.0, -1.0 + MARGIN / 2]]))
+    assert not strategies._touches_a_kink(net, np.array([[1.0, -1.0]]))
+    answers = itertools.cycle([True, True, False])
+    monkeypatch.setattr(strategies, "_touches_a_kink", lambda net, x: next(answers))
+    assert hypothesis.find(networks(), lambda example: True) is not None
+    assert next(answers)
 
 
 @pytest.mark.slow

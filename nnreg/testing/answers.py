@@ -111,7 +111,7 @@ def _chance_is_as_announced(trial: Trial) -> None:
     y = y.copy()
     other, _ = trial.forward(layer, ones, step=1)
     keep_prob = float(layer.keep_prob)  # type: ignore[attr-defined]  # stochastic promises it
-    if keep_prob < 1:
+    if keep_prob < 0.99:  # nearer to 1, two masks may well be the same
         promise(
             not np.array_equal(y, other),
             "one mask",
