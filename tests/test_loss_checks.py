@@ -14,6 +14,7 @@ OF_WRONG_VALUE = [
     (lambda: SQUARED(Z[:0], Z[:0]), r"outputs must not be empty, got shape \(0, 3\)"),
     (lambda: SQUARED(NAN, Z), r"outputs must be finite, got nan at index \[0, 0\]"),
     (lambda: SQUARED(Z, NAN), r"targets must be finite, got nan at index \[0, 0\]"),
+    (lambda: SQUARED(Z.astype("f4"), Z + 1e300), r"targets \(as float32\) must be finite, got inf"),
     (lambda: SQUARED(Z, Z[:1]), "targets and outputs must agree in rows, got 1 and 2"),
     (lambda: SQUARED(Z, Z[:, :1]), r"the outputs' shape, \(N, 3\), got shape \(2, 1\)"),
     (lambda: SQUARED(Z[:, :1], [0, 0]), r"targets.reshape\(-1, 1\) makes a column"),
