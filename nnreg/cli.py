@@ -20,7 +20,7 @@ from nnreg.lab.choice import KEEP_GRID, L1_GRID, L2_GRID
 from nnreg.lab.comparison import Progress, compare
 from nnreg.lab.folder import reserved, write
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
-from nnreg.lab.preparation import TEST_SHARE
+from nnreg.lab.preparation import FARTHEST, TEST_SHARE
 from nnreg.lab.report import text
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, Settings
 from nnreg.penalties import METHODS
@@ -245,8 +245,8 @@ def _rules() -> str:
     rows = (
         "Data that come with test rows are tested on those; of other data "
         f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by mean and "
-        "deviation of the training rows; one that is constant there is divided by 1. Test labels "
-        "are never made wrong."
+        "deviation of the training rows; one that is constant there is divided by 1, and values "
+        f"beyond {FARTHEST:g} deviations are held there. Test labels are never made wrong."
     )
     strengths = (
         "A third of the training rows are held out for validation; the lowest data loss on them "

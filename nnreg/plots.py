@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 61  # odd, so that one bin is centred at 0
+VISIBLE = 0.0005  # what a share must be to be more than 0.0 %
 
 CURVES_KEY = """\
 thick line: mean of the repeats
@@ -157,7 +158,7 @@ def weight_histograms(
     --------
     >>> figure = weight_histograms({"none": np.array([-0.5, 0.0, 0.0, 0.5])})
     >>> figure.axes[0].texts[-1].get_text()
-    '50 % exactly 0'
+    '50.0 % exactly 0'
     """
     figure, panels = _panels(list(weights), notes or {}, columns, theme, WEIGHTS_KEY)
     edges = histogram_edges(list(weights.values()))
@@ -166,16 +167,17 @@ def weight_histograms(
         counts = np.histogram(w[w != 0], edges)[0]
         axes.stairs(counts / w.size, edges, fill=True, color=theme.train, baseline=smallest)
         zero = float(np.mean(w == 0))
-        if zero:
+        shown = zero >= VISIBLE
+        if shown:
             width = edges[1] - edges[0]
             axes.bar(0, zero - smallest, width, bottom=smallest, color=theme.test)
         axes.text(
-            *(0.97, 0.94, f"{zero:.0%} exactly 0".replace("%", " %")),
+            *(0.97, 0.94, f"{100 * zero:.1f} % exactly 0"),
             transform=axes.transAxes,
             ha="right",
             va="top",
-            color=theme.test if zero else theme.ink,
-            fontweight="bold" if zero else "normal",
+            color=theme.test if shown else theme.ink,
+            fontweight="bold" if shown else "normal",
         )
         axes.set(xlim=(edges[0], edges[-1]), ylim=(smallest, 1.5), yscale="log")
         axes.minorticks_off()

@@ -222,11 +222,18 @@ class TestRows:
         assert (fewer.x_test == rows.x_test).all()
 
     def test_standardizing_uses_training_rows_alone(self, rng):
-        x, x_test = rng.normal(3.0, 2.0, (50, 4)), rng.normal(9.0, 1.0, (20, 4))
+        x, x_test = rng.uniform(3.0, 5.0, (50, 4)), rng.uniform(4.0, 5.0, (20, 4))
         found = standardized(Rows(x, None, x_test, None))
         assert np.allclose(found.x.mean(axis=0), 0.0)
         assert np.allclose(found.x.std(axis=0), 1.0)
         assert np.allclose(found.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
+
+    def test_no_value_is_farther_than_three_deviations(self):
+        """A pixel with ink in one row of a hundred is ten deviations away there."""
+        x = np.eye(100)
+        found = standardized(Rows(x, None, -50 * x, None))
+        assert found.x.max() == 3.0
+        assert found.x_test.min() == -3.0
 
     @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
     def test_a_constant_feature_is_divided_by_one(self, value):
@@ -297,7 +304,7 @@ class TestChoosing:
     def test_grids_of_penalties_fall_with_the_rows(self):
         few, many = grids(Settings(), 100), grids(Settings(), 10_000)
         assert [a / b for a, b in zip(few["l2"], many["l2"], strict=True)] == pytest.approx(
-            [100] * 4
+            [100] * 5
         )
         assert few["keep_prob"] == many["keep_prob"]
 
@@ -317,7 +324,13 @@ class TestChoosing:
 
         monkeypatch.setattr(nnreg.lab.comparison, "fit", fit)
         found = quick(l2=None, repeats=1)
-        assert [np.isinf(c.loss) for c in found.choice.tried("L2")] == [False, False, True, True]
+        assert [np.isinf(c.loss) for c in found.choice.tried("L2")] == [
+            False,
+            False,
+            False,
+            True,
+            True,
+        ]
 
 
 class TestJudgement:

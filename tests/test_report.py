@@ -85,7 +85,7 @@ class TestText:
         assert marks == ["~", "0"]
 
     def test_what_was_chosen_is_said_and_from_what(self, searched):
-        found = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+)", text(searched), re.MULTILINE)
+        found = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+, \S+)", text(searched), re.MULTILINE)
         grid = [candidate.strengths.l2 for candidate in searched.choice.tried("L2")]
         assert found[1] == str(searched.choice.strengths["L2"])
         assert [float(value) for value in found[2].split(", ")] == grid
@@ -157,7 +157,7 @@ class TestNumbers:
     def test_every_candidate_is_there(self, searched):
         found = as_dict(searched)["choice"]
         assert found["validation_rows"] == 20
-        assert len(found["candidates"]) == 12
+        assert len(found["candidates"]) == 14
         assert found["candidates"][0]["variant"] == "L2"
 
     def test_a_candidate_that_broke_down_has_no_loss(self, searched):
@@ -319,7 +319,7 @@ class TestPictures:
     def test_the_share_of_exact_zeros_is_written(self, small):
         panel = PICTURES["weights"](small).axes[2]
         share = 100 * (small.runs["L1"][0].weights == 0).mean()
-        assert f"{share:.0f} % exactly 0" in [note.get_text() for note in panel.texts]
+        assert f"{share:.1f} % exactly 0" in [note.get_text() for note in panel.texts]
         assert len(panel.patches) == 2  # the histogram, and the bar of zeros
 
     @needs_matplotlib

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from nnreg.lab.settings import Settings, Strengths
 
 VALIDATION_SHARE = 1 / 3
-L2_GRID = (1.0, 3.0, 10.0, 30.0)  # to be divided by N
+L2_GRID = (0.3, 1.0, 3.0, 10.0, 30.0)  # to be divided by N
 L1_GRID = (0.1, 0.3, 1.0, 3.0)  # to be divided by N
 KEEP_GRID = (0.8, 0.5, 0.3, 0.2)
 
@@ -76,7 +76,7 @@ def grids(settings: Settings, rows: int) -> dict[str, tuple[float, ...]]:
     """Return, for the strengths that are not given, the values to try with so many training rows.
 
     >>> grids(Settings(keep_prob=0.5), 300)
-    {'l2': (0.003, 0.01, 0.03, 0.1), 'l1': (0.0003, 0.001, 0.003, 0.01)}
+    {'l2': (0.001, 0.003, 0.01, 0.03, 0.1), 'l1': (0.0003, 0.001, 0.003, 0.01)}
     """
     every = {
         "l2": tuple(float(f"{value / rows:.0e}") for value in L2_GRID),
@@ -90,7 +90,7 @@ def trials(settings: Settings, rows: int) -> int:
     """Return the number of training runs that choosing takes.
 
     >>> trials(Settings(), 300), trials(Settings(l2=0.1), 300)
-    (16, 8)
+    (18, 8)
     """
     found = grids(settings, rows)
     return sum(map(len, found.values())) + len(found.get("l2", ()))
@@ -110,7 +110,7 @@ def choose(settings: Settings, rows: int, trial: Callable[[Strengths], float]) -
     --------
     >>> choice = choose(Settings(l1=0.0, keep_prob=0.5), 100, lambda s: abs(s.l2 - 0.1))
     >>> str(choice.strengths["L2"]), len(choice.candidates)
-    ('L2 0.1', 8)
+    ('L2 0.1', 10)
     """
     wanted = grids(settings, rows)
     candidates: list[Candidate] = []

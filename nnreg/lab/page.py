@@ -42,7 +42,7 @@ PAGE = Template("""\
 @media $dark { :root { --back: #15181c; --ink: #e6e9ec; --soft: #9aa4ae; --line: #3a4149;
   --band: #1c2025; --over: #ffa45c; --right: #4fd0a5; --under: #c3aef0; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 70rem; padding: 2rem 1.25rem 4rem; background: var(--back);
+body { margin: 0 auto; max-width: 75rem; padding: 2rem 1.25rem 4rem; background: var(--back);
   color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .75rem; }
 h2 { font-size: 1.2rem; margin: 2.75rem 0 .75rem; }
@@ -52,7 +52,7 @@ p, dl, .facts { max-width: 46rem; }
 dt { font-weight: 600; margin-top: .6rem; }
 dd { margin: 0; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; border-bottom: 2px solid var(--ink); white-space: normal;

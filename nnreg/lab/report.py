@@ -16,6 +16,7 @@ from nnreg.lab.choice import at_the_edge
 from nnreg.lab.columns import FIT, NOISY, WEIGHTS, Column, shown
 from nnreg.lab.comparison import Comparison
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, summarize, verdict
+from nnreg.lab.preparation import FARTHEST
 from nnreg.lab.settings import VARIANTS, Strengths
 from nnreg.plots import histogram_edges
 from nnreg.summary import table
@@ -50,7 +51,8 @@ def network_line(comparison: Comparison) -> str:
     return (
         f"{widths} with ReLU, dropout after each hidden layer; {settings.optimizer} with learning "
         f"rate {settings.rate:g}, batches of {settings.batch_size}, {settings.epochs} epochs; "
-        f"seeds {seeds}; features standardized by the training rows"
+        f"seeds {seeds}; features standardized by the training rows, held within {FARTHEST:g} "
+        "deviations"
     )
 
 
