@@ -1,0 +1,94 @@
+"""The command: ``python -m benchmarks``, all modes one after the other, or one of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import plots
+from benchmarks.contestants import ENTRIES
+from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep
+from benchmarks.problem import OPTIMIZERS, Problem
+from benchmarks.results import Results, Settings
+from benchmarks.workers import Crew
+
+MODES = {
+    "step": step,
+    "sweep": sweep,
+    "job": job,
+    "predict": predict,
+    "growth": growth,
+    "ablation": ablation,
+}
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "mode",
+        nargs="?",
+        default="all",
+        choices=["all", *MODES, "run", "plot"],
+        help="what to measure (default: all but run); plot draws results.json again",
+    )
+    parser.add_argument("--quick", action="store_true", help="a first look, under three minutes")
+    parser.add_argument("--smoke", action="store_true", help="only see that everything works")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="output folder")
+    parser.add_argument("--budget", type=float, metavar="MINUTES", help="for each mode")
+    parser.add_argument(
+        "--contestants", metavar="NAME,...", help=f"in step and sweep; of {', '.join(ENTRIES)}"
+    )
+    group = parser.add_argument_group("run, a network of your own")
+    group.add_argument("--layers", default="784,256,10", help="widths, inputs first")
+    group.add_argument("--batch", type=int, default=64)
+    group.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+    group.add_argument("--keep", type=float, default=1.0, help="probability to keep a hidden unit")
+    group.add_argument("--l2", type=float, default=0.0)
+    group.add_argument("--l1", type=float, default=0.0)
+    group.add_argument(
+        "--against", default="tensorflow,torch,jax,sklearn", help="frameworks or contestants"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the modes, draw, and return how the process should end."""
+    given = arguments()
+    names = tuple(given.contestants.split(",")) if given.contestants else None
+    for name in names or ():
+        if name not in ENTRIES:
+            raise SystemExit(f"--contestants {name}: known are {', '.join(ENTRIES)}")
+    settings = Settings(given.out, names, given.quick, given.smoke, given.budget)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch, Crew() as crew:
+        if given.smoke:
+            settings.out = Path(scratch)
+            return smoke.measure(settings, Results.opened(settings.out), crew)
+        results = Results.opened(settings.out)
+        if given.mode == "run":
+            problem = Problem(
+                batch=given.batch,
+                widths=tuple(map(int, given.layers.split(","))),
+                keep=given.keep,
+                optimizer=given.optimizer,
+                l1=given.l1,
+                l2=given.l2,
+            )
+            own.measure(settings, results, crew, problem, given.against.split(","))
+        elif given.mode != "plot":
+            for name in MODES if given.mode == "all" else [given.mode]:
+                print(f"== {name}")
+                MODES[name].measure(settings, results, crew)
+    for path in plots.draw(results.modes, settings.out):
+        print(path)
+    minutes, seconds = divmod(round(time.monotonic() - begun), 60)
+    print(f"{results.path}, after {minutes} min {seconds} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Agreement first: who does not compute what nnreg computes is not timed.
+
+Ten steps in float64 from the same weights on the same rows. The data losses and the parameters
+afterwards must be nnreg's to 1e-10. Where masks can be given, dropout takes part; elsewhere it is
+off. Libraries put the epsilon of Adam in different places, so for these steps it is so small that
+the place does not matter; the parity tests in ``tests/parity`` cover the places.
+
+Then the float32 contestant that will be timed follows for ten steps too, if it draws no masks of
+its own, and its losses must be nnreg's to 1e-4: nobody computes with less than float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contestants import ENTRIES
+from benchmarks.problem import Problem
+from benchmarks.workers import Crew, Runner
+
+STEPS = 10
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
+
+
+def twin(name: str, problem: Problem) -> Problem:
+    """Return the problem in float64, as it can be compared for this contestant."""
+    given = problem.drops and ENTRIES[name].masks
+    return replace(
+        problem,
+        dtype="float64",
+        epsilon=2**-100,
+        given_masks=given,
+        keep=problem.keep if given else 1.0,
+    )
+
+
+def _difference(theirs: tuple[Any, Any], ours: tuple[Any, Any], parameters: bool) -> float:
+    """Return the largest difference of losses, relative where they exceed 1, and of parameters."""
+    (their_losses, their_values), (losses, values) = theirs, ours
+    scale = np.maximum(1.0, np.abs(losses))
+    found = [np.abs(np.subtract(their_losses, losses)) / scale]
+    if parameters:
+        if [v.shape for v in their_values] != [v.shape for v in values]:
+            return float("inf")
+        found += [np.abs(a - b) for a, b in zip(their_values, values, strict=True)]
+    worst = max(float(array.max()) for array in found)
+    return worst if worst == worst else float("inf")
+
+
+class Agreement:
+    """The check, which remembers what it has found."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.found: dict[tuple[str, Problem], float] = {}
+
+    def check(self, names: list[str], problem: Problem) -> dict[str, float]:
+        """Return the largest difference in float64 by name; one that fails has infinity."""
+        wanted = {name: twin(name, problem) for name in names if ENTRIES[name].trains}
+        missing = [(n, p) for n, p in wanted.items() if (n, p) not in self.found]
+        references = {p for _, p in missing}
+        runners = self.crew.build([("nnreg", p) for p in references])
+        results = self._follow(runners)
+        ours = {runner.problem: result for runner, result in results}
+        for name, other in missing:
+            if name == "nnreg":
+                self.found[name, other] = 0.0 if other in ours else float("inf")
+        theirs = self.crew.build([(n, p) for n, p in missing if n != "nnreg" and p in ours])
+        for runner, result in self._follow(theirs):
+            self.found[runner.name, runner.problem] = _difference(
+                result, ours[runner.problem], parameters=True
+            )
+        return {name: self.found.get((name, p), float("inf")) for name, p in wanted.items()}
+
+    def agreeing(self, names: list[str], problem: Problem) -> tuple[list[str], dict[str, float]]:
+        """Return who may be timed, and the differences; say who may not."""
+        differences = self.check(names, problem)
+        fine = []
+        for name in names:
+            difference = differences.get(name, 0.0)
+            if difference <= TOLERANCE["float64"]:
+                fine.append(name)
+            else:
+                print(
+                    f"  {name} is not timed at {problem}: after {STEPS} steps in float64 it "
+                    f"differs from nnreg by {difference:.1e}",
+                    flush=True,
+                )
+        return fine, differences
+
+    def following(self, runners: list[Runner]) -> list[Runner]:
+        """Let float32 contestants without chance of their own take ten steps; return who agrees."""
+        able = [
+            r
+            for r in runners
+            if ENTRIES[r.name].trains and (r.problem.given_masks or not r.problem.drops)
+        ]
+        ours: dict[Problem, Any] = {}
+        failed = {runner.number for runner in able}
+        for runner, result in self._follow(able, drop=False):
+            if runner.name == "nnreg":
+                ours[runner.problem] = result
+                failed.discard(runner.number)
+                continue
+            if runner.problem not in ours:
+                continue
+            difference = _difference(result, ours[runner.problem], parameters=False)
+            if difference <= TOLERANCE["float32"]:
+                failed.discard(runner.number)
+            else:
+                print(
+                    f"  {runner.label} is not timed at {runner.problem}: its float32 losses differ "
+                    f"from nnreg's by {difference:.1e}",
+                    flush=True,
+                )
+        self.crew.drop([r for r in runners if r.number in failed])
+        return [r for r in runners if r.number not in failed]
+
+    def _follow(self, runners: list[Runner], drop: bool = True) -> list[tuple[Runner, Any]]:
+        """Let each take ten steps; return losses and parameters, and forget the contestants."""
+        results = self.crew.together(runners, "follow", lambda r: (r.number, STEPS))
+        if drop:
+            self.crew.drop(runners)
+        return results

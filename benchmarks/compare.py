@@ -1,0 +1,63 @@
+"""One problem, compared: agreement, building, rounds, and what is said about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.agreement import Agreement
+from benchmarks.contestants import ENTRIES, FLOORS
+from benchmarks.problem import Problem
+from benchmarks.results import microseconds, spread, table
+from benchmarks.rounds import Pace, floor_of, interleave, ratios
+from benchmarks.workers import Crew
+
+GIVEN = ("nnreg", "jax")  # timed with given masks too, to show what drawing them costs
+
+
+def compare(
+    crew: Crew, agreement: Agreement, problem: Problem, names: list[str], pace: Pace
+) -> dict[str, Any]:
+    """Return what the contestants take for a step, and print it.
+
+    Returns
+    -------
+    dict
+        ``problem`` in words; ``agreement``, the differences; ``times``, by label, with
+        ``microseconds`` (median), ``rounds`` and ``ratio`` (quartiles, to nnreg); ``floor``, the
+        label of the fastest bare products; ``above_floor``, nnreg's quartiles over it.
+    """
+    print(problem, flush=True)
+    names = [name for name in names if ENTRIES[name].takes_part(problem)]
+    fine, differences = agreement.agreeing(names, problem)
+    wanted = [(name, problem) for name in fine]
+    if problem.drops:
+        given = replace(problem, given_masks=True)
+        wanted += [(name, given) for name in GIVEN if name in fine]
+    runners = agreement.following(crew.build(wanted))
+    times = interleave(runners, pace)
+    crew.drop(runners)
+    found: dict[str, Any] = {
+        "problem": str(problem),
+        "agreement": differences,
+        "times": ratios(times, "nnreg"),
+        "floor": floor_of(times, FLOORS),
+    }
+    if found["floor"] and "nnreg" in times:
+        found["above_floor"] = ratios(times, found["floor"])["nnreg"]["ratio"]
+    show(found)
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print one comparison."""
+    rows = []
+    for label, entry in sorted(found["times"].items(), key=lambda item: item[1]["microseconds"]):
+        name, _, given = label.partition("+")
+        title = ENTRIES[name].title + (", masks given" if given else "")
+        ratio = spread(entry["ratio"]) if "ratio" in entry else ""
+        rows.append((title, microseconds(entry["microseconds"]), ratio))
+    table(("contestant", "µs a step", "times nnreg (quartiles)"), rows)
+    if "above_floor" in found:
+        title = ENTRIES[found["floor"]].title
+        print(f"nnreg takes {spread(found['above_floor'])} times the {title}\n", flush=True)

@@ -1,0 +1,180 @@
+"""Who takes part.
+
+A contestant is a class that trains a :class:`~benchmarks.problem.Problem`::
+
+    contestant = Class(problem, **options)
+    contestant.follow(10)  # ten steps; the data loss before each update
+    contestant.parameters()  # [w, b, w, b, ...], w of shape (inputs, outputs)
+    contestant.chunk(200, 10)  # seconds a step over 200 steps, after 10 that are not timed
+
+It starts from ``problem.weights()`` and takes the rows of ``problem.order()``. ``follow`` is called
+before ``chunk``, if at all. Contestants of one process never run at the same time, and frameworks
+that would disturb each other have a process each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.problem import Problem
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One contestant: where it is written, in which process it runs, and what it can do."""
+
+    title: str
+    process: str
+    place: str  # module:Class in this package
+    needs: tuple[str, ...]  # modules, and programs as "!name"
+    options: dict[str, Any] = field(default_factory=dict)
+    randomness: str = ""  # where its dropout decisions come from
+    dropout: bool = True
+    l1: bool = True
+    masks: bool = False  # can be given masks
+    trains: bool = True
+
+    def missing(self) -> list[str]:
+        """Return what it needs and is not installed."""
+        return [
+            need.lstrip("!")
+            for need in self.needs
+            if not (shutil.which(need[1:]) if need[0] == "!" else importlib.util.find_spec(need))
+        ]
+
+    def takes_part(self, problem: Problem) -> bool:
+        """Return whether it can train this problem at all."""
+        return (
+            (self.dropout or not problem.drops)
+            and (self.l1 or not problem.l1)
+            and (self.masks or not (problem.drops and problem.given_masks))
+        )
+
+
+ENTRIES = {
+    "nnreg": Entry(
+        "nnreg fit",
+        "nnreg",
+        "nnreg_fit:NnregFit",
+        ("nnreg",),
+        randomness="Philox 4x64, 16 bits a unit",
+        masks=True,
+    ),
+    "floor_1": Entry(
+        "bare products, 1 thread", "nnreg", "floor:Floor", (), {"threads": 1}, trains=False
+    ),
+    "floor_2": Entry(
+        "bare products, 2 threads", "nnreg", "floor:Floor", (), {"threads": 2}, trains=False
+    ),
+    "floor_lanes": Entry("bare products, 2 lanes", "nnreg", "floor:Lanes", (), trains=False),
+    "keras": Entry(
+        "Keras fit",
+        "tensorflow",
+        "keras_fit:KerasFit",
+        ("tensorflow", "keras"),
+        randomness="TensorFlow's stateless Philox 4x32, 32 bits a unit",
+    ),
+    "keras_many": Entry(
+        "Keras fit, 20 steps a call",
+        "tensorflow",
+        "keras_fit:KerasFit",
+        ("tensorflow", "keras"),
+        {"steps_per_execution": 20},
+        randomness="TensorFlow's stateless Philox 4x32, 32 bits a unit",
+    ),
+    "tf": Entry(
+        "tf.function",
+        "tensorflow",
+        "tf_function:TfFunction",
+        ("tensorflow",),
+        {"xla": False},
+        randomness="Philox 4x32, 32 bits a unit",
+        masks=True,
+    ),
+    "xla": Entry(
+        "tf.function, XLA",
+        "tensorflow",
+        "tf_function:TfFunction",
+        ("tensorflow",),
+        {"xla": True},
+        randomness="XLA's generator, 32 bits a unit",
+        masks=True,
+    ),
+    "torch": Entry(
+        "PyTorch eager",
+        "torch",
+        "torch_eager:TorchEager",
+        ("torch",),
+        randomness="MT19937, 53 bits a unit",
+        masks=True,
+    ),
+    "torch_compile": Entry(
+        "torch.compile",
+        "torch",
+        "torch_compile:TorchCompile",
+        ("torch", "!gcc"),
+        randomness="Philox 4x32, 32 bits a unit",
+        masks=True,
+    ),
+    "jax": Entry(
+        "JAX jit",
+        "jax",
+        "jax_jit:JaxJit",
+        ("jax",),
+        randomness="XLA's Philox 4x32 (rbg), 32 bits a unit",
+        masks=True,
+    ),
+    "jax_scan": Entry(
+        "JAX jit, 20 steps a call",
+        "jax",
+        "jax_jit:JaxScan",
+        ("jax",),
+        randomness="XLA's Philox 4x32 (rbg), 32 bits a unit",
+        masks=True,
+    ),
+    "sklearn": Entry(
+        "scikit-learn",
+        "sklearn",
+        "sklearn_mlp:SklearnMLP",
+        ("sklearn",),
+        dropout=False,
+        l1=False,
+    ),
+}
+
+PREDICTORS = {
+    "nnreg": Entry("nnreg predict", "nnreg", "inference:Nnreg", ("nnreg",)),
+    "keras": Entry("Keras predict", "tensorflow", "inference:Keras", ("tensorflow", "keras")),
+    "tf": Entry("tf.function", "tensorflow", "inference:TensorFlow", ("tensorflow",)),
+    "torch": Entry("PyTorch, inference_mode", "torch", "inference:Torch", ("torch",)),
+    "jax": Entry("JAX jit", "jax", "inference:Jax", ("jax",)),
+    "onnx": Entry("onnxruntime", "onnx", "inference:Onnx", ("onnx", "onnxruntime")),
+}
+
+FLOORS = ("floor_1", "floor_2", "floor_lanes")
+MANY = ("keras_many", "jax_scan")  # several steps in a call: no look at the loss between them
+USUAL = tuple(name for name in ENTRIES if name not in MANY)
+FRAMEWORKS = {
+    "tensorflow": ("keras", "tf", "xla"),
+    "torch": ("torch", "torch_compile"),
+    "jax": ("jax",),
+    "sklearn": ("sklearn",),
+}
+
+
+def entry_of(name: str) -> Entry:
+    """Return the entry of a contestant, or, as ``predict:NAME``, of a predictor."""
+    kind, _, own = name.rpartition(":")
+    return PREDICTORS[own] if kind else ENTRIES[name]
+
+
+def build(name: str, problem: Problem) -> Any:
+    """Return the contestant of this name, ready for the problem."""
+    entry = entry_of(name)
+    module, _, kind = entry.place.partition(":")
+    found = importlib.import_module(f"benchmarks.contestants.{module}")
+    return getattr(found, kind)(problem, **entry.options)

@@ -1,0 +1,98 @@
+"""What each trick of the hot path buys: a step with it and without, in alternating rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ablations import ABLATIONS, Ablation
+from benchmarks.modes.step import MAIN, problem_of
+from benchmarks.problem import Problem
+from benchmarks.results import Results, Settings, begin, microseconds, spread, table
+from benchmarks.rounds import Pace, interleave, ratios
+from benchmarks.workers import Budget, Crew
+
+PACE = Pace(9, 0.2)
+TOLERANCE = 1e-10
+
+
+@dataclass
+class Way:
+    """nnreg in a context, as the rounds want it."""
+
+    label: str
+    contestant: Any
+    context: Callable[[], AbstractContextManager[Any]]
+    steps: int = 1
+
+    def chunk(self, steps: int, warm: int) -> float:
+        """Return the seconds of a step."""
+        with self.context():
+            return self.contestant.chunk(steps, warm)
+
+    def follow(self, steps: int) -> list[Any]:
+        """Return the parameters after some steps."""
+        with self.context():
+            self.contestant.follow(steps)
+        return self.contestant.parameters()
+
+
+def ways(ablation: Ablation, problem: Problem) -> tuple[Way, Way]:
+    """Return both ways to train the problem."""
+    from benchmarks.contestants.nnreg_fit import NnregFit
+
+    return (
+        Way("with", NnregFit(problem, ablation.threads), ablation.on),
+        Way("without", NnregFit(problem, ablation.threads), ablation.off),
+    )
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Time every ablation that applies to nnreg as it is."""
+    about = begin()
+    budget = Budget(settings.seconds(6 * 60, 20))
+    found: dict[str, Any] = {}
+    rows = []
+    for ablation in ABLATIONS:
+        for optimizer in ablation.optimizers:
+            for configuration in ablation.configurations:
+                if budget.spent or (settings.quick and configuration not in ("class", "seed")):
+                    continue
+                problem = problem_of(configuration, optimizer, MAIN)
+                try:
+                    agree(ablation, problem)
+                    times = interleave(list(ways(ablation, problem)), settings.pace(PACE))
+                except AttributeError as error:
+                    print(f"{ablation.name} does not apply: {error}")
+                    break
+                cell = ratios(times, "with")
+                found[f"{ablation.name}, {configuration}, {optimizer}"] = cell
+                rows.append(
+                    (
+                        f"{ablation.name}: {ablation.what}",
+                        configuration,
+                        optimizer,
+                        microseconds(cell["with"]["microseconds"]),
+                        microseconds(cell["without"]["microseconds"]),
+                        spread(cell["without"]["ratio"]),
+                    )
+                )
+                results.store("ablation", {"cells": found}, about)
+    table(("trick: without it", "", "", "with, µs", "without, µs", "ratio (quartiles)"), rows)
+    if budget.spent:
+        print("the time was over before the end of the list\n")
+
+
+def agree(ablation: Ablation, problem: Problem) -> None:
+    """Hold both ways equal over ten steps in float64."""
+    if not ablation.exact:
+        return
+    double = replace(problem, dtype="float64")
+    ours, theirs = (way.follow(10) for way in ways(ablation, double))
+    worst = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+    if not worst <= TOLERANCE:
+        raise SystemExit(f"{ablation.name} changes the parameters of {problem} by {worst:.1e}")

@@ -1,0 +1,82 @@
+"""How nnreg's cost grows with batch, width and depth: the slope of a line through logarithms.
+
+The slope over all sizes, and over the larger half, where the matrix products have taken over: from
+there on it should be 1 for the batch, 2 for the width, 1 for the depth.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from benchmarks.contestants import FLOORS
+from benchmarks.modes.sweep import SWEEPS
+from benchmarks.results import Results, Settings, begin, microseconds, table
+from benchmarks.rounds import SWEEP, exponent, interleave
+from benchmarks.workers import Budget, Crew
+
+SIZES = {
+    "batch": [2**i for i in range(13)],
+    "width": [2**i for i in range(4, 13)],
+    "depth": [1, 2, 3, 4, 6, 8, 12, 16],
+}
+QUICK = {"batch": [1, 16, 256, 1024], "width": [16, 128, 1024], "depth": [1, 4, 16]}
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Time nnreg and the bare products, and fit."""
+    about = begin()
+    budget = Budget(settings.seconds(4 * 60, 20))
+    found: dict[str, Any] = {}
+    for sweep, sizes in (QUICK if settings.quick else SIZES).items():
+        seconds: dict[int, dict[str, float]] = {}
+        for size in sizes:
+            if budget.spent:
+                print(f"no time was left for {sweep} {size}")
+                continue
+            problem = SWEEPS[sweep][0](size)
+            runners = crew.build([(name, problem) for name in ("nnreg", *FLOORS)])
+            times = interleave(runners, settings.pace(SWEEP))
+            crew.drop(runners)
+            seconds[size] = {
+                "nnreg": statistics.median(times["nnreg"]),
+                "floor": min(statistics.median(times[floor]) for floor in FLOORS),
+            }
+        found[sweep] = fitted(seconds)
+        show(sweep, found[sweep])
+        results.store("growth", {"growth": found}, about)
+
+
+def fitted(seconds: dict[int, dict[str, float]]) -> dict[str, Any]:
+    """Return the points with the exponents of all, and of the larger half."""
+    sizes = list(seconds)
+    exponents = {}
+    for name in ("nnreg", "floor"):
+        values = [seconds[size][name] for size in sizes]
+        half = len(sizes) // 2
+        exponents[name] = {
+            part: exponent(some, several) if len(some) > 1 else None
+            for part, some, several in (
+                ("all", sizes, values),
+                ("larger half", sizes[half:], values[half:]),
+            )
+        }
+    return {
+        "sizes": sizes,
+        "nnreg": [seconds[size]["nnreg"] for size in sizes],
+        "floor": [seconds[size]["floor"] for size in sizes],
+        "exponents": exponents,
+    }
+
+
+def show(sweep: str, found: dict[str, Any]) -> None:
+    """Print one table."""
+    rows = [
+        (size, microseconds(1e6 * ours), microseconds(1e6 * floor), f"{ours / floor:.2f}")
+        for size, ours, floor in zip(found["sizes"], found["nnreg"], found["floor"], strict=True)
+    ]
+    table((sweep, "nnreg, µs", "products, µs", "ratio"), rows)
+    for name, exponents in found["exponents"].items():
+        parts = [f"{value:.2f} ({part})" for part, value in exponents.items() if value is not None]
+        print(f"{name} grows with the {sweep} to the power {', '.join(parts)}")
+    print(flush=True)

@@ -1,0 +1,163 @@
+"""Whole jobs in processes of their own: from start to one trained epoch of MNIST; imports; sizes.
+
+The training program of each library is in ``benchmarks/jobs``. Time runs from before the process is
+started until training has ended, on one clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nnreg as nn
+from benchmarks import sizes
+from benchmarks.machine import version
+from benchmarks.problem import Problem
+from benchmarks.results import Results, Settings, begin, spread, table
+from benchmarks.rounds import quartiles
+from benchmarks.workers import QUIET, Budget, Crew
+
+ROOT = Path(__file__).parents[2]
+JOBS = {"nnreg": "nnreg_epoch", "keras": "keras_epoch", "torch": "torch_epoch"}
+IMPORTS = ("numpy", "nnreg", "tensorflow", "keras", "torch", "jax", "sklearn.neural_network")
+DISTRIBUTIONS = ("nnreg", "tensorflow", "tensorflow-cpu", "torch", "jax", "scikit-learn")
+IMPORT = """
+import json, time
+start = time.perf_counter()
+import {}
+seconds = time.perf_counter() - start
+from benchmarks.machine import peak_memory
+print(json.dumps({{"seconds": seconds, "memory": peak_memory()}}))
+"""
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """Return what a Python process prints at last, read as JSON."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    run = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**QUIET, **os.environ, "PYTHONPATH": path},
+    )
+    if run.returncode:
+        raise RuntimeError(run.stderr.strip().splitlines()[-1])
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def prepare(folder: Path, rows: int) -> str:
+    """Write the data; return what they are."""
+    try:
+        train, test = nn.datasets.load_mnist(fetch=False)
+        what = "MNIST"
+    except FileNotFoundError:
+        x, y = Problem(100, (784, 128, 10)).data()
+        x = np.clip(x, 0, 1)
+        train, test = (np.resize(x, (60_000, 784)), np.resize(y, 60_000)), (x, y)
+        what = "rows drawn by chance in MNIST's place, since NNREG_DATA names no folder with it"
+    for part, (x, y) in {"train": train, "test": test}.items():
+        np.save(folder / f"{part}_x.npy", np.round(255 * x[:rows]).astype(np.uint8))
+        np.save(folder / f"{part}_y.npy", y[:rows])
+    return f"{min(rows, 60_000):,} rows of {what}"
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Measure jobs, imports and sizes."""
+    about = begin()
+    budget = Budget(settings.seconds(5 * 60, 45))
+    rounds = 1 if settings.quick or settings.smoke else 5
+    rows = 500 if settings.smoke else 60_000
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        found["data"] = prepare(Path(name), rows)
+        found["jobs"] = jobs(name, rounds, budget)
+    show("training from process start", found["jobs"])
+    results.store("job", found, about)
+    if settings.smoke:
+        return
+    found["imports"] = imports(rounds, budget)
+    show("import", found["imports"])
+    found["sizes"] = {name: sizes.installed(name) for name in DISTRIBUTIONS if version(name)}
+    table(
+        ("installed", "MB", "of which itself", "distributions"),
+        [
+            (
+                name,
+                f"{sum(parts.values()) / 1e6:,.1f}",
+                f"{parts[name] / 1e6:,.1f}",
+                len(parts),
+            )
+            for name, parts in found["sizes"].items()
+        ],
+    )
+    results.store("job", found, about)
+
+
+def jobs(folder: str, rounds: int, budget: Budget) -> dict[str, Any]:
+    """Train in turn, and return seconds, bytes and accuracy by library."""
+    found: dict[str, dict[str, Any]] = {}
+    for _ in range(rounds):
+        for library, program in JOBS.items():
+            if version(library) is None and library != "nnreg":
+                continue
+            if found.get(library) and budget.spent:
+                continue
+            start = time.time()
+            try:
+                report = run("-m", f"benchmarks.jobs.{program}", folder)
+            except RuntimeError as error:
+                print(f"  {library} fails: {error}")
+                continue
+            entry = found.setdefault(library, {"seconds": [], "memory": [], "accuracy": []})
+            entry["seconds"].append(report["ended"] - start)
+            entry["memory"].append(report["memory"])
+            entry["accuracy"].append(report["accuracy"])
+    return found
+
+
+def imports(rounds: int, budget: Budget) -> dict[str, Any]:
+    """Import in turn, in fresh interpreters, and return seconds and bytes by module.
+
+    The first round, which may find its files cold, is not counted unless it stays the only one.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for number in range(rounds + 1):
+        for module in IMPORTS:
+            if number and (budget.spent or module not in found):
+                continue
+            try:
+                report = run("-c", IMPORT.format(module))
+            except RuntimeError:
+                print(f"left out: {module}, which cannot be imported")
+                continue
+            entry = found.setdefault(module, {"seconds": [], "memory": []})
+            if number == 1:
+                entry["seconds"], entry["memory"] = [], []
+            entry["seconds"].append(report["seconds"])
+            entry["memory"].append(report["memory"])
+    return found
+
+
+def show(what: str, found: dict[str, Any]) -> None:
+    """Print medians."""
+    rows = []
+    for name, entry in found.items():
+        accuracy = (
+            f"{100 * statistics.median(entry['accuracy']):.1f}" if "accuracy" in entry else ""
+        )
+        memory = statistics.median(entry["memory"]) / 1e6
+        rows.append((name, spread(quartiles(entry["seconds"])), f"{memory:,.0f}", accuracy))
+    header = (what, "s (quartiles)", "peak memory, MB")
+    if any(row[-1] for row in rows):
+        table((*header, "test accuracy, %"), rows)
+    else:
+        table(header, [row[:-1] for row in rows])

@@ -1,0 +1,25 @@
+"""A network of one's own: ``python -m benchmarks run --layers 784,256,10 --against tensorflow``."""
+
+from __future__ import annotations
+
+from benchmarks.agreement import Agreement
+from benchmarks.compare import compare
+from benchmarks.contestants import ENTRIES, FLOORS, FRAMEWORKS
+from benchmarks.problem import Problem
+from benchmarks.results import Results, Settings, begin
+from benchmarks.workers import Crew
+
+
+def measure(
+    settings: Settings, results: Results, crew: Crew, problem: Problem, against: list[str]
+) -> None:
+    """Time one problem against frameworks, or against contestants by their names."""
+    names = [name for word in against for name in FRAMEWORKS.get(word, (word,))]
+    unknown = [name for name in names if name not in ENTRIES]
+    if unknown:
+        known = [*FRAMEWORKS, *(name for name in ENTRIES if name not in FRAMEWORKS)]
+        raise SystemExit(f"--against {unknown[0]}: known are {', '.join(known)}")
+    about = begin()
+    taking = settings.available(tuple(dict.fromkeys(("nnreg", *FLOORS, *names))))
+    found = compare(crew, Agreement(crew), problem, taking, settings.pace())
+    results.store("run", found | {"failures": crew.failures}, about)

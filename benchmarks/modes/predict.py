@@ -1,0 +1,76 @@
+"""Outputs for 1, 128 and 10,000 rows that lie in NumPy; two networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contestants import PREDICTORS
+from benchmarks.problem import CONFIGURATIONS, Problem
+from benchmarks.results import Results, Settings, begin, microseconds, spread, table
+from benchmarks.rounds import interleave, ratios
+from benchmarks.workers import Budget, Crew, Runner
+
+ROWS = (1, 128, 10_000)
+NETWORKS = ("class", "seed")
+TOLERANCE = 1e-4
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Compare the outputs, then time."""
+    about = begin()
+    names = []
+    for name, entry in PREDICTORS.items():
+        missing = entry.missing()
+        if missing:
+            print(f"left out: {name}, since {', '.join(missing)} is not installed")
+        else:
+            names.append(f"predict:{name}")
+    budget = Budget(settings.seconds(4 * 60, 20))
+    found: dict[str, Any] = {}
+    for rows in ROWS:
+        for network in NETWORKS:
+            if budget.spent or (settings.smoke and rows > 128):
+                print(f"no time was left for {network}, {rows} rows")
+                continue
+            problem = replace(CONFIGURATIONS[network], batch=rows, keep=1.0)
+            runners = agreeing(crew, crew.build([(name, problem) for name in names]))
+            times = interleave(runners, settings.pace())
+            crew.drop(runners)
+            cell = ratios(times, "predict:nnreg")
+            found[f"{network} {rows}"] = cell
+            show(problem, cell)
+            results.store("predict", {"cells": found, "failures": crew.failures}, about)
+
+
+def agreeing(crew: Crew, runners: list[Runner]) -> list[Runner]:
+    """Return those whose outputs are nnreg's to 1e-4, relative to the largest."""
+    outputs = {
+        runner.label: (runner, result[1][0])
+        for runner, result in crew.together(runners, "follow", lambda r: (r.number, 1))
+    }
+    _, ours = outputs["predict:nnreg"]
+    fine = []
+    for runner, theirs in outputs.values():
+        difference = float(np.abs(theirs - ours).max() / np.abs(ours).max())
+        if difference <= TOLERANCE:
+            fine.append(runner)
+        else:
+            print(f"  {runner.label} is not timed: its outputs differ by {difference:.1e}")
+    return fine
+
+
+def show(problem: Problem, cell: dict[str, Any]) -> None:
+    """Print one table."""
+    print("-".join(map(str, problem.widths)), f"{problem.batch:,} rows", sep=", ")
+    rows = [
+        (
+            PREDICTORS[label.partition(":")[2]].title,
+            microseconds(entry["microseconds"]),
+            spread(entry["ratio"]),
+        )
+        for label, entry in sorted(cell.items(), key=lambda item: item[1]["microseconds"])
+    ]
+    table(("", "µs a call", "times nnreg (quartiles)"), rows)

@@ -1,0 +1,67 @@
+"""One training step: four configurations, three optimizers, five regularizations.
+
+The cells that matter most, dropout with L2, come first; what there is no time for is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.agreement import Agreement
+from benchmarks.compare import compare
+from benchmarks.contestants import ENTRIES
+from benchmarks.problem import CONFIGURATIONS, OPTIMIZERS, REGULARIZATIONS, Problem
+from benchmarks.results import Results, Settings, begin
+from benchmarks.workers import Budget, Crew
+
+MAIN = "dropout+l2"
+SLOW_TO_BUILD = ("torch_compile",)  # in the main cells only
+
+
+def cells(quick: bool = False) -> Iterator[tuple[str, str, str]]:
+    """Yield (configuration, optimizer, regularization), the most important first."""
+    for optimizer in ("adam", "sgd", "momentum"):
+        for configuration in CONFIGURATIONS:
+            yield configuration, optimizer, MAIN
+        if quick:
+            return
+    others = [name for name in REGULARIZATIONS if name != MAIN]
+    for optimizer in reversed(OPTIMIZERS):
+        for regularization in others:
+            for configuration in CONFIGURATIONS:
+                yield configuration, optimizer, regularization
+
+
+def problem_of(configuration: str, optimizer: str, regularization: str) -> Problem:
+    """Return a cell's problem."""
+    problem = replace(CONFIGURATIONS[configuration], optimizer=optimizer)
+    return problem.regularized(regularization)
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Time the cells."""
+    about = begin()
+    names = settings.available()
+    chosen = settings.names is not None
+    budget = Budget(settings.seconds(27 * 60, 65))
+    found: dict[str, Any] = {
+        "cells": {},
+        "left_out": [],
+        "randomness": {name: ENTRIES[name].randomness for name in names if ENTRIES[name].dropout},
+    }
+    agreement = Agreement(crew)
+    for cell in cells(settings.quick):
+        if budget.spent:
+            found["left_out"].append(" ".join(cell))
+            continue
+        slow = () if chosen or (cell[2] == MAIN and not settings.quick) else SLOW_TO_BUILD
+        taking = [name for name in names if name not in slow]
+        problem = problem_of(*cell)
+        found["cells"][" ".join(cell)] = compare(crew, agreement, problem, taking, settings.pace())
+        results.store("step", found | {"failures": crew.failures}, about)
+    found |= {"pools": crew.pools(), "failures": crew.failures}
+    results.store("step", found, about)
+    if found["left_out"]:
+        print(f"no time was left for: {', '.join(found['left_out'])}\n")

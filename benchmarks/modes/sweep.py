@@ -1,0 +1,71 @@
+"""One training step against one size at a time: batch, width, depth; dropout with L2, Adam."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.agreement import Agreement
+from benchmarks.compare import compare
+from benchmarks.contestants import FLOORS
+from benchmarks.problem import Problem
+from benchmarks.results import Results, Settings, begin
+from benchmarks.rounds import SWEEP
+from benchmarks.workers import Budget, Crew
+
+NAMES = ("nnreg", *FLOORS, "xla", "torch", "jax")
+BASE = Problem(128, (784, 512, 512, 10), 0.5).regularized("dropout+l2")
+
+
+def of_batch(size: int) -> Problem:
+    """Return the problem with this batch."""
+    return replace(BASE, batch=size)
+
+
+def of_width(size: int) -> Problem:
+    """Return the problem with two hidden layers of this width."""
+    return replace(BASE, widths=(784, size, size, 10))
+
+
+def of_depth(size: int) -> Problem:
+    """Return the problem with so many hidden layers, 256 wide."""
+    return replace(BASE, widths=(784, *[256] * size, 10))
+
+
+SWEEPS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "batch": (of_batch, (1, 4, 16, 64, 256, 1024, 4096)),
+    "width": (of_width, (16, 64, 256, 1024, 4096)),
+    "depth": (of_depth, (1, 2, 4, 8, 16)),
+}
+
+
+def measure(settings: Settings, results: Results, crew: Crew) -> None:
+    """Time every size, the ends of each row first."""
+    about = begin()
+    names = settings.available(NAMES)
+    budget = Budget(settings.seconds(12 * 60, 25))
+    found: dict[str, Any] = {"sweeps": {name: {} for name in SWEEPS}, "left_out": []}
+    agreement = Agreement(crew)
+    for sweep, size in order(settings.quick):
+        if budget.spent:
+            found["left_out"].append(f"{sweep} {size}")
+            continue
+        print(f"{sweep} {size}:", end=" ")
+        problem = SWEEPS[sweep][0](size)
+        found["sweeps"][sweep][size] = compare(
+            crew, agreement, problem, names, settings.pace(SWEEP)
+        )
+        results.store("sweep", found | {"failures": crew.failures}, about)
+    if found["left_out"]:
+        print(f"no time was left for: {', '.join(found['left_out'])}\n")
+
+
+def order(quick: bool) -> list[tuple[str, int]]:
+    """Return (sweep, size): where time may run out, the ends and middles say most."""
+    rows = []
+    for sweep, (_, sizes) in SWEEPS.items():
+        places = [0, len(sizes) - 1, len(sizes) // 2]
+        places += [] if quick else [i for i in range(len(sizes)) if i not in places]
+        limit = 1024 if quick else sizes[-1]
+        rows += [(rank, sweep, sizes[i]) for rank, i in enumerate(places) if sizes[i] <= limit]
+    return [(sweep, size) for _, sweep, size in sorted(rows, key=lambda row: row[0])]

@@ -1,0 +1,120 @@
+"""Pictures of ``results.json``: the ratio chart, the sweeps, the growth curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import ENTRIES
+from benchmarks.machine import version
+from benchmarks.modes.step import MAIN
+from benchmarks.problem import CONFIGURATIONS
+from benchmarks.results import describe
+
+
+def draw(modes: dict[str, Any], out: Path) -> list[Path]:
+    """Draw what there are results for, and return the files."""
+    if version("matplotlib") is None:
+        print("no pictures, since matplotlib is not installed")
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    written = []
+    for mode, name, picture in (
+        ("step", "ratios.png", ratio_chart),
+        ("sweep", "sweeps.png", sweeps),
+        ("growth", "growth.png", growth),
+    ):
+        if mode in modes:
+            figure = picture(plt, modes[mode])
+            if figure is not None:
+                figure.text(0.01, 0.005, describe(modes[mode]["about"]), fontsize=6, color="gray")
+                figure.savefig(out / name, dpi=150)
+                plt.close(figure)
+                written.append(out / name)
+    return written
+
+
+def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
+    """Return the chart of everybody's time over nnreg's, Adam with dropout and L2."""
+    cells = {name: found["cells"].get(f"{name} adam {MAIN}") for name in CONFIGURATIONS}
+    cells = {name: cell for name, cell in cells.items() if cell}
+    if not cells:
+        return None
+    figure, axes = plt.subplots(
+        1, len(cells), figsize=(3.2 * len(cells), 3.8), layout="constrained", squeeze=False
+    )
+    for ax, (name, cell) in zip(axes[0], cells.items(), strict=True):
+        shown = {
+            label: entry
+            for label, entry in cell["times"].items()
+            if "+" not in label and "ratio" in entry
+            and (ENTRIES[label].trains or label == cell["floor"])
+        }  # fmt: skip
+        labels = sorted(shown, key=lambda label: shown[label]["ratio"][1])
+        for place, label in enumerate(labels):
+            low, middle, high = shown[label]["ratio"]
+            colour = "C3" if label == "nnreg" else "C0" if ENTRIES[label].trains else "0.6"
+            error = [[middle - low], [high - middle]]
+            ax.barh(place, middle, xerr=error, color=colour, ecolor="0.3")
+            ax.text(high * 1.05, place, f"{middle:.2g}", va="center", fontsize=7)
+        ax.set_yticks(range(len(labels)), [ENTRIES[label].title for label in labels], fontsize=7)
+        ax.set_xscale("log")
+        ax.set_xlim(right=ax.get_xlim()[1] * 1.6)
+        ax.axvline(1, color="C3", linewidth=0.8)
+        ax.set_title(f"{name}\n{cell['problem'].partition(',')[0]}", fontsize=9)
+    figure.supxlabel("time of a step, nnreg = 1 (median of rounds, quartiles)\n", fontsize=9)
+    return figure
+
+
+def sweeps(plt: Any, found: dict[str, Any]) -> Any:
+    """Return everybody's microseconds against batch, width and depth."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+    for ax, (sweep, cells) in zip(axes, found["sweeps"].items(), strict=True):
+        sizes = sorted(map(int, cells))
+        labels = dict.fromkeys(label for cell in cells.values() for label in cell["times"])
+        for label in labels:
+            if "+" in label or not ENTRIES[label].trains:
+                continue
+            points = [(s, _at(cells, s)["times"].get(label)) for s in sizes]
+            points = [(size, entry["microseconds"]) for size, entry in points if entry]
+            colour = "C3" if label == "nnreg" else None
+            ax.plot(*zip(*points, strict=True), "o-", label=ENTRIES[label].title, color=colour)
+        floors = [
+            (s, _at(cells, s)["times"][_at(cells, s)["floor"]]["microseconds"])
+            for s in sizes
+            if _at(cells, s)["floor"]
+        ]
+        if floors:
+            ax.plot(*zip(*floors, strict=True), "--", color="0.5", label="bare products")
+        ax.set(xscale="log", yscale="log", xlabel=sweep)
+    axes[0].set_ylabel("µs a step")
+    axes[0].legend(fontsize=7)
+    figure.supxlabel(" ")
+    return figure
+
+
+def _at(cells: dict[Any, Any], size: int) -> Any:
+    """Return a size's cell, whose key is a text once it has been in a file."""
+    return cells.get(size) or cells[str(size)]
+
+
+def growth(plt: Any, found: dict[str, Any]) -> Any:
+    """Return nnreg's time against batch, width and depth, with the slopes."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+    for ax, (sweep, points) in zip(axes, found["growth"].items(), strict=False):
+        for name, style in (("nnreg", "o-C3"), ("floor", "--")):
+            slope = points["exponents"][name]["larger half"]
+            label = "bare products" if name == "floor" else name
+            label += "" if slope is None else f": larger half ∝ size^{slope:.2f}"
+            microseconds = [1e6 * value for value in points[name]]
+            colour = {"color": "0.5"} if name == "floor" else {}
+            ax.plot(points["sizes"], microseconds, style, label=label, **colour)
+        ax.set(xscale="log", yscale="log", xlabel=sweep)
+        ax.legend(fontsize=7)
+    axes[0].set_ylabel("µs a step")
+    figure.supxlabel(" ")
+    return figure
