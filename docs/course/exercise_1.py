@@ -1,0 +1,57 @@
+"""Exercise 1: an affine map, ReLU and inverted dropout, each forward and backward.
+
+Replace every ``# your code here`` and the line below it. Each forward function returns the pair
+``(y, cache)``: its output, and whatever its backward function will need. Each backward function is
+given ``dy``, the derivative of the loss by ``y``, and that cache.
+
+NumPy is enough, and no loop is needed. Leave the names as they are, and change no array that you
+are given.
+"""
+
+import numpy as np
+
+
+def affine_forward(x, w, b):
+    """Return ``y = x w + b`` and a cache.
+
+    x (N, D), w (D, M), b (M,); y (N, M).
+    """
+    # your code here
+    raise NotImplementedError("affine_forward")
+
+
+def affine_backward(dy, cache):
+    """Return ``dx, dw, db``.
+
+    dy (N, M); dx (N, D), dw (D, M), db (M,).
+    """
+    # your code here
+    raise NotImplementedError("affine_backward")
+
+
+def relu_forward(x):
+    """Return ``y = max(x, 0)``, entry by entry, and a cache."""
+    # your code here
+    raise NotImplementedError("relu_forward")
+
+
+def relu_backward(dy, cache):
+    """Return ``dx``. At exactly ``x = 0`` the derivative is taken to be 0."""
+    # your code here
+    raise NotImplementedError("relu_backward")
+
+
+def dropout_forward(x, keep_prob, training, rng):
+    """Return ``y`` and a cache.
+
+    In training, each entry of x is kept with probability ``keep_prob`` and divided by it, or else
+    set to zero; ``rng`` is a ``np.random.Generator`` to draw from. Otherwise ``y`` equals ``x``.
+    """
+    # your code here
+    raise NotImplementedError("dropout_forward")
+
+
+def dropout_backward(dy, cache):
+    """Return ``dx``, for the pass that made this cache."""
+    # your code here
+    raise NotImplementedError("dropout_backward")
