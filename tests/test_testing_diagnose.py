@@ -67,6 +67,14 @@ def test_a_right_function_is_called_right(call):
     assert diagnose(*call).right
 
 
+@pytest.mark.parametrize("near", [0.0, 1e-9, -1e-5, 1e-3])
+def test_a_value_near_a_kink_is_not_blamed_on_the_gradient(near):
+    x = X.copy()
+    x[2, 1] = near
+    assert diagnose(nn.ReLU(), x).right
+    assert diagnose(students.relu_forward, lambda dout, x: dout * (x > 0), x).right
+
+
 class Linear:
     """The commonest form of homework: an object with state."""
 

@@ -78,7 +78,8 @@ def test_diagnose_names_the_mistake(mistake, seed):
     assert not diagnosis.right
 
 
-@pytest.mark.parametrize("shape", [(3, 6), (7, 5), (6, 3)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(3, 6), (7, 5)])
 def test_diagnose_names_most_mistakes_whatever_the_shape(shape):
     named = tried = 0
     for mistake in GALLERY.values():
@@ -90,7 +91,7 @@ def test_diagnose_names_most_mistakes_whatever_the_shape(shape):
         x = np.random.default_rng(5).standard_normal(shape)
         named += diagnose(made, x).mistake is mistake
     assert tried > 60
-    assert named >= 0.95 * tried
+    assert named == tried
 
 
 def test_a_wrong_loss_is_called_as_other_losses_are():
