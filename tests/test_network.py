@@ -146,9 +146,9 @@ def test_a_layers_gradient_may_be_worked_out_in_parts(rng):
     dy = rng.normal(size=(5, 2))
     whole = net.backward(dy, cache).copy()
     parts = net.parameters.like()
-    for rows in (slice(0, 2), slice(2, 3)):
-        parts["dense_2.weight"][rows] = np.nan
-        net.run_gradient(net.layers[1], cache, parts, part=rows)
+    net.run_gradient(net.layers[1], cache, parts, part=slice(0, 2))
+    assert not parts["dense_2.weight"][2].any()
+    net.run_gradient(net.layers[1], cache, parts, part=slice(2, 3))
     np.testing.assert_allclose(parts["dense_2.weight"], whole["dense_2.weight"], rtol=1e-14)
     np.testing.assert_array_equal(parts["dense_2.bias"], whole["dense_2.bias"])
     assert not parts["dense_1.weight"].any()
@@ -204,6 +204,17 @@ def test_each_training_pass_has_masks_of_its_own_which_its_number_brings_back(rn
     assert (passes[1] != passes[2]).any()
     for step, outputs in enumerate(passes):
         np.testing.assert_array_equal(net.forward(x, training=True, step=step)[0], outputs)
+
+
+def test_part_of_a_batch_has_the_masks_of_its_rows_and_every_cache_knows_which(rng):
+    net, x, cache = mixed(), rng.normal(size=(5, 4)), nn.Cache("float64")
+    whole = net.forward(x, training=True, step=0)[0]
+    np.testing.assert_array_equal(net.run_forward(x, cache, training=True), whole)
+    part = net.run_forward(x[2:], cache, training=True, first_row=2)
+    np.testing.assert_allclose(part, whole[2:], rtol=1e-12)
+    net.run_forward(x[3:], cache, training=True, step=7, first_row=3)
+    for own in (cache, *cache.layers.values()):
+        assert (own.training, own.step, own.first_row) == (True, 7, 3)
 
 
 def test_a_replay_leaves_no_trace(rng):

@@ -277,6 +277,13 @@ def test_a_gradient_of_another_size_is_an_error(make):
         make().update(parameters(), parameters(weights=6))
 
 
+@pytest.mark.parametrize("wrong", ["parameters", "gradients"])
+def test_what_are_no_parameters_is_named(wrong):
+    given = {"parameters": parameters(), "gradients": parameters()} | {wrong: np.zeros(10)}
+    with pytest.raises(TypeError, match=rf"^{wrong} must be Parameters such as net.parameters"):
+        nn.SGD(0.1).update(**given)
+
+
 @optimizers
 @pytest.mark.parametrize("other", [{"weights": 20}, {"dtype": "float32"}], ids=str)
 def test_one_optimizer_serves_one_network(make, other):
