@@ -117,6 +117,7 @@ def loss_curves(
             color=theme.test,
             markeredgecolor=theme.background,
             zorder=3,
+            clip_on=False,
         )
         _label_ends(axes, ends, longest, top)
         axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))

@@ -21,6 +21,7 @@ from nnreg.lab.report import (
     data_line,
     headline,
     network_line,
+    repeats_note,
 )
 from nnreg.lab.settings import VARIANTS
 from nnreg.version import __version__
@@ -188,9 +189,9 @@ def _results(comparison: Comparison, columns: Sequence[Column]) -> str:
             mark = '<abbr title="inside the noise">~</abbr>' if summary.inside_noise else ""
             cells.append(f"<td>{mean}{mark}{spread}</td>")
         rows.append((variant, cells))
-    caption = f"Mean ± standard deviation of {comparison.repeats} repeats. "
-    caption += "~ marks a difference from none that is inside the noise."
-    return _table(["variant", "verdict", *(column.head for column in columns)], rows, caption)
+    return _table(
+        ["variant", "verdict", *(column.head for column in columns)], rows, repeats_note(comparison)
+    )
 
 
 def _strengths(comparison: Comparison) -> str:

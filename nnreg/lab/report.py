@@ -106,7 +106,7 @@ def headline(comparison: Comparison) -> str:
     )
     if best == "none":
         return f"{first} No regularization does better on test rows."
-    gain = 100 * (scores[best] - scores["none"])
+    gain = round(100 * scores[best], 1) - round(100 * scores["none"], 1)
     unsure = summarize(comparison, best, "test_accuracy").inside_noise is not False
     return (
         f"{first} Best on test rows is {best} with {percent(scores[best])}, {gain:.1f} points more"
@@ -114,15 +114,19 @@ def headline(comparison: Comparison) -> str:
     )
 
 
+def repeats_note(comparison: Comparison) -> str:
+    """Return what the figures of the table are."""
+    if comparison.repeats == 1:
+        return "One repeat: nothing is known about the noise."
+    return (
+        f"Mean ± standard deviation of {comparison.repeats} repeats; ~ marks a difference from "
+        "none that is inside the noise."
+    )
+
+
 def notes(comparison: Comparison) -> list[str]:
     """Return what a reader of the table should know."""
-    if comparison.repeats == 1:
-        found = ["One repeat: nothing is known about the noise."]
-    else:
-        found = [
-            f"Mean ± standard deviation of {comparison.repeats} repeats; ~ marks a difference from "
-            "none that is inside the noise. Both rules are in nnreg compare --help."
-        ]
+    found = [f"{repeats_note(comparison)} Rules: nnreg compare --help."]
     if comparison.settings.label_noise:
         found.append(
             "Test labels are clean, so the gap can be below 0; 'test, noisy' is the test loss if "
