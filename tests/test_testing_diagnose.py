@@ -67,6 +67,11 @@ def test_a_right_function_is_called_right(call):
     assert diagnose(*call).right
 
 
+def test_what_rounding_leaves_of_a_zero_gradient_is_not_blamed():
+    loss = nn.SoftmaxCrossEntropy(label_smoothing=0.11710059892606098)
+    assert diagnose(loss, np.ones((1, 1)), np.zeros(1, dtype=int)).right
+
+
 @pytest.mark.parametrize("near", [0.0, 1e-9, -1e-5, 1e-3])
 def test_a_value_near_a_kink_is_not_blamed_on_the_gradient(near):
     x = X.copy()

@@ -17,6 +17,7 @@ import nnreg.testing
 from nnreg.testing import (
     assert_layer_contract,
     batches,
+    diagnose,
     labels,
     layers,
     losses,
@@ -131,6 +132,13 @@ def test_no_right_network_raises_an_alarm(example):
     report = nn.check_gradients(*example)
     report.assert_ok()
     assert report.worst < 1e-11
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES // 10, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_no_right_network_is_diagnosed_as_wrong(example):
+    assert diagnose(*example).right
 
 
 # --- Without Hypothesis ---------------------------------------------------------------------------
