@@ -29,6 +29,7 @@ OF_WRONG_VALUE = [
     (lambda: POISSON(Z, Z - 1), r"must lie in \[0, inf\], got -1.0 at index \[0, 0\]"),
     (lambda: SQUARED(Z, Z, [1.0]), r"weights must have shape \(2,\), one weight a row, got \(1,\)"),
     (lambda: SQUARED(Z, Z, [1, -2]), r"weights must not be negative, got -2 at index \[1\]"),
+    (lambda: SQUARED(Z.astype("f4"), Z, [1, 1e300]), r"weights \(as float32\) must be finite"),
     (lambda: SQUARED(Z, Z, [0, 0]), "weights must not all be zero"),
     (lambda: SQUARED(Z, Z, [1, np.nan]), r"weights must be finite, got nan at index \[1\]"),
     (lambda: SQUARED(Z, Z, normalizer=0), r"normalizer must be a number in \(0, inf\], got 0"),

@@ -156,6 +156,20 @@ def test_a_vector_longer_than_a_block_is_updated_to_its_end(make, monkeypatch, r
     np.testing.assert_array_equal(long.vector, short.vector)
 
 
+@dtypes
+def test_a_rule_of_ones_own_is_handed_blocks_and_working_memory_of_their_kind(dtype):
+    class Watched(nn.Optimizer):
+        def _block(self, w, g, part, work):
+            seen.append((part, w.shape, g.shape, work.shape, work.dtype))
+
+    seen, p = [], parameters(BLOCK, 7, dtype)
+    Watched(0.1).update(p, p.copy())
+    assert seen == [
+        (slice(0, BLOCK), *3 * [(BLOCK,)], dtype),
+        (slice(BLOCK, BLOCK + 7), *3 * [(7,)], dtype),
+    ]
+
+
 @optimizers
 def test_float32_agrees_with_float64(make, rng):
     single, double = parameters(dtype="float32"), parameters()
