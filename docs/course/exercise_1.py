@@ -44,8 +44,8 @@ def relu_backward(dy, cache):
 def dropout_forward(x, keep_prob, training, rng):
     """Return ``y`` and a cache.
 
-    In training, each entry of x is kept with probability ``keep_prob`` and divided by it, or else
-    set to zero; ``rng`` is a ``np.random.Generator`` to draw from. Otherwise ``y`` equals ``x``.
+    In training, each entry of x is kept with probability keep_prob and divided by it,
+    or else set to zero; rng is a np.random.Generator to draw from. Otherwise y is x.
     """
     # your code here
     raise NotImplementedError("dropout_forward")
