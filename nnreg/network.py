@@ -99,6 +99,11 @@ class Network(Objective):
             counts[kind] = counts.get(kind, 0) + 1
             names.append(f"{kind}_{counts[kind]}")
             for own_name, parameter in layer.parameters(self.widths[-1]).items():
+                if not own_name.isidentifier():
+                    raise ValueError(
+                        f"{kind} cannot call a parameter {own_name!r}: it becomes an attribute, so it "
+                        "must be a Python name"
+                    )
                 if hasattr(type(layer), own_name):
                     raise ValueError(
                         f"{kind} cannot call a parameter {own_name!r}: "

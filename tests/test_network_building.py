@@ -213,3 +213,12 @@ def test_layers_of_a_refused_network_are_free_for_another():
     with pytest.raises(TypeError, match="penalty must be a Penalty"):
         nn.Network(layers, inputs=3, penalty=0.1)
     assert nn.Network(layers, inputs=3, penalty=nn.L2(0.1)).penalty_value() > 0
+
+
+def test_a_parameter_is_called_by_a_python_name():
+    class Dotted(nn.Layer):
+        def parameters(self, inputs):
+            return {"mix.in": nn.Parameter((inputs,), nn.ones)}
+
+    with pytest.raises(ValueError, match=r"cannot call a parameter 'mix\.in'"):
+        nn.Network([Dotted()], inputs=2)
