@@ -136,7 +136,7 @@ def foreign(
             _write(slots[block], state[block], array, block)
         return forward(*moved)
 
-    out = _output(called(), backward)
+    out = np.array(_output(called(), backward))
     weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
 
     def outputs(block: str | None = None, array: Array | None = None) -> Array:
@@ -144,6 +144,12 @@ def foreign(
             return np.array(_output(called(block, array), backward))
         finally:
             snapshot.restore()
+
+    if not np.array_equal(out, outputs(), equal_nan=True):
+        raise ValueError(
+            f"{name} gives different outputs for the same arguments: it draws from a generator that "
+            "is no argument, no attribute and not NumPy's global one; hand it in, or seed it inside"
+        )
 
     def values(block: str, array: Array) -> Values:
         return {"output": (weights * outputs(block, array)).sum()}

@@ -115,6 +115,16 @@ def test_arguments_that_a_function_damages_are_put_back():
     assert (before == X).all()
 
 
+def test_a_forward_that_gives_something_else_each_time_is_refused():
+    hidden = np.random.default_rng(0)
+
+    def forward(x):
+        return x * (hidden.random(x.shape) < 0.5)
+
+    with pytest.raises(ValueError, match="forward gives different outputs for the same arguments"):
+        nn.check_gradients(forward, lambda dout: dout, X)
+
+
 def test_a_snapshot_puts_back_lists_dictionaries_and_attributes_to_any_depth():
     class Thing:
         pass
