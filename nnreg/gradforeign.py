@@ -147,8 +147,9 @@ def foreign(
 
     if not np.array_equal(out, outputs(), equal_nan=True):
         raise ValueError(
-            f"{name} gives different outputs for the same arguments: it draws from a generator that "
-            "is no argument, no attribute and not NumPy's global one; hand it in, or seed it inside"
+            f"{name} gives different outputs for the same arguments: it draws from a generator "
+            "that is no argument, no attribute and not NumPy's global one; hand it in, or seed it "
+            "inside"
         )
 
     def values(block: str, array: Array) -> Values:

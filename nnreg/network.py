@@ -101,8 +101,8 @@ class Network(Objective):
             for own_name, parameter in layer.parameters(self.widths[-1]).items():
                 if not own_name.isidentifier():
                     raise ValueError(
-                        f"{kind} cannot call a parameter {own_name!r}: it becomes an attribute, so it "
-                        "must be a Python name"
+                        f"{kind} cannot call a parameter {own_name!r}: it becomes an attribute, "
+                        "so it must be a Python name"
                     )
                 if hasattr(type(layer), own_name):
                     raise ValueError(

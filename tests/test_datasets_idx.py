@@ -85,6 +85,7 @@ def test_the_array_may_be_written_to(tmp_path):
         (gzip.compress(bytes(range(100)))[:-6] + bytes(6), "damaged gzip data"),
         (b"\x1f\x8b\x08" + bytes(20), "damaged gzip data"),
     ],
+    ids=[f"file {i}" for i in range(10)],  # gzip writes the time into its bytes
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, raw, message):
     path = tmp_path / "wrong-file"
