@@ -27,9 +27,11 @@ def traced() -> Iterator[None]:
     """Count what is allocated, NumPy's arrays included."""
     gc.collect()
     gc.disable()  # so that no cycle of somebody else's is freed in mid-measurement
+    gc.freeze()  # so that what is there already need not be looked through again
     tracemalloc.start()
     yield
     tracemalloc.stop()
+    gc.unfreeze()
     gc.enable()
 
 
