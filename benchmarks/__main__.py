@@ -8,6 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import plots
 from benchmarks.contestants import ENTRIES
 from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep
@@ -75,8 +77,8 @@ def main() -> int:
                 widths=tuple(map(int, given.layers.split(","))),
                 keep=given.keep,
                 optimizer=given.optimizer,
-                l1=given.l1,
-                l2=given.l2,
+                l1=float(np.float32(given.l1)),  # Keras knows it no better
+                l2=float(np.float32(given.l2)),
             )
             own.measure(settings, results, crew, problem, given.against.split(","))
         elif given.mode != "plot":

@@ -74,6 +74,15 @@ class Agreement:
             )
         return {name: self.found.get((name, p), float("inf")) for name, p in wanted.items()}
 
+    def refuses(self, problem: Problem) -> bool:
+        """Return whether it would notice that somebody has another penalty."""
+        true = twin("nnreg", problem)
+        other = replace(true, l2=2 * true.l2)
+        (_, ours), (_, theirs) = self._follow(
+            self.crew.build([("nnreg", p) for p in (true, other)])
+        )
+        return _difference(theirs, ours, parameters=True) > TOLERANCE["float64"]
+
     def agreeing(self, names: list[str], problem: Problem) -> tuple[list[str], dict[str, float]]:
         """Return who may be timed, and the differences; say who may not."""
         differences = self.check(names, problem)

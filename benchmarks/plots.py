@@ -44,10 +44,8 @@ def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
     cells = {name: cell for name, cell in cells.items() if cell}
     if not cells:
         return None
-    figure, axes = plt.subplots(
-        1, len(cells), figsize=(3.2 * len(cells), 3.8), layout="constrained", squeeze=False
-    )
-    for ax, (name, cell) in zip(axes[0], cells.items(), strict=True):
+    figure, axes = _side_by_side(plt, len(cells))
+    for ax, (name, cell) in zip(axes, cells.items(), strict=True):
         shown = {
             label: entry
             for label, entry in cell["times"].items()
@@ -70,10 +68,22 @@ def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
     return figure
 
 
+def _side_by_side(plt: Any, number: int) -> tuple[Any, Any]:
+    """Return a figure, and its axes in a row."""
+    figure, axes = plt.subplots(
+        1, number, figsize=(3.6 * number, 3.8), layout="constrained", squeeze=False
+    )
+    return figure, axes[0]
+
+
 def sweeps(plt: Any, found: dict[str, Any]) -> Any:
     """Return everybody's microseconds against batch, width and depth."""
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+    found["sweeps"] = {sweep: cells for sweep, cells in found["sweeps"].items() if cells}
+    if not found["sweeps"]:
+        return None
+    figure, axes = _side_by_side(plt, len(found["sweeps"]))
     for ax, (sweep, cells) in zip(axes, found["sweeps"].items(), strict=True):
+        ax.set(xscale="log", yscale="log", xlabel=sweep)
         sizes = sorted(map(int, cells))
         labels = dict.fromkeys(label for cell in cells.values() for label in cell["times"])
         for label in labels:
@@ -90,7 +100,6 @@ def sweeps(plt: Any, found: dict[str, Any]) -> Any:
         ]
         if floors:
             ax.plot(*zip(*floors, strict=True), "--", color="0.5", label="bare products")
-        ax.set(xscale="log", yscale="log", xlabel=sweep)
     axes[0].set_ylabel("µs a step")
     axes[0].legend(fontsize=7)
     figure.supxlabel(" ")
@@ -104,8 +113,10 @@ def _at(cells: dict[Any, Any], size: int) -> Any:
 
 def growth(plt: Any, found: dict[str, Any]) -> Any:
     """Return nnreg's time against batch, width and depth, with the slopes."""
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
-    for ax, (sweep, points) in zip(axes, found["growth"].items(), strict=False):
+    if not found["growth"]:
+        return None
+    figure, axes = _side_by_side(plt, len(found["growth"]))
+    for ax, (sweep, points) in zip(axes, found["growth"].items(), strict=True):
         for name, style in (("nnreg", "o-C3"), ("floor", "--")):
             slope = points["exponents"][name]["larger half"]
             label = "bare products" if name == "floor" else name

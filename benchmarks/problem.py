@@ -7,14 +7,16 @@ very same arrays from the same few words.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-# Every hyper-parameter is exact in float32 too, since Keras lets some pass through it.
-RATES = {"sgd": 2**-7, "momentum": 2**-7, "adam": 2**-10}
+# Every hyper-parameter is exact in float32 too, since Keras lets some pass through it. Rates are
+# small, so that rounding does not grow into something else within ten steps of a deep network.
+RATES = {"sgd": 2**-7, "momentum": 2**-7, "adam": 2**-13}
 MOMENTUM = 0.875
 BETA_1, BETA_2 = 0.875, 1 - 2**-10
 EPSILON = 2**-27  # 7e-9
@@ -127,7 +129,11 @@ class Problem:
         ]
 
     def __str__(self) -> str:
-        widths = "-".join(map(str, self.widths))
+        runs = [(width, len(list(same))) for width, same in groupby(self.widths)]
+        widths = "-".join(
+            f"{count}×{width}" if count > 3 else "-".join([str(width)] * count)
+            for width, count in runs
+        )
         words = [f"{widths} by {self.batch}", self.optimizer]
         words += [f"L1 {self.l1:.1g}"] if self.l1 else []
         words += [f"L2 {self.l2:.1g}"] if self.l2 else []

@@ -37,10 +37,10 @@ class Settings:
     def available(self, usual: tuple[str, ...] = USUAL) -> list[str]:
         """Return the contestants that were asked for, or the usual ones, if they are installed.
 
-        The others are named.
+        The others are named. nnreg is always among them, since everybody is compared with it.
         """
         names = []
-        for name in self.names or usual:
+        for name in dict.fromkeys(("nnreg", *(self.names or usual))):
             missing = ENTRIES[name].missing()
             if missing:
                 print(f"left out: {name}, since {', '.join(missing)} is not installed")

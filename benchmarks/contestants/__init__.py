@@ -109,7 +109,7 @@ ENTRIES = {
         "torch",
         "torch_eager:TorchEager",
         ("torch",),
-        randomness="MT19937, 53 bits a unit",
+        randomness="MKL's MCG31m1, 31 bits a unit (MT19937 without MKL)",
         masks=True,
     ),
     "torch_compile": Entry(
@@ -125,7 +125,7 @@ ENTRIES = {
         "jax",
         "jax_jit:JaxJit",
         ("jax",),
-        randomness="XLA's Philox 4x32 (rbg), 32 bits a unit",
+        randomness="Threefry 2x32, 32 bits a unit",
         masks=True,
     ),
     "jax_scan": Entry(
@@ -133,7 +133,7 @@ ENTRIES = {
         "jax",
         "jax_jit:JaxScan",
         ("jax",),
-        randomness="XLA's Philox 4x32 (rbg), 32 bits a unit",
+        randomness="Threefry 2x32, 32 bits a unit",
         masks=True,
     ),
     "sklearn": Entry(

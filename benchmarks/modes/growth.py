@@ -26,25 +26,32 @@ QUICK = {"batch": [1, 16, 256, 1024], "width": [16, 128, 1024], "depth": [1, 4, 
 def measure(settings: Settings, results: Results, crew: Crew) -> None:
     """Time nnreg and the bare products, and fit."""
     about = begin()
-    budget = Budget(settings.seconds(4 * 60, 20))
-    found: dict[str, Any] = {}
-    for sweep, sizes in (QUICK if settings.quick else SIZES).items():
-        seconds: dict[int, dict[str, float]] = {}
-        for size in sizes:
-            if budget.spent:
-                print(f"no time was left for {sweep} {size}")
-                continue
-            problem = SWEEPS[sweep][0](size)
-            runners = crew.build([(name, problem) for name in ("nnreg", *FLOORS)])
-            times = interleave(runners, settings.pace(SWEEP))
-            crew.drop(runners)
-            seconds[size] = {
-                "nnreg": statistics.median(times["nnreg"]),
-                "floor": min(statistics.median(times[floor]) for floor in FLOORS),
-            }
-        found[sweep] = fitted(seconds)
-        show(sweep, found[sweep])
-        results.store("growth", {"growth": found}, about)
+    budget = Budget(settings.seconds(4 * 60, 8))
+    seconds: dict[str, dict[int, dict[str, float]]] = {sweep: {} for sweep in SIZES}
+    for sweep, size in in_turn(QUICK if settings.quick else SIZES):
+        if budget.spent:
+            print(f"no time was left for {sweep} {size}")
+            continue
+        problem = SWEEPS[sweep][0](size)
+        runners = crew.build([(name, problem) for name in ("nnreg", *FLOORS)])
+        times = interleave(runners, settings.pace(SWEEP))
+        crew.drop(runners)
+        seconds[sweep][size] = {
+            "nnreg": statistics.median(times["nnreg"]),
+            "floor": min(statistics.median(times[floor]) for floor in FLOORS),
+        }
+    found = {sweep: fitted(points) for sweep, points in seconds.items() if points}
+    for sweep, points in found.items():
+        show(sweep, points)
+    results.store("growth", {"growth": found}, about)
+
+
+def in_turn(sizes: dict[str, list[int]]) -> list[tuple[str, int]]:
+    """Return (sweep, size), a size of each sweep after the other."""
+    rows = [
+        (place, sweep, size) for sweep, some in sizes.items() for place, size in enumerate(some)
+    ]
+    return [(sweep, size) for _, sweep, size in sorted(rows, key=lambda row: row[0])]
 
 
 def fitted(seconds: dict[int, dict[str, float]]) -> dict[str, Any]:
@@ -78,5 +85,6 @@ def show(sweep: str, found: dict[str, Any]) -> None:
     table((sweep, "nnreg, µs", "products, µs", "ratio"), rows)
     for name, exponents in found["exponents"].items():
         parts = [f"{value:.2f} ({part})" for part, value in exponents.items() if value is not None]
-        print(f"{name} grows with the {sweep} to the power {', '.join(parts)}")
+        if parts:
+            print(f"{name} grows with the {sweep} to the power {', '.join(parts)}")
     print(flush=True)

@@ -73,9 +73,9 @@ def prepare(folder: Path, rows: int) -> str:
 def measure(settings: Settings, results: Results, crew: Crew) -> None:
     """Measure jobs, imports and sizes."""
     about = begin()
-    budget = Budget(settings.seconds(5 * 60, 45))
-    rounds = 1 if settings.quick or settings.smoke else 5
-    rows = 500 if settings.smoke else 60_000
+    budget = Budget(settings.seconds(5 * 60, 30))
+    rounds = 1 if settings.quick or settings.smoke else 5  # of one round nothing can be discarded
+    rows = 500 if settings.smoke else 20_000 if settings.quick else 60_000
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         found["data"] = prepare(Path(name), rows)
@@ -87,6 +87,8 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
     found["imports"] = imports(rounds, budget)
     show("import", found["imports"])
     found["sizes"] = {name: sizes.installed(name) for name in DISTRIBUTIONS if version(name)}
+    absent = [name for name in DISTRIBUTIONS if name not in found["sizes"]]
+    print(f"not installed as distributions: {', '.join(absent) or 'none'}")
     table(
         ("installed", "MB", "of which itself", "distributions"),
         [
@@ -127,10 +129,10 @@ def jobs(folder: str, rounds: int, budget: Budget) -> dict[str, Any]:
 def imports(rounds: int, budget: Budget) -> dict[str, Any]:
     """Import in turn, in fresh interpreters, and return seconds and bytes by module.
 
-    The first round, which may find its files cold, is not counted unless it stays the only one.
+    Of several rounds the first, which may find its files cold, is not counted.
     """
     found: dict[str, dict[str, Any]] = {}
-    for number in range(rounds + 1):
+    for number in range(rounds + 1 if rounds > 1 else 1):
         for module in IMPORTS:
             if number and (budget.spent or module not in found):
                 continue

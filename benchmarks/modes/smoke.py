@@ -1,4 +1,4 @@
-"""A smoke run: every contestant that is installed agrees and takes steps; no time is judged.
+"""A smoke run: whoever is installed agrees and takes steps; no time is judged.
 
 It ends with 1 if something that is installed fails or does not agree. ``torch.compile`` takes part
 only if it is asked for, since compiling takes longer than all the rest.
@@ -40,6 +40,8 @@ def measure(settings: Settings, results: Results, crew: Crew) -> int:
         missing += [f"{name} at {problem}" for name in wanted if name not in cell["times"]]
         cells[f"tiny {optimizer} {regularization}"] = cell
     results.store("step", {"cells": cells}, about)
+    if not agreement.refuses(TINY.regularized("l2")):
+        missing.append("the refusal of another penalty")
     for trick in ABLATIONS:
         try:
             ablation.agree(trick, TINY)

@@ -14,7 +14,7 @@ from benchmarks.rounds import SWEEP
 from benchmarks.workers import Budget, Crew
 
 NAMES = ("nnreg", *FLOORS, "xla", "torch", "jax")
-BASE = Problem(128, (784, 512, 512, 10), 0.5).regularized("dropout+l2")
+BASE = Problem(128, (784, 512, 512, 10), 0.8).regularized("dropout+l2")
 
 
 def of_batch(size: int) -> Problem:
@@ -43,7 +43,7 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
     """Time every size, the ends of each row first."""
     about = begin()
     names = settings.available(NAMES)
-    budget = Budget(settings.seconds(12 * 60, 25))
+    budget = Budget(settings.seconds(10 * 60, 12))
     found: dict[str, Any] = {"sweeps": {name: {} for name in SWEEPS}, "left_out": []}
     agreement = Agreement(crew)
     for sweep, size in order(settings.quick):
