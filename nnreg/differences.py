@@ -1,6 +1,6 @@
 r"""Derivatives measured, not derived: how a scalar changes when an argument moves along a line.
 
-*Complex step* (Squire & Trapp, SIAM Review 40, 1998, eq. 3): the series of ``f(x + ihv)``
+*Complex step* (Squire & Trapp, SIAM Review 40, 1998): the series of ``f(x + ihv)``
 begins ``f(x) + ihv·f'(x)``, so ``v·f'(x) = Im f(x + ihv)/h + O(h²)``. Nothing is subtracted, and
 ``h = 1e-30`` leaves no error but rounding. It needs a function that computes with complex numbers
 and looks only at their real parts when it decides.
