@@ -49,7 +49,9 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
     found: dict[str, Any] = {
         "cells": {},
         "left_out": [],
-        "randomness": {name: ENTRIES[name].randomness for name in names if ENTRIES[name].randomness},
+        "randomness": {
+            name: ENTRIES[name].randomness for name in names if ENTRIES[name].randomness
+        },
     }
     agreement = Agreement(crew)
     for cell in cells(settings.quick):
