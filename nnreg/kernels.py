@@ -12,7 +12,7 @@ Three rules hold on the whole page:
 * Backward formulas use the forward pass's *output* where they can: it is in memory anyway.
 * Forward formulas are *complex-safe*: for ``z + ih`` with a tiny ``h`` the imaginary part of the
   result, divided by ``h``, is the derivative up to an error of order ``h²`` (Squire & Trapp, SIAM
-  Review 40, 1998, eq. 3), free of cancellation. So conditions and signs look at real parts,
+  Review 40, 1998), free of cancellation. So conditions and signs look at real parts,
   ``max(z, 0)`` is written ``z·[z > 0]`` and ``|z|`` as ``sign(z)·z``, and nothing is conjugated.
   The gradient checker thereby differentiates the very code that trains.
 """
