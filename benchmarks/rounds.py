@@ -7,6 +7,7 @@ the ratios of the rounds are what is reported: their median, and their quartiles
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from benchmarks.workers import ContestantError
 
 WARM = 20  # of so many steps of a chunk one more is taken before, untimed
+REST = 0.06  # seconds between turns: idle BLAS and OpenMP threads spin before they sleep
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def interleave(runners: list[Any], pace: Pace) -> dict[str, list[float]]:
     for number in range(pace.rounds):
         turn = number % max(1, len(alive))  # nobody is always behind the same neighbour's back
         for runner in alive[turn:] + alive[:turn]:
+            time.sleep(REST)
             warm = max(1, runner.steps // WARM)
             times[runner.label].append(runner.chunk(runner.steps, warm))
     return times

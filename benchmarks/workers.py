@@ -1,8 +1,8 @@
 """Processes in which contestants wait for their turn.
 
 Each framework has a process of its own, because two of them in one disturb each other; everybody
-keeps the threads that are his default. What waits, waits for a message and takes no processor time.
-Building is done in all processes at once, timing in one after the other.
+keeps the threads that are his default. Who waits, waits for a message. Building is done in all
+processes at once, timing in one after the other.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
     about = begin()
     names = settings.available()
     chosen = settings.names is not None
-    budget = Budget(settings.seconds(26 * 60, 55))
+    budget = Budget(settings.seconds(26 * 60, 50))
     found: dict[str, Any] = {
         "cells": {},
         "left_out": [],
