@@ -26,7 +26,7 @@ QUICK = {"batch": [1, 16, 256, 1024], "width": [16, 128, 1024], "depth": [1, 4, 
 def measure(settings: Settings, results: Results, crew: Crew) -> None:
     """Time nnreg and the bare products, and fit."""
     about = begin()
-    budget = Budget(settings.seconds(4 * 60, 8))
+    budget = Budget(settings.seconds(4 * 60, 14))
     seconds: dict[str, dict[int, dict[str, float]]] = {sweep: {} for sweep in SIZES}
     for sweep, size in in_turn(QUICK if settings.quick else SIZES):
         if budget.spent:
