@@ -35,7 +35,8 @@ def number(
         ...
     ValueError: momentum must be a number in [0, 1), got 1.0
     """
-    wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+    end = ")" if open_high or math.isinf(high) else "]"
+    wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{end}"
     wanted = "a finite number" if math.isinf(low) and math.isinf(high) else f"a number in {wanted}"
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
         raise TypeError(f"{name} must be {wanted}, got {value!r}")

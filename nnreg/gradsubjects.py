@@ -52,6 +52,8 @@ class Subject:
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Subject:
     """Return a network with a batch and a loss: data loss, penalty and total, apart."""
     x = checks.matrix("x", x, net.inputs)
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
     y = loss.check_targets(y, net.widths[-1])
     checks.same_rows("y", y, "x", len(x))
     made = _propagated(net, x, y, loss, dropout)
@@ -99,6 +101,8 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
     x = checks.cast("x", x, real.dtype)
     outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
+    cache.gradients = real.parameters.like()
+    cache.gradients.vector.fill(np.nan)  # whoever adds to it instead of overwriting it is found out
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
     data["inputs"] = real.run_deltas(doutputs, cache, inputs=True).copy()
@@ -117,7 +121,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
         kind = array.dtype.kind
         copied, inputs = moved[kind], x.astype(array.dtype)
         if block == "inputs":
-            inputs = array
+            inputs = array.copy()  # a layer may damage it
         else:
             copied.parameters[block][...] = array
         try:

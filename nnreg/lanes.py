@@ -76,33 +76,33 @@ class LaneCache(Cache):
     array([1., 1., 1.], dtype=float32)
     """
 
-    __slots__ = ("start", "stop", "total", "whole")
+    __slots__ = ("_start", "_stop", "_total", "_whole")
 
     def __init__(self, whole: Cache) -> None:
         super().__init__(whole.dtype)
-        self.whole = whole
-        self.start = self.stop = self.total = 0
+        self._whole = whole
+        self._start = self._stop = self._total = 0
 
     def take(self, start: int, stop: int, total: int) -> None:
         """Stand for the rows from ``start`` to ``stop`` of a batch of ``total``."""
-        self.start, self.stop, self.total = start, stop, total
+        self._start, self._stop, self._total = start, stop, total
         for layer in self.layers.values():
             assert isinstance(layer, LaneCache)
             layer.take(start, stop, total)
 
     def __getitem__(self, layer: str) -> Cache:
         if layer not in self.layers:
-            own = self.layers[layer] = LaneCache(self.whole[layer])
-            own.take(self.start, self.stop, self.total)
+            own = self.layers[layer] = LaneCache(self._whole[layer])
+            own.take(self._start, self._stop, self._total)
         return self.layers[layer]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
         """Return this lane's rows of the whole batch's buffer; other shapes are the lane's own."""
-        if shape[0] != self.stop - self.start:
+        if shape[0] != self._stop - self._start:
             return super().array(name, shape, dtype)
         with _whole_arrays:
-            whole = self.whole.array(name, (self.total, *shape[1:]), dtype)
-        return whole[self.start : self.stop]
+            whole = self._whole.array(name, (self._total, *shape[1:]), dtype)
+        return whole[self._start : self._stop]
 
 
 def join(whole: Cache, lanes: Sequence[Cache], names: Sequence[str]) -> None:
@@ -122,7 +122,20 @@ def join(whole: Cache, lanes: Sequence[Cache], names: Sequence[str]) -> None:
                 and len(first) == len(parts[0].kept["dy"])
             ):
                 first = _joined(values)
+            elif any(value is not first for value in values) and not _same(values):
+                raise ValueError(
+                    f"{name} keeps {attribute!r}, which is not rows of the batch and differs "
+                    "between lanes: keep arrays of rows, or say independent_rows = False"
+                )
             target.kept[attribute] = first
+
+
+def _same(values: list[Any]) -> bool:
+    """Return whether plain numbers, texts or arrays are equal; of anything else it is not known."""
+    first = values[0]
+    if isinstance(first, np.ndarray):
+        return all(np.array_equal(first, value) for value in values)
+    return isinstance(first, bool | int | float | str) and all(v == first for v in values)
 
 
 def _joined(parts: list[Array]) -> Array:

@@ -71,6 +71,13 @@ class Layer:
     penalty: Penalty | str | None = "inherit"
     _bound: tuple[str, ...] | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a bound parameter's values are written into the network's vector."""
+        if self._bound and name in self._bound:
+            getattr(self, name)[...] = value
+        else:
+            super().__setattr__(name, value)
+
     def outputs(self, inputs: int) -> int:
         """Return the number of outputs for this number of inputs; unless redefined, the same."""
         return inputs

@@ -196,11 +196,7 @@ class Network(Objective):
             own.begin(training=training, step=step, first_row=first_row)
             rows = len(x)
             x = layer.forward(x, own)
-            if x.shape != (rows, width) or x.dtype != cache.dtype:
-                raise ValueError(
-                    f"{layer.name}.forward must return shape {(rows, width)} and dtype "
-                    f"{cache.dtype}, got {x.shape} and {x.dtype}"
-                )
+            _fits(layer, "forward", x, (rows, width), cache.dtype)
             if not training:
                 own.forget()
         cache.rows = len(x)
@@ -255,12 +251,7 @@ class Network(Objective):
             own.dy = dy
             if inputs or place > last:
                 dy = layer.backward(dy, own)
-                shape = (cache.rows, self.widths[place])
-                if dy.shape != shape or dy.dtype != cache.dtype:
-                    raise ValueError(
-                        f"{layer.name}.backward must return shape {shape} and dtype {cache.dtype}, "
-                        f"got {dy.shape} and {dy.dtype}"
-                    )
+                _fits(layer, "backward", dy, (cache.rows, self.widths[place]), cache.dtype)
         return dy
 
     def run_gradient(
@@ -332,3 +323,14 @@ class Network(Objective):
 def _dtype(dtype: Any, *known: str) -> np.dtype[Any]:
     """Return a dtype that is one of the known ones, given as a name, a type or a dtype."""
     return np.dtype(checks.one_of("dtype", getattr(dtype, "__name__", None) or str(dtype), known))
+
+
+def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any) -> None:
+    """Raise unless what a layer has returned is an array of this shape and dtype."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{layer.name}.{method} must return an array, got {array!r}")
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
+            f"got {array.shape} and {array.dtype}"
+        )

@@ -138,7 +138,13 @@ class Objective:
             if penalty.method != "proximal":
                 size = where.stop - where.start
                 own = gradients.scratch(size) if work is None or len(work) < size else work[:size]
-                penalty.gradient(self.parameters.vector[where].reshape(shape), own.reshape(shape))
+                out = own.reshape(shape)
+                answer = penalty.gradient(self.parameters.vector[where].reshape(shape), out)
+                if answer is not None and answer is not out:
+                    raise TypeError(
+                        f"{type(penalty).__name__}.gradient must write into out and return "
+                        f"nothing, got {type(answer).__name__}"
+                    )
                 gradients.vector[where] += own
 
     def apply_proximal(self, step_size: float | Array, part: slice | None = None) -> None:

@@ -231,16 +231,25 @@ class TrainingStep:
         )
 
     def _finish(self, where: slice, work: Array, proximal: bool) -> None:
-        """Penalty, optimizer and proximal map, for a part of the vector whose gradient is there."""
+        """Penalty, optimizer and proximal map, for a part of the vector whose gradient is there.
+
+        A proximal map that needs a whole array waits until all of it is updated.
+        """
         net = self.net
+        whole = proximal and any(
+            not penalty.elementwise and where.start <= place.start < where.stop
+            for penalty, place, _ in net.penalized()
+        )
         for start in range(where.start, where.stop, len(work)):
             block = slice(start, min(start + len(work), where.stop))
             net.add_penalty_gradient(self.gradients, block, work)
             self.optimizer.update_block(
                 net.parameters, self.gradients, start, work[: block.stop - start]
             )
-            if proximal:
+            if proximal and not whole:
                 net.apply_proximal(self.optimizer.step_size_of(block), block)
+        if whole:
+            net.apply_proximal(self.optimizer.step_size_of(where), where)
 
     def _tasks(self) -> list[tuple[Layer, slice | None, slice]]:
         """Return ``(layer, rows of its weight, where in the vector)``, the first layer's last.
@@ -263,8 +272,9 @@ class TrainingStep:
 
     def _needs_whole(self, layer: Layer) -> bool:
         """Return whether the penalty on a layer's weight wants to see it in one piece."""
-        penalty = self.net.penalty_of(f"{layer.name}.weight")
-        return penalty is not None and not penalty.elementwise
+        names = (f"{layer.name}.{own}" for own in self.net.parameters.of(layer.name))
+        penalties = (self.net.penalty_of(name) for name in names)
+        return any(penalty is not None and not penalty.elementwise for penalty in penalties)
 
     def _complaint(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""
@@ -295,5 +305,6 @@ def _laid_out(net: Network, layer: Layer) -> tuple[Layer, Array | None, slice]:
     slices = [net.parameters.slices[name] for name in names]
     where = slice(slices[0].start, slices[-1].stop) if slices else slice(0, 0)
     by_rows = "part" in inspect.signature(layer.gradient).parameters
-    weight = net.parameters[names[0]] if by_rows and len(names) == 1 else None
+    only = net.parameters[names[0]] if by_rows and len(names) == 1 else None
+    weight = only if only is not None and only.ndim == 2 else None
     return layer, weight, where

@@ -103,8 +103,9 @@ def fit(
     shuffle : bool, default True
     threads : int, optional
         So many lanes share each large step, with BLAS held to one thread: steady on a machine that
-        does other things too. With 1, the bits are those of the taught loop. Unless given, there is
-        one lane, and BLAS has its own threads, which is faster on a quiet machine.
+        does other things too. With 1, the bits are those of the taught loop under one thread of
+        BLAS. Unless given, there is one lane, and BLAS has its own threads, which is faster on a
+        quiet machine.
 
     Returns
     -------

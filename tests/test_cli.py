@@ -138,7 +138,7 @@ class TestErrors:
             ("--hidden a,b", "argument --hidden: must be whole numbers with commas between them"),
             ("--epochs ten", "argument --epochs: must be a whole number, got 'ten'"),
             ("--epochs 0", "--epochs must be a whole number of at least 1, got 0"),
-            ("--l2 -1", "--l2 must be a number in [0, inf], got -1.0"),
+            ("--l2 -1", "--l2 must be a number in [0, inf), got -1.0"),
             ("--l2 much", "argument --l2: must be a number, got 'much'"),
             ("--keep-prob 1.5", "--keep-prob must be a number in (0, 1], got 1.5"),
             ("--label-noise 0.5", "--label-noise must be a number in [0, 0.5), got 0.5"),

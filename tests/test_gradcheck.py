@@ -369,3 +369,33 @@ def test_the_report_prints_a_row_a_block_and_the_verdict():
     assert "weight  (4, 3)  all 12    complex" in text
     assert "FAILED" in str(nn.check_gradients(WrongSign(), X))
     assert GradientReport("nothing").worst == 0.0
+
+
+def test_a_term_that_forward_makes_real_and_backward_forgets_is_found():
+    def forward(x):
+        centred = x - x.mean(axis=0)
+        deviation = np.sqrt(x.var(axis=0) + 1e-5)
+        return centred / deviation, deviation
+
+    def backward(dout, deviation):
+        return (dout - dout.mean(axis=0)) / deviation  # as if the variance were a constant
+
+    report = nn.check_gradients(forward, backward, X)
+    assert not report.passed
+    assert {row.method for row in report.rows} == {"richardson"}
+
+
+def test_a_layer_that_adds_to_the_gradient_fails():
+    class Adds(nn.Dense):
+        def gradient(self, dy, cache, gradients):
+            gradients["weight"] += cache.x.T @ dy
+            gradients["bias"][...] = dy.sum(axis=0)
+
+    assert [row.block for row in nn.check_gradients(Adds(3), X).rows if not row.passed] == [
+        "weight"
+    ]
+
+
+def test_a_loss_class_in_the_place_of_a_loss_is_refused():
+    with pytest.raises(TypeError, match=r"loss must be a Loss such as nn.SoftmaxCrossEntropy\(\)"):
+        nn.check_gradients(network(), X, LABELS, nn.SoftmaxCrossEntropy)

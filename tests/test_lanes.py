@@ -129,6 +129,47 @@ def test_a_penalty_that_needs_the_whole_array_gets_it():
     assert_same(trained(2, penalty=RowSums()), trained(1, penalty=RowSums()))
 
 
+class RowGroups(nn.Penalty):
+    """Shrinks whole rows, so its proximal map needs all of a row, updated."""
+
+    method = "proximal"
+
+    def value(self, w):
+        return np.linalg.norm(w, axis=1).sum()
+
+    def gradient(self, w, out):
+        out[...] = 0
+
+    def proximal(self, w, step, out):
+        length = np.linalg.norm(w, axis=1, keepdims=True)
+        out[...] = w * np.maximum(0, 1 - 0.05 * np.mean(step) / np.maximum(length, 1e-12))
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_a_proximal_map_that_needs_the_whole_array_comes_when_all_of_it_is_updated(optimizer):
+    net, _, _ = trained(1, optimizer=OPTIMIZERS[optimizer], penalty=RowGroups())
+    layers = [nn.Dense(700), nn.ReLU(), nn.Dropout(keep_prob=0.5), nn.Dense(5)]
+    taught = nn.Network(layers, inputs=60, penalty=RowGroups(), dtype="float64")
+    rule, loss = OPTIMIZERS[optimizer](), nn.SoftmaxCrossEntropy()
+    for i in range(3):
+        rows = np.random.default_rng(i).permutation(ROWS)[:37]
+        outputs, cache = taught.forward(X[rows], training=True)
+        gradients = taught.backward(loss(outputs, Y[rows])[1], cache)
+        rule.update(taught.parameters, gradients)
+        taught.apply_proximal(rule.step_size)
+    assert (net.parameters.vector == taught.parameters.vector).all()
+
+
+def test_what_is_no_rows_and_differs_between_lanes_is_refused():
+    class KeepsASum(OwnArrays):
+        def backward(self, dy, cache):
+            cache.total = (dy * cache.x).sum(axis=0)
+            return dy * self.factor
+
+    with pytest.raises(ValueError, match="keepsasum_1 keeps 'total', which is not rows"):
+        trained(2, layers=[nn.Dense(700), KeepsASum(), nn.Tanh(), nn.Dense(5)])
+
+
 def test_a_layer_whose_rows_depend_on_each_other_is_not_split():
     class Centred(nn.Layer):
         independent_rows = False

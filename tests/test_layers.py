@@ -300,7 +300,7 @@ def test_dense_without_bias_has_one_parameter():
             "initializer must be a function .* 'he'",
         ),
         (lambda: nn.LeakyReLU(1.0), ValueError, r"slope must be a number in \[0, 1\), got 1.0"),
-        (lambda: nn.ELU(0), ValueError, r"alpha must be a number in \(0, inf\], got 0"),
+        (lambda: nn.ELU(0), ValueError, r"alpha must be a number in \(0, inf\), got 0"),
         (lambda: nn.ELU("1"), TypeError, "alpha must be a number .* got '1'"),
     ],
 )

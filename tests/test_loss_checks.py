@@ -32,14 +32,14 @@ OF_WRONG_VALUE = [
     (lambda: SQUARED(Z.astype("f4"), Z, [1, 1e300]), r"weights \(as float32\) must be finite"),
     (lambda: SQUARED(Z, Z, [0, 0]), "weights must not all be zero"),
     (lambda: SQUARED(Z, Z, [1, np.nan]), r"weights must be finite, got nan at index \[1\]"),
-    (lambda: SQUARED(Z, Z, normalizer=0), r"normalizer must be a number in \(0, inf\], got 0"),
+    (lambda: SQUARED(Z, Z, normalizer=0), r"normalizer must be a number in \(0, inf\), got 0"),
     (lambda: SQUARED(Z, Z, out=Z[:1]), r"out must have shape \(2, 3\)"),
     (lambda: SQUARED(Z, Z, out=Z.astype("f4")), "and dtype float64, got .* float32"),
     (
         lambda: nn.SoftmaxCrossEntropy(label_smoothing=1),
         r"label_smoothing must be .* in \[0, 1\), got 1",
     ),
-    (lambda: nn.Huber(0), r"delta must be a number in \(0, inf\], got 0"),
+    (lambda: nn.Huber(0), r"delta must be a number in \(0, inf\), got 0"),
 ]
 OF_WRONG_TYPE = [
     (lambda: SQUARED(Z * 1j, Z), "outputs must hold real numbers, got dtype complex"),

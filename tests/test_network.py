@@ -273,3 +273,19 @@ def test_two_threads_with_two_caches_may_run_one_network_at_once(rng):
         thread.join()
     for step in range(40):
         np.testing.assert_array_equal(found[step], expected[step])
+
+
+def test_values_given_to_a_layers_parameter_go_into_the_networks_vector():
+    net = nn.Network([nn.Dense(2)], inputs=2)
+    net.layers[0].weight = np.full((2, 2), 3.0)
+    net.layers[0].bias += 1
+    assert net.parameters.vector.tolist() == [3, 3, 3, 3, 1, 1]
+
+
+def test_a_layer_that_returns_nothing_is_named():
+    class Silent(nn.Layer):
+        def forward(self, x, cache):
+            x * 2
+
+    with pytest.raises(TypeError, match=r"silent_1.forward must return an array, got None"):
+        nn.Network([Silent()], inputs=2).predict(np.ones((1, 2)))

@@ -293,7 +293,7 @@ def test_the_proximal_map_applied_part_by_part_is_the_proximal_map(make, cut, rn
 def test_a_proximal_step_is_a_number_of_at_least_zero():
     net = network(nn.L1(0.3, method="proximal"))
     for step in (-0.1, float("nan")):
-        with pytest.raises(ValueError, match=r"^step_size must be a number in \[0, inf\], got"):
+        with pytest.raises(ValueError, match=r"^step_size must be a number in \[0, inf\), got"):
             net.apply_proximal(step)
 
 
@@ -327,3 +327,18 @@ def test_the_summary_counts_and_names_initial_values(capsys):
         ["relu_1", "3"],
     ):
         assert words in [line.split() for line in printed.splitlines()]
+
+
+def test_a_penalty_that_returns_its_gradient_instead_of_writing_it_is_refused():
+    class Returns(nn.Penalty):
+        def value(self, w):
+            return (w**4).sum()
+
+        def gradient(self, w, out):
+            return 4 * w**3
+
+    net = nn.Network([nn.Dense(2)], inputs=3, penalty=Returns())
+    with pytest.raises(
+        TypeError, match=r"Returns\.gradient must write into out and return nothing"
+    ):
+        net.add_penalty_gradient(net.parameters.like())

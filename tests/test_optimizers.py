@@ -314,7 +314,7 @@ def test_one_optimizer_serves_one_network(make, other):
         (
             lambda: nn.SGD(-0.1),
             ValueError,
-            r"learning_rate must be a number in \[0, inf\], got -0.1",
+            r"learning_rate must be a number in \[0, inf\), got -0.1",
         ),
         (lambda: nn.SGD("0.1"), TypeError, "learning_rate must be .* got '0.1'"),
         (lambda: nn.SGD(True), TypeError, "learning_rate must be .* got True"),
@@ -324,7 +324,7 @@ def test_one_optimizer_serves_one_network(make, other):
         (lambda: nn.RMSprop(rho=1.0), ValueError, r"rho must be .* in \[0, 1\), got 1.0"),
         (lambda: nn.Adam(beta_1=1.0), ValueError, r"beta_1 must be .* in \[0, 1\), got 1.0"),
         (lambda: nn.Adam(beta_2=-0.1), ValueError, "beta_2 must be .* got -0.1"),
-        (lambda: nn.Adam(epsilon=0), ValueError, r"epsilon must be .* in \(0, inf\], got 0"),
+        (lambda: nn.Adam(epsilon=0), ValueError, r"epsilon must be .* in \(0, inf\), got 0"),
         (lambda: nn.AdamW(weight_decay=-1), ValueError, "weight_decay must be .* got -1"),
     ],
 )

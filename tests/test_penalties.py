@@ -236,7 +236,7 @@ def test_strength_may_change_at_any_time_and_is_a_python_float():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.L2(-1), ValueError, r"strength must be a number in \[0, inf\], got -1"),
+        (lambda: nn.L2(-1), ValueError, r"strength must be a number in \[0, inf\), got -1"),
         (lambda: nn.L1(float("nan")), ValueError, "strength must be .* got nan"),
         (lambda: nn.L1("0.1"), TypeError, "strength must be .* got '0.1'"),
         (lambda: nn.ElasticNet(1, -2), ValueError, "l2 must be .* got -2"),
