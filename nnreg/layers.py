@@ -36,6 +36,8 @@ class Layer:
         Given by the network: the class's name in small letters and a number, such as ``dense_1``.
     independent_rows : bool, default True
         False says that a row's output depends on other rows; then a step is never split by rows.
+        True also means that what ``gradient`` finds in the cache has a row for each row of the
+        batch, or is the same for all rows.
     stochastic : bool, default False
         True says that training mode draws at random, with a probability ``keep_prob`` to keep.
     initializer_before : function or None, default glorot_uniform

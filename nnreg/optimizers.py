@@ -235,6 +235,7 @@ class RMSprop(_Adaptive):
     Notes
     -----
     The state holds ``s = v/(1 - rho)``, whose recursion ``s = rho·s + g²`` needs one pass less.
+    So a ``rho`` that is changed in mid-training weighs the past anew, by its own ``1 - rho``.
 
     Examples
     --------
@@ -293,7 +294,8 @@ class Adam(_Adaptive):
     Notes
     -----
     The state holds ``a = m/(1 - beta_1)`` and ``s = v/(1 - beta_2)``, whose recursions
-    ``a = beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. With
+    ``a = beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. (So a beta that is changed in
+    mid-training weighs the past anew, by its own ``1 - beta``.) With
     ``c₁ = (1 - beta_1)/(1 - beta_1ᵗ)`` and ``c₂ = √((1 - beta_2)/(1 - beta_2ᵗ))`` the corrected
     moments are ``m̂ = c₁a`` and ``√v̂ = c₂√s``. Divided above and below by ``c₂``, the step is::
 

@@ -34,7 +34,7 @@ class Parameter:
         Initial values; None leaves the choice to the network, which looks at the activation that
         follows.
     weight : bool, default True
-        Whether penalties apply to it. Biases and scales say False.
+        Whether penalties apply to it. Biases and scales of a layer of one's own must say False.
 
     Examples
     --------

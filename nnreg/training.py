@@ -111,7 +111,8 @@ def fit(
     -------
     History
         After a ``KeyboardInterrupt`` too: up to the last whole epoch, with
-        ``stopped = "interrupted"``.
+        ``stopped = "interrupted"``. The parameters are those of that moment, which may be in the
+        middle of an update.
 
     Raises
     ------
