@@ -14,7 +14,7 @@ import numpy as np
 
 from nnreg import checks
 from nnreg.cache import Cache
-from nnreg.differences import Values
+from nnreg.differences import Snapshot, Values
 from nnreg.kernels import Array
 from nnreg.layers import Layer
 from nnreg.loss import Loss
@@ -98,6 +98,10 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
         for layer in real.layers:
             if layer.stochastic:
                 setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
+    moved = {"f": real, "c": real.copy("complex128")}
+    caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
+    # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
+    drawn = Snapshot(*(_own(layer) for copied in moved.values() for layer in copied.layers))
     x = checks.cast("x", x, real.dtype)
     outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
@@ -114,8 +118,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
         total = gradient.copy()
         real.add_penalty_gradient(total)
         gradients["total"] = {n: total[n] for n in total}
-    moved = {"f": real, "c": real.copy("complex128")}
-    caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
+    drawn.restore()
 
     def values(block: str, array: Array) -> Values:
         kind = array.dtype.kind
@@ -128,6 +131,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
             z = copied.run_forward(inputs, caches[kind], training=True, step=step)
             data_loss, penalty_value = loss.compute(z, y)[0], _smooth_penalty(copied)
         finally:
+            drawn.restore()
             if block != "inputs":
                 copied.parameters[block][...] = blocks[block]
         return {
@@ -138,6 +142,11 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
 
     blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
     return Subject("the network", blocks | {"inputs": x}, gradients, values)
+
+
+def _own(layer: Layer) -> dict[str, Any]:
+    """Return what a layer holds besides its parameters."""
+    return {name: value for name, value in vars(layer).items() if name not in (layer._bound or ())}
 
 
 def _smooth_penalty(net: Network) -> Any:

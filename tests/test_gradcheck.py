@@ -399,3 +399,30 @@ def test_a_layer_that_adds_to_the_gradient_fails():
 def test_a_loss_class_in_the_place_of_a_loss_is_refused():
     with pytest.raises(TypeError, match=r"loss must be a Loss such as nn.SoftmaxCrossEntropy\(\)"):
         nn.check_gradients(network(), X, LABELS, nn.SoftmaxCrossEntropy)
+
+
+class OwnGenerator(nn.Layer):
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def random(self, shape):
+        return self.rng.random(shape)
+
+    def forward(self, x, cache):
+        cache.mask = (self.random(x.shape) < 0.5) * 2.0
+        return x * cache.mask
+
+    def backward(self, dy, cache):
+        return dy * cache.mask
+
+
+class GlobalGenerator(OwnGenerator):
+    def random(self, shape):
+        return np.random.rand(*shape)  # noqa: NPY002  # as a student might
+
+
+@pytest.mark.parametrize("layer", [OwnGenerator(), GlobalGenerator()], ids=["its own", "NumPy's"])
+def test_a_layer_that_draws_for_itself_is_frozen_too_and_leaves_no_trace(layer):
+    before = layer.rng.bit_generator.state, np.random.get_state()[2]  # noqa: NPY002
+    assert nn.check_gradients(layer, X).worst < 1e-12
+    assert before == (layer.rng.bit_generator.state, np.random.get_state()[2])  # noqa: NPY002

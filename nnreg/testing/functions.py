@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg.gradforeign import Snapshot
+from nnreg.differences import Snapshot
 from nnreg.kernels import Array
 from nnreg.testing.mistakes import close
 
