@@ -129,9 +129,7 @@ def test_numbers_that_bring_a_rectifier_to_its_kink_give_way_to_others(monkeypat
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(networks())
 def test_no_right_network_raises_an_alarm(example):
-    report = nn.check_gradients(*example)
-    report.assert_ok()
-    assert report.worst < 1e-11
+    nn.check_gradients(*example).assert_ok()
 
 
 @pytest.mark.slow
