@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import nnreg.plots
-from nnreg import NonFiniteLossError, cli
+from nnreg import NonFiniteLossError
 from nnreg.cli import main
+from nnreg.commands import compare as compare_command
+from nnreg.commands import data
+from nnreg.commands.shared import in_words
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
 from nnreg.lab.settings import Settings
 
@@ -52,7 +55,7 @@ def seen(monkeypatch):
         found.append((dataset, settings))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "compare", compare)
+    monkeypatch.setattr(compare_command, "compare", compare)
     return found
 
 
@@ -186,12 +189,12 @@ class TestErrors:
         def write(comparison, folder):
             raise OSError(28, "No space left on device", "report.json")
 
-        monkeypatch.setattr(cli, "write", write)
+        monkeypatch.setattr(compare_command, "write", write)
         assert compare() == 1
         assert capsys.readouterr().err == "nnreg: No space left on device: report.json\n"
 
     def test_an_error_without_a_file_is_said_as_it_is(self):
-        assert cli._in_words(OSError("no mirror answers")) == "no mirror answers"
+        assert in_words(OSError("no mirror answers")) == "no mirror answers"
 
 
 class TestInterruption:
@@ -201,7 +204,7 @@ class TestInterruption:
         assert list(tmp_path.iterdir()) == []
 
     def test_later_it_keeps_the_finished_repeats_and_says_so(self, capsys, monkeypatch, tmp_path):
-        real = cli.compare
+        real = compare_command.compare
 
         def compare_until(dataset, settings, progress):
             def stop(what, done, total):
@@ -210,7 +213,7 @@ class TestInterruption:
 
             return real(dataset, settings, stop)
 
-        monkeypatch.setattr(cli, "compare", compare_until)
+        monkeypatch.setattr(compare_command, "compare", compare_until)
         assert compare() == 130
         out, err = capsys.readouterr()
         assert "nothing is known about the noise" in out
@@ -259,7 +262,7 @@ class TestTheRest:
         def describe():
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli.datasets, "describe", describe)
+        monkeypatch.setattr(data.datasets, "describe", describe)
         assert main(["data"]) == 130
         assert capsys.readouterr().err.count("\n") == 1
 

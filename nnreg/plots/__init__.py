@@ -1,0 +1,21 @@
+"""Pictures. Each function returns a matplotlib figure; nothing is shown and no file is written.
+
+Matplotlib is optional (``pip install nnreg[plots]``) and imported where it is used. Colours are
+from the set of Okabe and Ito, which people with colour-blindness tell apart too. Lines are labelled
+where they end, so no legend has to be looked up.
+"""
+
+from nnreg.plots.curves import loss_curves
+from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
+from nnreg.plots.weights import histogram_edges, weight_histograms
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "MissingMatplotlibError",
+    "Theme",
+    "histogram_edges",
+    "loss_curves",
+    "render",
+    "weight_histograms",
+]
