@@ -26,6 +26,7 @@ from nnreg.losses import (
     softmax,
 )
 from nnreg.network import Network
+from nnreg.noise import GaussianDropout
 from nnreg.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from nnreg.parameters import Parameter, Parameters
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
@@ -52,6 +53,7 @@ __all__ = [
     "EarlyStopping",
     "ElasticNet",
     "Exponential",
+    "GaussianDropout",
     "GradientReport",
     "History",
     "Huber",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import activations, checks, initializers, layers, penalties
+from nnreg import activations, checks, initializers, layers, noise, penalties
 from nnreg.files import write_whole
 from nnreg.layers import Layer
 from nnreg.network import Network
@@ -186,7 +186,8 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
 
 def _known() -> dict[str, Any]:
     known: dict[str, Any] = {}
-    for module, base in ((layers, Layer), (activations, Layer), (penalties, Penalty)):
+    bases = {layers: Layer, activations: Layer, noise: Layer, penalties: Penalty}
+    for module, base in bases.items():
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, base):
                 known[name] = value

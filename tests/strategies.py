@@ -25,6 +25,7 @@ LAYERS: dict[str, Callable[[], nn.Layer]] = {
     "Softplus": nn.Softplus,
     "Dropout": lambda: nn.Dropout(keep_prob=0.6),
     "Dropout, identity": nn.Dropout,
+    "GaussianDropout": lambda: nn.GaussianDropout(keep_prob=0.6),
 }
 
 LOSSES: dict[str, Callable[[], nn.Loss]] = {

@@ -17,6 +17,7 @@ LAYERS = {
     "Sigmoid": nn.Sigmoid,
     "Softplus": nn.Softplus,
     "Dropout": lambda: nn.Dropout(keep_prob=0.75),
+    "GaussianDropout": lambda: nn.GaussianDropout(keep_prob=0.75),
     "Dense": lambda: nn.Dense(4, penalty=nn.L1(0.3), initializer=nn.standard_normal, bias=False),
     "Dense without penalty": lambda: nn.Dense(4, penalty=None),
 }

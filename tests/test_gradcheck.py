@@ -19,6 +19,7 @@ LAYERS = [
     nn.Sigmoid(),
     nn.Softplus(),
     nn.Dropout(keep_prob=0.6),
+    nn.GaussianDropout(keep_prob=0.6),
 ]
 X = np.random.default_rng(0).standard_normal((5, 4))
 LABELS = np.array([0, 3, 1, 2, 3])

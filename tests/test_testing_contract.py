@@ -158,6 +158,17 @@ class Raises(nn.Tanh):
         raise RuntimeError("not written yet")
 
 
+class WiderNoise(nn.GaussianDropout):
+    """Takes ``keep_prob`` for the standard deviation of its noise."""
+
+    def forward(self, x, cache):
+        p, self.keep_prob = self.keep_prob, 1 / (1 + self.keep_prob**2)
+        try:
+            return super().forward(x, cache)
+        finally:
+            self.keep_prob = p
+
+
 class DamagesTheParameters(Scale):
     def backward(self, dy, cache):
         self.factor *= 2
@@ -178,6 +189,11 @@ class DamagesTheParameters(Scale):
         (RemembersInference, "remembers inference", "whose cache is empty"),
         (Raises, "raises", "Raises.backward raises RuntimeError: not written yet"),
         (DamagesTheParameters, "backward once", "asked twice"),
+        (
+            lambda: WiderNoise(keep_prob=0.8),
+            "variance",
+            r"noise of variance 0.64\d*, though keep_prob is 0.8, which means .* = 0.25",
+        ),
     ],
 )
 def test_a_broken_promise_is_told_in_words(make, finding, words):

@@ -70,7 +70,7 @@ def test_every_drawn_layer_keeps_the_contract(layer):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(nn.Dense, nn.Dropout, nn.ReLU, nn.LeakyReLU),
+        *(nn.Dense, nn.Dropout, nn.GaussianDropout, nn.ReLU, nn.LeakyReLU),
         *(nn.ELU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Softplus),
     ],
 )

@@ -117,11 +117,18 @@ def _chance_is_as_announced(trial: Trial) -> None:
             "one mask",
             f"{trial.name} has the same mask at every step: make it depend on cache.step.",
         )
-    share = float((y != 0).mean())
+    share, variance = float((y != 0).mean()), (1 - keep_prob) / keep_prob
+    noisy = share == 1 and y.std() > 0  # nothing is dropped: all is multiplied by noise
     promise(
-        abs(share - keep_prob) < 0.025,
+        noisy or abs(share - keep_prob) < 0.025,
         "share",
         f"{trial.name} keeps {share:.1%} of the units, though keep_prob is {keep_prob:g}.",
+    )
+    promise(
+        not noisy or abs(y.var() - variance) < 0.1 * variance,
+        "variance",
+        f"{trial.name} multiplies by noise of variance {y.var():.3g}, though keep_prob is "
+        f"{keep_prob:g}, which means (1 - keep_prob)/keep_prob = {variance:.3g}.",
     )
     inference, _ = trial.forward(layer, ones, training=False)
     for mean, where in ((float(inference.mean()), "inference"), (float(y.mean()), "training")):

@@ -26,8 +26,9 @@ def assert_layer_contract(
     gradients add up, unless ``independent_rows`` is False; where ``gradient`` takes a ``part``, the
     parts make up the whole; one row and one column work; inference keeps nothing; of a rectifier
     (``y = x`` above zero, not falling below) with a kink, the derivative at exactly zero is the one
-    to the left; and a stochastic layer keeps the share of units that ``keep_prob`` says, with
-    another mask each step, its mean being the output of inference.
+    to the left; and a stochastic layer keeps the share of units that ``keep_prob`` says, or
+    multiplies by noise of the variance that goes with it, drawn anew each step, its mean being the
+    output of inference.
 
     Parameters
     ----------

@@ -33,6 +33,7 @@ from nnreg.losses import (
     SoftmaxCrossEntropy,
 )
 from nnreg.network import Network
+from nnreg.noise import GaussianDropout
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
 
 try:
@@ -148,6 +149,7 @@ def _between() -> st.SearchStrategy[Layer]:
         st.builds(LeakyReLU, st.floats(0.05, 0.5)),
         st.builds(ELU, st.floats(0.25, 2.0)),
         st.builds(Dropout, keep_prob=st.floats(0.25, 1.0)),
+        st.builds(GaussianDropout, keep_prob=st.floats(0.25, 1.0)),
     )
 
 
