@@ -16,7 +16,7 @@ import nnreg
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent
 OPTIONAL = {
-    *("hypothesis", "jax", "keras", "matplotlib", "mpi4py", "onnx", "pandas", "pytest"),
+    *("hypothesis", "jax", "joblib", "keras", "matplotlib", "mpi4py", "onnx", "pandas", "pytest"),
     *("safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
 }
 
@@ -62,6 +62,7 @@ def test_the_runtime_needs_three_packages(distribution):
     [
         ("plots", {"matplotlib"}),
         ("progress", {"tqdm"}),
+        ("parallel", {"joblib"}),
         ("testing", {"hypothesis"}),
         ("estimators", {"scikit-learn"}),
         ("all", {"nnreg"}),
@@ -149,6 +150,8 @@ def test_the_source_leaves_nothing_to_be_done_later():
 def reads_pickles(node: ast.AST) -> bool:
     picklers = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
     match node:
+        case ast.ImportFrom(module="joblib", names=names):  # Parallel reads no file
+            return not {alias.name for alias in names} <= {"Parallel", "delayed"}
         case ast.Import(names=names):
             return any(alias.name.partition(".")[0] in picklers for alias in names)
         case ast.ImportFrom(module=str(module)):
