@@ -1,0 +1,188 @@
+"""Compaction and sparse prediction: smaller, and the same outputs."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nnreg as nn
+from nnreg.lab import SparsePredictor, compact
+
+ACTIVATIONS = [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Softplus]
+
+
+def network(widths, activation=nn.Tanh, dtype="float64", seed=0, **options):
+    layers = [nn.Dropout(keep_prob=0.9)]
+    for units in widths[1:-1]:
+        layers += [nn.Dense(units, **options), activation(), nn.Dropout(keep_prob=0.5)]
+    net = nn.Network(
+        [*layers, nn.Dense(widths[-1], **options)], inputs=widths[0], seed=seed, dtype=dtype
+    )
+    rng = np.random.default_rng(seed)
+    net.parameters.biases[...] = rng.normal(size=net.parameters.biases.size)
+    return net
+
+
+@st.composite
+def pruned_networks(draw, dtype):
+    """A network of which single weights, and whole rows and columns, are zero."""
+    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=5))
+    net = network(
+        widths,
+        draw(st.sampled_from(ACTIVATIONS)),
+        dtype,
+        draw(st.integers(0, 99)),
+        bias=draw(st.booleans()),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    share = draw(st.sampled_from([0.1, 0.5, 0.9, 1.0]))
+    for layer in net.layers:
+        if isinstance(layer, nn.Dense):
+            layer.weight[rng.random(layer.weight.shape) < share] = 0.0
+            layer.weight[rng.random(len(layer.weight)) < 0.3] = 0.0
+            layer.weight[:, rng.random(layer.units) < 0.3] = 0.0
+    return net
+
+
+class TestCompact:
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
+    @given(data=st.data())
+    def test_the_outputs_are_the_same(self, data, dtype, tolerance):
+        net = data.draw(pruned_networks(dtype))
+        x = np.random.default_rng(0).normal(size=(20, net.inputs))
+        wanted = net.predict(x)
+        error = abs(compact(net).predict(x) - wanted).max()
+        assert error <= tolerance * max(1.0, abs(wanted).max())
+
+    @given(net=pruned_networks("float64"))
+    def test_what_was_compacted_cannot_be_compacted_further(self, net):
+        once = compact(net)
+        assert compact(once.network).network.widths == once.network.widths
+
+    @given(net=pruned_networks("float64"))
+    def test_every_unit_left_is_read_and_every_one_varies(self, net):
+        dense = [layer for layer in compact(net).network.layers if isinstance(layer, nn.Dense)]
+        for lower, upper in pairwise(dense):
+            if lower.units > 1:
+                assert (upper.weight != 0).any(axis=1).all()
+                assert (lower.weight != 0).any(axis=0).all()
+
+    def test_the_network_itself_stays_as_it_is(self):
+        net = network([4, 5, 3])
+        net.parameters["dense_1.weight"][:, 2] = 0.0
+        before = net.parameters.vector.copy()
+        compact(net)
+        assert (net.parameters.vector == before).all()
+        assert net.widths[-1] == 3
+
+    def test_a_constant_unit_goes_into_the_next_bias(self):
+        net = network([1, 2, 1])
+        net.parameters["dense_1.weight"][0] = 0.0, 1.0
+        net.parameters["dense_1.bias"][:] = 0.5, 0.0
+        net.parameters["dense_2.weight"][:, 0] = 2.0, 3.0
+        net.parameters["dense_2.bias"][0] = 0.25
+        small = compact(net).network
+        assert small.widths[-1] == 1
+        assert small.parameters["dense_1.weight"].tolist() == [[1.0]]
+        assert small.parameters["dense_2.bias"].tolist() == [0.25 + 2.0 * np.tanh(0.5)]
+
+    def test_constants_travel_through_several_layers(self):
+        net = network([3, 4, 4, 4, 2])
+        net.parameters["dense_1.weight"][...] = 0.0
+        found = compact(net)
+        assert [found.network.inputs, *found.network.widths[-1:]] == [1, 2]
+        assert {layer.units for layer in found.network.layers if isinstance(layer, nn.Dense)} == {
+            1,
+            2,
+        }
+        x = np.random.default_rng(0).normal(size=(3, 3))
+        assert abs(found.predict(x) - net.predict(x)).max() < 1e-14
+
+    def test_a_layer_without_a_bias_gets_one_only_for_a_constant(self):
+        net = network([2, 3, 1], nn.Sigmoid, bias=False)
+        assert not any(name.endswith("bias") for name in compact(net).network.parameters)
+        net.parameters["dense_1.weight"][:, 0] = 0.0  # sigmoid(0) = 1/2
+        found = compact(net)
+        weight = net.parameters["dense_2.weight"][0, 0]
+        assert found.network.parameters["dense_2.bias"].tolist() == [weight / 2]
+
+    def test_it_names_the_inputs_that_are_read(self):
+        net = network([5, 3, 2])
+        net.parameters["dense_1.weight"][[0, 3]] = 0.0
+        assert compact(net).inputs.tolist() == [1, 2, 4]
+
+    def test_what_a_network_carries_is_carried_on(self):
+        net = nn.Network(
+            [nn.Dense(3, initializer=nn.ones, penalty=nn.L2(0.5)), nn.ReLU(), nn.Dense(2)],
+            inputs=4,
+            penalty=nn.L1(0.25, method="proximal"),
+            seed=7,
+        )
+        net.steps, net.epochs = 30, 4
+        small = compact(net).network
+        assert (small.seed, small.steps, small.epochs) == (7, 30, 4)
+        assert small.initializers == net.initializers
+        assert small.layers[0].initializer is nn.ones
+        assert small.penalty_value() == net.penalty_value()
+        assert small.penalty is not net.penalty
+
+    def test_an_initializer_that_knows_only_the_old_shape_is_no_hindrance(self):
+        values = np.array([[1.0, 0.0], [0.0, 0.0]])
+        net = nn.Network([nn.Dense(2, initializer=lambda *_: values), nn.Dense(1)], inputs=2)
+        assert compact(net).network.inputs == 1
+
+    def test_rows_of_another_width_are_refused(self):
+        found = compact(network([5, 3, 2]))
+        with pytest.raises(ValueError, match=r"x must have shape \(N, 5\)"):
+            found.predict(np.zeros((1, 4)))
+
+
+class TestSparsePredictor:
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
+    @given(data=st.data())
+    def test_the_outputs_are_the_same(self, data, dtype, tolerance):
+        net = data.draw(pruned_networks(dtype))
+        x = np.random.default_rng(0).normal(size=(300, net.inputs))  # more than one piece
+        wanted, found = net.predict(x), SparsePredictor(net).predict(x)
+        assert found.dtype == net.dtype
+        assert abs(found - wanted).max() <= tolerance * max(1.0, abs(wanted).max())
+
+    def test_only_non_zeros_are_stored(self):
+        net = network([30, 20, 10])
+        net.parameters.weights[::2] = 0.0
+        predictor = SparsePredictor(net)
+        assert predictor.nonzeros == np.count_nonzero(net.parameters.weights)
+        assert predictor.nbytes < 0.85 * net.parameters.vector.nbytes
+
+    def test_it_does_not_follow_later_training(self):
+        net = network([3, 4, 2])
+        x = np.ones((1, 3))
+        predictor = SparsePredictor(net)
+        before = predictor.predict(x)
+        net.parameters.vector[...] = 0.0
+        assert (predictor.predict(x) == before).all()
+
+    def test_values_that_are_not_finite_are_refused(self):
+        with pytest.raises(ValueError, match="x must be finite"):
+            SparsePredictor(network([1, 2])).predict([[np.nan]])
+
+
+@pytest.mark.parametrize("door", [compact, SparsePredictor])
+class TestDoors:
+    def test_a_layer_of_one_s_own_is_refused(self, door):
+        class Flip(nn.Layer):
+            def forward(self, x, cache):
+                return x[:, ::-1]
+
+        with pytest.raises(TypeError, match="got flip_1"):
+            door(nn.Network([nn.Dense(2), Flip()], inputs=1))
+
+    def test_a_network_without_dense_layers_is_refused(self, door):
+        with pytest.raises(ValueError, match="net must have a Dense layer"):
+            door(nn.Network([nn.ReLU()], inputs=1))
+
+    def test_what_is_no_network_is_refused(self, door):
+        with pytest.raises(TypeError, match="net must be a Network, got None"):
+            door(None)
