@@ -54,8 +54,11 @@ def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
 
 
 def affine_db(dy: Array, out: Array | None = None) -> Array:
-    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; a batch's rows add up."""
-    return np.add.reduce(dy, axis=0, out=out)
+    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; a batch's rows add up.
+
+    The sum is written as the product ``1ᵀ dy``, since BLAS adds rows faster than NumPy does.
+    """
+    return np.matmul(np.ones(len(dy), dy.dtype), dy, out=out)
 
 
 # --- Activations: elementwise, so x, y, dy, dx all have one shape ---------------------------------
@@ -264,12 +267,14 @@ def softmax_cross_entropy(
     >>> value.round(4), dz.round(4)  # log 3, and p - t
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
-    classes = z.shape[1]
-    s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
+    rows, classes = z.shape
+    s = np.empty(z.shape, z.dtype) if out is None else out
+    np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=s)
     labels = targets.ndim == 1
     if labels:
-        row = np.arange(len(z))
-        chosen = s[row, targets]
+        flat, at = s.reshape(-1), np.arange(0, rows * classes, classes)
+        at += targets
+        chosen = flat[at]
     else:
         chosen = np.einsum("nk,nk->n", s, targets)
     if smoothing:
@@ -281,7 +286,7 @@ def softmax_cross_entropy(
     value = np.log(total, out=total)
     if labels:
         value -= chosen
-        s[row, targets] -= 1.0 - smoothing
+        flat[at] -= 1.0 - smoothing
     else:
         mass = targets.sum(axis=1)
         value *= mass * (1.0 - smoothing) + smoothing
@@ -375,3 +380,23 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     held = np.clip(w, -threshold, threshold)
     result: Array = np.subtract(w, held, out=out)
     return result
+
+
+# --- Numbers too small to count -------------------------------------------------------------------
+
+
+def flush(v: Array, limit: float, work: Array | None = None) -> None:
+    """Set to zero, in place, what is smaller than ``limit``: ``v = v·[|v| > limit]``.
+
+    Below about 1e-38 float32 has only *subnormal* numbers, on which a processor's product takes a
+    hundred times as long. Momentum ends there wherever a gradient is zero: ``0.9ᵗ·v`` does after
+    some 830 steps, and then it stays, since 0.9 times the smallest one rounds to itself.
+
+    >>> v = np.array([1.0, -1e-35, 1e-20])
+    >>> flush(v, 1e-30)
+    >>> v
+    array([ 1.e+00, -0.e+00,  1.e-20])
+    """
+    size = np.absolute(v, out=work)
+    np.greater(size, limit, out=size)
+    v *= size

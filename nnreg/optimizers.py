@@ -17,11 +17,16 @@ import math
 
 import numpy as np
 
-from nnreg import checks
+from nnreg import checks, kernels
 from nnreg.kernels import Array
 from nnreg.parameters import Parameters
 
-BLOCK = 32_768  # values: with gradient and state, some 512 KiB in float32
+BLOCK = 65_536  # values: with gradient and state, some megabyte in float32
+
+# Every so many updates, parameters and state smaller than this many times the smallest normal
+# number become zero (1.6e-30 in float32, 3e-300 in float64), before they are subnormal and slow.
+FLUSH_EVERY = 64
+FLUSH_BELOW = 2.0**27
 
 
 class Optimizer:
@@ -98,6 +103,10 @@ class Optimizer:
         part = slice(start, min(start + len(work), parameters.vector.size))
         w, g = parameters.vector[part], gradients.vector[part]
         self._block(w, g, part, work[: len(w)])
+        if self.steps % FLUSH_EVERY == 0:
+            limit = float(np.finfo(w.dtype).tiny) * FLUSH_BELOW
+            for values in (w, *(state[part] for state in self.state.values())):
+                kernels.flush(values, limit, work[: len(w)])
 
     def prepare(self, parameters: Parameters) -> None:
         """Make the state for these parameters; refuse what an earlier state does not fit."""

@@ -8,7 +8,8 @@ from hypothesis import given
 from strategies import OPTIMIZERS, filled, vectors
 
 import nnreg as nn
-from nnreg.optimizers import BLOCK
+from nnreg import kernels
+from nnreg.optimizers import BLOCK, FLUSH_EVERY
 
 optimizers = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -338,3 +339,28 @@ def test_a_wrong_assignment_leaves_the_old_value():
     with pytest.raises(ValueError, match="learning_rate"):
         optimizer.learning_rate = -1
     assert optimizer.learning_rate == 0.1
+
+
+# --- Numbers too small to count -------------------------------------------------------------------
+
+
+@optimizers
+@dtypes
+def test_where_gradients_have_ended_nothing_becomes_subnormal(make, dtype):
+    p, optimizer = parameters(dtype=dtype), make()
+    g = p.like()
+    tiny = np.finfo(dtype).tiny
+    p.vector[0] = g.vector[0] = 1e3 * tiny  # both would be subnormal after some 690 steps of 0.99
+    optimizer.update(p, g)
+    g.vector[:] = 0
+    for _ in range(20 * FLUSH_EVERY - 1):
+        optimizer.update(p, g)
+        p.vector[0] *= 0.99
+    for values in (p.vector, *optimizer.state.values()):
+        assert not ((abs(values) < tiny) & (values != 0)).any()
+
+
+def test_what_is_not_finite_is_not_flushed():
+    v = np.array([np.inf, -np.inf, np.nan, 1e-20])
+    kernels.flush(v, 1e-10)
+    np.testing.assert_array_equal(v, [np.inf, -np.inf, np.nan, 0.0])
