@@ -55,6 +55,7 @@ class Cache:
     __slots__ = (
         "__dict__",
         "_buffers",
+        "_found",
         "dtype",
         "first_row",
         "gradients",
@@ -77,6 +78,7 @@ class Cache:
         self.words: Words | None = None
         self.layers: dict[str, Cache] = {}
         self._buffers: dict[str, Array] = {}
+        self._found: dict[str, tuple[tuple[int, ...], Any, Array]] = {}  # asked for last
 
     if TYPE_CHECKING:
 
@@ -110,16 +112,20 @@ class Cache:
         dtype : dtype, optional
             The cache's own unless given.
         """
-        buffer = self._buffers.get(name)
-        dtype = self.dtype if dtype is None else dtype
+        found = self._found.get(name)
+        if found and found[0] == shape and found[1] is dtype:
+            return found[2]
+        buffer, wanted = self._buffers.get(name), self.dtype if dtype is None else dtype
         if (
             buffer is None
-            or buffer.dtype != dtype
+            or buffer.dtype != wanted
             or buffer.shape[1:] != shape[1:]
             or len(buffer) < shape[0]
         ):
-            buffer = self._buffers[name] = np.empty(shape, dtype)
-        return buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+            buffer = self._buffers[name] = np.empty(shape, wanted)
+        array = buffer if len(buffer) == shape[0] else buffer[: shape[0]]
+        self._found[name] = shape, dtype, array
+        return array
 
     def belong(self, owner: object) -> None:
         """Serve a network: what another one has left here is dropped."""

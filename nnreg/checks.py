@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -140,13 +140,13 @@ class Checked:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-        self.slot = "_" + name
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else instance.__dict__[self.slot]
+    if TYPE_CHECKING:  # without a __get__ Python looks into the instance, as fast as ever
+
+        def __get__(self, instance: object, owner: type | None = None) -> Any: ...
 
     def __set__(self, instance: object, value: object) -> None:
-        instance.__dict__[self.slot] = self.check(self.name, value)
+        instance.__dict__[self.name] = self.check(self.name, value)
 
 
 class Hyperparameter(Checked):
@@ -237,9 +237,12 @@ def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 
     Where it has that dtype already, it is the same object.
     """
+    if array.dtype == dtype:
+        finite(name, array)
+        return array
     with np.errstate(over="ignore"):
-        result = array.astype(dtype, copy=False)
-    finite(name if array.dtype == dtype else f"{name} (as {dtype})", result)
+        result = array.astype(dtype)
+    finite(f"{name} (as {dtype})", result)
     return result
 
 

@@ -191,15 +191,15 @@ class Network(Objective):
         ``x`` is of the network's dtype already, and nothing is counted.
         """
         cache.begin(training=training, step=step, first_row=first_row)
+        rows = len(x)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
             own = cache[layer.name]
             own.begin(training=training, step=step, first_row=first_row)
-            rows = len(x)
             x = layer.forward(x, own)
             _fits(layer, "forward", x, (rows, width), cache.dtype)
             if not training:
                 own.forget()
-        cache.rows = len(x)
+        cache.rows = rows
         return x
 
     def backward(self, doutputs: Any, cache: Cache) -> Parameters:
@@ -284,7 +284,7 @@ class Network(Objective):
         cache = Cache(self.dtype)
         for start in range(0, len(x), PREDICT_ROWS):
             rows = slice(start, start + PREDICT_ROWS)
-            part = checks.cast("x", x[rows], self.dtype)
+            part = x[rows] if x.dtype == self.dtype else checks.cast("x", x[rows], self.dtype)
             outputs[rows] = self.run_forward(part, cache, training=False)
         return outputs
 
@@ -329,7 +329,7 @@ def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: 
     """Raise unless what a layer has returned is an array of this shape and dtype."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{layer.name}.{method} must return an array, got {array!r}")
-    if array.shape != shape or array.dtype != dtype:
+    if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
         raise ValueError(
             f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
             f"got {array.shape} and {array.dtype}"

@@ -7,7 +7,7 @@ apart, and handed nothing but weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Weights that a penalty's value and proximal map are handed at once, so temporaries stay small.
 VALUE_BLOCK = 4096
 PROXIMAL_BLOCK = 2048
+
+Piece: TypeAlias = tuple[Penalty, slice, tuple[int, ...]]  # on what, where in the vector, shape
 
 
 class Objective:
@@ -48,7 +50,9 @@ class Objective:
     layers: tuple[Layer, ...]
     parameters: Parameters
     _penalty: Penalty | None
-    _runs: tuple[tuple[Any, ...], list[tuple[Penalty, slice, tuple[int, ...]]]] | None = None
+    _runs_for: list[Penalty | str | None] | None = None
+    _runs: list[Piece]
+    _cut: dict[tuple[int, int, int | None], list[Piece]]
 
     @property
     def penalty(self) -> Penalty | None:
@@ -70,18 +74,19 @@ class Objective:
         own = next(layer for layer in self.layers if layer.name == name.partition(".")[0]).penalty
         return self._penalty if own == "inherit" else own  # type: ignore[return-value]  # "inherit" is the only str
 
-    def penalized(self) -> list[tuple[Penalty, slice, tuple[int, ...]]]:
+    def penalized(self) -> list[Piece]:
         """Return ``(penalty, where in the vector, shape)``.
 
         Weights that are neighbours in the vector, under one elementwise penalty, are one flat run.
         """
-        now = (self._penalty, *[layer.penalty for layer in self.layers])
-        if self._runs is None or self._runs[0] != now:
-            self._runs = (now, list(self._merged()))
-        return self._runs[1]
+        now = [layer.penalty for layer in self.layers]
+        now.append(self._penalty)
+        if now != self._runs_for:
+            self._runs_for, self._runs, self._cut = now, list(self._merged()), {}
+        return self._runs
 
-    def _merged(self) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
-        run: tuple[Penalty, slice, tuple[int, ...]] | None = None
+    def _merged(self) -> Iterator[Piece]:
+        run: Piece | None = None
         for name, parameter in self.parameters.declared.items():
             penalty = self.penalty_of(name)
             if penalty is None:
@@ -96,20 +101,23 @@ class Objective:
         if run:
             yield run
 
-    def _pieces(
-        self, part: slice | None = None, block: int | None = None
-    ) -> Iterator[tuple[Penalty, slice, tuple[int, ...]]]:
+    def _pieces(self, part: slice | None = None, block: int | None = None) -> list[Piece]:
         """Cut the elementwise runs into blocks, and leave out what is not in ``part``."""
+        runs = self.penalized()
         low, high = (0, self.parameters.weights.size) if part is None else (part.start, part.stop)
-        for penalty, where, shape in self.penalized():
-            if not penalty.elementwise:
-                if low <= where.start < high:
-                    yield penalty, where, shape
-                continue
-            end, size = min(where.stop, high), penalty.block if block is None else block
-            for start in range(max(where.start, low), end, size):
-                stop = min(start + size, end)
-                yield penalty, slice(start, stop), (stop - start,)
+        wanted = (low, high, block)
+        if wanted not in self._cut:
+            pieces = self._cut[wanted] = []
+            for penalty, where, shape in runs:
+                if not penalty.elementwise:
+                    if low <= where.start < high:
+                        pieces.append((penalty, where, shape))
+                    continue
+                end, size = min(where.stop, high), penalty.block if block is None else block
+                for start in range(max(where.start, low), end, size):
+                    stop = min(start + size, end)
+                    pieces.append((penalty, slice(start, stop), (stop - start,)))
+        return self._cut[wanted]
 
     def penalty_value(self) -> Any:
         """Return ``R(w)``, the sum over all penalized weights, as a Python number."""

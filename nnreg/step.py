@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,8 @@ SMALL = BLOCK
 
 # A lane's share of a weight's gradient is about this many values, so that it stays in the cache.
 PART = 262_144
+
+Task: TypeAlias = tuple[Layer, slice | None, slice]
 
 # A loss that is not finite is found out by looking at it, so NumPy need not warn as well.
 QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
@@ -101,6 +104,8 @@ class TrainingStep:
         ]
         self.names = [layer.name for layer in net.trainable_layers()]
         self._layout = [_laid_out(net, layer) for layer in net.trainable_layers()]
+        self._tasks: list[Task] = []
+        self._tasks_for: object = None
 
     def __enter__(self) -> TrainingStep:
         return self
@@ -197,7 +202,7 @@ class TrainingStep:
         shape = (len(rows), *values.shape[1:])
         raw = cache.array("raw " + name, shape, values.dtype)
         # mode="clip" writes straight into out, where "raise" would gather into a copy first
-        np.take(values, rows, axis=0, mode="clip", out=raw)
+        values.take(rows, 0, raw, "clip")
         if values.dtype == self.net.dtype or (name == "targets" and values.dtype.kind == "i"):
             return raw
         batch = cache.array(name, shape)
@@ -212,9 +217,11 @@ class TrainingStep:
         The lanes take the next block from one list. A block's gradient is still in the
         processor's cache when the optimizer reads it.
         """
-        net, tasks = self.net, self._tasks()
+        net, proximal = self.net, self.net.has_proximal
+        if self._tasks_for is not net.penalized():
+            self._tasks_for, self._tasks = net.penalized(), list(self._list_tasks())
+        tasks = self._tasks.copy()
         self.optimizer.begin(net.parameters)
-        proximal = net.has_proximal
 
         def work(lane: int) -> None:
             while tasks:
@@ -251,24 +258,22 @@ class TrainingStep:
         if whole:
             net.apply_proximal(self.optimizer.step_size_of(where), where)
 
-    def _tasks(self) -> list[tuple[Layer, slice | None, slice]]:
-        """Return ``(layer, rows of its weight, where in the vector)``, the first layer's last.
+    def _list_tasks(self) -> Iterator[Task]:
+        """Yield ``(layer, rows of its weight, where in the vector)``; the last are taken first.
 
         One lane takes whole layers. For several, a layer is cut into parts where its ``gradient``
         allows it and its penalty does not need the whole array.
         """
-        tasks: list[tuple[Layer, slice | None, slice]] = []
         for layer, weight, where in self._layout:
             if self.crew.size == 1 or weight is None or self._needs_whole(layer):
-                tasks.append((layer, None, where))
+                yield layer, None, where
                 continue
             total, columns = weight.shape
             rows = max(1, PART // columns)
             for top in range(0, total, rows):
                 part = slice(top, min(top + rows, total))
                 start = where.start + part.start * columns
-                tasks.append((layer, part, slice(start, where.start + part.stop * columns)))
-        return tasks
+                yield layer, part, slice(start, where.start + part.stop * columns)
 
     def _needs_whole(self, layer: Layer) -> bool:
         """Return whether the penalty on a layer's weight wants to see it in one piece."""
