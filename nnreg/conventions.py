@@ -34,6 +34,9 @@ class Convention:
     decoupled : bool
         Whether the decay is taken off the weights instead of being added to the gradient. The two
         are the same for plain SGD and for nothing else.
+    held_by : str
+        Which library was made to take a step of training that came out as the same step here; where
+        there is none, the formula alone was compared, as its source documents it.
     note : str
 
     Examples
@@ -49,6 +52,7 @@ class Convention:
     divided_by: str = ""
     biases: str = "no"
     decoupled: bool = False
+    held_by: str = ""
     note: str = ""
 
     def coefficient(self, *, n: int | None = None, batch: int | None = None) -> float:
@@ -65,30 +69,47 @@ class Convention:
 CONVENTIONS = (
     Convention("nnreg", "l2", "s/2 sum w^2"),
     Convention("article", "l2", "s/2 sum w^2", note="the article that nnreg grew from"),
-    Convention("tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="as called"),
+    Convention("tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="as called", held_by="TensorFlow"),
     Convention(
         "tf.contrib",
         "l2",
         "s sum(w^2)/2",
         biases="as called",
-        note="l2_regularizer of TensorFlow 1",
+        note="l2_regularizer of TensorFlow 1, which is gone",
     ),
-    Convention("keras", "l2", "s sum w^2", 2.0, biases="own argument", note="regularizers.L2"),
+    Convention(
+        "keras",
+        "l2",
+        "s sum w^2",
+        2.0,
+        biases="own argument",
+        held_by="Keras",
+        note="regularizers.L2",
+    ),
     Convention(
         "keras-weight-decay",
         "l2",
         "w -= lr s w",
         biases="yes",
         decoupled=True,
+        held_by="Keras",
         note="weight_decay= of an optimizer",
     ),
-    Convention("torch", "l2", "g += s w", biases="yes", note="weight_decay= of SGD and Adam"),
+    Convention(
+        "torch",
+        "l2",
+        "g += s w",
+        biases="yes",
+        held_by="PyTorch",
+        note="weight_decay= of SGD and Adam",
+    ),
     Convention(
         "torch-adamw",
         "l2",
         "w -= lr s w",
         biases="yes",
         decoupled=True,
+        held_by="PyTorch",
         note="weight_decay= of AdamW",
     ),
     Convention(
@@ -96,7 +117,16 @@ CONVENTIONS = (
         "l2",
         "s/(2 batch) sum w^2",
         divided_by="batch",
+        held_by="scikit-learn",
         note="alpha of MLPClassifier with sgd or adam",
+    ),
+    Convention(
+        "sklearn-lbfgs",
+        "l2",
+        "s/(2n) sum w^2",
+        divided_by="n",
+        held_by="scikit-learn",
+        note="alpha of MLPClassifier with lbfgs",
     ),
     Convention(
         "thinc",
@@ -104,7 +134,16 @@ CONVENTIONS = (
         "w -= lr s w",
         biases="yes",
         decoupled=True,
-        note="L2= with L2_is_weight_decay, the default",
+        held_by="thinc",
+        note="L2= of an optimizer; w is the updated weight already",
+    ),
+    Convention(
+        "thinc-coupled",
+        "l2",
+        "g += s w",
+        biases="yes",
+        held_by="thinc",
+        note="L2= with L2_is_weight_decay=False",
     ),
     Convention("nnfs", "l2", "s sum w^2", 2.0, biases="own argument"),
     Convention("tf-playground", "l2", "s/2 w^2", note="subtracts lr s w, not divided by the batch"),
@@ -116,11 +155,18 @@ CONVENTIONS = (
         2.0,
         note="the elastic net of the notes, which halve plain L2",
     ),
-    Convention("nielsen", "l2", "s/(2n) sum w^2", divided_by="n"),
-    Convention("deeplearning.ai", "l2", "s/(2n) sum w^2", divided_by="n"),
+    Convention("nielsen", "l2", "s/(2n) sum w^2", divided_by="n", note="chapter 3 of his book"),
+    Convention("deeplearning.ai", "l2", "s/(2n) sum w^2", divided_by="n", note="the assignments"),
     Convention("nnreg", "l1", "s sum abs(w)"),
     Convention("article", "l1", "s sum abs(w)", note="the article that nnreg grew from"),
-    Convention("keras", "l1", "s sum abs(w)", biases="own argument", note="regularizers.L1"),
+    Convention(
+        "keras",
+        "l1",
+        "s sum abs(w)",
+        biases="own argument",
+        held_by="Keras",
+        note="regularizers.L1",
+    ),
     Convention("nielsen", "l1", "s/n sum abs(w)", divided_by="n"),
     Convention(
         "nnfs", "l1", "s sum abs(w)", biases="own argument", note="its derivative at 0 is +1"
@@ -199,16 +245,18 @@ def markdown_table(kind: str = "l2") -> str:
     """Return the conventions as a Markdown table, for the documentation.
 
     >>> print(markdown_table("l1").splitlines()[2])
-    | `nnreg` | `s sum abs(w)` | `s sign(w)` | no |  |
+    | `nnreg` | `s sum abs(w)` | `s sign(w)` | no | its formula |  |
     """
     slope = {"l2": "w", "l1": "sign(w)"}[checks.one_of("kind", kind, ["l2", "l1"])]
     lines = [
-        "| source | penalty as written | derivative by a weight | biases | note |",
-        "|---|---|---|---|---|",
+        "| source | penalty as written | derivative by a weight | biases | compared with | note |",
+        "|---|---|---|---|---|---|",
     ]
     for c in (c for c in CONVENTIONS if c.kind == kind):
         number = "" if c.factor == 1 else f"{c.factor:g} "
         derivative = f"{number}s {slope}" + (f" / {c.divided_by}" if c.divided_by else "")
         derivative = f"`{derivative}`" + (", decoupled" if c.decoupled else "")
-        lines.append(f"| `{c.source}` | `{c.formula}` | {derivative} | {c.biases} | {c.note} |")
+        held_by = f"a step of {c.held_by}" if c.held_by else "its formula"
+        cells = (f"`{c.source}`", f"`{c.formula}`", derivative, c.biases, held_by, c.note)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

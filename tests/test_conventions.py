@@ -1,6 +1,9 @@
 """Conventions: a strength converted to another source's definition means the same there."""
 
 import pytest
+from parity import one_step
+from parity.as_written import FORMULAS
+from strategies import slopes
 
 from nnreg.conventions import CONVENTIONS, convert_penalty, find, markdown_table
 
@@ -38,6 +41,24 @@ def test_the_strength_in_nnreg_is_the_factor_of_the_weight(source, kind, strengt
     assert found == pytest.approx(expected, rel=1e-15)
 
 
+@pytest.mark.parametrize(("source", "kind"), FORMULAS)
+def test_one_step_with_converted_strength_is_the_step_with_the_formula_as_written(source, kind):
+    formula = FORMULAS[source, kind]
+
+    def step(strength):
+        weight, bias = one_step.here(None)
+        slope = slopes(lambda w: formula(w, strength, one_step.N), one_step.WEIGHT)
+        return weight - one_step.RATE * slope, bias
+
+    one_step.assert_same_step(find(source, kind), step, tolerance=1e-9)
+
+
+def test_every_row_is_held_by_a_library_or_by_its_formula():
+    assert FORMULAS.keys() == {(c.source, c.kind) for c in CONVENTIONS if not c.held_by}
+    libraries = {"TensorFlow", "Keras", "PyTorch", "scikit-learn", "thinc"}
+    assert {c.held_by for c in CONVENTIONS if c.held_by} == libraries
+
+
 def test_a_missing_number_of_rows_is_asked_for():
     with pytest.raises(ValueError, match="sklearn divides by the rows of a batch: give batch="):
         convert_penalty(0.1, from_="nnreg", to="sklearn")
@@ -59,4 +80,4 @@ def test_the_table_has_a_line_a_source_and_no_broken_cell():
     for kind in ("l2", "l1"):
         lines = markdown_table(kind).splitlines()
         assert len(lines) == 2 + sum(c.kind == kind for c in CONVENTIONS)
-        assert {line.count("|") for line in lines} == {6}
+        assert {line.count("|") for line in lines} == {7}

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity import architectures, shared
+from parity import architectures, as_written, one_step, shared
 from parity.shared import Array
 
 import nnreg as nn
+from nnreg.conventions import find
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -130,3 +131,26 @@ def test_jax_takes_another_derivative_at_the_kinks_of_l1_and_leaky_relu() -> Non
     assert jax.grad(jnp.abs)(0.0) == jax.grad(jax.nn.leaky_relu)(0.0) == 1.0
     assert jax.grad(absolute)(0.0) == 0.0
     assert jax.grad(leaky_relu)(0.0, 0.25) == 0.25
+
+
+@pytest.mark.parametrize(("source", "kind"), as_written.FORMULAS)
+def test_one_step_with_converted_strength_is_the_step_of_the_formula(
+    source: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The penalties that no library has, as their sources write them, differentiated by JAX."""
+    weight = np.where(
+        one_step.WEIGHT == 0, 1.0, one_step.WEIGHT
+    )  # JAX's derivative of |w| at 0 is 1
+    monkeypatch.setattr(one_step, "WEIGHT", weight)
+
+    def total(w: Any, b: Any, strength: float) -> Any:
+        z = jnp.asarray(one_step.X) @ w + b
+        rows = jax.nn.logsumexp(z, axis=1) - z[jnp.arange(len(z)), one_step.LABELS]
+        return rows.mean() + as_written.FORMULAS[source, kind](w, strength, one_step.N)
+
+    def step(strength: float) -> tuple[Array, Array]:
+        dw, db = jax.grad(total, (0, 1))(jnp.asarray(weight), jnp.asarray(one_step.BIAS), strength)
+        rate = one_step.RATE
+        return np.asarray(weight - rate * dw), np.asarray(one_step.BIAS - rate * db)
+
+    one_step.assert_same_step(find(source, kind), step)

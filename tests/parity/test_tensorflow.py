@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity import architectures, shared
+from parity import architectures, one_step, shared
 from parity.shared import Array
 
 import nnreg as nn
-from nnreg.conventions import convert_penalty
+from nnreg.conventions import Convention, convert_penalty
 
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
@@ -288,3 +288,35 @@ def test_keras_adds_the_epsilon_of_rmsprop_inside_the_root() -> None:
     keras.optimizers.RMSprop(0.5, 0.75, epsilon=0.25).apply([tf.constant([2.0], "float64")], [w])
     square = 0.25 * 4
     shared.assert_close(w.numpy(), [1 - 0.5 * 2 / math.sqrt(square + 0.25)])
+
+
+def one_step_of(
+    strength: float, penalty: Callable[[float, Any], Any], *, decay: bool = False
+) -> tuple[Array, Array]:
+    weight, bias = keras.Variable(one_step.WEIGHT), keras.Variable(one_step.BIAS)
+    optimizer = keras.optimizers.SGD(one_step.RATE, weight_decay=strength if decay else None)
+    with tf.GradientTape() as tape:
+        z = tf.constant(one_step.X) @ weight.value + bias.value
+        rows = keras.losses.sparse_categorical_crossentropy(one_step.LABELS, z, from_logits=True)
+        total = tf.reduce_mean(rows) + penalty(strength, weight.value)
+    optimizer.apply(tape.gradient(total, [weight.value, bias.value]), [weight, bias])
+    return weight.numpy(), bias.numpy()
+
+
+@one_step.conventions("TensorFlow")
+def test_one_step_with_converted_strength_is_the_step_of_tensorflow(convention: Convention) -> None:
+    assert convention.source == "tf.nn.l2_loss"
+    one_step.assert_same_step(
+        convention, lambda s: one_step_of(s, lambda s, w: s * tf.nn.l2_loss(w))
+    )
+
+
+@one_step.conventions("Keras")
+def test_one_step_with_converted_strength_is_the_step_of_keras(convention: Convention) -> None:
+    def step(strength: float) -> tuple[Array, Array]:
+        if convention.decoupled:
+            return one_step_of(strength, lambda s, w: 0.0, decay=True)
+        kind = {"l1": keras.regularizers.L1, "l2": keras.regularizers.L2}[convention.kind]
+        return one_step_of(strength, lambda s, w: kind(s)(w))
+
+    one_step.assert_same_step(convention, step)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity import architectures, shared
+from parity import architectures, one_step, shared
 from parity.shared import Array
 
 import nnreg as nn
-from nnreg.conventions import convert_penalty
+from nnreg.conventions import Convention, convert_penalty
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -208,3 +208,21 @@ def test_ten_steps_with_the_same_dropout_masks_equal_pytorchs(optimizer: str) ->
     net = shared.network(shared.PENALTIES["L2"], keep_prob=0.75)
     ours = shared.OPTIMIZERS[optimizer]()
     shared.assert_ten_steps_agree(net, ours, TorchTraining(net, ours))
+
+
+def one_step_of(kind: type, strength: float) -> tuple[Array, Array]:
+    weight, bias = (tensor(v).requires_grad_() for v in (one_step.WEIGHT, one_step.BIAS))
+    optimizer = kind([weight, bias], lr=one_step.RATE, weight_decay=strength)
+    z = tensor(one_step.X) @ weight + bias
+    F.cross_entropy(z, tensor(one_step.LABELS)).backward()
+    optimizer.step()
+    return weight.detach().numpy(), bias.detach().numpy()
+
+
+@one_step.conventions("PyTorch")
+def test_one_step_with_converted_strength_is_the_step_of_pytorch(convention: Convention) -> None:
+    if convention.source == "torch":
+        one_step.assert_same_step(convention, lambda s: one_step_of(torch.optim.SGD, s))
+    else:
+        assert convention.source == "torch-adamw"
+        one_step.assert_same_effect(convention, lambda s: one_step_of(torch.optim.AdamW, s))
