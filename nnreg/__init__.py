@@ -9,6 +9,7 @@ from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tan
 from nnreg.cache import Cache
 from nnreg.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
 from nnreg.checkpoint import load, save
+from nnreg.constraints import Constraint, MaxNorm
 from nnreg.conventions import convert_penalty
 from nnreg.gradcheck import check_gradients
 from nnreg.gradreport import GradientReport
@@ -47,6 +48,7 @@ __all__ = [
     "Cache",
     "Callback",
     "Constant",
+    "Constraint",
     "Cosine",
     "Dense",
     "Dropout",
@@ -61,6 +63,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "Loss",
+    "MaxNorm",
     "MeanSquaredError",
     "Network",
     "NonFiniteLossError",

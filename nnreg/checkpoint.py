@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import activations, checks, initializers, layers, noise, penalties
+from nnreg import activations, checks, constraints, initializers, layers, noise, penalties
+from nnreg.constraints import Constraint
 from nnreg.files import write_whole
 from nnreg.layers import Layer
 from nnreg.network import Network
@@ -28,6 +29,7 @@ CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
     "penalties": "on weights only, divided by nothing",
+    "constraints": "on weights only; MaxNorm on each column, a unit's incoming weights",
     "keep_prob": "probability that a unit is kept; kept units are divided by it in training",
     "weights": "shape (inputs, outputs): y = x @ w + b",
     "vector": "every weight in layer order, then everything else in layer order",
@@ -35,7 +37,7 @@ CONVENTIONS = {
 
 
 def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write architecture, parameters, counters, penalties and the conventions they follow.
+    """Write architecture, parameters, counters, penalties, constraints and their conventions.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     FileExistsError
         If the file exists and ``overwrite`` is False.
     TypeError
-        If a layer or penalty does not keep an argument of its ``__init__`` as an attribute of the
-        same name.
+        If a layer, penalty or constraint does not keep an argument of its ``__init__`` as an
+        attribute of the same name.
 
     Examples
     --------
@@ -59,12 +61,14 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     >>> net = nn.Network([nn.Dense(2), nn.Dropout(keep_prob=0.8)], inputs=3, penalty=nn.L2(0.1))
     >>> nn.save(net, path)
     >>> nn.load(path)
-    Network([Dense(units=2, penalty='inherit', initializer=None, bias=True),
-    Dropout(keep_prob=0.8)], inputs=3, penalty=L2(strength=0.1), seed=0, dtype='float32')
+    Network([Dense(units=2, penalty='inherit', constraint='inherit', initializer=None,
+    bias=True),
+    Dropout(keep_prob=0.8)], inputs=3, penalty=L2(strength=0.1), constraint=None, seed=0,
+    dtype='float32')
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {net!r}")
-    shared: list[tuple[Penalty, Any]] = []
+    shared: list[tuple[Penalty | Constraint, Any]] = []
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -75,6 +79,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "epochs": net.epochs,
         "layers": [_described(layer, layer.settings(), shared) for layer in net.layers],
         "penalty": _plain("penalty", net.penalty, shared),
+        "constraint": _plain("constraint", net.constraint, shared),
         "initializers": net.initializers,
         "conventions": CONVENTIONS,
     }
@@ -93,7 +98,7 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     ----------
     path : path
     custom : mapping of str to class or function, optional
-        Layers, penalties and initializers of one's own, by name.
+        Layers, penalties, constraints and initializers of one's own, by name.
 
     Raises
     ------
@@ -138,6 +143,7 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
         [_made(entry, known, shared) for entry in description["layers"]],
         inputs=description["inputs"],
         penalty=_revived(description["penalty"], known, shared),
+        constraint=_revived(description.get("constraint"), known, shared),
         seed=description["seed"],
         dtype=description["dtype"],
     )
@@ -163,16 +169,16 @@ def _described(thing: object, settings: dict[str, Any], shared: list[Any]) -> di
 def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     """Return a setting as JSON can hold it.
 
-    A penalty becomes its number in the list ``shared``, so that layers that share one still do
-    after loading. One that another is made of comes before it.
+    A penalty or constraint becomes its number in the list ``shared``, so that layers that share one
+    still do after loading. One that another is made of comes before it.
     """
-    if isinstance(value, Penalty):
+    if isinstance(value, Penalty | Constraint):
         place = next((i for i, (other, _) in enumerate(shared) if other is value), None)
         if place is None:
             entry = _described(value, checks.settings(value), shared)
             place = len(shared)
             shared.append((value, entry))
-        return {"penalty": place}
+        return {"penalty" if isinstance(value, Penalty) else "constraint": place}
     if isinstance(value, np.generic):
         value = value.item()
     if callable(value) and (own_name := getattr(value, "__name__", None)):
@@ -180,16 +186,16 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
-        f"{name} must be a number, a text, a penalty or a function to be saved, got {value!r}"
+        f"{name} must be a number, a text, a penalty, a constraint or a function to be saved, "
+        f"got {value!r}"
     )
 
 
 def _known() -> dict[str, Any]:
     known: dict[str, Any] = {}
-    bases = {layers: Layer, activations: Layer, noise: Layer, penalties: Penalty}
-    for module, base in bases.items():
+    for module in (layers, activations, noise, penalties, constraints):
         for name, value in vars(module).items():
-            if isinstance(value, type) and issubclass(value, base):
+            if isinstance(value, type) and issubclass(value, Layer | Penalty | Constraint):
                 known[name] = value
     known |= {n: f for n, f in vars(initializers).items() if callable(f) and not n.startswith("_")}
     return known
@@ -202,7 +208,9 @@ def _made(entry: dict[str, Any], known: dict[str, Any], shared: list[Any]) -> An
 
 def _revived(value: Any, known: dict[str, Any], shared: list[Any]) -> Any:
     if isinstance(value, dict):
-        return shared[value["penalty"]] if "penalty" in value else _named(value["function"], known)
+        if "function" in value:
+            return _named(value["function"], known)
+        return shared[value["penalty" if "penalty" in value else "constraint"]]
     return value
 
 

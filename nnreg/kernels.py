@@ -382,6 +382,79 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     return result
 
 
+def norms(w: Array) -> Array:
+    """Return ``‖w_j‖ = √Σᵢ wᵢⱼ²`` for each column ``j`` of ``w`` (D, M): shape (M,).
+
+    >>> norms(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    array([5., 0.])
+    """
+    squares = np.einsum("dm,dm->m", w, w)
+    squares *= squares.real > 0  # so that a column of zeros has the derivative 0 by a complex step
+    length: Array = np.sqrt(squares)
+    return length
+
+
+def clip_norms(
+    w: Array, limit: float, step: float | Array = 1.0, out: Array | None = None
+) -> Array:
+    """Return, for each column, the ``u`` with ``‖u‖ <= c`` that minimizes ``Σ (u - w)²/s``.
+
+    Where ``‖w‖ <= c`` that is ``w``. Elsewhere ``(u - w)/s + μu = 0`` with a multiplier ``μ >= 0``,
+    so ``u = w/(1 + μs)``: for one ``s`` just ``w·c/‖w‖``, and for a step size for each weight with
+    the ``μ`` that makes ``‖u‖ = c``.
+
+    >>> clip_norms(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+    length = norms(w)
+    # Where a learning rate is 0, so are the steps, and any distance will do.
+    if not isinstance(step, np.ndarray) or not step.all():
+        return np.multiply(w, limit / np.maximum(length, limit), out=out)
+    result = np.empty_like(w) if out is None else out
+    np.copyto(result, w)
+    long = np.flatnonzero(length > limit)
+    if long.size:
+        s = step[:, long] / step[:, long].max(axis=0)
+        far = w[:, long]
+        multiplier = secular_root(far / limit, np.ones_like(far), s)
+        result[:, long] = far / (1.0 + multiplier * s)
+    return result
+
+
+def secular_root(a: Array, d: Array, b: Array) -> Array:
+    """Return, for each column, the ``r >= 0`` with ``Σ a²/(d + r·b)² = 1``; 0 if there is none.
+
+    ``a`` is of any sign, ``d`` and ``b`` are positive, all of shape (D, M). With ``q(r)`` the root
+    of the sum, ``1/q`` grows and is concave, nearly a straight line (Moré & Sorensen, 1983,
+    section 3). So Newton's rule for ``1/q = 1``, begun to the left of the root, never steps beyond
+    it and is there after a few steps; ``(‖a‖ - max d)/max b`` is to the left. It ends when rounding
+    lets no column grow any more.
+
+    >>> secular_root(np.array([[3.0], [4.0]]), np.ones((2, 1)), np.ones((2, 1)))  # 5/(1 + r) = 1
+    array([4.])
+    """
+    root: Array = np.maximum(norms(a) - d.max(axis=0), 0) / b.max(axis=0)
+    growing = True
+    while growing:
+        y = d + root * b
+        share = b / y
+        np.divide(a, y, out=y)
+        np.multiply(y, y, out=y)
+        square = y.sum(axis=0)
+        y *= share
+        slope = y.sum(axis=0)
+        growth = np.divide(
+            np.maximum(np.sqrt(square) - 1.0, 0) * square,
+            slope,
+            out=np.zeros_like(root),
+            where=slope > 0,
+        )
+        root = root + growth
+        growing = bool((growth > 4.0 * np.finfo(root.dtype).eps * root).any())
+    return root
+
+
 # --- Numbers too small to count -------------------------------------------------------------------
 
 

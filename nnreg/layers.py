@@ -18,6 +18,7 @@ import numpy as np
 
 from nnreg import checks, kernels, streams
 from nnreg.cache import Cache
+from nnreg.constraints import Constraint
 from nnreg.initializers import glorot_uniform, zeros
 from nnreg.kernels import Array
 from nnreg.parameters import Initializer, Parameter
@@ -45,6 +46,8 @@ class Layer:
         layer.
     penalty : "inherit", Penalty or None
         What applies to this layer's weights: the network's penalty, its own, or none.
+    constraint : "inherit", Constraint or None
+        What limits this layer's weights, in the same way.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Layer:
     stochastic = False
     initializer_before: Initializer | None = staticmethod(glorot_uniform)
     penalty: Penalty | str | None = "inherit"
+    constraint: Constraint | str | None = "inherit"
     _bound: tuple[str, ...] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -129,14 +133,19 @@ class Layer:
         return checks.described(self, self.settings())
 
 
-def _penalty(name: str, value: Any) -> Any:
-    if (
-        value is None
-        or isinstance(value, Penalty)
-        or (isinstance(value, str) and value == "inherit")
-    ):
-        return value
-    raise TypeError(f'{name} must be "inherit", None or a Penalty, got {value!r}')
+def _inherited(kind: type) -> checks.Checked:
+    """Return an attribute that is "inherit", None or of this kind."""
+
+    def check(name: str, value: Any) -> Any:
+        if (
+            value is None
+            or isinstance(value, kind)
+            or (isinstance(value, str) and value == "inherit")
+        ):
+            return value
+        raise TypeError(f'{name} must be "inherit", None or a {kind.__name__}, got {value!r}')
+
+    return checks.Checked(check)
 
 
 class Dense(Layer):
@@ -147,6 +156,8 @@ class Dense(Layer):
     units : int
         The number of outputs, M.
     penalty : "inherit", Penalty or None, default "inherit"
+        On ``weight``; ``bias`` never has one.
+    constraint : "inherit", Constraint or None, default "inherit"
         On ``weight``; ``bias`` never has one.
     initializer : function (shape, rng) -> array, optional
         For ``weight``. Unless given: He normal before the ReLU family (dropout between them is
@@ -162,7 +173,8 @@ class Dense(Layer):
     {'dense_1.weight': (2, 3), 'dense_1.bias': (3,)}
     """
 
-    penalty = checks.Checked(_penalty)
+    penalty = _inherited(Penalty)
+    constraint = _inherited(Constraint)
     weight: Array
     bias: Array
 
@@ -171,11 +183,12 @@ class Dense(Layer):
         units: int,
         *,
         penalty: Penalty | str | None = "inherit",
+        constraint: Constraint | str | None = "inherit",
         initializer: Initializer | None = None,
         bias: bool = True,
     ) -> None:
         self.units = checks.whole("units", units, 1)
-        self.penalty = penalty
+        self.penalty, self.constraint = penalty, constraint
         if initializer is not None and not callable(initializer):
             raise TypeError(
                 f"initializer must be a function (shape, rng) -> array, got {initializer!r}"
@@ -188,6 +201,7 @@ class Dense(Layer):
         return {
             "units": self.units,
             "penalty": self.penalty,
+            "constraint": self.constraint,
             "initializer": self.initializer,
             "bias": self.use_bias,
         }

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnreg import checks, streams
 from nnreg.cache import Cache
+from nnreg.constraints import Constraint
 from nnreg.kernels import Array
 from nnreg.layers import Layer
 from nnreg.objective import Objective
@@ -33,7 +34,7 @@ class Network(Objective):
         New ones: a layer belongs to one network and one place.
     inputs : int
         The number of inputs, D.
-    penalty : Penalty, optional
+    penalty, constraint : Penalty and Constraint, optional
         On the weights of every layer that does not say otherwise. May be replaced at any time.
     seed : int, default 0
         All that the network ever draws is a function of it.
@@ -66,12 +67,13 @@ class Network(Objective):
         *,
         inputs: int,
         penalty: Penalty | None = None,
+        constraint: Constraint | None = None,
         seed: int = 0,
         dtype: Any = "float32",
     ) -> None:
         if isinstance(layers, Layer) or not isinstance(layers, Sequence):
             raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
-        self.penalty = penalty
+        self.penalty, self.constraint = penalty, constraint
         self._build(
             layers,
             checks.whole("inputs", inputs, 1),
@@ -299,10 +301,12 @@ class Network(Objective):
         # complex128 is for the gradient check
         dtype = self.dtype if dtype is None else _dtype(dtype, "float32", "float64", "complex128")
         # One deep copy, so that layers which share a penalty go on sharing its copy.
-        layers, penalty = copy.deepcopy(([layer.unbound() for layer in self.layers], self.penalty))
+        rules = self.penalty, self.constraint
+        layers, rules = copy.deepcopy(([layer.unbound() for layer in self.layers], rules))
         new._build(layers, self.inputs, self.seed, dtype)
         new.parameters.vector[...] = self.parameters.vector
-        new.steps, new.epochs, new.penalty = self.steps, self.epochs, penalty
+        new.steps, new.epochs = self.steps, self.epochs
+        new.penalty, new.constraint = rules
         new.initializers = dict(self.initializers)
         return new
 
@@ -316,7 +320,7 @@ class Network(Objective):
         layers = ", ".join(map(repr, self.layers))
         return (
             f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, "
-            f"seed={self.seed}, dtype='{self.dtype}')"
+            f"constraint={self.constraint!r}, seed={self.seed}, dtype='{self.dtype}')"
         )
 
 

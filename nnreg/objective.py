@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nnreg import checks
+from nnreg.constrained import Constrained
 from nnreg.kernels import Array
 from nnreg.parameters import Parameters
 from nnreg.penalties import Penalty
@@ -26,7 +27,7 @@ PROXIMAL_BLOCK = 2048
 Piece: TypeAlias = tuple[Penalty, slice, tuple[int, ...]]  # on what, where in the vector, shape
 
 
-class Objective:
+class Objective(Constrained):
     """The penalty half of the objective of whatever has layers and parameters.
 
     Attributes
@@ -156,7 +157,11 @@ class Objective:
                 gradients.vector[where] += own
 
     def apply_proximal(self, step_size: float | Array, part: slice | None = None) -> None:
-        """Apply the proximal maps after an optimizer's step; nothing, unless a penalty is proximal.
+        """Apply the proximal maps after an optimizer's step, then the constraints.
+
+        Nothing happens unless a penalty is proximal or there is a constraint. For L1 and max-norm
+        the one after the other is the proximal map of both: to make a column shorter changes no
+        sign in it (Yu, 2013, on sums of penalties whose maps may be composed).
 
         Parameters
         ----------
@@ -175,8 +180,15 @@ class Objective:
                 if isinstance(step, np.ndarray):
                     step = step[where.start - offset : where.stop - offset].reshape(shape)
                 penalty.proximal(w, step, w)
+        self.constrain(step_size, part)
 
     @property
     def has_proximal(self) -> bool:
-        """Whether any weight is under a proximal penalty."""
-        return any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
+        """Whether :meth:`apply_proximal` does anything."""
+        proximal = any(penalty.method == "proximal" for penalty, _, _ in self.penalized())
+        return proximal or any(True for _ in self.constrained())
+
+    def whole_arrays(self) -> list[slice]:
+        """Return where the weight arrays are that a penalty or constraint must see uncut."""
+        wholes = [where for penalty, where, _ in self.penalized() if not penalty.elementwise]
+        return wholes + [where for _, where, _ in self.constrained()]

@@ -105,7 +105,7 @@ class TrainingStep:
         self.names = [layer.name for layer in net.trainable_layers()]
         self._layout = [_laid_out(net, layer) for layer in net.trainable_layers()]
         self._tasks: list[Task] = []
-        self._tasks_for: object = None
+        self._tasks_for: list[slice] | None = None
 
     def __enter__(self) -> TrainingStep:
         return self
@@ -218,8 +218,9 @@ class TrainingStep:
         processor's cache when the optimizer reads it.
         """
         net, proximal = self.net, self.net.has_proximal
-        if self._tasks_for is not net.penalized():
-            self._tasks_for, self._tasks = net.penalized(), list(self._list_tasks())
+        whole = net.whole_arrays()
+        if self._tasks_for != whole:
+            self._tasks_for, self._tasks = whole, list(self._list_tasks())
         tasks = self._tasks.copy()
         self.optimizer.begin(net.parameters)
 
@@ -243,10 +244,7 @@ class TrainingStep:
         A proximal map that needs a whole array waits until all of it is updated.
         """
         net = self.net
-        whole = proximal and any(
-            not penalty.elementwise and where.start <= place.start < where.stop
-            for penalty, place, _ in net.penalized()
-        )
+        whole = proximal and self._needs_whole(where)
         for start in range(where.start, where.stop, len(work)):
             block = slice(start, min(start + len(work), where.stop))
             net.add_penalty_gradient(self.gradients, block, work)
@@ -262,10 +260,10 @@ class TrainingStep:
         """Yield ``(layer, rows of its weight, where in the vector)``; the last are taken first.
 
         One lane takes whole layers. For several, a layer is cut into parts where its ``gradient``
-        allows it and its penalty does not need the whole array.
+        allows it and neither its penalty nor its constraint needs the whole array.
         """
         for layer, weight, where in self._layout:
-            if self.crew.size == 1 or weight is None or self._needs_whole(layer):
+            if self.crew.size == 1 or weight is None or self._needs_whole(where):
                 yield layer, None, where
                 continue
             total, columns = weight.shape
@@ -275,11 +273,9 @@ class TrainingStep:
                 start = where.start + part.start * columns
                 yield layer, part, slice(start, where.start + part.stop * columns)
 
-    def _needs_whole(self, layer: Layer) -> bool:
-        """Return whether the penalty on a layer's weight wants to see it in one piece."""
-        names = (f"{layer.name}.{own}" for own in self.net.parameters.of(layer.name))
-        penalties = (self.net.penalty_of(name) for name in names)
-        return any(penalty is not None and not penalty.elementwise for penalty in penalties)
+    def _needs_whole(self, where: slice) -> bool:
+        """Return whether a penalty or constraint wants to see some weight there in one piece."""
+        return any(where.start <= array.start < where.stop for array in self.net.whole_arrays())
 
     def _complaint(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""

@@ -50,6 +50,7 @@ def summary(net: Network) -> str:
     Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
     biases.
     """
+    limited = any(True for _ in net.constrained())
     rows = []
     for place, layer in enumerate(net.layers):
         label, width = layer.name, str(net.widths[place + 1])
@@ -58,7 +59,6 @@ def summary(net: Network) -> str:
         first = True
         for own_name, view in net.parameters.of(layer.name).items():
             name = f"{layer.name}.{own_name}"
-            penalty = net.penalty_of(name)
             rows.append(
                 [
                     label if first else "",
@@ -67,13 +67,15 @@ def summary(net: Network) -> str:
                     str(view.shape),
                     f"{view.size:,}",
                     net.initializers[name],
-                    "none" if penalty is None else repr(penalty),
+                    _or_none(net.penalty_of(name)),
+                    *([_or_none(net.constraint_of(name))] if limited else []),
                 ]
             )
             first = False
         if first:
-            rows.append([label, width, "", "", "", "", ""])
+            rows.append([label, width, "", "", "", "", "", *([""] if limited else [])])
     head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
+    head += ["constraint"] if limited else []
     p = net.parameters
     return "\n".join(
         [
@@ -84,3 +86,7 @@ def summary(net: Network) -> str:
             "never divided, never on biases.",
         ]
     )
+
+
+def _or_none(thing: object) -> str:
+    return "none" if thing is None else repr(thing)

@@ -108,7 +108,12 @@ def compact(net: Network) -> Compacted:
         layer.units, layer.use_bias = bias.size, layer.use_bias or bool(bias.any())
         layer.initializer = zeros  # one's own may know only the old shape
     small = Network(
-        layers, inputs=len(inputs), penalty=copied.penalty, seed=net.seed, dtype=net.dtype
+        layers,
+        inputs=len(inputs),
+        penalty=copied.penalty,
+        constraint=copied.constraint,
+        seed=net.seed,
+        dtype=net.dtype,
     )
     for layer, weight, bias, own in zip(dense, weights, biases, initializers, strict=True):
         layer.weight, layer.initializer = weight, own
