@@ -2,6 +2,8 @@
 
 from nnreg.lab.compaction import Compacted, compact
 from nnreg.lab.comparison import Comparison, Run, build, compare
+from nnreg.lab.convex import NotConvergedError, solve
+from nnreg.lab.path import Path, Point, regularization_path, zero_strength
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparse import SparsePredictor
 
@@ -11,6 +13,9 @@ __all__ = [
     "VARIANTS",
     "Compacted",
     "Comparison",
+    "NotConvergedError",
+    "Path",
+    "Point",
     "Run",
     "Settings",
     "SparsePredictor",
@@ -18,4 +23,7 @@ __all__ = [
     "build",
     "compact",
     "compare",
+    "regularization_path",
+    "solve",
+    "zero_strength",
 ]

@@ -21,8 +21,9 @@ from nnreg.initializers import zeros
 from nnreg.kernels import Array
 from nnreg.layers import Dense, Dropout, Layer
 from nnreg.network import Network
+from nnreg.noise import GaussianDropout
 
-UNITWISE = (ReLU, LeakyReLU, ELU, GELU, Tanh, Sigmoid, Softplus, Dropout)
+UNITWISE = (ReLU, LeakyReLU, ELU, GELU, Tanh, Sigmoid, Softplus, Dropout, GaussianDropout)
 """Layers that, outside training, do the same to each unit, whatever the others are."""
 
 
@@ -66,7 +67,8 @@ def compact(net: Network) -> Compacted:
     Parameters
     ----------
     net : Network
-        Of `Dense` layers, the shipped activations and `Dropout`. It stays as it is.
+        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`. It stays as it
+        is.
 
     Returns
     -------

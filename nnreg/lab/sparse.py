@@ -29,7 +29,7 @@ class SparsePredictor:
     Parameters
     ----------
     net : Network
-        Of `Dense` layers, the shipped activations and `Dropout`.
+        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`.
 
     Attributes
     ----------

@@ -1,0 +1,295 @@
+"""The regularization path: the optimum of a linear model, found by others too, and nets."""
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+from nnreg.lab import NotConvergedError, regularization_path, solve, zero_strength
+
+SQUARED = nn.MeanSquaredError()
+
+
+def linear(inputs, outputs=1, dtype="float64", **options):
+    return nn.Network([nn.Dense(outputs, **options)], inputs=inputs, dtype=dtype)
+
+
+def l1(strength):
+    return nn.L1(strength, method="proximal")
+
+
+@pytest.fixture
+def regression(rng):
+    """Correlated features, of which five matter."""
+    x = rng.normal(size=(80, 12)) @ (np.eye(12) + 0.2 * rng.normal(size=(12, 12)))
+    y = x[:, :5] @ rng.normal(size=(5, 1)) + 2.0 + 0.5 * rng.normal(size=(80, 1))
+    return x, y
+
+
+@pytest.fixture
+def classes(rng):
+    x = rng.normal(size=(90, 6)) + 0.3
+    return x, (x @ rng.normal(size=(6, 3)) + 0.5 * rng.normal(size=(90, 3))).argmax(axis=1)
+
+
+class TestLinearPathIsScikitLearns:
+    def test_lasso(self, regression):
+        linear_model = pytest.importorskip("sklearn.linear_model")
+        x, y = regression
+        found = regularization_path(linear(12), x, y, loss=SQUARED, points=12)
+        centred = x - x.mean(axis=0), y[:, 0] - y.mean()
+        _, wanted, _ = linear_model.lasso_path(
+            *centred, alphas=found.strengths / 2, tol=1e-15, max_iter=100_000, random_state=0
+        )
+        assert abs(found.weights - wanted.T).max() < 1e-8
+        assert ((found.weights != 0) == (wanted.T != 0)).all()
+
+    def test_elastic_net(self, regression):
+        linear_model = pytest.importorskip("sklearn.linear_model")
+        x, y = regression
+        found = regularization_path(
+            linear(12),
+            *(x, y),
+            loss=SQUARED,
+            penalty=lambda s: nn.ElasticNet(0.7 * s, 0.3 * s, method="proximal"),
+            points=12,
+        )
+        centred = x - x.mean(axis=0), y[:, 0] - y.mean()
+        _, wanted, _ = linear_model.enet_path(
+            *centred,
+            l1_ratio=0.7,
+            alphas=found.strengths / 2,
+            tol=1e-15,
+            max_iter=100_000,
+            random_state=0,
+        )
+        assert abs(found.weights - wanted.T).max() < 1e-8
+        assert ((found.weights != 0) == (wanted.T != 0)).all()
+
+    def test_ridge(self, regression):
+        linear_model = pytest.importorskip("sklearn.linear_model")
+        x, y = regression
+        strengths = [3.0, 0.3, 0.03, 0.0]
+        found = regularization_path(
+            linear(12), x, y, loss=SQUARED, penalty=nn.L2, strengths=strengths
+        )
+        for strength, point in zip(strengths, found.points, strict=True):
+            wanted = linear_model.Ridge(alpha=strength * len(x) / 2, solver="cholesky").fit(x, y)
+            assert abs(point.parameters[:-1] - wanted.coef_.ravel()).max() < 1e-8
+            assert abs(point.parameters[-1] - wanted.intercept_.item()) < 1e-8
+
+    def test_logistic_regression(self, classes):
+        linear_model = pytest.importorskip("sklearn.linear_model")
+        x, y = classes
+        y = y > 0
+        net = linear(6)
+        net.penalty = l1(0.02)
+        solve(net, x, y[:, None].astype(float), loss=nn.SigmoidCrossEntropy())
+        wanted = linear_model.LogisticRegression(
+            C=1 / (0.02 * len(x)),
+            l1_ratio=1,
+            solver="saga",
+            tol=1e-10,
+            max_iter=100_000,
+            random_state=0,
+        ).fit(x, y)
+        assert abs(net.parameters.weights - wanted.coef_.ravel()).max() < 1e-5
+        assert ((net.parameters.weights != 0) == (wanted.coef_.ravel() != 0)).all()
+
+
+class TestZeroStrength:
+    def test_for_squared_error_it_is_the_closed_form(self, regression):
+        x, y = regression
+        wanted = abs(x.T @ (y - y.mean())).max() * 2 / len(x)
+        assert zero_strength(linear(12), x, y, loss=SQUARED) == pytest.approx(wanted, rel=1e-12)
+
+    def test_for_softmax_it_is_that_of_the_class_frequencies(self, classes):
+        x, y = classes
+        onehot = np.eye(3)[y]
+        wanted = abs(x.T @ (onehot - onehot.mean(axis=0))).max() / len(x)
+        found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        assert found == pytest.approx(wanted, rel=1e-9)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
+        x, y = classes
+        loss = nn.SoftmaxCrossEntropy()
+        top = zero_strength(linear(6, 3, dtype), x, y, loss=loss)
+        found = regularization_path(linear(6, 3, dtype), x, y, loss=loss, points=2, ratio=0.99)
+        assert found.strengths[0] == pytest.approx(top, rel=1e-3)
+        assert found.values("nonzeros").tolist() == [0, 1]
+
+    def test_an_elastic_net_counts_its_l1_alone(self, regression):
+        options = {"loss": SQUARED}
+        half = zero_strength(
+            linear(12),
+            *regression,
+            penalty=lambda s: nn.ElasticNet(s / 2, s, method="proximal"),
+            **options,
+        )
+        assert half == pytest.approx(2 * zero_strength(linear(12), *regression, **options))
+
+    def test_a_penalty_without_zeros_has_none(self, regression):
+        with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
+            zero_strength(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
+        ridge = lambda s: nn.ElasticNet(0.0, s, method="proximal")  # noqa: E731
+        with pytest.raises(ValueError, match="makes no weight zero"):
+            zero_strength(linear(12), *regression, loss=SQUARED, penalty=ridge)
+
+    def test_for_a_net_it_is_the_largest_slope_at_its_weights(self, classes):
+        x, y = classes
+        loss = nn.SoftmaxCrossEntropy()
+        plain, dropped = (
+            nn.Network(
+                [nn.Dense(4), nn.Tanh(), nn.Dropout(keep_prob=keep), nn.Dense(3)],
+                inputs=6,
+                dtype="float64",
+            )
+            for keep in (1.0, 0.5)
+        )
+        probe = plain.copy()
+        outputs, cache = probe.forward(x, training=True)
+        gradients = probe.backward(loss(outputs, y)[1], cache)
+        wanted = abs(gradients.weights).max()
+        assert zero_strength(plain, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
+        assert zero_strength(dropped, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
+        assert dropped.layers[2].keep_prob == 0.5
+
+
+class TestPath:
+    def test_the_figures_are_those_of_the_point(self, classes):
+        x, y = classes
+        loss = nn.SoftmaxCrossEntropy()
+        found = regularization_path(
+            linear(6, 3),
+            x[:60],
+            y[:60],
+            loss=loss,
+            points=3,
+            test_data=(x[60:], y[60:]),
+            metrics=["accuracy"],
+        )
+        point = found.points[1]
+        net = linear(6, 3)
+        net.parameters.vector[...] = point.parameters
+        net.penalty = l1(point.strength)
+        wanted = nn.evaluate(net, x[:60], y[:60], loss=loss)
+        assert {name: point.figures[name] for name in wanted} == wanted
+        test = nn.evaluate(net, x[60:], y[60:], loss=loss)
+        assert point.figures["test_data_loss"] == test["data_loss"]
+        assert point.figures["test_accuracy"] == test["accuracy"]
+        assert point.figures["nonzeros"] == np.count_nonzero(net.parameters.weights)
+        assert found.weights.shape == (3, 18)
+
+    def test_the_network_itself_stays_as_it_is(self, regression):
+        net = linear(12)
+        before = net.parameters.vector.copy()
+        regularization_path(net, *regression, loss=SQUARED, points=2)
+        assert (net.parameters.vector == before).all()
+        assert (net.steps, net.penalty) == (0, None)
+
+    def test_a_linear_model_is_walked_down_and_a_net_up(self, classes):
+        x, y = classes
+        for hidden, wanted in (([], [3, 2, 1]), ([nn.Dense(4), nn.Tanh()], [1, 2, 3])):
+            net = nn.Network([*hidden, nn.Dense(3)], inputs=6)
+            walked = []
+            found = regularization_path(
+                *(net, x, y),
+                loss=nn.SoftmaxCrossEntropy(),
+                strengths=[2, 1, 3],
+                train=lambda net, walked=walked: walked.append(net.penalty.strength),
+            )
+            assert walked == wanted
+            assert found.strengths.tolist() == [3, 2, 1]
+
+    def test_every_point_of_a_net_begins_where_the_weaker_one_ended(self, classes):
+        x, y = classes
+        net = nn.Network([nn.Dense(4), nn.Tanh(), nn.Dense(3)], inputs=6, dtype="float64")
+
+        def train(net):
+            nn.fit(net, x, y, loss=nn.SoftmaxCrossEntropy(), optimizer=nn.SGD(0.1), epochs=3)
+
+        found = regularization_path(
+            net, x, y, loss=nn.SoftmaxCrossEntropy(), strengths=[0.1, 0.01], train=train
+        )
+        by_hand = net.copy()
+        for point in found.points[::-1]:
+            by_hand.penalty = l1(point.strength)
+            train(by_hand)
+            assert (by_hand.parameters.vector == point.parameters).all()
+
+    def test_zero_weights_of_a_net_have_no_slopes_at_all(self, classes):
+        """Why a net cannot be walked down from zero."""
+        x, y = classes
+        net = nn.Network([nn.Dense(4), nn.Tanh(), nn.Dense(3)], inputs=6, dtype="float64")
+        net.parameters.weights[...] = 0.0
+        net.parameters["dense_2.bias"][:] = np.log(np.bincount(y) / len(y))
+        outputs, cache = net.forward(x, training=True)
+        gradients = net.backward(nn.SoftmaxCrossEntropy()(outputs, y)[1], cache)
+        assert abs(gradients.weights).max() < 1e-15
+
+    def test_a_net_without_a_way_to_train_it_is_refused(self, classes):
+        net = nn.Network([nn.Dense(4), nn.Tanh(), nn.Dense(3)], inputs=6)
+        with pytest.raises(ValueError, match="train must be given"):
+            regularization_path(net, *classes, loss=nn.SoftmaxCrossEntropy())
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"strengths": []}, "strengths must not be empty"),
+            ({"strengths": [-1.0]}, "strengths must be a number in"),
+            ({"points": 1}, "points must be"),
+            ({"ratio": 1.0}, "ratio must be"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, regression, options, message):
+        with pytest.raises(ValueError, match=message):
+            regularization_path(linear(12), *regression, loss=SQUARED, **options)
+
+    def test_what_is_no_network_is_refused(self, regression):
+        with pytest.raises(TypeError, match="net must be a Network"):
+            regularization_path(None, *regression, loss=SQUARED)
+
+
+class TestSolve:
+    def test_the_gradient_is_zero_without_a_penalty(self, regression):
+        x, y = regression
+        net = linear(12)
+        assert solve(net, x, y, loss=SQUARED) > 1
+        wanted = np.linalg.lstsq(np.column_stack([x, np.ones(80)]), y)[0].ravel()
+        assert abs(net.parameters.vector - wanted).max() < 1e-10
+
+    def test_it_takes_one_step_from_the_optimum(self, regression):
+        net = linear(12)
+        solve(net, *regression, loss=SQUARED)
+        assert solve(net, *regression, loss=SQUARED) == 1
+
+    def test_when_the_steps_are_used_up_it_says_so_and_keeps_the_last(self, regression):
+        net = linear(12)
+        before = net.parameters.vector.copy()
+        with pytest.raises(NotConvergedError, match="after 3 steps the residual is"):
+            solve(net, *regression, loss=SQUARED, most_steps=3)
+        assert (net.parameters.vector != before).all()
+
+    def test_float32_reaches_its_own_tolerance(self, regression):
+        fine, coarse = linear(12), linear(12, dtype="float32")
+        for net in (fine, coarse):
+            net.penalty = l1(0.1)
+            solve(net, *regression, loss=SQUARED)
+        assert abs(fine.parameters.vector - coarse.parameters.vector).max() < 1e-3
+
+    def test_huber_reaches_its_optimum(self, regression):
+        x, y = regression
+        net = linear(12)
+        solve(net, x, y, loss=nn.Huber(0.5))
+        outputs, cache = net.forward(x, training=True)
+        gradients = net.backward(nn.Huber(0.5)(outputs, y)[1], cache)
+        assert abs(gradients.vector).max() < 1e-10
+
+    def test_what_has_no_reachable_optimum_is_refused(self, regression):
+        x, y = regression
+        with pytest.raises(ValueError, match="one Dense layer"):
+            solve(nn.Network([nn.Dense(1), nn.ReLU()], inputs=12), x, y, loss=SQUARED)
+        with pytest.raises(ValueError, match=r"loss must be one of.*Poisson"):
+            solve(linear(12), x, abs(y), loss=nn.Poisson())
+        with pytest.raises(ValueError, match="penalty must be L2 or one with a proximal map"):
+            solve(linear(12, penalty=nn.L1(0.1)), x, y, loss=SQUARED)
