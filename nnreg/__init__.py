@@ -34,6 +34,7 @@ from nnreg.penalties import L1, L2, ElasticNet, Penalty
 from nnreg.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
 from nnreg.step import NonFiniteLossError
 from nnreg.training import batches, evaluate, fit
+from nnreg.uncertainty import SampledPredictions, sample_predictions
 from nnreg.version import __version__ as __version__
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "Run",
+    "SampledPredictions",
     "Scheduled",
     "Sigmoid",
     "SigmoidCrossEntropy",
@@ -95,6 +97,7 @@ __all__ = [
     "kernels",
     "load",
     "ones",
+    "sample_predictions",
     "save",
     "sigmoid",
     "softmax",
