@@ -1,29 +1,49 @@
 """The regularization laboratory: experiments, as functions."""
 
+from nnreg.lab.bias_variance import BiasVariance, bias_and_variance, sweep
 from nnreg.lab.compaction import Compacted, compact
 from nnreg.lab.comparison import Comparison, Run, build, compare
 from nnreg.lab.convex import NotConvergedError, solve
+from nnreg.lab.decomposition import Decomposition, Estimate, decompose
+from nnreg.lab.draws import Design
+from nnreg.lab.learners import NetworkLearner, Polynomial, along
 from nnreg.lab.path import Path, Point, regularization_path, zero_strength
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparse import SparsePredictor
+from nnreg.lab.truths import Bands, Classification, Regression, Sine, Truth
 
 __all__ = [
     "DEMONSTRATION",
     "OPTIMIZERS",
     "VARIANTS",
+    "Bands",
+    "BiasVariance",
+    "Classification",
     "Compacted",
     "Comparison",
+    "Decomposition",
+    "Design",
+    "Estimate",
+    "NetworkLearner",
     "NotConvergedError",
     "Path",
     "Point",
+    "Polynomial",
+    "Regression",
     "Run",
     "Settings",
+    "Sine",
     "SparsePredictor",
     "Strengths",
+    "Truth",
+    "along",
+    "bias_and_variance",
     "build",
     "compact",
     "compare",
+    "decompose",
     "regularization_path",
     "solve",
+    "sweep",
     "zero_strength",
 ]

@@ -1,0 +1,315 @@
+"""Bias² + variance + noise is the risk, measured apart; and what else a sweep promises."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nnreg.datasets import noisy_sine
+from nnreg.lab import (
+    Bands,
+    Classification,
+    Design,
+    NetworkLearner,
+    Polynomial,
+    Regression,
+    Sine,
+    along,
+    bias_and_variance,
+    sweep,
+)
+from nnreg.lab.learners import AXES
+
+ERRORS = 3.5  # standard errors that chance is allowed: one case in 2,000
+
+
+@dataclass(frozen=True)
+class Curves(Regression):
+    """Two outputs of three inputs."""
+
+    noise: float = 0.5
+    outputs = 2
+
+    def draw_inputs(self, n, rng):
+        return rng.standard_normal((n, 3))
+
+    def function(self, x):
+        return np.column_stack((x[:, 0] * x[:, 1], np.sin(x[:, 2])))
+
+
+@dataclass(frozen=True)
+class Thirds(Classification):
+    """Three classes on a square, whose probabilities change smoothly."""
+
+    outputs = 3
+
+    def draw_inputs(self, n, rng):
+        return rng.uniform(-2, 2, (n, 2))
+
+    def probabilities(self, x):
+        scores = np.exp(2 * np.column_stack((x[:, 0], x[:, 1], -x.sum(axis=1))))
+        return scores / scores.sum(axis=1, keepdims=True)
+
+
+CASES = {
+    "polynomial, squared error": (Polynomial(2), Sine(), Design(datasets=200, points=4000)),
+    "polynomial, 0-1 loss": (
+        Polynomial(3),
+        Bands(),
+        Design(rows=40, datasets=200, seeds=1, points=4000),
+    ),
+    "network, squared error": (
+        NetworkLearner(hidden=(4,), epochs=40, learning_rate=0.05),
+        Sine(),
+        Design(datasets=40, points=4000),
+    ),
+    "network, two outputs, dropout": (
+        NetworkLearner(hidden=(16,), epochs=10, keep_prob=0.5),
+        Curves(),
+        Design(rows=50, datasets=40, points=4000),
+    ),
+    "network, 0-1 loss, three classes": (
+        NetworkLearner(hidden=(8,), epochs=10),
+        Thirds(),
+        Design(rows=30, datasets=40, points=4000),
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def found(request):
+    learner, truth, design = CASES[request.param]
+    return sweep({"": learner}, truth, design)[""]
+
+
+class TestTheTermsAddUpToTheRisk:
+    def test_bias_variance_and_noise_are_the_measured_risk_within_its_error(self, found):
+        terms = found.terms
+        total = terms.bias.value + terms.variance.value + terms.noise.value
+        assert terms.total.value == pytest.approx(total)
+        assert abs(found.risk.value - total) < ERRORS * found.difference.error
+
+    @pytest.mark.parametrize("term", ["bias", "variance", "noise"])
+    def test_without_any_one_of_them_they_are_not(self, found, term):
+        """Each term is many errors large, so the equality is no matter of wide errors."""
+        left = {"bias", "variance", "noise"} - {term}
+        total = sum(getattr(found.terms, name).value for name in left)
+        assert abs(found.risk.value - total) > 1.5 * ERRORS * found.difference.error
+
+    def test_the_variance_is_that_of_data_sets_and_seeds(self, found):
+        terms = found.terms
+        if found.design.seeds == 1:
+            assert terms.data_variance is terms.seed_variance is None
+        else:
+            parts = terms.data_variance.value + terms.seed_variance.value
+            assert parts == pytest.approx(terms.variance.value)
+
+    def test_the_difference_is_what_is_stated(self, found):
+        stated = found.risk.value - found.terms.total.value
+        assert found.difference.value == pytest.approx(stated, abs=1e-15)
+
+
+def test_over_many_worlds_the_difference_is_as_large_as_its_error_says():
+    """Not only within the error: of its size. An error that is too large would hide a mistake."""
+    worlds = [
+        bias_and_variance(Polynomial(2), Sine(), rows=30, seeds=1, points=200, seed=seed).difference
+        for seed in range(100)
+    ]
+    z = np.array([difference.value / difference.error for difference in worlds])
+    assert abs(z.mean()) < 0.4
+    assert 0.75 < z.std() < 1.25
+
+
+def test_ordinary_least_squares_has_the_bias_and_variance_of_the_textbook():
+    """A constant: its variance is the targets' over n, its bias² the truth's mean square."""
+    found = bias_and_variance(Polynomial(0), Sine(0.4), rows=20, seeds=1, datasets=400, points=4000)
+    for term, truth in ((found.terms.bias, 0.5), (found.terms.variance, (0.5 + 0.16) / 20)):
+        assert abs(term.value - truth) < ERRORS * term.error
+        assert term.error < 0.15 * truth
+
+
+class TestTruths:
+    def test_the_sine_is_that_of_the_data_sets(self):
+        x, _, truth = noisy_sine(50)
+        np.testing.assert_array_equal(Sine().function(x), truth)
+
+    @pytest.mark.parametrize("truth", [Sine(), Bands(), Curves(), Thirds()])
+    def test_targets_have_the_expected_vectors_and_the_noise(self, truth, rng):
+        """Drawn often at the same inputs, they show what the truth says of itself."""
+        x = truth.draw_inputs(4, rng)
+        drawn = np.array([truth.vectors(truth.draw_targets(x, rng)) for _ in range(4000)])
+        np.testing.assert_allclose(drawn.mean(axis=0), truth.expected(x), atol=0.05)
+        scatter = truth.scale * ((drawn - truth.expected(x)) ** 2).sum(axis=-1).mean(axis=0)
+        np.testing.assert_allclose(scatter, truth.noise_at(x), atol=0.03)
+
+    def test_the_loss_of_classes_counts_the_wrong_ones(self):
+        losses = Thirds().losses(np.array([0, 1, 2]), np.array([0, 2, 2]))
+        assert losses.tolist() == [0.0, 1.0, 0.0]
+
+    @pytest.mark.parametrize(("truth", "noise"), [(Sine, -1.0), (Bands, 0.5), (Bands, -0.1)])
+    def test_impossible_noise_is_an_error(self, truth, noise):
+        with pytest.raises(ValueError, match="noise"):
+            truth(noise)
+
+
+class TestWhatIsDrawn:
+    SMALL = Design(rows=10, datasets=4, seeds=2, points=20)
+
+    def test_every_learner_meets_the_same_data_sets(self):
+        seen = {1: [], 2: []}
+
+        def watching(number):
+            def learner(x, y, outputs, seed):
+                seen[number].append((x.tobytes(), y.tobytes(), seed))
+                return np.sin
+
+            return learner
+
+        sweep({str(number): watching(number) for number in seen}, Sine(), self.SMALL)
+        assert seen[1] == seen[2]
+        assert len(set(seen[1])) == 8
+        assert len({x for x, _, _ in seen[1]}) == 4
+
+    def test_more_data_sets_are_the_first_ones_and_others(self):
+        few, many = (
+            sweep({"": Polynomial(2)}, Sine(), dataclasses.replace(self.SMALL, datasets=d))[""]
+            for d in (4, 6)
+        )
+        np.testing.assert_array_equal(few.predictions, many.predictions[:4])
+
+    def test_the_same_seed_gives_the_same_bits_and_another_others(self):
+        learner = NetworkLearner(hidden=(4,), epochs=3, keep_prob=0.5)
+        first, again, other = (
+            bias_and_variance(learner, Sine(), datasets=3, points=20, seed=seed).predictions
+            for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
+
+    def test_seeds_of_a_data_set_differ_in_a_network_and_not_in_a_polynomial(self):
+        networks = bias_and_variance(NetworkLearner(epochs=1), Sine(), datasets=3).predictions
+        polynomials = bias_and_variance(Polynomial(1), Sine(), datasets=3).predictions
+        assert (networks[:, 0] != networks[:, 1]).any()
+        np.testing.assert_array_equal(polynomials[:, 0], polynomials[:, 1])
+
+    def test_the_training_rows_are_those_that_were_learned(self):
+        seen = []
+
+        def learner(x, y, outputs, seed):
+            seen.append((x, y))
+            return np.sin
+
+        found = bias_and_variance(learner, Sine(), datasets=3, seeds=1)
+        for dataset, (x, y) in enumerate(seen):
+            for ours, theirs in zip(found.training_rows(dataset), (x, y), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+    def test_two_processes_find_what_one_finds(self):
+        pytest.importorskip("joblib")
+        one, two = (
+            sweep({"": Polynomial(2)}, Bands(), self.SMALL, jobs=jobs)[""] for jobs in (1, 2)
+        )
+        assert str(one) == str(two)
+        np.testing.assert_array_equal(one.predictions, two.predictions)
+
+
+class TestResuming:
+    def test_an_interrupted_sweep_goes_on_where_it_was(self, tmp_path, monkeypatch):
+        calls = []
+        real = Polynomial.__call__
+
+        def interrupted(self, *arguments):
+            calls.append(self.degree)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return real(self, *arguments)
+
+        monkeypatch.setattr(Polynomial, "__call__", interrupted)
+        design = Design(datasets=4, seeds=1)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
+        found = sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
+        assert calls == [1, 1, 1, 1, 2, 2, 2, 2, 2]
+        monkeypatch.undo()
+        afresh = sweep(along("degree", [1, 2]), Sine(), design)
+        assert {name: str(r) for name, r in found.items()} == {
+            name: str(r) for name, r in afresh.items()
+        }
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"learner": Polynomial(2)},
+            {"truth": Sine(0.3)},
+            {"rows": 19},
+            {"seeds": 1},
+            {"points": 999},
+            {"seed": 1},
+        ],
+        ids=lambda other: next(iter(other)),
+    )
+    def test_what_was_kept_for_something_else_is_not_taken(self, tmp_path, other):
+        given = {"learner": Polynomial(1), "truth": Sine(), "datasets": 3}
+        bias_and_variance(**given, folder=tmp_path)
+        kept = bias_and_variance(**(given | other), folder=tmp_path)
+        assert str(kept) == str(bias_and_variance(**(given | other)))
+        assert len(list(tmp_path.iterdir())) == 6
+
+    def test_a_learner_without_a_telling_repr_cannot_be_kept(self, tmp_path):
+        with pytest.raises(ValueError, match="repr"):
+            bias_and_variance(lambda x, y, outputs, seed: np.sin, Sine(), folder=tmp_path)
+
+    def test_an_interrupted_fit_is_an_interrupted_sweep(self, monkeypatch):
+        class History:
+            stopped = "interrupted"
+
+        monkeypatch.setattr("nnreg.lab.learners.fit", lambda *a, **k: History())
+        with pytest.raises(KeyboardInterrupt):
+            bias_and_variance(NetworkLearner(), Sine())
+
+
+class TestLearners:
+    @pytest.mark.parametrize("axis", AXES)
+    def test_every_axis_has_learners_from_stiff_to_flexible(self, axis):
+        assert len(along(axis)) >= 5
+        assert list(along(axis)) == [f"{value:g}" for value in AXES[axis].values]
+
+    @pytest.mark.parametrize(
+        ("axis", "values", "message"),
+        [
+            ("widht", [1], "axis must be one of .* 'width'"),
+            ("width", [0], "width must be a whole number"),
+            ("width", [1.5], "width must be a whole number"),
+            ("l2", [-1.0], "l2 must be a number in"),
+            ("keep-prob", [0.0], "keep_prob must be a number in"),
+            ("degree", [-1], "degree must be a whole number"),
+            ("l2", [], "values must not be empty"),
+        ],
+    )
+    def test_what_cannot_be_is_an_error(self, axis, values, message):
+        with pytest.raises((ValueError, TypeError), match=message):
+            along(axis, values)
+
+    def test_two_penalties_at_once_are_an_error(self):
+        with pytest.raises(ValueError, match="l1 must be 0 where l2 is not"):
+            NetworkLearner(l1=0.1, l2=0.1)
+
+    def test_what_is_predicted_must_be_of_the_targets_shape(self):
+        with pytest.raises(ValueError, match=r"predict shape \(N, 1\) .* got \(1000,\)"):
+            bias_and_variance(lambda x, y, outputs, seed: np.ravel, Sine())
+
+    def test_predictions_must_be_finite(self):
+        with (
+            np.errstate(divide="ignore"),
+            pytest.raises(ValueError, match="predictions must be finite"),
+        ):
+            bias_and_variance(lambda *a: lambda x: np.divide(1, x * 0), Sine())
+
+    def test_a_polynomial_of_two_inputs_is_an_error(self):
+        with pytest.raises(ValueError, match="one input"):
+            bias_and_variance(Polynomial(1), Thirds())
+
+    def test_the_truth_must_be_one(self):
+        with pytest.raises(TypeError, match="truth must be a Truth"):
+            sweep(along("degree"), np.sin)
