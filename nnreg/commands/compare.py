@@ -6,9 +6,9 @@ import argparse
 import textwrap
 from contextlib import ExitStack
 from dataclasses import fields
-from pathlib import Path
 
 from nnreg import datasets
+from nnreg.commands.options import data_options, network_options, output_options
 from nnreg.commands.shared import (
     Commands,
     fail,
@@ -17,8 +17,6 @@ from nnreg.commands.shared import (
     number,
     progress_bar,
     rules,
-    whole,
-    widths,
 )
 from nnreg.lab.choice import KEEP_GRID, L1_GRID, L2_GRID
 from nnreg.lab.comparison import compare
@@ -26,7 +24,7 @@ from nnreg.lab.folder import reserved, write
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
 from nnreg.lab.preparation import FARTHEST, TEST_SHARE
 from nnreg.lab.report import text
-from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, Settings
+from nnreg.lab.settings import DEMONSTRATION, Settings
 from nnreg.penalties import METHODS
 
 DESCRIPTION = (
@@ -47,23 +45,10 @@ def add(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    _data_options(command.add_argument_group("data"))
-    _network_options(command.add_argument_group("network and training"))
+    data_options(command.add_argument_group("data"))
+    network_options(command.add_argument_group("network and training"))
     _strength_options(command.add_argument_group("strengths (chosen, unless given)"))
-    output = command.add_argument_group("output")
-    output.add_argument(
-        "--out",
-        type=Path,
-        default=Path("nnreg-compare"),
-        metavar="FOLDER",
-        help="where to write (default: nnreg-compare; a number is added if it exists)",
-    )
-    output.add_argument(
-        "--force",
-        action="store_true",
-        default=False,
-        help="write into the folder even if it exists, replacing the report there",
-    )
+    output_options(command.add_argument_group("output"), "nnreg-compare")
     command.set_defaults(run=run)
 
 
@@ -89,73 +74,6 @@ def run(given: argparse.Namespace) -> int:
         repeats = f"{comparison.repeats} of {settings.repeats} repeats"
         return fail(f"interrupted; {folder} has the {repeats} that were finished", 130)
     return 0
-
-
-def _data_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--data",
-        default="digits",
-        metavar="DATA",
-        help=f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of IDX files "
-        "(default: digits); see also: nnreg data",
-    )
-    group.add_argument(
-        "--target",
-        default=None,
-        metavar="COLUMN",
-        help="the column of labels in a CSV file (default: the last)",
-    )
-    rows, noise = DEMONSTRATION["digits"]["train_size"], DEMONSTRATION["digits"]["label_noise"]
-    group.add_argument(
-        "--train-size",
-        type=whole,
-        metavar="N",
-        help=f"training rows to use (default: {rows} of the digits, so that the network overfits; "
-        "of other data all)",
-    )
-    group.add_argument(
-        "--label-noise",
-        type=number,
-        metavar="SHARE",
-        help="share of the training labels to make wrong, below 0.5 "
-        f"(default: {noise:g} for the digits, 0 for other data)",
-    )
-
-
-def _network_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--hidden",
-        type=widths,
-        metavar="UNITS,...",
-        help=f"units of the hidden layers (default: {','.join(map(str, Settings.hidden))})",
-    )
-    group.add_argument(
-        "--optimizer",
-        metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)} (default: {Settings.optimizer})",
-    )
-    rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
-    group.add_argument(
-        "--learning-rate", type=number, metavar="RATE", help=f"above 0 (default: {rates})"
-    )
-    group.add_argument(
-        "--epochs", type=whole, metavar="N", help="(default: about 1,000 steps, 10 to 100 epochs)"
-    )
-    group.add_argument(
-        "--batch-size", type=whole, metavar="N", help=f"(default: {Settings.batch_size})"
-    )
-    group.add_argument(
-        "--repeats",
-        type=whole,
-        metavar="N",
-        help=f"each variant is trained with so many seeds (default: {Settings.repeats})",
-    )
-    group.add_argument(
-        "--seed",
-        type=whole,
-        metavar="N",
-        help=f"chooses rows and labels, and is that of the first repeat (default: {Settings.seed})",
-    )
 
 
 def _strength_options(group: argparse._ArgumentGroup) -> None:

@@ -1,11 +1,13 @@
-"""The folder that a comparison leaves: numbers, a page, and, with matplotlib, two pictures."""
+"""The folder that a report is left in: numbers, a page, and, with matplotlib, pictures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nnreg import plots
 from nnreg.files import write_whole
@@ -13,6 +15,9 @@ from nnreg.lab.comparison import Comparison
 from nnreg.lab.page import page
 from nnreg.lab.pictures import PICTURES
 from nnreg.lab.report import as_dict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LAYOUTS = {
     "light_wide": (plots.LIGHT, 3),
@@ -84,17 +89,55 @@ def write(comparison: Comparison, folder: Path) -> list[str]:
     pictures: dict[str, dict[str, bytes]] = {}
     with suppress(plots.MissingMatplotlibError):
         for name, draw in PICTURES.items():
-            contents[f"{name}.png"] = plots.render(draw(comparison), "png")
-            pictures[name] = {
-                layout: plots.render(draw(comparison, theme=theme, columns=columns), "svg")
-                for layout, (theme, columns) in LAYOUTS.items()
-            }
-    numbers = json.dumps(as_dict(comparison), indent=1, allow_nan=False, ensure_ascii=False)
-    contents["report.json"] = f"{numbers}\n".encode()
+            contents[f"{name}.png"], pictures[name] = drawn(partial(draw, comparison))
+    contents["report.json"] = as_json(as_dict(comparison))
     contents["report.html"] = page(comparison, pictures).encode()
-    for name in FILES:
+    return write_files(folder, FILES, contents)
+
+
+def drawn(draw: Callable[..., Figure]) -> tuple[bytes, dict[str, bytes]]:
+    """Return a picture as PNG, and as SVG in each of the layouts of a page.
+
+    Parameters
+    ----------
+    draw : function (*, theme, columns) -> Figure
+        Both have defaults.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    """
+    return plots.render(draw(), "png"), {
+        layout: plots.render(draw(theme=theme, columns=columns), "svg")
+        for layout, (theme, columns) in LAYOUTS.items()
+    }
+
+
+def as_json(numbers: dict[str, Any]) -> bytes:
+    r"""Return the content of a file of numbers.
+
+    >>> as_json({"a": 1})
+    b'{\n "a": 1\n}\n'
+    """
+    return f"{json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False)}\n".encode()
+
+
+def write_files(folder: Path, names: Sequence[str], contents: Mapping[str, bytes]) -> list[str]:
+    """Write the files of a report, remove what an earlier one left, and return what was written.
+
+    Parameters
+    ----------
+    folder : Path
+        Existing.
+    names : sequence of str
+        All the files that there may be, in order.
+    contents : mapping of str to bytes
+        Those that there are.
+    """
+    for name in names:
         if name in contents:
             write_whole(folder / name, contents[name], overwrite=True)
         else:
             (folder / name).unlink(missing_ok=True)
-    return [name for name in FILES if name in contents]
+    return [name for name in names if name in contents]

@@ -1,18 +1,14 @@
-"""`report.html`: the whole comparison on one page, in one file, without a script.
-
-Pictures are inside the page, each drawn four times: for a light and a dark screen, for a wide and a
-narrow one. The browser takes the one that fits.
-"""
+"""`report.html`: the whole comparison on one page."""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 
 from nnreg.lab.columns import Column, shown
 from nnreg.lab.comparison import Comparison
+from nnreg.lab.html import definitions, document, html_figure, html_table
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, summarize, verdict
 from nnreg.lab.report import (
     ZEROS_NOTE,
@@ -24,56 +20,10 @@ from nnreg.lab.report import (
     repeats_note,
 )
 from nnreg.lab.settings import VARIANTS
-from nnreg.version import __version__
 
-NARROW = "(max-width: 700px)"
-DARK = "(prefers-color-scheme: dark)"
+WORDS = ("variant", "verdict", "strengths", "from")
 
-PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Regularization compared: $name</title>
-<style>
-:root { --back: #ffffff; --ink: #1f2328; --soft: #59636e; --line: #d8dde3; --band: #f5f7f9;
-  --over: #b34700; --right: #00694d; --under: #6b4fa0; }
-@media $dark { :root { --back: #15181c; --ink: #e6e9ec; --soft: #9aa4ae; --line: #3a4149;
-  --band: #1c2025; --over: #ffa45c; --right: #4fd0a5; --under: #c3aef0; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 75rem; padding: 2rem 1.25rem 4rem; background: var(--back);
-  color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .75rem; }
-h2 { font-size: 1.2rem; margin: 2.75rem 0 .75rem; }
-p, dl, .facts { max-width: 46rem; }
-.lead { font-size: 1.15rem; }
-.soft, figcaption { color: var(--soft); font-size: .9rem; }
-dt { font-weight: 600; margin-top: .6rem; }
-dd { margin: 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap; vertical-align: top;
-  border-bottom: 1px solid var(--line); }
-thead th { vertical-align: bottom; border-bottom: 2px solid var(--ink); white-space: normal;
-  line-height: 1.25; }
-th:first-child, td.text, th.text { text-align: left; }
-th:first-child { position: sticky; left: 0; background: var(--back); }
-tbody tr:nth-child(odd) > * { background: var(--band); }
-abbr { text-decoration: none; margin-right: -.55em; }
-.sd { display: block; color: var(--soft); font-size: .82em; font-style: normal; }
-tr.none > * { font-style: italic; }
-.fit { font-weight: 600; }
-.overfit { color: var(--over); } .right { color: var(--right); } .underfit { color: var(--under); }
-figure { margin: 1rem 0 0; }
-img { display: block; width: 100%; height: auto; }
-summary { cursor: pointer; font-weight: 600; }
-details { margin-top: 1rem; }
-</style>
-</head>
-<body>
-<main>
+BODY = Template("""\
 <h1>One network, five ways to regularize it</h1>
 <p class="lead">$headline</p>
 <dl>
@@ -102,24 +52,6 @@ data.</p>
 <details><summary>Every repeat</summary>
 $repeats
 </details>
-</main>
-<footer><p class="soft">Made by nnreg $version. All numbers, and the losses of every epoch, are in
-report.json beside this file.</p></footer>
-</body>
-</html>
-""")
-
-FIGURE = Template("""\
-<h2>$title</h2>
-<figure>
-<picture>
-<source media="$dark and $narrow" srcset="$dark_narrow">
-<source media="$narrow" srcset="$light_narrow">
-<source media="$dark" srcset="$dark_wide">
-<img src="$light_wide" alt="$alt">
-</picture>
-<figcaption>$caption</figcaption>
-</figure>
 """)
 
 TITLES = {
@@ -155,11 +87,9 @@ def page(comparison: Comparison, pictures: Mapping[str, Mapping[str, bytes]]) ->
         else ""
     )
     columns = shown(comparison.settings.label_noise)
-    return PAGE.substitute(
-        name=escape(comparison.dataset.name),
-        dark=DARK,
+    body = BODY.substitute(
         headline=escape(headline(comparison)),
-        data=escape(data_line(comparison)),
+        data=escape(data_line(comparison.dataset, comparison.rows)),
         network=escape(network_line(comparison)),
         choice=escape(choice_line(comparison)),
         warning=warning,
@@ -169,11 +99,13 @@ def page(comparison: Comparison, pictures: Mapping[str, Mapping[str, bytes]]) ->
         strengths=_strengths(comparison),
         fit_rule=escape(FIT_RULE),
         noise_rule=escape(NOISE_RULE),
-        columns="\n".join(
-            f"<dt>{escape(column.head)}</dt><dd>{escape(column.text)}</dd>" for column in columns
-        ),
+        columns=definitions({column.head: column.text for column in columns}),
         repeats=_repeats(comparison, columns),
-        version=__version__,
+    )
+    return document(
+        f"Regularization compared: {comparison.dataset.name}",
+        body,
+        "All numbers, and the losses of every epoch, are in report.json beside this file.",
     )
 
 
@@ -189,8 +121,11 @@ def _results(comparison: Comparison, columns: Sequence[Column]) -> str:
             mark = '<abbr title="inside the noise">~</abbr>' if summary.inside_noise else ""
             cells.append(f"<td>{mean}{mark}{spread}</td>")
         rows.append((variant, cells))
-    return _table(
-        ["variant", "verdict", *(column.head for column in columns)], rows, repeats_note(comparison)
+    return html_table(
+        ["variant", "verdict", *(column.head for column in columns)],
+        rows,
+        repeats_note(comparison),
+        words=WORDS,
     )
 
 
@@ -204,7 +139,9 @@ def _strengths(comparison: Comparison) -> str:
         for candidate in comparison.choice.candidates
     )
     tried = f"<details><summary>Validation losses</summary><p>{losses}</p></details>"
-    return _table(["variant", "strengths", "from"], rows, "") + (tried if losses else "")
+    return html_table(["variant", "strengths", "from"], rows, "", words=WORDS) + (
+        tried if losses else ""
+    )
 
 
 def _repeats(comparison: Comparison, columns: Sequence[Column]) -> str:
@@ -217,34 +154,11 @@ def _repeats(comparison: Comparison, columns: Sequence[Column]) -> str:
         for variant in VARIANTS
         for run in comparison.runs[variant]
     ]
-    return _table(["variant", "seed", *(column.head for column in columns)], rows, "")
-
-
-def _table(head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], caption: str) -> str:
-    text = ("variant", "verdict", "strengths", "from")
-    heads = "".join(
-        f'<th scope="col"{" class=text" if name in text else ""}>'
-        f"{escape(name).replace(' %', '&nbsp;%')}</th>"
-        for name in head
-    )
-    body = "\n".join(
-        f'<tr class="{"none" if name == "none" else "other"}"><th scope="row">{name}</th>'
-        f"{''.join(cells)}</tr>"
-        for name, cells in rows
-    )
-    title = f'<p class="soft">{escape(caption)}</p>\n' if caption else ""
-    return (
-        f'{title}<div class="scroll" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+    return html_table(
+        ["variant", "seed", *(column.head for column in columns)], rows, "", words=WORDS
     )
 
 
 def _figure(name: str, files: Mapping[str, bytes]) -> str:
     title, alt, caption = TITLES[name]
-    sources = {
-        key: f"data:image/svg+xml;base64,{b64encode(content).decode()}"
-        for key, content in files.items()
-    }
-    return FIGURE.substitute(
-        sources, title=title, alt=alt, caption=caption, dark=DARK, narrow=NARROW
-    )
+    return html_figure(files, title=title, alt=alt, caption=caption)

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from nnreg.datasets import Dataset
 from nnreg.kernels import Array
 from nnreg.lab.choice import at_the_edge
 from nnreg.lab.columns import FIT, NOISY, WEIGHTS, Column, shown
 from nnreg.lab.comparison import Comparison
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, summarize, verdict
-from nnreg.lab.preparation import FARTHEST
+from nnreg.lab.preparation import FARTHEST, Prepared
 from nnreg.lab.settings import VARIANTS, Strengths
 from nnreg.plots import histogram_edges
 from nnreg.summary import table
@@ -32,9 +33,8 @@ ZEROS_NOTE = {
 }
 
 
-def data_line(comparison: Comparison) -> str:
+def data_line(dataset: Dataset, rows: Prepared) -> str:
     """Return where the data come from, and how many they are."""
-    dataset, rows = comparison.dataset, comparison.rows
     wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
     test = "which come with the data" if rows.own_test else "split off first"
     return (
@@ -138,18 +138,18 @@ def notes(comparison: Comparison) -> list[str]:
 def text(comparison: Comparison) -> str:
     """Return what `nnreg compare` prints: 100 characters wide, unless names are long."""
     lines = (
-        ("data", data_line(comparison)),
+        ("data", data_line(comparison.dataset, comparison.rows)),
         ("network", network_line(comparison)),
         ("strengths", choice_line(comparison)),
     )
     noisy = (NOISY,) if comparison.settings.label_noise else ()
     parts = [
-        "\n".join(_wrapped(f"{name:11}{line}", " " * 11) for name, line in lines),
+        "\n".join(wrapped(f"{name:11}{line}", " " * 11) for name, line in lines),
         table(["variant", "strengths", "from"], choice_rows(comparison)),
         _table(comparison, FIT, verdicts=True),
         _table(comparison, noisy + WEIGHTS),
-        "\n".join(_wrapped(note, "  ") for note in notes(comparison)),
-        _wrapped(headline(comparison)),
+        "\n".join(wrapped(note, "  ") for note in notes(comparison)),
+        wrapped(headline(comparison)),
     ]
     return "\n\n".join(parts)
 
@@ -173,7 +173,8 @@ def _table(comparison: Comparison, columns: Sequence[Column], *, verdicts: bool 
     return table(head, rows, right=range(1 + verdicts, len(head)))
 
 
-def _wrapped(line: str, indent: str = "") -> str:
+def wrapped(line: str, indent: str = "") -> str:
+    """Return a line folded at the width of the report."""
     return textwrap.fill(
         line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
     )
@@ -185,25 +186,10 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     columns = shown(comparison.settings.label_noise)
     edges = histogram_edges([comparison.runs[variant][0].weights for variant in VARIANTS])
     return {
-        "versions": {
-            "nnreg": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "platform": platform.platform(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance(),
         "interrupted": comparison.interrupted,
         "repeats": comparison.repeats,
-        "data": {
-            "name": dataset.name,
-            "source": dataset.source,
-            "features": rows.x.shape[1],
-            "class_names": list(dataset.class_names),
-            "training_rows": len(rows.x),
-            "wrong_labels": rows.flipped,
-            "test_rows": len(rows.x_test),
-            "test_part": "own" if rows.own_test else "split off",
-        },
+        "data": data_facts(dataset, rows),
         "settings": asdict(comparison.settings) | {"learning_rate": comparison.settings.rate},
         "choice": {
             "validation_rows": comparison.validation_rows,
@@ -217,6 +203,33 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
         "columns": {column.key: column.text for column in columns},
         "weight_bins": edges.tolist(),
         "variants": {variant: _variant(comparison, variant, edges) for variant in VARIANTS},
+    }
+
+
+def provenance() -> dict[str, Any]:
+    """Return what made a report, and when, ready for JSON."""
+    return {
+        "versions": {
+            "nnreg": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "platform": platform.platform(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def data_facts(dataset: Dataset, rows: Prepared) -> dict[str, Any]:
+    """Return what the data are, ready for JSON."""
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "features": rows.x.shape[1],
+        "class_names": list(dataset.class_names),
+        "training_rows": len(rows.x),
+        "wrong_labels": rows.flipped,
+        "test_rows": len(rows.x_test),
+        "test_part": "own" if rows.own_test else "split off",
     }
 
 
