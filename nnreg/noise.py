@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import streams
+from nnreg import checks, streams
 from nnreg.cache import Cache
 from nnreg.kernels import Array
-from nnreg.layers import Dropout
+from nnreg.layers import Dropout, Layer
 
 AT_ONCE = 4096  # units looked up at once: NumPy widens their 16 bits to 64 first
 
@@ -102,3 +102,44 @@ def normal_quantiles(dtype: np.dtype[Any]) -> Array:
     table = np.concatenate([half, -half[::-1]]).astype(dtype)
     table.flags.writeable = False
     return table
+
+
+def drawn_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array:
+    """Return what a layer multiplies the units of one row by, at each of the first steps.
+
+    Parameters
+    ----------
+    layer : Layer
+        A stochastic one, in a network, whose seed and place decide what is drawn.
+    units : int
+        The number of its inputs.
+    steps : int
+        From step 0 on.
+    row : int, default 0
+        The number of the row within the batch.
+
+    Returns
+    -------
+    ndarray of shape (steps, units), float64
+
+    Raises
+    ------
+    ValueError
+        If the layer is not stochastic, or belongs to no network.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=8)
+    >>> factors = drawn_factors(net.layers[0], 8, steps=30)
+    >>> factors.shape, np.unique(factors)
+    ((30, 8), array([0., 2.]))
+    """
+    if not layer.stochastic or not layer.name:
+        raise ValueError(f"layer must be a stochastic one, in a network, got {layer!r}")
+    factors = np.empty((checks.whole("steps", steps, 1), checks.whole("units", units, 1)))
+    row, cache = checks.whole("row", row), Cache("float64")
+    for step, drawn in enumerate(factors):
+        cache.begin(training=True, step=step, first_row=row)
+        drawn[...] = layer.forward(np.ones((1, units)), cache)[0]
+    return factors

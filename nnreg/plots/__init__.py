@@ -7,6 +7,7 @@ where they end, so no legend has to be looked up.
 
 from nnreg.plots.curves import loss_curves
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
+from nnreg.plots.noise import dropout_masks, first_layer_filters, prediction_band
 from nnreg.plots.weights import histogram_edges, weight_histograms
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "LIGHT",
     "MissingMatplotlibError",
     "Theme",
+    "dropout_masks",
+    "first_layer_filters",
     "histogram_edges",
     "loss_curves",
+    "prediction_band",
     "render",
     "weight_histograms",
 ]

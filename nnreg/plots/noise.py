@@ -1,0 +1,217 @@
+"""Dropout in pictures: what it draws, what it makes of weights, and how sure a network is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnreg.kernels import Array
+from nnreg.plots.frame import LIGHT, Theme, new_panels, outer_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+MASKS_KEY = """\
+across: training steps
+down: the units of a layer
+white: dropped, or times 0 or less
+dark: times 2 or more"""
+
+FILTERS_KEY = """\
+a square is a unit, a pixel a weight
+blue: positive, orange: negative
+all panels on one scale"""
+
+
+def dropout_masks(
+    factors: Mapping[str, Array],
+    *,
+    notes: Mapping[str, str] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw what dropout multiplies units by, step after step, a panel a layer.
+
+    Parameters
+    ----------
+    factors : mapping of str to ndarray of shape (steps, units)
+        By the panel's title, such as :func:`nnreg.noise.drawn_factors` returns, all of one shape.
+    notes : mapping of str to str, optional
+        A line under the title of each panel.
+    columns : int, default 3
+        Panels side by side.
+    theme : Theme, default LIGHT
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = dropout_masks({"dropout": np.array([[0.0, 2.0], [2.0, 2.0]])})
+    >>> figure.axes[0].get_xlabel()
+    'training step'
+    """
+    figure, panels = new_panels(list(factors), notes or {}, columns, theme, MASKS_KEY)
+    shades = _shades(theme.background, theme.train)
+    for axes, drawn in zip(panels, factors.values(), strict=True):
+        axes.grid(visible=False)
+        axes.imshow(drawn.T, cmap=shades, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+    outer_labels(panels, columns, "training step", "unit")
+    return figure
+
+
+def first_layer_filters(
+    weights: Mapping[str, Array],
+    *,
+    shape: tuple[int, int],
+    count: int = 25,
+    notes: Mapping[str, str] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw what first-layer units look for in an image, a panel a variant.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray of shape (D, M)
+        Weights of the first layer, by the panel's title, all of one shape.
+    shape : (height, width)
+        Of the images that are the inputs, with ``height * width == D``.
+    count : int, default 25
+        The units shown: those with the largest weights, largest first, in rows.
+    notes : mapping of str to str, optional
+        A line under the title of each panel.
+    columns : int, default 3
+        Panels side by side.
+    theme : Theme, default LIGHT
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = first_layer_filters({"none": np.eye(4)}, shape=(2, 2), count=4)
+    >>> figure.axes[0].images[0].get_array().shape  # four squares of 2 x 2 and a line between
+    (5, 5)
+    """
+    figure, panels = new_panels(list(weights), notes or {}, columns, theme, FILTERS_KEY)
+    pictures = [mosaic(w, shape, count) for w in weights.values()]
+    reach = max(float(np.nanmax(np.abs(picture))) for picture in pictures) or 1.0
+    shades = _shades(theme.test, theme.background, theme.train).with_extremes(bad=theme.faint)
+    for axes, picture in zip(panels, pictures, strict=True):
+        axes.set_axis_off()
+        axes.imshow(picture, cmap=shades, vmin=-reach, vmax=reach, interpolation="nearest")
+    return figure
+
+
+def mosaic(weights: Array, shape: tuple[int, int], count: int) -> Array:
+    """Return the ``count`` columns of largest norm as images side by side, NaN between them.
+
+    >>> mosaic(np.array([[1.0, 0.0, 3.0]]), (1, 1), 2)
+    array([[ 3., nan,  1.]])
+    """
+    height, width = shape
+    order = np.argsort(-(weights**2).sum(axis=0), kind="stable")[:count]
+    across = int(np.ceil(np.sqrt(len(order))))
+    down = -(-len(order) // across)
+    picture = np.full((down * (height + 1) - 1, across * (width + 1) - 1), np.nan)
+    for place, unit in enumerate(order):
+        top, left = place // across * (height + 1), place % across * (width + 1)
+        picture[top : top + height, left : left + width] = weights[:, unit].reshape(shape)
+    return picture
+
+
+def prediction_band(
+    x: Array,
+    predictions: Mapping[str, Array],
+    *,
+    data: tuple[Array, Array],
+    truth: Array | None = None,
+    columns: int = 2,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw a regression of one variable with its Monte-Carlo spread, a panel a variant.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N,)
+        Where it was predicted, in ascending order.
+    predictions : mapping of str to ndarray of shape (S, N)
+        Samples of the prediction, by the panel's title.
+    data : (x, y), each ndarray of shape (R,)
+        What was trained on.
+    truth : ndarray of shape (N,), optional
+        The function behind the data.
+    columns : int, default 2
+        Panels side by side.
+    theme : Theme, default LIGHT
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 3)
+    >>> figure = prediction_band(x, {"dropout": np.array([x, 2 * x])}, data=(x, x))
+    >>> [text.get_text() for text in figure.axes[0].texts[1:]]
+    ['mean', '±2 sd']
+    """
+    figure, panels = new_panels(list(predictions), {}, columns, theme, "")
+    for axes, outputs in zip(panels, predictions.values(), strict=True):
+        mean, std = outputs.mean(axis=0), outputs.std(axis=0, ddof=1)
+        for times in (1, 2):
+            axes.fill_between(
+                *(x, mean - times * std, mean + times * std),
+                color=theme.train,
+                alpha=0.15,
+                linewidth=0,
+            )
+        if truth is not None:
+            axes.plot(x, truth, color=theme.ink, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.plot(x, mean, color=theme.train, linewidth=2.0)
+        axes.plot(*data, ".", color=theme.test, markersize=5, zorder=3)
+        _name_at_end(axes, x[-1], mean[-1], "mean", theme.train)
+        _name_at_end(axes, x[-1], mean[-1] + 2 * std[-1], "±2 sd", theme.train)
+        axes.set_xlim(x[0], x[-1])
+    outer_labels(panels, columns, "x", "y")
+    return figure
+
+
+def _name_at_end(axes: Axes, x: float, y: float, name: str, colour: str) -> None:
+    axes.annotate(
+        *(name, (x, y), (4, 0)),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        fontsize=9,
+        annotation_clip=False,
+    )
+
+
+def _shades(*colours: str) -> LinearSegmentedColormap:
+    """Return a scale of colours that runs through the given ones."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("nnreg", colours)
