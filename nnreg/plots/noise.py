@@ -66,6 +66,7 @@ def dropout_masks(
     for axes, drawn in zip(panels, factors.values(), strict=True):
         axes.grid(visible=False)
         axes.imshow(drawn.T, cmap=shades, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+        axes.locator_params(integer=True)
     outer_labels(panels, columns, "training step", "unit")
     return figure
 
