@@ -87,7 +87,7 @@ class L2(Penalty):
     """
 
     elementwise = True
-    block = 65_536
+    block = 131_072
     strength = checks.bounded(0)
 
     def __init__(self, strength: float) -> None:
@@ -129,7 +129,7 @@ class L1(Penalty):
     """
 
     elementwise = True
-    block = 65_536
+    block = 131_072
     strength = checks.bounded(0)
 
     def __init__(self, strength: float, *, method: str = "subgradient") -> None:

@@ -23,10 +23,11 @@ from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
 
 # Up to this many parameters the whole vector is updated at once; more are updated block by block.
-SMALL = BLOCK
+SMALL = 2 * BLOCK
 
-# A lane's share of a weight's gradient is about this many values, so that it stays in the cache.
-PART = 262_144
+# A lane takes about this many values of a weight's gradient at a time and updates them at once: few
+# and long calls, since two lanes that want the interpreter at the same moment both lose time.
+PART = 2 * BLOCK
 
 Task: TypeAlias = tuple[Layer, slice | None, slice]
 
@@ -98,10 +99,9 @@ class TrainingStep:
         splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
         self.crew = Crew(lanes if splits else 1)
         self.lanes = [LaneCache(self.cache) for _ in range(self.crew.size if splits else 0)]
-        self.work = [
-            np.empty(min(BLOCK, net.parameters.vector.size), net.dtype)
-            for _ in range(self.crew.size)
-        ]
+        size = net.parameters.vector.size
+        block = size if size <= SMALL else BLOCK if self.crew.size == 1 else PART
+        self.work = [np.empty(min(block, size), net.dtype) for _ in range(self.crew.size)]
         self.names = [layer.name for layer in net.trainable_layers()]
         self._layout = [_laid_out(net, layer) for layer in net.trainable_layers()]
         self._tasks: list[Task] = []
@@ -144,8 +144,10 @@ class TrainingStep:
             if net.parameters.vector.size <= SMALL:
                 for layer in net.trainable_layers():
                     net.run_gradient(layer, self.cache, self.gradients)
-                net.add_penalty_gradient(self.gradients)
-                self.optimizer.update(net.parameters, self.gradients)
+                work = self.work[0]
+                net.add_penalty_gradient(self.gradients, work=work)
+                self.optimizer.begin(net.parameters)
+                self.optimizer.update_block(net.parameters, self.gradients, 0, work)
                 if net.has_proximal:
                     net.apply_proximal(self.optimizer.step_size)
             else:
