@@ -13,7 +13,9 @@ from nnreg.constraints import Constraint, MaxNorm
 from nnreg.conventions import convert_penalty
 from nnreg.gradcheck import check_gradients
 from nnreg.gradreport import GradientReport
+from nnreg.groups import GroupLasso
 from nnreg.history import History
+from nnreg.inertial import InertialSGD
 from nnreg.initializers import glorot_uniform, he_normal, ones, standard_normal, zeros
 from nnreg.layers import Dense, Dropout, Layer
 from nnreg.loss import Loss
@@ -58,8 +60,10 @@ __all__ = [
     "Exponential",
     "GaussianDropout",
     "GradientReport",
+    "GroupLasso",
     "History",
     "Huber",
+    "InertialSGD",
     "InverseTime",
     "Layer",
     "LeakyReLU",

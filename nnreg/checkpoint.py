@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import activations, checks, constraints, initializers, layers, noise, penalties
+from nnreg import activations, checks, constraints, groups, initializers, layers, noise, penalties
 from nnreg.constraints import Constraint
 from nnreg.files import write_whole
 from nnreg.layers import Layer
@@ -193,7 +193,7 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
 
 def _known() -> dict[str, Any]:
     known: dict[str, Any] = {}
-    for module in (layers, activations, noise, penalties, constraints):
+    for module in (layers, activations, noise, penalties, groups, constraints):
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, Layer | Penalty | Constraint):
                 known[name] = value

@@ -51,6 +51,15 @@ class Constraint:
         """
         return self.project(w, out)
 
+    def residual(self, w: Array, dw: Array, out: Array) -> Any:
+        """Write what of ``dw`` the constraint does not hold; zero where ``w`` is stationary.
+
+        ``dw`` is the residual without the constraint, and ``out`` another array. Where ``w`` is at
+        the edge of what is allowed, moving on is forbidden, and what of ``dw`` wants it does not
+        count.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define residual(w, dw, out)")
+
     def __repr__(self) -> str:
         return checks.described(self)
 
@@ -89,6 +98,10 @@ class MaxNorm(Constraint):
         if isinstance(step, np.ndarray):
             step = _columns(step)
         kernels.clip_norms(_columns(w), self.limit, step, out=_columns(out))
+
+    def residual(self, w: Array, dw: Array, out: Array) -> None:
+        """Write ``dw_j``, or at the limit the smallest ``dw_j + μw_j`` with ``μ >= 0``."""
+        kernels.clip_residual(_columns(w), _columns(dw), self.limit, out=_columns(out))
 
 
 def _columns(w: Array) -> Array:

@@ -394,6 +394,34 @@ def norms(w: Array) -> Array:
     return length
 
 
+def group_threshold(w: Array, threshold: float | Array, out: Array | None = None) -> Array:
+    """Return, for each column, the ``u`` that minimizes ``Σ ½(u - w)²/s + λ‖u‖``; ``t = s·λ``.
+
+    It is zero where ``‖w/t‖ <= 1``. Elsewhere ``(u - w)/s + λu/r = 0`` with ``r = ‖u‖``, and so
+    ``u = w·r/(r + t)``: for one ``t`` just ``w·(1 - t/‖w‖)``, and for a threshold for each weight
+    with the ``r`` that makes ``‖u‖ = r``, which is ``Σ w²/(r + t)² = 1``.
+
+    >>> group_threshold(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0)
+    array([[2.4, 0. ],
+           [3.2, 0. ]])
+    """
+    if not isinstance(threshold, np.ndarray):
+        length = norms(w)
+        kept = np.divide(threshold, length, out=np.ones_like(length), where=length > threshold)
+        shrunk: Array = np.multiply(w, 1.0 - kept, out=out)
+        shrunk += 0.0  # for -1 * 0 = -0, as in rectifier
+        return shrunk
+    if not threshold.any():
+        return np.positive(w, out=out)
+    alive = np.flatnonzero(norms(w / threshold) > 1.0)
+    v, t = w[:, alive], threshold[:, alive]
+    root = secular_root(v, t, np.ones_like(v))
+    result = np.empty_like(w) if out is None else out
+    result[...] = 0.0
+    result[:, alive] = v * (root / (root + t))
+    return result
+
+
 def clip_norms(
     w: Array, limit: float, step: float | Array = 1.0, out: Array | None = None
 ) -> Array:
@@ -419,6 +447,54 @@ def clip_norms(
         far = w[:, long]
         multiplier = secular_root(far / limit, np.ones_like(far), s)
         result[:, long] = far / (1.0 + multiplier * s)
+    return result
+
+
+def lasso_residual(w: Array, dw: Array, strength: float, out: Array | None = None) -> Array:
+    """Return the smallest element of ``dw + λ ∂Σ|w|``: how far from a minimum each weight is.
+
+    That is ``dw + λ·sign(w)``. Only at 0, where the subgradient may be anything from -λ to λ, it is
+    what λ cannot hold, ``sign(dw)·max(|dw| - λ, 0)``.
+
+    >>> lasso_residual(np.array([2.0, 0.0, 0.0]), np.array([-1.0, 0.9, -1.5]), 1.0)
+    array([ 0. ,  0. , -0.5])
+    """
+    result: Array = np.multiply(np.sign(w), strength, out=out)
+    result += dw
+    zero = w == 0
+    result[zero] = soft_threshold(dw[zero], strength)
+    return result
+
+
+def group_residual(w: Array, dw: Array, strength: float, out: Array | None = None) -> Array:
+    """Return the smallest element of ``dw + λ ∂Σⱼ‖w_j‖``, as :func:`lasso_residual` for columns.
+
+    That is ``dw + λ·w_j/‖w_j‖``, or where ``w_j`` is zero, ``dw_j·max(1 - λ/‖dw_j‖, 0)``.
+    """
+    length = norms(w)
+    dead = length == 0
+    result: Array = np.multiply(w, strength / np.where(dead, 1.0, length), out=out)
+    result += dw
+    result[:, dead] = group_threshold(dw[:, dead], strength)
+    return result
+
+
+def clip_residual(w: Array, dw: Array, limit: float, out: Array | None = None) -> Array:
+    """Return the smallest ``dw_j + μw_j``, ``μ >= 0``, of each column that is at its limit.
+
+    ``μ = -dw_j·w_j/‖w_j‖²`` takes away what of ``-dw_j`` points outwards. ``μ`` is 0 for the other
+    columns. Within 1e-6, rounding in float32, a length is the limit.
+
+    >>> clip_residual(np.array([[1.0, 0.5], [0.0, 0.0]]), np.array([[-2.0, -2.0], [3.0, 3.0]]), 1.0)
+    array([[ 0., -2.],
+           [ 3.,  3.]])
+    """
+    square = np.einsum("dm,dm->m", w, w)
+    outwards = np.maximum(-np.einsum("dm,dm->m", dw, w), 0)
+    edge = square >= (limit * (1.0 - 1e-6)) ** 2
+    multiplier = np.divide(outwards, square, out=np.zeros_like(square), where=edge)
+    result: Array = np.multiply(w, multiplier, out=out)
+    result += dw
     return result
 
 

@@ -68,6 +68,15 @@ class Penalty:
         """Write ``argmin_u Σ ½(u - w)²/step + R(u)`` into ``out``, which may be ``w`` itself."""
         raise NotImplementedError(f"{type(self).__name__} has no proximal map")
 
+    def residual(self, w: Array, dw: Array, out: Array) -> Any:
+        """Write the smallest element of ``dw + ∂R/∂w``, which is zero where ``w`` is stationary.
+
+        ``dw`` is the derivative of the data loss, and ``out`` another array. Unless redefined, that
+        of a penalty without kinks.
+        """
+        self.gradient(w, out)
+        out += dw
+
     def __repr__(self) -> str:
         return checks.described(self)
 
@@ -149,6 +158,10 @@ class L1(Penalty):
         """Write ``sign(w) · max(|w| - step·strength, 0)``."""
         kernels.soft_threshold(w, step * self.strength, out)
 
+    def residual(self, w: Array, dw: Array, out: Array) -> None:
+        """Write ``dw + strength·sign(w)``, or where ``w`` is zero what the strength cannot hold."""
+        kernels.lasso_residual(w, dw, self.strength, out)
+
 
 class ElasticNet(Penalty):
     """``l1 · Σ |w| + l2/2 · Σ w²`` (Zou & Hastie, 2005): sparse, correlated inputs stay together.
@@ -192,3 +205,7 @@ class ElasticNet(Penalty):
         """Write ``soft_threshold(w, step·l1) / (1 + step·l2)``."""
         kernels.soft_threshold(w, step * self.l1, out)
         out /= 1.0 + step * self.l2
+
+    def residual(self, w: Array, dw: Array, out: Array) -> None:
+        """Write that of L1, with ``dw + l2·w`` in the place of ``dw``."""
+        kernels.lasso_residual(w, dw + self.l2 * w, self.l1, out)

@@ -46,6 +46,7 @@ OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "RMSprop": nn.RMSprop,
     "Adam": nn.Adam,
     "AdamW": nn.AdamW,
+    "InertialSGD": lambda: nn.InertialSGD(0.01),
 }
 
 

@@ -71,6 +71,13 @@ def adam(w, gs, lr=0.05, beta_1=0.8, beta_2=0.9, epsilon=1e-3, decay=0.0):
     return w
 
 
+def inertial(w, gs, lr=0.05, beta=0.9):
+    before = w
+    for g in gs:
+        w, before = w - lr * g + beta * (w - before), w
+    return w
+
+
 RULES = {
     "SGD": (lambda: nn.SGD(0.05), gradient_descent, {}),
     "momentum": (lambda: nn.SGD(0.05, momentum=0.9), momentum, {}),
@@ -82,6 +89,7 @@ RULES = {
         adam,
         {"decay": 0.3},
     ),
+    "InertialSGD": (lambda: nn.InertialSGD(0.05, momentum=0.9), inertial, {}),
 }
 
 
@@ -254,6 +262,8 @@ def test_a_constant_gradient_is_in_the_end_multiplied_by_step_size(make, g):
     optimizer = make()
     if isinstance(optimizer, nn.AdamW):
         optimizer.weight_decay = 0
+    if isinstance(optimizer, nn.InertialSGD):
+        optimizer.momentum = 0  # it moves on what the proximal map has left, and there is none
     for _ in range(300):
         before = p.vector.copy()
         optimizer.update(p, gradients)

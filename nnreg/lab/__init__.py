@@ -6,10 +6,12 @@ from nnreg.lab.comparison import Comparison, Run, build, compare
 from nnreg.lab.convex import NotConvergedError, solve
 from nnreg.lab.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.draws import Design
+from nnreg.lab.duality import duality_gap
 from nnreg.lab.learners import NetworkLearner, Polynomial, along
 from nnreg.lab.path import Path, Point, regularization_path, zero_strength
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparse import SparsePredictor
+from nnreg.lab.stationarity import Block, Stationarity, measure_stationarity
 from nnreg.lab.truths import Bands, Classification, Regression, Sine, Truth
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "VARIANTS",
     "Bands",
     "BiasVariance",
+    "Block",
     "Classification",
     "Compacted",
     "Comparison",
@@ -34,6 +37,7 @@ __all__ = [
     "Settings",
     "Sine",
     "SparsePredictor",
+    "Stationarity",
     "Strengths",
     "Truth",
     "along",
@@ -42,6 +46,8 @@ __all__ = [
     "compact",
     "compare",
     "decompose",
+    "duality_gap",
+    "measure_stationarity",
     "regularization_path",
     "solve",
     "sweep",
