@@ -7,6 +7,7 @@ from nnreg.lab.convex import NotConvergedError, solve
 from nnreg.lab.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.draws import Design
 from nnreg.lab.duality import duality_gap
+from nnreg.lab.gap import Gap, explain_gap
 from nnreg.lab.learners import NetworkLearner, Polynomial, along
 from nnreg.lab.path import Path, Point, regularization_path, zero_strength
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
@@ -27,6 +28,7 @@ __all__ = [
     "Decomposition",
     "Design",
     "Estimate",
+    "Gap",
     "NetworkLearner",
     "NotConvergedError",
     "Path",
@@ -47,6 +49,7 @@ __all__ = [
     "compare",
     "decompose",
     "duality_gap",
+    "explain_gap",
     "measure_stationarity",
     "regularization_path",
     "solve",

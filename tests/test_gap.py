@@ -1,0 +1,99 @@
+"""Between the training objective and the test loss: penalty, dropout, generalization."""
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+from nnreg.lab import Gap, explain_gap
+
+LOSS = nn.SoftmaxCrossEntropy()
+
+
+def network(keep_prob=0.5, penalty=None, dtype="float32"):
+    layers = [nn.Dense(16), nn.ReLU(), nn.Dropout(keep_prob=keep_prob), nn.Dense(10)]
+    return nn.Network(layers, inputs=64, penalty=penalty, dtype=dtype, seed=3)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    (x, y), (x_test, y_test) = nn.datasets.load_digits()
+    return x[:200], y[:200], x_test[:200], y_test[:200]
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    net = network(penalty=nn.L2(1e-3))
+    nn.fit(net, *digits[:2], loss=LOSS, optimizer=nn.Adam(0.01), epochs=20, batch_size=32)
+    return net
+
+
+def test_the_parts_add_up_to_the_difference(trained, digits):
+    gap = explain_gap(trained, *digits, loss=LOSS)
+    parts = gap.generalization - gap.dropout - gap.penalty
+    assert gap.difference == pytest.approx(parts, abs=1e-15)
+    assert gap.train_loss + gap.dropout + gap.penalty == pytest.approx(gap.objective, abs=1e-15)
+    assert gap.train_loss + gap.generalization == pytest.approx(gap.test_loss, abs=1e-15)
+    assert min(gap.penalty, gap.dropout, gap.generalization) > 0.01
+
+
+def test_the_losses_are_those_that_evaluate_finds(trained, digits):
+    gap = explain_gap(trained, *digits, loss=LOSS)
+    train = nn.evaluate(trained, *digits[:2], loss=LOSS)
+    test = nn.evaluate(trained, *digits[2:], loss=LOSS)
+    assert gap.train_loss == pytest.approx(train["data_loss"])
+    assert gap.penalty == train["penalty"]
+    assert gap.test_loss == pytest.approx(test["data_loss"])
+
+
+def test_the_loss_under_dropout_is_the_mean_of_training_passes(trained, digits):
+    x, y = digits[:2]
+    passes = [
+        float(LOSS(trained.forward(x, training=True, step=trained.steps + draw)[0], y)[0])
+        for draw in range(4)
+    ]
+    gap = explain_gap(trained, *digits, loss=LOSS, masks=4)
+    assert gap.dropped_loss == pytest.approx(np.mean(passes))
+    assert gap.dropped_error == pytest.approx(np.std(passes, ddof=1) / 2)
+
+
+def test_with_more_rows_than_a_piece_the_masks_are_those_of_the_whole(monkeypatch, digits):
+    net = network(dtype="float64")
+    whole = explain_gap(net, *digits, loss=LOSS)
+    monkeypatch.setattr("nnreg.lab.gap.PREDICT_ROWS", 7)
+    assert explain_gap(net, *digits, loss=LOSS).dropped_loss == pytest.approx(whole.dropped_loss)
+
+
+def test_without_dropout_and_penalty_all_is_generalization(digits):
+    gap = explain_gap(network(keep_prob=1.0), *digits, loss=LOSS)
+    assert (gap.dropout, gap.dropped_error, gap.penalty) == (0.0, 0.0, 0.0)
+    assert gap.difference == gap.generalization
+
+
+def test_the_same_rows_generalize_for_nothing(trained, digits):
+    assert explain_gap(trained, *digits[:2], *digits[:2], loss=LOSS).generalization == 0.0
+
+
+def test_the_network_is_left_as_it_was(trained, digits):
+    before = trained.parameters.vector.copy(), trained.steps, trained.epochs
+    explain_gap(trained, *digits, loss=LOSS)
+    np.testing.assert_array_equal(trained.parameters.vector, before[0])
+    assert (trained.steps, trained.epochs) == before[1:]
+
+
+def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
+    text = str(Gap(0.3, 0.45, 0.01, 0.05, 0.4, 20))
+    for part in ("objective", "penalty", "dropout", "train loss", "generalization", "test loss"):
+        assert part in text
+    assert "0.1500  ± 0.0100, 20 draws" in text
+    assert "±" not in str(Gap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
+
+
+def test_one_draw_has_no_error_and_is_refused(trained, digits):
+    with pytest.raises(ValueError, match="masks must be a whole number of at least 2"):
+        explain_gap(trained, *digits, loss=LOSS, masks=1)
+
+
+def test_rows_that_do_not_fit_are_refused(trained, digits):
+    x, y, x_test, y_test = digits
+    with pytest.raises(ValueError, match="shape"):
+        explain_gap(trained, x, y, x_test[:, :3], y_test, loss=LOSS)
