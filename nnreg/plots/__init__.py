@@ -5,18 +5,24 @@ from the set of Okabe and Ito, which people with colour-blindness tell apart too
 where they end, so no legend has to be looked up.
 """
 
+from nnreg.plots.bias_variance import Fit, bias_variance_curves, fit_curves
 from nnreg.plots.curves import loss_curves
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
+from nnreg.plots.gaps import gap_bars
 from nnreg.plots.noise import dropout_masks, first_layer_filters, prediction_band
 from nnreg.plots.weights import histogram_edges, weight_histograms
 
 __all__ = [
     "DARK",
     "LIGHT",
+    "Fit",
     "MissingMatplotlibError",
     "Theme",
+    "bias_variance_curves",
     "dropout_masks",
     "first_layer_filters",
+    "fit_curves",
+    "gap_bars",
     "histogram_edges",
     "loss_curves",
     "prediction_band",
