@@ -17,7 +17,7 @@ from nnreg.lab import (
     Sine,
     along,
     bias_and_variance,
-    sweep,
+    bias_variance_sweep,
 )
 from nnreg.lab.learners import AXES
 
@@ -80,7 +80,7 @@ CASES = {
 @pytest.fixture(scope="module", params=CASES)
 def found(request):
     learner, truth, design = CASES[request.param]
-    return sweep({"": learner}, truth, design)[""]
+    return bias_variance_sweep({"": learner}, truth, design)[""]
 
 
 class TestTheTermsAddUpToTheRisk:
@@ -166,15 +166,15 @@ class TestWhatIsDrawn:
 
             return learner
 
-        sweep({str(number): watching(number) for number in seen}, Sine(), self.SMALL)
+        bias_variance_sweep({str(number): watching(number) for number in seen}, Sine(), self.SMALL)
         assert seen[1] == seen[2]
         assert len(set(seen[1])) == 8
         assert len({x for x, _, _ in seen[1]}) == 4
 
     def test_more_data_sets_are_the_first_ones_and_others(self):
         few, many = (
-            sweep({"": Polynomial(2)}, Sine(), dataclasses.replace(self.SMALL, datasets=d))[""]
-            for d in (4, 6)
+            bias_variance_sweep({"": Polynomial(2)}, Sine(), design)[""]
+            for design in (self.SMALL, dataclasses.replace(self.SMALL, datasets=6))
         )
         np.testing.assert_array_equal(few.predictions, many.predictions[:4])
 
@@ -208,7 +208,8 @@ class TestWhatIsDrawn:
     def test_two_processes_find_what_one_finds(self):
         pytest.importorskip("joblib")
         one, two = (
-            sweep({"": Polynomial(2)}, Bands(), self.SMALL, jobs=jobs)[""] for jobs in (1, 2)
+            bias_variance_sweep({"": Polynomial(2)}, Bands(), self.SMALL, jobs=jobs)[""]
+            for jobs in (1, 2)
         )
         assert str(one) == str(two)
         np.testing.assert_array_equal(one.predictions, two.predictions)
@@ -228,11 +229,11 @@ class TestResuming:
         monkeypatch.setattr(Polynomial, "__call__", interrupted)
         design = Design(datasets=4, seeds=1)
         with pytest.raises(KeyboardInterrupt):
-            sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
-        found = sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
+            bias_variance_sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
+        found = bias_variance_sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
         assert calls == [1, 1, 1, 1, 2, 2, 2, 2, 2]
         monkeypatch.undo()
-        afresh = sweep(along("degree", [1, 2]), Sine(), design)
+        afresh = bias_variance_sweep(along("degree", [1, 2]), Sine(), design)
         assert {name: str(r) for name, r in found.items()} == {
             name: str(r) for name, r in afresh.items()
         }
@@ -312,4 +313,4 @@ class TestLearners:
 
     def test_the_truth_must_be_one(self):
         with pytest.raises(TypeError, match="truth must be a Truth"):
-            sweep(along("degree"), np.sin)
+            bias_variance_sweep(along("degree"), np.sin)

@@ -1,6 +1,6 @@
 """The regularization laboratory: experiments, as functions."""
 
-from nnreg.lab.bias_variance import BiasVariance, bias_and_variance, sweep
+from nnreg.lab.bias_variance import BiasVariance, bias_and_variance, bias_variance_sweep
 from nnreg.lab.compaction import Compacted, compact
 from nnreg.lab.comparison import Comparison, Run, build, compare
 from nnreg.lab.convex import NotConvergedError, solve
@@ -44,6 +44,7 @@ __all__ = [
     "Truth",
     "along",
     "bias_and_variance",
+    "bias_variance_sweep",
     "build",
     "compact",
     "compare",
@@ -53,6 +54,5 @@ __all__ = [
     "measure_stationarity",
     "regularization_path",
     "solve",
-    "sweep",
     "zero_strength",
 ]

@@ -147,10 +147,10 @@ def bias_and_variance(
     train loss  0.1463 ± 0.0059
     """
     design = Design(rows, datasets, seeds, points, seed)
-    return sweep({"": learner}, truth, design, jobs=jobs, folder=folder)[""]
+    return bias_variance_sweep({"": learner}, truth, design, jobs=jobs, folder=folder)[""]
 
 
-def sweep(
+def bias_variance_sweep(
     learners: Mapping[str, Learner],
     truth: Truth,
     design: Design | None = None,
@@ -180,7 +180,7 @@ def sweep(
     Examples
     --------
     >>> from nnreg.lab import Sine, along
-    >>> found = sweep(along("degree", [1, 3]), Sine(), Design(seeds=1))
+    >>> found = bias_variance_sweep(along("degree", [1, 3]), Sine(), Design(seeds=1))
     >>> list(found)
     ['1', '3']
     """

@@ -20,8 +20,8 @@ def best(found: Mapping[str, BiasVariance]) -> str:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, sweep
-    >>> best(sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1)))
+    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
+    >>> best(bias_variance_sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1)))
     '3'
     """
     return min(found, key=lambda name: found[name].excess)
@@ -32,8 +32,12 @@ def verdicts(found: Mapping[str, BiasVariance]) -> dict[str, str]:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, sweep
-    >>> list(verdicts(sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1))).values())
+    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
+    >>> list(
+    ...     verdicts(
+    ...         bias_variance_sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1))
+    ...     ).values()
+    ... )
     ['underfit', 'right fit', 'overfit']
     """
     least = found[best(found)]
@@ -51,8 +55,8 @@ def chosen_fits(found: Mapping[str, BiasVariance]) -> dict[str, str]:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, sweep
-    >>> chosen_fits(sweep(along("degree"), Sine(), Design(seeds=1)))
+    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
+    >>> chosen_fits(bias_variance_sweep(along("degree"), Sine(), Design(seeds=1)))
     {'0': 'underfit', '3': 'right fit', '6': 'overfit'}
     """
     said = verdicts(found)

@@ -199,7 +199,7 @@ AXES: Mapping[str, Axis] = {
 def along(
     axis: str, values: Iterable[float] | None = None, base: NetworkLearner | None = None
 ) -> dict[str, Learner]:
-    """Return learners that differ in one size or strength, for `nnreg.lab.sweep`.
+    """Return learners that differ in one size or strength, for `nnreg.lab.bias_variance_sweep`.
 
     Parameters
     ----------
