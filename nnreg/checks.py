@@ -189,6 +189,24 @@ def finite(name: str, values: Array) -> None:
         )
 
 
+def instance(name: str, value: object, kind: type, wanted: str) -> None:
+    """Raise ``TypeError`` unless ``value`` is a ``kind``; a class in its place is pointed out.
+
+    >>> instance("optimizer", float, int, "an int such as 3")
+    Traceback (most recent call last):
+        ...
+    TypeError: optimizer must be an int such as 3, got <class 'float'>
+    >>> instance("optimizer", bool, int, "an int such as 3")
+    Traceback (most recent call last):
+        ...
+    TypeError: optimizer must be an int such as 3, got <class 'bool'>, a class: write bool(...)
+    """
+    if not isinstance(value, kind):
+        own = isinstance(value, type) and issubclass(value, kind)
+        hint = f", a class: write {value.__name__}(...)" if own else ""  # type: ignore[attr-defined]  # it is a class
+        raise TypeError(f"{name} must be {wanted}, got {value!r}{hint}")
+
+
 def numeric(name: str, value: object) -> Array:
     """Return ``value`` as an array of real numbers, bools among them; an array is not copied."""
     if np.ma.is_masked(value):

@@ -119,6 +119,11 @@ class RowLoss(Loss):
         out: Array | None = None,
     ) -> tuple[Any, Array]:
         """Return the mean of the rows' values and its gradient, after a look at the arguments."""
+        given: Any = outputs
+        if isinstance(given, tuple):
+            raise TypeError(
+                "outputs must be an array, got a tuple: net.forward returns (outputs, cache)"
+            )
         outputs = checks.matrix("outputs", outputs)
         if outputs.dtype.kind != "f":
             outputs = outputs.astype(np.float64)

@@ -73,8 +73,10 @@ class SoftmaxCrossEntropy(RowLoss):
         t: Array = checks.numeric("targets", targets)
         if t.ndim == 1:
             if t.dtype.kind not in "iu":
+                whole = t.dtype.kind == "f" and np.array_equal(t, np.rint(t))
                 raise TypeError(
                     f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
+                    f"{' (targets.astype(int) makes them so)' if whole else ''}"
                 )
             bad = (t < 0) | (t >= columns)
             if bad.any():

@@ -90,8 +90,7 @@ class Network(Objective):
         self.widths = [inputs]
         declared = {}
         for place, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{place}] must be a Layer, got {layer!r}")
+            checks.instance(f"layers[{place}]", layer, Layer, "a Layer")
             if layer._bound is not None or any(layer is other for other in layers[:place]):
                 where = layer.name or f"layers[{place}]"
                 raise ValueError(

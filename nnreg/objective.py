@@ -62,10 +62,8 @@ class Objective(Constrained):
 
     @penalty.setter
     def penalty(self, penalty: Penalty | None) -> None:
-        if penalty is not None and not isinstance(penalty, Penalty):
-            raise TypeError(
-                f"penalty must be a Penalty such as nn.L2(1e-4), or None, got {penalty!r}"
-            )
+        if penalty is not None:
+            checks.instance("penalty", penalty, Penalty, "a Penalty such as nn.L2(1e-4), or None")
         self._penalty = penalty
 
     def penalty_of(self, name: str) -> Penalty | None:

@@ -142,8 +142,7 @@ def fit(
     """
     _network(net)
     _loss(loss)
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an Optimizer such as nn.Adam(), got {optimizer!r}")
+    checks.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
     x, y = rows.looked_at(net, loss, x, y)
     measures = resolve(metrics)
     fit_together(measures, net, x, y, loss)
@@ -291,13 +290,11 @@ def evaluate(
 
 
 def _network(net: Any) -> None:
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
+    checks.instance("net", net, Network, "a Network")
 
 
 def _loss(loss: Any) -> None:
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+    checks.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
 
 
 def _callbacks(callbacks: Any) -> list[Callback]:

@@ -45,7 +45,9 @@ OF_WRONG_TYPE = [
     (lambda: SQUARED(Z * 1j, Z), "outputs must hold real numbers, got dtype complex"),
     (lambda: SQUARED([["a"]], [[1]]), "outputs must hold real numbers, got dtype"),
     (lambda: SQUARED(Z, Z * 1j), "targets must hold real numbers, got dtype complex128"),
-    (lambda: SOFTMAX(Z, [0.0, 1.0]), "integer class numbers, got dtype float64"),
+    (lambda: SOFTMAX(Z, [0.0, 1.0]), r"got dtype float64 \(targets.astype\(int\) makes them so\)"),
+    (lambda: SOFTMAX(Z, [0.5, 1.0]), "integer class numbers, got dtype float64$"),
+    (lambda: SOFTMAX((Z, None), [0, 1]), r"got a tuple: net.forward returns \(outputs, cache\)"),
 ]
 
 

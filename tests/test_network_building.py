@@ -165,7 +165,10 @@ OF_WRONG_VALUE = [
 ]
 OF_WRONG_TYPE = [
     (lambda: nn.Network(nn.Dense(1), inputs=2), "layers must be a list of layers, got Dense"),
-    (lambda: nn.Network([nn.Dense], inputs=2), r"layers\[0\] must be a Layer, got <class"),
+    (
+        lambda: nn.Network([nn.Dense], inputs=2),
+        r"layers\[0\] must be a Layer, got <class .*, a class: write Dense\(...\)",
+    ),
     (lambda: nn.Network([nn.Dense(1)], inputs=2.0), "inputs must be a whole number .* got 2.0"),
     (lambda: nn.Network([nn.Dense(1)], inputs=2, penalty=0.1), "penalty must be a Penalty .* 0.1"),
     (lambda: mixed().predict(np.zeros((2, 4), complex)), "x must hold real numbers, got dtype"),
