@@ -200,20 +200,16 @@ class GradientReport:
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
+        from nnreg import markup
+
         head, rows = self._cells()
         verdict = "passed" if self.passed else "FAILED"
-        lines = [
+        wrong = [i for i, row in enumerate(self.rows) if not row.passed]
+        return (
             f"<p><b>{escape(self.subject)}: {verdict}</b></p>"
-            '<div style="overflow-x:auto"><table class="docutils"><thead><tr>'
-        ]
-        lines += [f"<th>{escape(cell)}</th>" for cell in head]
-        lines.append("</tr></thead><tbody>")
-        for row, cells in zip(self.rows, rows, strict=True):
-            style = "" if row.passed else ' style="color:#b00020;font-weight:bold"'
-            lines.append(f"<tr{style}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
-        lines.append("</tbody></table></div>")
-        lines += [f"<p>{escape(remark)}</p>" for remark in self._remarks()]
-        return "".join(lines)
+            + markup.table(head, rows, right=[5, 6], wrong=wrong)
+            + markup.paragraphs(self._remarks())
+        )
 
 
 def _verdict(passed: bool) -> str:

@@ -64,14 +64,38 @@ class History:
     def __repr__(self) -> str:
         if not len(self):
             return f"<History: no epoch finished, stopped: {self.stopped}>"
-        names = list(self.columns)
+        text = table(list(self.columns), self._rows(), right=range(len(self.columns)))
+        return f"{text}\n{self._end()}"
+
+    def _repr_html_(self) -> str:
+        """Return the same table and a picture of the losses, for a notebook."""
+        from nnreg import markup
+
+        if not len(self):
+            return markup.paragraphs([self._end()])
+        losses = [name for name in ("data_loss", "val_data_loss") if name in self]
+        label = " and ".join(losses) + " by epoch" + ", dashed" * (len(losses) > 1)
+        picture = markup.sparkline([self.columns[name] for name in losses], label)
+        right = range(len(self.columns))
+        return "".join(
+            [
+                f"<figure>{picture}<figcaption>{label}</figcaption></figure>" if losses else "",
+                markup.table(list(self.columns), self._rows(), right=right),
+                markup.paragraphs([self._end()]),
+            ]
+        )
+
+    def _rows(self) -> list[list[str]]:
+        """Return the cells of the first and the last epochs."""
         numbers = range(len(self))
         shown = [*numbers] if len(self) <= 6 else [0, 1, 2, *numbers[-3:]]
-        rows = [[_text(self.columns[name][i]) for name in names] for i in shown]
+        rows = [[_text(column[i]) for column in self.columns.values()] for i in shown]
         if len(self) > 6:
-            rows.insert(3, ["..."] * len(names))
-        text = table(names, rows, right=range(len(names)))
-        return f"{text}\n{len(self)} epochs, stopped: {self.stopped}"
+            rows.insert(3, ["..."] * len(self.columns))
+        return rows
+
+    def _end(self) -> str:
+        return f"{len(self)} epochs, stopped: {self.stopped}"
 
 
 def _text(value: Any) -> str:

@@ -315,6 +315,11 @@ class Network(Objective):
 
         print(summary(self))
 
+    def _repr_html_(self) -> str:
+        from nnreg.summary import summary_html
+
+        return summary_html(self)
+
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
         return (

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from nnreg.network import Network
 
 
+#: Columns of numbers.
+RIGHT = (1, 4)
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Return rows of text in columns, those numbered in ``right`` flush right.
 
@@ -50,6 +54,24 @@ def summary(net: Network) -> str:
     Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
     biases.
     """
+    head, rows = _cells(net)
+    return "\n".join([table(head, rows, right=RIGHT), *_remarks(net)])
+
+
+def summary_html(net: Network) -> str:
+    """Return what a notebook shows of a network.
+
+    >>> import nnreg as nn
+    >>> summary_html(nn.Network([nn.ReLU()], inputs=2)).count("<tr")
+    2
+    """
+    from nnreg import markup
+
+    head, rows = _cells(net)
+    return markup.table(head, rows, right=RIGHT) + markup.paragraphs(_remarks(net))
+
+
+def _cells(net: Network) -> tuple[list[str], list[list[str]]]:
     limited = any(True for _ in net.constrained())
     rows = []
     for place, layer in enumerate(net.layers):
@@ -76,16 +98,17 @@ def summary(net: Network) -> str:
             rows.append([label, width, "", "", "", "", "", *([""] if limited else [])])
     head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
     head += ["constraint"] if limited else []
+    return head, rows
+
+
+def _remarks(net: Network) -> list[str]:
     p = net.parameters
-    return "\n".join(
-        [
-            table(head, rows, right=[1, 4]),
-            f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
-            f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
-            "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
-            "never divided, never on biases.",
-        ]
-    )
+    return [
+        f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
+        f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
+        "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
+        "never divided, never on biases.",
+    ]
 
 
 def _or_none(thing: object) -> str:

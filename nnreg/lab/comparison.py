@@ -109,6 +109,11 @@ class Comparison:
         """Return one curve of all repeats, (R, epochs)."""
         return np.array([run.curves[curve] for run in self.runs[variant]])
 
+    def _repr_html_(self) -> str:
+        from nnreg.lab.report import notebook
+
+        return notebook(self)
+
 
 def build(
     strengths: Strengths, settings: Settings, inputs: int, classes: int, seed: int

@@ -7,12 +7,15 @@ report print.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg.kernels import Array
-from nnreg.lab.comparison import Comparison
 from nnreg.lab.settings import VARIANTS
+
+if TYPE_CHECKING:
+    from nnreg.lab.comparison import Comparison
 
 TOLERANCE = 1.2
 BADLY = 0.2

@@ -7,21 +7,24 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnreg import markup
 from nnreg.datasets import Dataset
 from nnreg.kernels import Array
 from nnreg.lab.choice import at_the_edge
 from nnreg.lab.columns import FIT, NOISY, WEIGHTS, Column, shown
-from nnreg.lab.comparison import Comparison
 from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, summarize, verdict
 from nnreg.lab.preparation import FARTHEST, Prepared
 from nnreg.lab.settings import VARIANTS, Strengths
 from nnreg.plots import histogram_edges
 from nnreg.summary import table
 from nnreg.version import __version__
+
+if TYPE_CHECKING:
+    from nnreg.lab.comparison import Comparison
 
 WIDTH = 100
 
@@ -154,6 +157,19 @@ def text(comparison: Comparison) -> str:
     return "\n\n".join(parts)
 
 
+def notebook(comparison: Comparison) -> str:
+    """Return what a notebook shows: the result in two sentences, the table, and its notes."""
+    noisy = (NOISY,) if comparison.settings.label_noise else ()
+    tables = [_cells(comparison, FIT, verdicts=True), _cells(comparison, noisy + WEIGHTS)]
+    return "".join(
+        [
+            markup.paragraphs([headline(comparison)]),
+            *(markup.table(head, rows, right=right) for head, rows, right in tables),
+            markup.paragraphs(notes(comparison)),
+        ]
+    )
+
+
 def cell(comparison: Comparison, variant: str, column: Column) -> str:
     """Return one cell of the table, marked where the difference from ``none`` may be chance."""
     summary = summarize(comparison, variant, column.key)
@@ -161,6 +177,14 @@ def cell(comparison: Comparison, variant: str, column: Column) -> str:
 
 
 def _table(comparison: Comparison, columns: Sequence[Column], *, verdicts: bool = False) -> str:
+    head, rows, right = _cells(comparison, columns, verdicts=verdicts)
+    return table(head, rows, right=right)
+
+
+def _cells(
+    comparison: Comparison, columns: Sequence[Column], *, verdicts: bool = False
+) -> tuple[list[str], list[list[str]], range]:
+    """Return head and rows, and which columns are flush right."""
     stub = {v: [v, verdict(comparison, v)] if verdicts else [v] for v in VARIANTS}
     rows = [list(stub[variant]) for variant in VARIANTS]
     for column in columns:
@@ -170,7 +194,7 @@ def _table(comparison: Comparison, columns: Sequence[Column], *, verdicts: bool 
         for row, content in zip(rows, cells, strict=True):
             row.append(content + " " * (marked and not content.endswith("~")))
     head = ["variant", "verdict"][: 1 + verdicts] + [column.head for column in columns]
-    return table(head, rows, right=range(1 + verdicts, len(head)))
+    return head, rows, range(1 + verdicts, len(head))
 
 
 def wrapped(line: str, indent: str = "") -> str:
