@@ -4,6 +4,8 @@ Read the modules from ``kernels`` upward and they are a course; ``import nnreg a
 one uses.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from nnreg import datasets, kernels
 from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.cache import Cache
@@ -38,6 +40,9 @@ from nnreg.step import NonFiniteLossError
 from nnreg.training import batches, evaluate, fit
 from nnreg.uncertainty import SampledPredictions, sample_predictions
 from nnreg.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from nnreg.lab import explain
 
 __all__ = [
     "ELU",
@@ -95,6 +100,7 @@ __all__ = [
     "convert_penalty",
     "datasets",
     "evaluate",
+    "explain",
     "fit",
     "glorot_uniform",
     "he_normal",
@@ -108,3 +114,16 @@ __all__ = [
     "standard_normal",
     "zeros",
 ]
+
+if not TYPE_CHECKING:  # to a type checker a module with __getattr__ would have every name
+
+    def __getattr__(name: str) -> Any:
+        # The laboratory is imported when it is asked for: training needs none of it.
+        if name == "explain":
+            from nnreg.lab import explain
+
+            return explain
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

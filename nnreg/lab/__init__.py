@@ -7,12 +7,15 @@ from nnreg.lab.convex import NotConvergedError, solve
 from nnreg.lab.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.draws import Design
 from nnreg.lab.duality import duality_gap
+from nnreg.lab.formulas import Formula
 from nnreg.lab.gap import Gap, explain_gap
 from nnreg.lab.learners import NetworkLearner, Polynomial, along
 from nnreg.lab.path import Path, Point, regularization_path, zero_strength
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparse import SparsePredictor
 from nnreg.lab.stationarity import Block, Stationarity, measure_stationarity
+from nnreg.lab.trace import Trace, explain
+from nnreg.lab.trace_stages import Stage
 from nnreg.lab.truths import Bands, Classification, Regression, Sine, Truth
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "Decomposition",
     "Design",
     "Estimate",
+    "Formula",
     "Gap",
     "NetworkLearner",
     "NotConvergedError",
@@ -39,8 +43,10 @@ __all__ = [
     "Settings",
     "Sine",
     "SparsePredictor",
+    "Stage",
     "Stationarity",
     "Strengths",
+    "Trace",
     "Truth",
     "along",
     "bias_and_variance",
@@ -50,6 +56,7 @@ __all__ = [
     "compare",
     "decompose",
     "duality_gap",
+    "explain",
     "explain_gap",
     "measure_stationarity",
     "regularization_path",
