@@ -74,7 +74,7 @@ class History:
         if not len(self):
             return markup.paragraphs([self._end()])
         losses = [name for name in ("data_loss", "val_data_loss") if name in self]
-        label = " and ".join(losses) + " by epoch" + ", dashed" * (len(losses) > 1)
+        label = "; dashed: ".join(f"{name} by epoch" for name in losses)
         picture = markup.sparkline([self.columns[name] for name in losses], label)
         right = range(len(self.columns))
         return "".join(

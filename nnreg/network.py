@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import checks, streams
+from nnreg import checks, streams, summary
 from nnreg.cache import Cache
 from nnreg.constraints import Constraint
 from nnreg.kernels import Array
@@ -289,8 +289,6 @@ class Network(Objective):
             outputs[rows] = self.run_forward(part, cache, training=False)
         return outputs
 
-    # --- The rest ---------------------------------------------------------------------------------
-
     def copy(self, dtype: Any = None) -> Network:
         """Return an independent network of the same layers, values and counters.
 
@@ -311,14 +309,10 @@ class Network(Objective):
 
     def summary(self) -> None:
         """Print the layers: shapes, parameters, initial values, and each parameter's penalty."""
-        from nnreg.summary import summary
-
-        print(summary(self))
+        print(summary.summary(self))
 
     def _repr_html_(self) -> str:
-        from nnreg.summary import summary_html
-
-        return summary_html(self)
+        return summary.summary_html(self)
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))

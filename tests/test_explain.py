@@ -243,6 +243,36 @@ def test_without_step_the_masks_are_those_of_the_step_that_comes_next():
     )
 
 
+def test_factors_that_remove_nothing_are_told_by_mean_and_deviation():
+    stage = explained(network(nn.GaussianDropout(keep_prob=0.5)))["forward", "gaussiandropout_1"]
+    m = stage.arrays["m"]
+    np.testing.assert_allclose(stage.arrays["y"], stage.arrays["x"] * m)
+    assert stage.formulas[0].text == "y = x·m"
+    assert stage.notes == [
+        f"No unit removed; the factors m have mean {m.mean():.3g} and standard deviation "
+        f"{m.std():.3g}."
+    ]
+
+
+def test_a_dropout_of_ones_own_is_told_by_the_mask_that_it_leaves():
+    class Own(nn.Layer):
+        stochastic = True
+
+        def forward(self, x, cache):
+            cache.mask = np.zeros(x.shape, bool)
+            cache.mask[:, ::2] = True
+            return x * cache.mask
+
+        def backward(self, dy, cache):
+            return dy * cache.mask
+
+    stage = explained(network(Own()))["forward", "own_1"]
+    assert stage.notes[:2] == [
+        "15 of 30 units removed, m = 0 (50.0 %); where they stay, m = 1.",
+        "Removed in row 0: 1, 3, 5.",
+    ]
+
+
 def test_dropout_that_keeps_all_says_so():
     stage = explained(network(nn.Dropout()))["forward", "dropout_1"]
     assert [f.text for f in stage.formulas] == ["y = x"]
@@ -351,6 +381,14 @@ def test_a_proximal_penalty_adds_nothing_to_the_gradient():
     assert down.arrays == {}
     assert down.check is None
     assert "its proximal map moves the weights" in down.notes[0]
+
+
+def test_a_constraint_is_told_where_it_acts():
+    trace = explained(network(constraint=nn.MaxNorm(0.5)))
+    assert [note for note in trace["backward", "penalty"].notes if "MaxNorm" in note] == [
+        f"dense_{n}.weight: MaxNorm(limit=0.5) holds the weights after the optimizer's step."
+        for n in (1, 2)
+    ]
 
 
 def test_without_a_penalty_the_total_is_the_data_loss():

@@ -88,7 +88,7 @@ def test_a_validation_loss_is_drawn_dashed_and_named():
     page = shown(history(3.0, 1.0, val_data_loss=2.0))
     assert page.tags.count("polyline") == 2
     assert page.values("stroke-dasharray") == ["none", "4 3"]
-    assert page.values("aria-label") == ["data_loss and val_data_loss by epoch, dashed"]
+    assert page.values("aria-label") == ["data_loss by epoch; dashed: val_data_loss by epoch"]
 
 
 def test_a_history_without_losses_has_no_picture():

@@ -59,14 +59,17 @@ def dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
     return ([], [line]) if len(units) > MANY * y.shape[1] else ([line], [])
 
 
-def removed(mask: Array) -> list[str]:
-    """Return notes on the units that a mask (N, M) removes.
+def multiplied(mask: Array) -> list[str]:
+    """Return notes on the random factors (N, M) of the units, which remove those where they are 0.
 
-    >>> removed(np.array([[2.0, 0.0], [2.0, 2.0]]))
+    >>> multiplied(np.array([[2.0, 0.0], [2.0, 2.0]]))
     ['1 of 4 units removed, m = 0 (25.0 %); where they stay, m = 2.', 'Removed in row 0: 1.', \
 'Removed in row 1: none.']
     """
     gone = mask == 0
+    if not gone.any():
+        spread = f"mean {mask.mean():.3g} and standard deviation {mask.std():.3g}"
+        return [f"No unit removed; the factors m have {spread}."]
     stay = f"; where they stay, m = {mask.max():.6g}" if mask.any() else ""
     notes = [
         f"{gone.sum():,} of {mask.size:,} units removed, m = 0 ({100 * gone.mean():.1f} %){stay}."

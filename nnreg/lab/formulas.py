@@ -22,6 +22,7 @@ from nnreg.losses import (
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
+from nnreg.noise import GaussianDropout
 
 Shape = tuple[int, ...]
 
@@ -65,6 +66,8 @@ _ELEMENTWISE: dict[Callable[..., Any], Callable[[Any], str]] = {
     Softplus.backward: lambda _: "dx = dy·(1 - e⁻ʸ)",
     Dropout.forward: lambda layer: "y = x·m" if layer.keep_prob < 1 else "y = x",
     Dropout.backward: lambda layer: "dx = dy·m" if layer.keep_prob < 1 else "dx = dy",
+    GaussianDropout.forward: lambda layer: "y = x·m" if layer.keep_prob < 1 else "y = x",
+    GaussianDropout.backward: lambda layer: "dx = dy·m" if layer.keep_prob < 1 else "dx = dy",
 }
 
 _LOSSES: dict[Callable[..., Any], Callable[[Any], tuple[str, str]]] = {

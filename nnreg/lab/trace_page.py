@@ -274,7 +274,7 @@ def _stage(stage: Stage) -> str:
     parts.append(_lines(check_lines(stage.check)))
     if stage.arrays:
         parts.append(markup.table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)))
-    if "m" in stage.arrays:
+    if "m" in stage.arrays and not stage.arrays["m"].all():
         parts.append(_mask(stage.arrays["m"]))
     shown = [_values(name, a) for name, a in stage.arrays.items() if small(a)]
     if shown:

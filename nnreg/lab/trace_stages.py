@@ -80,7 +80,7 @@ def _forward(done: Done, layer: Layer) -> Stage:
     mask = done.masks.get(layer.name)
     if mask is not None and mask.shape == x.shape:
         stage.arrays["m"] = mask
-        stage.notes += findings.removed(mask)
+        stage.notes += findings.multiplied(mask)
     elif layer.stochastic:
         stage.notes.append("Draws at random in training mode; nothing was removed.")
     elif not net.parameters.of(layer.name):  # one with parameters can bring its units back itself
@@ -165,4 +165,9 @@ def _penalty_gradient(done: Done) -> Stage:
         stage.arrays[f"∂R/∂{name}"] = added[name].copy()
         stage.notes.append(findings.share(name, added[name], done.gradients[name]))
     stage.notes += findings.unpenalized(net)
+    stage.notes += [
+        f"{name}: {net.constraint_of(name)!r} holds the weights after the optimizer's step."
+        for name in net.parameters
+        if net.constraint_of(name) is not None
+    ]
     return stage

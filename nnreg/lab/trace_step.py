@@ -15,6 +15,9 @@ from nnreg.layers import Layer
 from nnreg.loss import Loss
 from nnreg.network import Network
 
+#: What layers that draw at random call, in their cache, what they multiply by.
+MASKS = ("mask", "factors")
+
 
 class Done:
     """One step, forward and backward, of a network that will not be used for anything else.
@@ -35,7 +38,7 @@ class Done:
     seen : dict of layer name to dict of str to ndarray
         ``x`` and ``y``, and ``dx`` where it was asked for.
     masks : dict of layer name to ndarray
-        Of the layers that left a ``mask`` in their cache.
+        What layers multiplied by at random and left in their cache.
     outputs, doutputs : ndarray of shape (N, M)
     data_loss : float
     gradients : Parameters
@@ -56,8 +59,12 @@ class Done:
         self.cache = cache = Cache(net.dtype)
         outputs = net.run_forward(x.copy(), cache, training=True, step=step)
         self.outputs = outputs.copy()
-        kept = {layer.name: cache[layer.name].kept.get("mask") for layer in net.layers}
-        self.masks = {n: m.copy() for n, m in kept.items() if isinstance(m, np.ndarray)}
+        self.masks = {
+            layer.name: found.copy()
+            for layer in net.layers
+            for name, found in cache[layer.name].kept.items()
+            if name in MASKS and isinstance(found, np.ndarray)
+        }
         value, doutputs = loss.compute(outputs, y)
         self.data_loss, self.doutputs = float(value), np.array(doutputs, net.dtype)
         net.run_deltas(self.doutputs.copy(), cache)
