@@ -109,6 +109,12 @@ class TestZeroStrength:
         found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
         assert found == pytest.approx(wanted, rel=1e-9)
 
+    def test_balanced_classes_whose_biases_have_no_slopes_are_no_hindrance(self, classes):
+        x, y = classes[0], np.arange(90) % 3
+        wanted = abs(x.T @ (np.eye(3)[y] - 1 / 3)).max() / len(x)
+        found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        assert found == pytest.approx(wanted, rel=1e-9)
+
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
         x, y = classes

@@ -4,6 +4,6 @@
 given and returns the exit status.
 """
 
-from nnreg.commands import compare, data
+from nnreg.commands import compare, data, path
 
-__all__ = ["compare", "data"]
+__all__ = ["compare", "data", "path"]
