@@ -134,6 +134,16 @@ class TestZeroStrength:
         )
         assert half == pytest.approx(2 * zero_strength(linear(12), *regression, **options))
 
+    def test_a_group_lasso_holds_each_input_as_a_whole(self, classes):
+        x, y = classes
+        slopes = x.T @ (np.eye(3)[y] - np.bincount(y) / len(y)) / len(x)
+        found = zero_strength(
+            *(linear(6, 3), x, y),
+            loss=nn.SoftmaxCrossEntropy(),
+            penalty=lambda s: nn.GroupLasso(s, groups="inputs", method="proximal"),
+        )
+        assert found == pytest.approx(np.linalg.norm(slopes, axis=1).max(), rel=1e-9)
+
     def test_a_penalty_without_zeros_has_none(self, regression):
         with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
             zero_strength(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
@@ -185,6 +195,14 @@ class TestPath:
         assert point.figures["test_accuracy"] == test["accuracy"]
         assert point.figures["nonzeros"] == np.count_nonzero(net.parameters.weights)
         assert found.weights.shape == (3, 18)
+
+    def test_a_linear_path_is_stationary_at_every_point(self, regression, classes):
+        for net, data, loss in (
+            (linear(12), regression, SQUARED),
+            (linear(6, 3), classes, nn.SoftmaxCrossEntropy()),
+        ):
+            found = regularization_path(net, *data, loss=loss, points=6, ratio=0.01)
+            assert (found.values("residual") < 1e-9).all()
 
     def test_the_network_itself_stays_as_it_is(self, regression):
         net = linear(12)
@@ -295,6 +313,8 @@ class TestSolve:
         x, y = regression
         with pytest.raises(ValueError, match="one Dense layer"):
             solve(nn.Network([nn.Dense(1), nn.ReLU()], inputs=12), x, y, loss=SQUARED)
+        with pytest.raises(ValueError, match="net must have no constraint"):
+            solve(linear(12, constraint=nn.MaxNorm(1.0)), x, y, loss=SQUARED)
         with pytest.raises(ValueError, match=r"loss must be one of.*Poisson"):
             solve(linear(12), x, abs(y), loss=nn.Poisson())
         with pytest.raises(ValueError, match="penalty must be L2 or one with a proximal map"):

@@ -134,6 +134,8 @@ def _check_model(net: Network) -> None:
     check_network(net)
     if not is_linear(net):
         raise ValueError(f"net must be one Dense layer and nothing else, got {net!r}")
+    if any(True for _ in net.constrained()):
+        raise ValueError(f"net must have no constraint, got {net!r}")
     for penalty, _, _ in net.penalized():
         if penalty.method != "proximal" and type(penalty) is not L2:
             raise ValueError(

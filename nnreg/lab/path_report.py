@@ -46,6 +46,14 @@ COLUMNS = (
     Column("data_loss", "train loss", _LOSS.format("training")),
     Column("test_data_loss", "test loss", _LOSS.format("test")),
     Column("penalty", "penalty", "What the penalty adds to the objective."),
+    Column(
+        "residual",
+        "residual",
+        "How far from stationary the network is: the largest derivative of the objective by a "
+        "parameter, where a weight of zero counts with what the penalty does not hold. 0 at a "
+        "minimum, and small beside the strength near one.",
+        6,
+    ),
 )
 
 RULES = {
@@ -144,7 +152,7 @@ def text(study: PathStudy) -> str:
         ("network", network_line(study)),
         ("path", walk_line(study)),
     )
-    columns = COLUMNS[:-1]  # all of them are wider than a terminal
+    columns = COLUMNS[:-2]  # all of them are wider than a terminal
     head = ["L1", *(column.head for column in columns)]
     rows = [
         [f"{strength:.3g}", *(_cell(study, column, place) for column in columns)]
