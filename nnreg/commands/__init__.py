@@ -4,6 +4,6 @@
 given and returns the exit status.
 """
 
-from nnreg.commands import compare, data, path
+from nnreg.commands import compare, data, grade
 
-__all__ = ["compare", "data", "path"]
+__all__ = ["compare", "data", "grade"]

@@ -1,0 +1,71 @@
+"""`nnreg grade`: points for a submission, and what was wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from pathlib import Path
+
+from nnreg.commands.shared import Commands, fail, in_words, number, whole
+from nnreg.files import write_whole
+from nnreg.testing.grading import grade
+from nnreg.testing.grading.exercises import EXERCISES
+
+DESCRIPTION = (
+    "Grade a submission by the checks of an exercise: print the points of each and why they were "
+    "lost. The submission runs in a process of its own, with limits of time and memory, but with "
+    "your rights: this is no sandbox. The exit status is 0 whatever the score is."
+)
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    command = commands.add_parser(
+        "grade",
+        help="grade a submission to an exercise",
+        description=textwrap.fill(DESCRIPTION, 78),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("submission", type=Path, help="a .py file or an .ipynb")
+    command.add_argument(
+        "--exercise",
+        metavar="NAME_OR_FILE",
+        help=f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks of your own "
+        "(default: the name that the submission has)",
+    )
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="write Gradescope's results.json there, too"
+    )
+    command.add_argument("--force", action="store_true", help="replace the file if it exists")
+    command.add_argument(
+        "--seconds",
+        type=number,
+        default=10.0,
+        metavar="S",
+        help="limit for each check that has none of its own (default: 10)",
+    )
+    command.add_argument(
+        "--megabytes",
+        type=whole,
+        default=2048,
+        metavar="MB",
+        help="limit of memory, where the platform has it (default: 2048)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Grade, print, write the file if asked, and return the exit status."""
+    name = given.exercise or given.submission.stem
+    try:
+        if given.json and given.json.exists() and not given.force:
+            raise FileExistsError(f"{given.json} exists; --force replaces it")
+        result = grade(given.submission, name, seconds=given.seconds, megabytes=given.megabytes)
+        print(result)
+        if given.json:
+            content = json.dumps(result.gradescope(), indent=2, ensure_ascii=False)
+            write_whole(given.json, content.encode(), overwrite=given.force)
+    except (ValueError, OSError) as error:
+        return fail(in_words(error, ("exercise", "seconds", "megabytes")), 2)
+    return 0
