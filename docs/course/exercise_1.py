@@ -1,4 +1,4 @@
-"""Exercise 1: an affine map, ReLU and inverted dropout, each forward and backward.
+"""Exercise 1: an affine map and ReLU, each forward and backward.
 
 Replace every ``# your code here`` and the line below it. Each forward function returns the pair
 ``(y, cache)``: its output, and whatever its backward function will need. Each backward function is
@@ -39,19 +39,3 @@ def relu_backward(dy, cache):
     """Return ``dx``. At exactly ``x = 0`` the derivative is taken to be 0."""
     # your code here
     raise NotImplementedError("relu_backward")
-
-
-def dropout_forward(x, keep_prob, training, rng):
-    """Return ``y`` and a cache.
-
-    In training, each entry of x is kept with probability keep_prob and divided by it,
-    or else set to zero; rng is a np.random.Generator to draw from. Otherwise y is x.
-    """
-    # your code here
-    raise NotImplementedError("dropout_forward")
-
-
-def dropout_backward(dy, cache):
-    """Return ``dx``, for the pass that made this cache."""
-    # your code here
-    raise NotImplementedError("dropout_backward")

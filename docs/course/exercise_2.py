@@ -1,0 +1,25 @@
+"""Exercise 2: softmax and the cross-entropy, with the gradient by the logits.
+
+Replace every ``# your code here`` and the line below it. NumPy is enough, and no loop is needed.
+Leave the names as they are, and change no array that you are given.
+"""
+
+import numpy as np
+
+
+def softmax(z):
+    """Return ``p``: each row of exp(z), divided by its sum.
+
+    z (N, K); p (N, K), each row adds up to 1.
+    """
+    # your code here
+    raise NotImplementedError("softmax")
+
+
+def softmax_cross_entropy(z, labels):
+    """Return ``(value, dz)``: the mean of -log p of the right classes, and its derivative by z.
+
+    z (N, K) logits, labels (N,) integers from 0 to K - 1; value one number, dz (N, K).
+    """
+    # your code here
+    raise NotImplementedError("softmax_cross_entropy")

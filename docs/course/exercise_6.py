@@ -1,0 +1,31 @@
+"""Exercise 6: a layer of your own, Swish with a learned slope.
+
+Replace every ``# your code here`` and the line below it. Leave the names as they are, change no
+array that you are given, and keep nothing on the layer: what backward needs goes into the cache.
+"""
+
+import nnreg as nn
+
+
+class Swish(nn.Layer):
+    """``y = x * sigmoid(beta * x)``, with one learned beta for each feature."""
+
+    def parameters(self, inputs):
+        """Return ``{"beta": ...}``: shape (inputs,), ones at first, not a weight."""
+        # your code here
+        raise NotImplementedError("Swish.parameters")
+
+    def forward(self, x, cache):
+        """Return ``y``; x (N, D), y (N, D)."""
+        # your code here
+        raise NotImplementedError("Swish.forward")
+
+    def backward(self, dy, cache):
+        """Return ``dx``; dy (N, D), dx (N, D)."""
+        # your code here
+        raise NotImplementedError("Swish.backward")
+
+    def gradient(self, dy, cache, gradients):
+        """Write the derivative by beta, (D,), into ``gradients["beta"]``."""
+        # your code here
+        raise NotImplementedError("Swish.gradient")

@@ -1,0 +1,366 @@
+"""Grading: checks, exercises of one's own, what comes out, and the command."""
+
+import json
+import re
+import sys
+import textwrap
+from types import ModuleType
+
+import numpy as np
+import pytest
+from handed_in import COURSE, changed, solution
+
+from nnreg.cli import main
+from nnreg.testing import check, exercise, grade
+from nnreg.testing.grading.exercises import VISIBILITIES
+from nnreg.testing.grading.submission import LONGEST, load, reason
+from nnreg.testing.grading.tutor import instead, same
+
+OWN = '''
+"""Doubling: twice a number."""
+
+import time
+
+import numpy as np
+
+from nnreg.testing import check
+
+
+@check(6)
+def doubles(submission, rng):
+    """double: it returns twice its argument."""
+    number = rng.integers(1, 10)
+    assert submission.double(number) == 2 * number, f"double({number}) should be {2 * number}."
+
+
+@check(3, visibility="hidden", seed=7)
+def arrays(submission, rng):
+    """double: of an array, too."""
+    x = rng.normal(size=3)
+    assert np.allclose(submission.double(x), 2 * x)
+
+
+@check(1, seconds=0.5)
+def quick(submission, rng):
+    """double: it is quick."""
+    submission.double(1)
+'''
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """Return a function that grades a text to the exercise above."""
+    (tmp_path / "doubling.py").write_text(OWN.lstrip(), encoding="utf-8")
+
+    def graded(text, name="ada.py"):
+        (tmp_path / name).write_text(textwrap.dedent(text), encoding="utf-8")
+        return grade(name, "doubling.py", seconds=5, megabytes=500)
+
+    return graded
+
+
+# --- Exercises ------------------------------------------------------------------------------------
+
+
+def test_an_exercise_of_ones_own_is_a_file_with_checks(graded):
+    result = graded("def double(x):\n    return 2 * x\n")
+    assert str(result) == (
+        "Doubling: twice a number.\n"
+        "  6 of  6  double: it returns twice its argument.\n"
+        "  3 of  3  double: of an array, too.\n"
+        "  1 of  1  double: it is quick.\n"
+        "Score: 10 of 10 (ada.py)"
+    )
+
+
+def test_a_plain_assertion_with_words_is_what_the_student_reads(graded):
+    result = graded("def double(x):\n    return x + 5\n")
+    assert list(result.lost) == ["doubles", "arrays"]
+    assert re.fullmatch(r"double\(\d\) should be \d+\.", result.lost["doubles"])
+    assert result.lost["arrays"] == "It is not as the check asks."
+    assert result.score == 1
+
+
+def test_a_failing_assertion_of_the_submission_is_its_own(graded):
+    result = graded("def double(x):\n    assert x is None, 'why'\n")
+    assert result.lost["doubles"] == "AssertionError: why (submission, line 2, in double)"
+
+
+def test_a_check_has_its_own_time_limit(graded):
+    result = graded(
+        """
+        import time
+
+        calls = []
+
+
+        def double(x):
+            calls.append(x)
+            time.sleep(0.7 * (isinstance(x, int)))
+            return 2 * x
+        """
+    )
+    assert result.lost == {"quick": "It took more than 0.5 s: does a loop never end?"}
+
+
+def test_a_check_can_be_called_wherever_assertions_are():
+    own = exercise("exercise_1")
+    names = {"np": np}
+    exec(changed(1, ("dy.sum(axis=0)", "dy.mean(axis=0)")), names)
+    own["affine_dw"](names)
+    with pytest.raises(AssertionError, match="db is the mean over the batch"):
+        own["affine_db"](names)
+    with pytest.raises(AssertionError, match=r"The submission has no affine_forward\."):
+        own["affine_db"]({})
+
+
+def test_otters_test_file_in_the_documents_is_one(monkeypatch):
+    """The file's functions get the student's names as ``env``, as otter-grader gives them."""
+
+    def test_case(points):
+        return lambda function: cases.append((points, function))
+
+    cases, stub = [], ModuleType("otter.test_files")
+    stub.test_case = test_case
+    monkeypatch.setitem(sys.modules, "otter", ModuleType("otter"))
+    monkeypatch.setitem(sys.modules, "otter.test_files", stub)
+    text = (COURSE / "grading.md").read_text(encoding="utf-8")
+    file = {}
+    exec(re.search(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1], file)
+    assert sum(points for points, _ in cases) == file["points"] == 36
+    env = {}
+    exec(changed(1, ("dy.sum(axis=0)", "dy.mean(axis=0)")), env)
+    (_, dx), (_, dw), (_, db) = cases
+    dx(env)
+    dw(env)
+    with pytest.raises(AssertionError, match="db is the mean over the batch"):
+        db(env)
+
+
+def test_nbgraders_cell_in_the_documents_is_one():
+    text = (COURSE / "grading.md").read_text(encoding="utf-8")
+    cell = text.split("## nbgrader")[1].split("```py\n")[1].split("```")[0]
+    names = {}
+    exec(solution(1), names)
+    exec(cell, names)
+    exec(changed(1, ("dy.sum(axis=0)", "dy.mean(axis=0)")), names)
+    with pytest.raises(AssertionError, match="db is the mean over the batch"):
+        exec(cell, names)
+
+
+def test_a_check_may_end_the_program_and_it_is_an_assertion_still():
+    own = exercise("exercise_1")
+    names = {}
+    exec(changed(1, ("return np.maximum(x, 0), x", "raise SystemExit")), names)
+    with pytest.raises(AssertionError, match="ends the program"):
+        own["relu_forward"](names)
+
+
+def test_a_check_without_a_docstring_is_refused():
+    with pytest.raises(ValueError, match="the check nameless must have a docstring"):
+
+        @check(1)
+        def nameless(submission, rng): ...
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((0,), {}, r"points must be a number in \(0"),
+        ((1,), {"seconds": 0}, r"seconds must be a number in \(0"),
+        ((1,), {"seed": -1}, "seed"),
+        ((1,), {"visibility": "visble"}, "did you mean 'visible'"),
+    ],
+)
+def test_what_a_check_cannot_be_is_said(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        check(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "message"),
+    [
+        ("exercise_7", None, r"must be one of exercise_1, .*\(did you mean 'exercise_\d'"),
+        ("empty.py", "", "no(ne)? .*checks|there are no checks"),
+        ("doubling.txt", OWN, "must be a Python file"),
+    ],
+)
+def test_what_an_exercise_cannot_be_is_said(tmp_path, source, content, message):
+    if content is not None:
+        (tmp_path / source).write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        exercise(source)
+    with pytest.raises(ValueError, match="the check must be one of"):
+        exercise("exercise_1")["nothing"]
+
+
+# --- Submissions ----------------------------------------------------------------------------------
+
+
+def notebook(*sources):
+    cells = [{"cell_type": "code", "source": source.splitlines(True)} for source in sources]
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# no code"]}, *cells]})
+
+
+def test_a_notebook_is_graded_by_what_it_imports_defines_and_names(graded):
+    cells = [
+        "%matplotlib inline\n!ls\n?np.dot",
+        "%%bash\nif true; then exit; fi",
+        "%%time\nimport math\nTWO = 2\nnames = {'a': [1]}",
+        "1 / 0\nlist(range(10**9))",
+        "result = 1 / 0\nnames['a'] = None",
+        "def double(x):\n    assert names == {'a': [1]}\n    return TWO * x",
+    ]
+    assert graded(notebook(*cells), "ada.ipynb").lost == {}
+
+
+def test_a_line_of_a_notebook_is_named_by_its_cell(graded):
+    result = graded(notebook("import math", "def double(x):\n    return y"), "ada.ipynb")
+    assert result.lost["doubles"] == (
+        "NameError: name 'y' is not defined (submission, code cell 2, line 2, in double)"
+    )
+
+
+def test_what_a_failed_check_printed_is_shown(graded):
+    result = graded(
+        "print('read')\n\n\ndef double(x):\n    print('called with', x)\n    return x\n"
+    )
+    assert result.printed == "read\n"
+    assert "It printed:\n             called with" in str(result)
+    assert str(result).count("read") == 1
+
+
+def test_a_module_beside_the_submission_is_found_but_takes_nobodys_place(graded, tmp_path):
+    (tmp_path / "own_helper.py").write_text("TWO = 2\n")
+    (tmp_path / "json.py").write_text("raise SystemExit\n")
+    text = "import json\nfrom own_helper import TWO\n\n\ndef double(x):\n    return TWO * x\n"
+    assert graded(text).lost == {}
+
+
+def test_draws_from_the_global_generators_are_the_same_each_time(graded):
+    text = """
+        import random
+        import numpy as np
+
+
+        def double(x):
+            raise ValueError(f"{np.random.rand()} {random.random()}")
+        """
+    assert graded(text).lost == graded(text).lost
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("nobody.py", FileNotFoundError, "there is no file nobody.py"),
+        ("ada.txt", ValueError, "must be a .py file or an .ipynb, got ada.txt"),
+    ],
+)
+def test_a_submission_that_cannot_be_is_the_graders_mistake(tmp_path, name, error, message):
+    (tmp_path / "ada.txt").write_text("")
+    with pytest.raises(error, match=message):
+        grade(name, "exercise_1")
+
+
+# --- What a tutor says ----------------------------------------------------------------------------
+
+
+def test_a_reason_is_short_whatever_the_error_says():
+    class MuteError(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert len(reason(ValueError("x" * 10**6))) < LONGEST + 10
+    assert reason(MuteError()) == "MuteError: (its message cannot be shown)"
+    assert reason(MemoryError()) == "It asks for more memory than the grader allows."
+
+
+def test_same_wants_numbers_of_one_shape():
+    same("y", [1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(AssertionError, match=r"y has the shape \(3,\), wanted is \(2,\)"):
+        same("y", [1, 2, 3], [1, 2])
+    with pytest.raises(AssertionError, match="y must hold numbers, got <U1"):
+        same("y", ["a"], [1])
+    with pytest.raises(AssertionError, match=r"y\[1\] is nan, wanted is 2"):
+        same("y", [1, np.nan], [1, 2])
+
+
+def test_a_function_is_called_in_place_of_another_only_for_a_while(tmp_path):
+    (tmp_path / "s.py").write_text("def a():\n    return 1\n\n\ndef b():\n    return a()\n")
+    submission = load(tmp_path / "s.py")
+    with instead(submission.b, a=lambda: 2, other=lambda: 3):
+        assert submission.b() == 2
+    assert submission.b() == 1
+    assert not hasattr(submission, "other")
+
+
+# --- Gradescope, and the command ------------------------------------------------------------------
+
+
+def test_gradescopes_file_has_every_check(graded):
+    found = graded("def double(x):\n    print('hello')\n    return x\n").gradescope()
+    assert json.loads(json.dumps(found)) == found
+    assert (found["score"], found["max_score"]) == (1, 10)
+    assert found["execution_time"] >= 0
+    first, hidden, last = found["tests"]
+    assert first["name"] == "double: it returns twice its argument."
+    assert (first["score"], first["max_score"], first["status"]) == (0, 6, "failed")
+    assert "should be" in first["output"]
+    assert "hello" in first["output"]
+    assert (first["visibility"], hidden["visibility"]) == ("visible", "hidden")
+    assert (last["score"], last["status"]) == (1, "passed")
+    assert set(first) == {"name", "score", "max_score", "status", "output", "visibility"}
+    assert {test["visibility"] for test in found["tests"]} <= set(VISIBILITIES)
+
+
+def test_the_command_takes_the_exercise_from_the_name_and_writes_the_file(tmp_path, capsys):
+    text = changed(1, ("dy.sum(axis=0)", "dy.mean(axis=0)"))
+    (tmp_path / "exercise_1.py").write_text(text, encoding="utf-8")
+    assert main(["grade", "exercise_1.py", "--json", "results.json"]) == 0
+    out, err = capsys.readouterr()
+    assert "  0 of 12  affine_backward: db is the derivative by b.\n" in out
+    assert "           db is the mean over the batch; it should be the sum.\n" in out
+    assert out.endswith("Score: 88 of 100 (exercise_1.py)\n")
+    assert err == ""
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["score"] == 88
+
+
+def test_one_reason_for_many_checks_is_said_once(tmp_path, capsys):
+    (tmp_path / "ada.py").write_text((COURSE / "exercise_1.py").read_text(encoding="utf-8"))
+    assert main(["grade", "ada.py", "--exercise", "exercise_1"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("affine_forward is not written yet.") == 1
+    assert "Score: 0 of 100 (ada.py)" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("nobody.py --exercise exercise_1", "there is no file nobody.py"),
+        ("ada.py", "--exercise must be one of exercise_1"),
+        ("ada.py --exercise exercise_1 --seconds 0", "--seconds must be a number in (0"),
+        ("ada.py --exercise exercise_1 --megabytes 0", "--megabytes must be"),
+        ("ada.py --exercise exercise_1 --json there.json", "--force replaces it"),
+    ],
+)
+def test_an_error_is_one_line(tmp_path, capsys, options, message):
+    (tmp_path / "ada.py").write_text(solution(1), encoding="utf-8")
+    (tmp_path / "there.json").write_text("kept")
+    assert main(["grade", *options.split()]) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert (tmp_path / "there.json").read_text() == "kept"
+
+
+def test_force_replaces_the_file(tmp_path, capsys):
+    (tmp_path / "exercise_1.py").write_text(solution(1), encoding="utf-8")
+    (tmp_path / "there.json").write_text("old")
+    assert main(["grade", "exercise_1.py", "--json", "there.json", "--force"]) == 0
+    assert json.loads((tmp_path / "there.json").read_text())["score"] == 100
