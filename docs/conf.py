@@ -64,6 +64,7 @@ katex.STARTUP_TIMEOUT = 60.0
 html_theme = "furo"
 html_title = f"nnreg {version}"
 html_static_path = ["_static"]
+html_css_files = ["sheet.css"]
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
 

@@ -80,7 +80,7 @@ class Constrained:
     def constrain(self, step_size: float | Array = 1.0, part: slice | None = None) -> None:
         """Put the weights back to where their constraints allow them.
 
-        :meth:`apply_proximal` does it after every step; for one that is about to begin, it may be
+        `apply_proximal` does it after every step; for one that is about to begin, it may be
         called alone.
 
         Parameters

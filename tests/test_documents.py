@@ -40,3 +40,10 @@ def test_the_api_pages_cover_every_module():
         path.parent.name for path in SOURCE.glob("*/__init__.py")
     }
     assert shown == written - {"__init__", "__main__"}
+
+
+def test_the_derivation_sheet_leaves_no_kernel_out():
+    sheet = (CHECKOUT / "docs" / "understand" / "derivations.md").read_text(encoding="utf-8")
+    shown = re.findall(r":pyobject: (\w+)", sheet)
+    written = re.findall(r"^def (\w+)", (SOURCE / "kernels.py").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(written)

@@ -109,6 +109,12 @@ class TestZeroStrength:
         found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
         assert found == pytest.approx(wanted, rel=1e-9)
 
+    def test_balanced_classes_whose_biases_have_no_slopes_are_no_hindrance(self, classes):
+        x, y = classes[0], np.arange(90) % 3
+        wanted = abs(x.T @ (np.eye(3)[y] - 1 / 3)).max() / len(x)
+        found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        assert found == pytest.approx(wanted, rel=1e-9)
+
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
         x, y = classes
@@ -127,6 +133,16 @@ class TestZeroStrength:
             **options,
         )
         assert half == pytest.approx(2 * zero_strength(linear(12), *regression, **options))
+
+    def test_a_group_lasso_holds_each_input_as_a_whole(self, classes):
+        x, y = classes
+        slopes = x.T @ (np.eye(3)[y] - np.bincount(y) / len(y)) / len(x)
+        found = zero_strength(
+            *(linear(6, 3), x, y),
+            loss=nn.SoftmaxCrossEntropy(),
+            penalty=lambda s: nn.GroupLasso(s, groups="inputs", method="proximal"),
+        )
+        assert found == pytest.approx(np.linalg.norm(slopes, axis=1).max(), rel=1e-9)
 
     def test_a_penalty_without_zeros_has_none(self, regression):
         with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
@@ -179,6 +195,14 @@ class TestPath:
         assert point.figures["test_accuracy"] == test["accuracy"]
         assert point.figures["nonzeros"] == np.count_nonzero(net.parameters.weights)
         assert found.weights.shape == (3, 18)
+
+    def test_a_linear_path_is_stationary_at_every_point(self, regression, classes):
+        for net, data, loss in (
+            (linear(12), regression, SQUARED),
+            (linear(6, 3), classes, nn.SoftmaxCrossEntropy()),
+        ):
+            found = regularization_path(net, *data, loss=loss, points=6, ratio=0.01)
+            assert (found.values("residual") < 1e-9).all()
 
     def test_the_network_itself_stays_as_it_is(self, regression):
         net = linear(12)
@@ -289,6 +313,8 @@ class TestSolve:
         x, y = regression
         with pytest.raises(ValueError, match="one Dense layer"):
             solve(nn.Network([nn.Dense(1), nn.ReLU()], inputs=12), x, y, loss=SQUARED)
+        with pytest.raises(ValueError, match="net must have no constraint"):
+            solve(linear(12, constraint=nn.MaxNorm(1.0)), x, y, loss=SQUARED)
         with pytest.raises(ValueError, match=r"loss must be one of.*Poisson"):
             solve(linear(12), x, abs(y), loss=nn.Poisson())
         with pytest.raises(ValueError, match="penalty must be L2 or one with a proximal map"):

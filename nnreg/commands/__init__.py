@@ -4,6 +4,6 @@
 given and returns the exit status.
 """
 
-from nnreg.commands import compare, data, grade
+from nnreg.commands import compare, data, grade, path
 
-__all__ = ["compare", "data", "grade"]
+__all__ = ["compare", "data", "grade", "path"]

@@ -16,14 +16,14 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
+def progress_bar(unit: str = " epochs") -> Iterator[Progress | None]:
     """Give a progress bar on stderr, if that is a terminal and tqdm is installed."""
     try:
         from tqdm import tqdm
     except ImportError:
         yield None
         return
-    with tqdm(unit=" epochs", disable=None, leave=False, file=sys.stderr) as bar:
+    with tqdm(unit=unit, disable=None, leave=False, file=sys.stderr) as bar:
 
         def progress(what: str, done: int, total: int) -> None:
             bar.total = total

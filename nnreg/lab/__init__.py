@@ -11,6 +11,7 @@ from nnreg.lab.formulas import Formula
 from nnreg.lab.gap import Gap, explain_gap
 from nnreg.lab.learners import NetworkLearner, Polynomial, along
 from nnreg.lab.path import Path, Point, regularization_path, zero_strength
+from nnreg.lab.path_study import PathSettings, PathStudy, study_path
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparse import SparsePredictor
 from nnreg.lab.stationarity import Block, Stationarity, measure_stationarity
@@ -36,6 +37,8 @@ __all__ = [
     "NetworkLearner",
     "NotConvergedError",
     "Path",
+    "PathSettings",
+    "PathStudy",
     "Point",
     "Polynomial",
     "Regression",
@@ -61,5 +64,6 @@ __all__ = [
     "measure_stationarity",
     "regularization_path",
     "solve",
+    "study_path",
     "zero_strength",
 ]

@@ -64,8 +64,9 @@ def solve(
         `MeanSquaredError`, `Huber`, `SigmoidCrossEntropy` or `SoftmaxCrossEntropy`, whose curvature
         is bounded.
     tolerance : float, optional
-        How large the step divided by the learning rate may be, in the largest derivative of the
-        data loss at parameters of zero. Unless given, 1e-12 in float64 and 1e-5 in float32.
+        How large the step divided by the learning rate may be, in what the rows' derivatives at
+        parameters of zero come to if none cancels another. Unless given, 1e-12 in float64 and 1e-5
+        in float32.
     most_steps : int, default 100,000
 
     Returns
@@ -94,7 +95,7 @@ def solve(
     tolerance = checks.number("tolerance", tolerance, 0, open_low=True)
     most_steps = checks.whole("most_steps", most_steps, 1)
     rate = 1.0 / (_curvature(loss, net.widths[-1]) * _largest_eigenvalue(x) + _of_penalty(net))
-    wanted = tolerance * largest_derivative(net, x, y, loss)
+    wanted = tolerance * _scale(x, loss(np.zeros((len(x), net.widths[-1])), y)[1])
     every = np.arange(len(x))
     w = net.parameters.vector
     last, start, push = w.copy(), w.copy(), 1.0
@@ -117,20 +118,6 @@ def solve(
     )
 
 
-def largest_derivative(net: Network, x: Array, y: Array, loss: Loss) -> float:
-    """Return the largest derivative of the data loss at parameters of zero: the scale of others.
-
-    >>> import nnreg as nn
-    >>> net = nn.Network([nn.Dense(1)], inputs=1)
-    >>> largest_derivative(net, np.ones((2, 1)), np.ones((2, 1)), nn.MeanSquaredError())
-    2.0
-    """
-    zero = net.copy()
-    zero.parameters.vector[...] = 0.0
-    outputs, cache = zero.forward(x, training=True)
-    return float(np.abs(zero.backward(loss(outputs, y)[1], cache).vector).max())
-
-
 def check_network(net: Any) -> None:
     """Raise unless ``net`` is a network.
 
@@ -147,6 +134,8 @@ def _check_model(net: Network) -> None:
     check_network(net)
     if not is_linear(net):
         raise ValueError(f"net must be one Dense layer and nothing else, got {net!r}")
+    if any(True for _ in net.constrained()):
+        raise ValueError(f"net must have no constraint, got {net!r}")
     for penalty, _, _ in net.penalized():
         if penalty.method != "proximal" and type(penalty) is not L2:
             raise ValueError(
@@ -167,6 +156,11 @@ def _curvature(loss: Loss, outputs: int) -> float:
         known = ", ".join(kind.__name__ for kind in bounds)
         raise ValueError(f"loss must be one of {known}, whose curvature is bounded, got {loss!r}")
     return bounds[type(loss)]
+
+
+def _scale(x: Array, doutputs: Array) -> float:
+    """Return the largest sum over rows of absolute derivatives, by a weight or a bias."""
+    return max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
 
 
 def _largest_eigenvalue(x: Array) -> float:

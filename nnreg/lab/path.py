@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import checks
+from nnreg import checks, rows
 from nnreg.kernels import Array
 from nnreg.lab.convex import check_network, is_linear, solve
+from nnreg.lab.stationarity import data_slope, measure_stationarity
 from nnreg.loss import Loss
 from nnreg.metrics import Metric
 from nnreg.network import Network
@@ -52,8 +53,9 @@ class Point:
     strength : float
     figures : dict of str to float
         ``nonzeros``, the number of weights that are not exactly zero; ``data_loss``, ``penalty``,
-        ``total`` and metrics; with test data those of the test rows too, as ``test_data_loss`` and
-        so on; ``seconds``, the time that training took.
+        ``total`` and metrics; ``residual``, how far from stationary the network is (see
+        :func:`nnreg.lab.measure_stationarity`); with test data those of the test rows too, as
+        ``test_data_loss`` and so on; ``seconds``, the time that training took.
     parameters : ndarray of shape (P,)
         The network's vector: the weights, then the biases.
 
@@ -224,11 +226,7 @@ def zero_strength(
         # With inputs of zero a linear model is its biases.
         probe.parameters.weights[...] = 0.0
         solve(probe, np.zeros_like(x), y, loss=loss)
-    for layer in probe.layers:
-        if layer.stochastic:
-            layer.keep_prob = 1.0
-    outputs, cache = probe.forward(x, training=True)
-    slopes = probe.backward(loss(outputs, y)[1], cache).vector
+    slopes = data_slope(probe, *rows.looked_at(probe, loss, x, y), loss)[1].vector
 
     def holds(strength: float) -> bool:
         probe.penalty = penalty(strength)
@@ -289,6 +287,7 @@ def measure(
     metrics = tuple(metrics)
     figures = {"nonzeros": float(np.count_nonzero(net.parameters.weights))}
     figures |= evaluate(net, *data, loss=loss, metrics=metrics)
+    figures["residual"] = measure_stationarity(net, *data, loss=loss).residual
     if test_data is not None:
         found = evaluate(net, *test_data, loss=loss, metrics=metrics)
         kept = {name: value for name, value in found.items() if name not in ("penalty", "total")}

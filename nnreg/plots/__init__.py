@@ -10,6 +10,7 @@ from nnreg.plots.curves import loss_curves
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
 from nnreg.plots.gaps import gap_bars
 from nnreg.plots.noise import dropout_masks, first_layer_filters, prediction_band
+from nnreg.plots.path import regularization_path, weight_trajectories
 from nnreg.plots.weights import histogram_edges, weight_histograms
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "histogram_edges",
     "loss_curves",
     "prediction_band",
+    "regularization_path",
     "render",
     "weight_histograms",
+    "weight_trajectories",
 ]

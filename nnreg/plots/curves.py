@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg.kernels import Array
-from nnreg.plots.frame import LIGHT, Theme, new_panels, outer_labels
+from nnreg.plots.frame import LIGHT, Theme, label_ends, new_panels, outer_labels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CURVES_KEY = """\
@@ -79,26 +78,7 @@ def loss_curves(
             zorder=3,
             clip_on=False,
         )
-        _label_ends(axes, ends, longest, top)
+        label_ends(axes, ends, longest, top)
         axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))
     outer_labels(panels, columns, "epoch", "data loss")
     return figure
-
-
-def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], longest: int, top: float) -> None:
-    """Write the names of the lines at their right ends, moved apart where they would overlap."""
-    apart = 0.1 * top
-    (low, *lower), (high, *higher) = sorted(ends)
-    centre, half = (low + high) / 2, max(high - low, apart) / 2
-    low, high = max(0.02 * top, centre - half), max(0.02 * top + apart, centre + half)
-    for height, (name, colour) in ((low, lower), (high, higher)):
-        axes.annotate(
-            *(name, (longest, height)),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontweight="bold",
-            fontsize=9,
-            annotation_clip=False,
-        )

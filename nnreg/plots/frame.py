@@ -54,7 +54,13 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def new_panels(
-    titles: list[str], notes: Mapping[str, str], columns: int, theme: Theme, key: str
+    titles: list[str],
+    notes: Mapping[str, str],
+    columns: int,
+    theme: Theme,
+    key: str,
+    *,
+    share_y: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with a panel for every title, in rows; the key fills a place that is left."""
     try:
@@ -76,7 +82,7 @@ def new_panels(
             *(rows, columns, place + 1),
             facecolor=theme.background,
             sharex=panels[0] if panels else None,
-            sharey=panels[0] if panels else None,
+            sharey=panels[0] if panels and share_y else None,
         )
         axes.set_title(title, loc="left", color=theme.ink, fontweight="bold", fontsize=11, pad=20)
         axes.annotate(
@@ -106,3 +112,25 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
         lowest = place + columns >= len(panels)
         axes.set(xlabel=x if lowest else "", ylabel=y if place % columns == 0 else "")
         axes.tick_params(labelleft=place % columns == 0, labelbottom=lowest)
+
+
+def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:
+    """Write the names of one or two lines at their ends, moved apart where they would overlap."""
+    apart = 0.1 * top
+    (low, *lower), *other = sorted(ends)
+    named = [(low, lower)]
+    for high, *higher in other:
+        centre, half = (low + high) / 2, max(high - low, apart) / 2
+        low, high = max(0.02 * top, centre - half), max(0.02 * top + apart, centre + half)
+        named = [(low, lower), (high, higher)]
+    for height, (name, colour) in named:
+        axes.annotate(
+            *(name, (x, height)),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontweight="bold",
+            fontsize=9,
+            annotation_clip=False,
+        )
