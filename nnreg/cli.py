@@ -10,12 +10,12 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from nnreg.commands import compare, data, grade, path
+from nnreg.commands import bias_variance, compare, data, grade, path
 from nnreg.commands.shared import fail, in_words
 from nnreg.step import NonFiniteLossError
 from nnreg.version import __version__
 
-COMMANDS = (data, compare, path, grade)
+COMMANDS = (data, compare, path, bias_variance, grade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

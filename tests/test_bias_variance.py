@@ -245,7 +245,7 @@ class TestResuming:
             {"truth": Sine(0.3)},
             {"rows": 19},
             {"seeds": 1},
-            {"points": 999},
+            {"points": 3999},
             {"seed": 1},
         ],
         ids=lambda other: next(iter(other)),
@@ -297,7 +297,7 @@ class TestLearners:
             NetworkLearner(l1=0.1, l2=0.1)
 
     def test_what_is_predicted_must_be_of_the_targets_shape(self):
-        with pytest.raises(ValueError, match=r"predict shape \(N, 1\) .* got \(1000,\)"):
+        with pytest.raises(ValueError, match=r"predict shape \(N, 1\) .* got \(4000,\)"):
             bias_and_variance(lambda x, y, outputs, seed: np.ravel, Sine())
 
     def test_predictions_must_be_finite(self):

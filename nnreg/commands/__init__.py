@@ -4,6 +4,6 @@
 given and returns the exit status.
 """
 
-from nnreg.commands import compare, data, grade, path
+from nnreg.commands import bias_variance, compare, data, grade, path
 
-__all__ = ["compare", "data", "grade", "path"]
+__all__ = ["bias_variance", "compare", "data", "grade", "path"]

@@ -61,6 +61,22 @@ def widths(argument: str) -> tuple[int, ...]:
     return tuple(_read(lambda text: [int(part) for part in text.split(",")], argument, wanted))
 
 
+def numbers(argument: str) -> tuple[float, ...]:
+    """Read numbers with commas between them; those without a point are whole.
+
+    >>> numbers("1,0.5")
+    (1, 0.5)
+    """
+    wanted = "numbers with commas between them, such as 0.1,0.01,"
+    return tuple(
+        _read(
+            lambda text: [int(n) if n.strip().isdigit() else float(n) for n in text.split(",")],
+            argument,
+            wanted,
+        )
+    )
+
+
 def _read(read: Callable[[str], Value], argument: str, wanted: str) -> Value:
     try:
         return read(argument)

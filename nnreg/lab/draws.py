@@ -33,7 +33,7 @@ class Design:
         At least 3.
     seeds : int, default 2
         Models of each data set. With 1 the variance is not split.
-    points : int, default 1000
+    points : int, default 4000
         Common inputs; and fresh rows that measure the risk of a data set's models. At least 2.
     seed : int, default 0
         All of it is a function of it.
@@ -54,7 +54,7 @@ class Design:
     rows: int = 20
     datasets: int = 30
     seeds: int = 2
-    points: int = 1000
+    points: int = 4000
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ FILES = ("report.json", "report.html", "curves.png", "weights.png")
 
 
 @contextmanager
-def reserved(out: Path, *, force: bool = False) -> Iterator[Path]:
+def reserved(out: Path, *, force: bool = False, unfinished: str | None = None) -> Iterator[Path]:
     """Make the folder to write into, before anything is computed; remove it if it stays empty.
 
     Parameters
@@ -38,6 +38,8 @@ def reserved(out: Path, *, force: bool = False) -> Iterator[Path]:
         What was asked for. Where it exists already, a number is added: ``out-2``, ``out-3``.
     force : bool, default False
         Take ``out`` itself, and let its files be replaced.
+    unfinished : str, optional
+        What is in a folder whose work was interrupted; such a folder is taken, to go on with it.
 
     Yields
     ------
@@ -59,7 +61,8 @@ def reserved(out: Path, *, force: bool = False) -> Iterator[Path]:
     folder, number = out, 1
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=force)
+            again = unfinished is not None and (folder / unfinished).is_dir()
+            folder.mkdir(parents=True, exist_ok=force or again)
             break
         except FileExistsError:
             if force:

@@ -150,8 +150,6 @@ class Axis:
     learner : function (base, value) -> learner
     values : tuple of float
         Taken unless others are given: from stiff to flexible.
-    logarithmic : bool, default True
-        How its axis is drawn.
 
     Examples
     --------
@@ -162,7 +160,6 @@ class Axis:
     label: str
     learner: Callable[[NetworkLearner, float], NetworkLearner | Polynomial]
     values: tuple[float, ...]
-    logarithmic: bool = True
 
 
 AXES: Mapping[str, Axis] = {
@@ -172,12 +169,12 @@ AXES: Mapping[str, Axis] = {
         (1, 2, 3, 4, 8, 16, 64),
     ),
     "l2": Axis(
-        "strength of L2",
+        "L2 strength",
         lambda base, value: replace(base, l2=value),
         (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001),
     ),
     "l1": Axis(
-        "strength of L1",
+        "L1 strength",
         lambda base, value: replace(base, l1=value),
         (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001),
     ),
@@ -185,13 +182,11 @@ AXES: Mapping[str, Axis] = {
         "keep_prob",
         lambda base, value: replace(base, keep_prob=value),
         (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0),
-        logarithmic=False,
     ),
     "degree": Axis(
-        "degree of the polynomial",
+        "degree",
         lambda base, value: Polynomial(checks.whole("degree", value)),
         (0, 1, 2, 3, 4, 5, 6),
-        logarithmic=False,
     ),
 }
 

@@ -1,0 +1,234 @@
+"""`nnreg bias-variance`: a table and a folder; interrupted, it goes on where it was."""
+
+import base64
+import json
+import re
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import nnreg.plots
+from nnreg.cli import main
+from nnreg.commands import bias_variance
+from nnreg.lab import Bands, Design, NetworkLearner, Polynomial, Sine, along, bias_variance_sweep
+from nnreg.lab.bias_variance_report import FILES, as_dict, page, text, write
+from nnreg.lab.folder import reserved
+from nnreg.lab.learners import AXES
+
+QUICK = "--sweep degree --values 0,3,6 --datasets 5 --points 50"
+
+needs_matplotlib = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
+)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pictures_take_no_time(monkeypatch):
+    monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"")
+
+
+def command(options=QUICK):
+    return main(["bias-variance", *options.split()])
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What a sweep was asked for; it is then interrupted."""
+    found = []
+
+    def sweep(learners, truth, design, **options):
+        found.append((learners, truth, design, options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bias_variance, "bias_variance_sweep", sweep)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sine():
+    return bias_variance_sweep(along("degree", (0, 3, 6)), Sine(), Design(datasets=10, points=100))
+
+
+@pytest.mark.usefixtures("pictures_take_no_time")
+class TestCommand:
+    @needs_matplotlib
+    def test_it_prints_a_table_and_writes_a_folder(self, capsys, tmp_path):
+        assert command() == 0
+        out, err = capsys.readouterr()
+        assert re.search(r"^3 +right fit", out, re.MULTILINE)
+        assert f"Written to nnreg-bias-variance: {', '.join(FILES)}" in out
+        assert err == ""
+        assert sorted(p.name for p in (tmp_path / "nnreg-bias-variance").iterdir()) == sorted(FILES)
+
+    def test_the_folder_has_a_number_when_it_exists(self, capsys):
+        assert command() == command() == 0
+        assert "Written to nnreg-bias-variance-2" in capsys.readouterr().out
+
+    def test_every_option_reaches_its_place(self, seen):
+        command(
+            "--truth bands --noise 0.2 --rows 7 --datasets 8 --seeds 3 --points 9 --seed 11 "
+            "--sweep keep-prob --values 0.5,1 --hidden 5,6 --l2 0.1 --epochs 7 --batch-size 9 "
+            "--learning-rate 0.4 --optimizer sgd --jobs 2"
+        )
+        learners, truth, design, options = seen[0]
+        assert truth == Bands(0.2)
+        assert design == Design(7, 8, 3, 9, 11)
+        assert learners["0.5"] == NetworkLearner((5, 6), 0.1, 0.0, 0.5, 7, 9, 0.4, "sgd")
+        assert list(learners) == ["0.5", "1"]
+        assert options["jobs"] == 2
+
+    def test_widths_and_degrees_are_whole_numbers(self, seen):
+        command("--sweep width --values 3,4")
+        assert seen[0][0]["3"] == NetworkLearner(hidden=(3,))
+        command("--sweep degree --values 3")
+        assert seen[1][0]["3"] == Polynomial(3)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("--values 1,x", "argument --values: must be numbers with commas between them"),
+            ("--sweep depth", "argument --sweep: invalid choice: 'depth'"),
+            ("--sweep width --values 1.5", "width must be a whole number of at least 1, got 1.5"),
+            ("--noise -1", "--noise must be a number in [0, inf), got -1.0"),
+            ("--datasets 2", "--datasets must be a whole number of at least 3, got 2"),
+            ("--keep-prob 2", "--keep-prob must be a number in (0, 1], got 2.0"),
+            ("--sweep l1 --l2 0.1", "--l1 must be 0 where l2 is not"),
+            ("--jobs 0", "--jobs must be a whole number of at least 1, got 0"),
+            ("--optimizer adm", "--optimizer must be one of"),
+        ],
+    )
+    def test_a_wrong_argument_is_one_line_and_exit_2(self, capsys, tmp_path, options, message):
+        try:
+            status = command(options)
+        except SystemExit as exit:
+            status = exit.code
+        out, err = capsys.readouterr()
+        assert status == 2
+        assert out == ""
+        assert message in err
+        assert err.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+    def test_several_jobs_without_joblib_are_one_line_that_names_the_extra(
+        self, capsys, monkeypatch, tmp_path
+    ):
+        monkeypatch.setitem(sys.modules, "joblib", None)
+        assert command(f"{QUICK} --jobs 2") == 2
+        assert "pip install 'nnreg[parallel]'" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_training_that_breaks_down_is_one_line_and_exit_1(self, capsys):
+        assert command("--optimizer sgd --learning-rate 1e30 --datasets 3") == 1
+        err = capsys.readouterr().err
+        assert "the loss of step" in err
+        assert err.count("\n") == 1
+
+    def test_help_says_what_columns_and_verdicts_mean(self, capsys):
+        with pytest.raises(SystemExit, match="0"):
+            command("--help")
+        out = " ".join(capsys.readouterr().out.split())
+        assert "right fit if its bias² + variance + noise is at most 1.1 times" in out
+        assert "Should be chance" in out
+        assert all(name in out for name in AXES)
+
+
+@pytest.mark.usefixtures("pictures_take_no_time")
+class TestInterruption:
+    def interrupt(self, monkeypatch, after):
+        calls = []
+        real = Polynomial.__call__
+
+        def learner(self, *arguments):
+            calls.append(self.degree)
+            if len(calls) == after:
+                raise KeyboardInterrupt
+            return real(self, *arguments)
+
+        monkeypatch.setattr(Polynomial, "__call__", learner)
+        return calls
+
+    def test_early_it_keeps_nothing_and_says_so(self, capsys, monkeypatch, tmp_path):
+        self.interrupt(monkeypatch, 1)
+        assert command() == 130
+        assert capsys.readouterr().err == "nnreg: interrupted; nothing was kept\n"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_later_the_same_command_goes_on_and_finds_the_same(self, capsys, monkeypatch, tmp_path):
+        calls = self.interrupt(monkeypatch, 8)
+        assert command(f"{QUICK} --seeds 1") == 130
+        assert capsys.readouterr().err == (
+            "nnreg: interrupted; 7 of 15 data sets are kept in nnreg-bias-variance, and the same "
+            "command goes on from there\n"
+        )
+        assert command(f"{QUICK} --seeds 1") == 0
+        assert len(calls) == 16
+        resumed = capsys.readouterr().out
+        assert "Written to nnreg-bias-variance:" in resumed
+        assert not (tmp_path / "nnreg-bias-variance" / "pieces").exists()
+        assert command(f"{QUICK} --seeds 1") == 0
+        afresh = capsys.readouterr().out
+        assert afresh.replace("variance-2:", "variance:") == resumed
+
+    def test_a_finished_folder_is_not_taken_for_an_unfinished_one(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        with reserved(tmp_path / "out", unfinished="pieces") as folder:
+            assert folder.name == "out-2"
+        (tmp_path / "out" / "pieces").mkdir()
+        with reserved(tmp_path / "out", unfinished="pieces") as folder:
+            assert folder.name == "out"
+
+
+class TestReport:
+    def test_the_text_is_at_most_100_characters_wide(self, sine):
+        assert max(map(len, text(sine, "degree").splitlines())) <= 100
+
+    def test_every_number_of_the_table_is_in_the_json(self, sine):
+        found = json.loads(json.dumps(as_dict(sine, "degree"), allow_nan=False))
+        assert list(found["values"]) == ["0", "3", "6"]
+        for name, values in found["values"].items():
+            terms = sine[name].terms
+            assert values["bias"] == {"value": terms.bias.value, "error": terms.bias.error}
+            total = sum(values[term]["value"] for term in ("bias", "variance", "noise"))
+            assert values["total"]["value"] == pytest.approx(total)
+        assert found["design"]["datasets"] == 10
+        assert found["best"] == "3"
+
+    def test_of_one_seed_the_parts_of_the_variance_are_left_out(self, sine):
+        one = bias_variance_sweep(along("degree", [1]), Sine(), Design(seeds=1, points=50))
+        assert "of seeds" not in text(one, "degree")
+        assert "of seeds" in text(sine, "degree")
+        assert "with 1 seed;" in text(one, "degree")
+
+    def test_the_loss_is_named(self, sine):
+        bands = bias_variance_sweep(along("degree", [1]), Bands(), Design(datasets=3, points=50))
+        assert "0-1 loss" in text(bands, "degree")
+        assert "squared error" in text(sine, "degree")
+
+    @needs_matplotlib
+    def test_the_page_holds_its_pictures_and_loads_nothing(self, sine, tmp_path):
+        assert write(sine, "degree", tmp_path) == list(FILES)
+        html = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert "http" not in re.sub(r"base64,[^\"]*", "", html)
+        drawn = re.findall(r"data:image/svg\+xml;base64,([^\" ]*)", html)
+        assert len(drawn) == 8
+        assert all(base64.b64decode(svg).startswith(b"<?xml") for svg in drawn)
+        assert (tmp_path / "terms.png").read_bytes()[1:4] == b"PNG"
+
+    def test_without_matplotlib_there_are_numbers_and_a_page(self, sine, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        assert write(sine, "degree", tmp_path) == ["report.json", "report.html"]
+
+    def test_a_name_is_escaped(self):
+        found = bias_variance_sweep(
+            {"<b>": lambda x, y, outputs, seed: np.sin}, Sine(), Design(datasets=3, points=20)
+        )
+        assert "<b>" not in page(found, "<i>", {})
+        assert "<i>" not in page(found, "<i>", {})
