@@ -79,7 +79,7 @@ def headline(found: Mapping[str, BiasVariance], axis: str) -> str:
     name = best(found)
     terms, said = found[name].terms, verdicts(found)
     shares = f"bias² {terms.bias.value:.3f}, variance {terms.variance.value:.3f}"
-    text = f"Best is {axis} {name}: {shares}, beside noise of {terms.noise.value:.3f}."
+    text = f"Best is {name} ({axis}): {shares}, beside noise of {terms.noise.value:.3f}."
     for verdict, why in (("underfit", "too stiff"), ("overfit", "too flexible")):
         names = [name for name in found if said[name] == verdict]
         if names:
@@ -95,7 +95,7 @@ def text(found: Mapping[str, BiasVariance], axis: str) -> str:
     >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
     >>> found = bias_variance_sweep(along("degree", [0, 3]), Sine(), Design(seeds=1))
     >>> print(text(found, "degree").splitlines()[-1])
-    Best is degree 3: bias² 0.004, variance 0.065, beside noise of 0.160. 0 is too stiff.
+    Best is 3 (degree): bias² 0.004, variance 0.065, beside noise of 0.160. 0 is too stiff.
     """
     lines = [wrapped(f"{k:7}{line}", " " * 7) for k, line in settings_lines(found).items()]
     said = verdicts(found)
