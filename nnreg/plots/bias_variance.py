@@ -19,6 +19,7 @@ HEADROOM = (
     4  # times the lowest risk: what is higher is cut, or one steep end would flatten the rest
 )
 LINES = 25  # other models that are drawn
+CROWDED = 24  # characters below an axis; more would overlap
 
 CURVES_KEY = """\
 bands: Monte-Carlo standard errors
@@ -131,7 +132,7 @@ def bias_variance_curves(
     for axes in panels:
         axes.axvline(int(risk[0].argmin()), color=theme.ink, linewidth=0.9, linestyle=":")
         axes.set(xlim=(places[0] - 0.15, places[-1] + 0.15), ylim=(0, top))
-        axes.set_xticks(places, values)
+        axes.set_xticks(places, values, rotation=45 if len("".join(values)) > CROWDED else 0)
     outer_labels(panels, columns, axis, "loss")
     return figure
 
