@@ -58,7 +58,8 @@ class Compacted:
 
     def predict(self, x: Any) -> Array:
         """Return the raw outputs (N, M) for rows that have all the columns, (N, D)."""
-        return self.network.predict(checks.matrix("x", x, self.width)[:, self.inputs])
+        x = checks.matrix("x", x, self.width)
+        return self.network.predict(np.take(x, self.inputs, axis=1))
 
 
 def compact(net: Network) -> Compacted:
