@@ -123,6 +123,15 @@ class L1(Penalty):
         Adam the map uses the optimizer's own ``step_size``, which makes the fixed points the right
         ones.
 
+    Notes
+    -----
+    L1 limits the growth of weights, though it is often said not to. While the total only falls,
+    ``strength · Σ |w|`` cannot exceed the total at the start; two classes that a plane tells apart,
+    which without a penalty drive the weights up for ever, bring them to rest under any strength
+    above 0. What is true is that its pull does not grow with the weight: it takes the same from a
+    large one as from a small one, where L2 takes a share. So under L1 large weights stay larger
+    than under L2, and small ones go to zero.
+
     Examples
     --------
     >>> w = np.array([-2.0, 0.0, 0.3])

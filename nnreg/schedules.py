@@ -2,6 +2,21 @@
 
 It may be a learning rate, a penalty's strength, a keep probability.
 ``nn.Scheduled(optimizer, "learning_rate", nn.Cosine(0.1, 1000))`` is the callback that applies one.
+
+A function of one's own will do: here L1 sets in after 30 steps, towards the end of training, and
+the weight that nobody needs goes to zero.
+
+>>> import nnreg as nn
+>>> penalty = nn.L1(0.0, method="proximal")
+>>> net = nn.Network([nn.Dense(1)], inputs=2, penalty=penalty)
+>>> late = nn.Scheduled(penalty, "strength", lambda step: 0.3 if step >= 30 else 0.0)
+>>> x, y = [[1.0, 0.1], [-1.0, 0.2], [0.5, -0.1]], [[1.0], [-1.0], [0.5]]
+>>> training = {"loss": nn.MeanSquaredError(), "optimizer": nn.SGD(0.1), "callbacks": [late]}
+>>> for epochs in (30, 30):  # of one step each
+...     history = nn.fit(net, x, y, epochs=epochs, **training)
+...     print(int((net.parameters.weights != 0).sum()))
+2
+1
 """
 
 from __future__ import annotations
