@@ -237,8 +237,8 @@ def test_what_a_failed_check_printed_is_shown(graded):
 
 def test_a_module_beside_the_submission_is_found_but_takes_nobodys_place(graded, tmp_path):
     (tmp_path / "own_helper.py").write_text("TWO = 2\n")
-    (tmp_path / "json.py").write_text("raise SystemExit\n")
-    text = "import json\nfrom own_helper import TWO\n\n\ndef double(x):\n    return TWO * x\n"
+    (tmp_path / "colorsys.py").write_text("raise SystemExit\n")
+    text = "import colorsys\nfrom own_helper import TWO\n\n\ndef double(x):\n    return TWO * x\n"
     assert graded(text).lost == {}
 
 

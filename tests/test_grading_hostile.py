@@ -232,7 +232,8 @@ def test_who_changes_it_later_loses_the_check_in_which_it_does(lost):
 
 @unix
 def test_a_copy_of_the_process_says_nothing(lost):
-    assert lost(first("import os\nos.fork()")) == {}
+    forking = "import os\nos.fork()\n" + inside("return 0")
+    assert list(lost(forking)) == ["between"]
 
 
 @unix
