@@ -1,4 +1,4 @@
-"""The documents: their Python runs as printed, and the API pages leave no module out."""
+"""The documents: their Python runs as printed, and no module, kernel or command is left out."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import nnreg
+from nnreg.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent
@@ -47,3 +48,10 @@ def test_the_derivation_sheet_leaves_no_kernel_out():
     shown = re.findall(r":pyobject: (\w+)", sheet)
     written = re.findall(r"^def (\w+)", (SOURCE / "kernels.py").read_text(), re.MULTILINE)
     assert sorted(shown) == sorted(written)
+
+
+def test_the_page_of_the_command_line_leaves_no_command_out():
+    page = (CHECKOUT / "docs" / "reference" / "command_line.md").read_text(encoding="utf-8")
+    written = [module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS]
+    assert re.findall(r'show_help\("([\w-]+)"\)', page) == written
+    assert re.findall(r"^## nnreg ([\w-]+)$", page, re.MULTILINE) == written
