@@ -51,6 +51,7 @@ class Process:
         self._output = folder / "printed"
         self._output.write_bytes(b"")
         self._seen = 0
+        self._until: int | None = None  # what was printed after an answer belongs to the next
         work = folder / "work"
         work.mkdir(exist_ok=True)
         child = "nnreg.testing.grading.child"
@@ -94,7 +95,7 @@ class Process:
         EndedError
             If it says nothing in time, prints too much, ends, or somebody else speaks for it.
         """
-        limit = time.monotonic() + seconds
+        limit, self._until = time.monotonic() + seconds, None
         while True:
             try:
                 line = self._lines.get(timeout=GLANCE)
@@ -110,6 +111,7 @@ class Process:
         try:
             said: dict[str, Any] = json.loads(line)
             genuine = secrets.compare_digest(said.pop("word"), self._word)
+            self._until = int(said.pop("printed"))
         except (ValueError, TypeError, KeyError, AttributeError):
             genuine = False
         if not genuine:
@@ -119,11 +121,14 @@ class Process:
         return said
 
     def printed(self) -> str:
-        """Return what was printed since this was last asked, cut where it is long."""
-        size = self._output.stat().st_size
+        """Return what was printed from the last answer but one to the last, cut where it is long.
+
+        After an end without an answer it is all that was printed.
+        """
+        size = self._output.stat().st_size if self._until is None else self._until
         with self._output.open("rb") as file:
             file.seek(self._seen)
-            text = file.read(4 * KEPT).decode("utf-8", "replace")
+            text = file.read(min(4 * KEPT, max(0, size - self._seen))).decode("utf-8", "replace")
         cut = size - self._seen > 4 * KEPT or len(text) > KEPT
         self._seen = size
         shown = "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in text[:KEPT])
