@@ -7,11 +7,12 @@ Keras and TensorFlow warn of nothing here, so no warning is let pass.
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from parity import architectures, one_step, shared
+from parity import architectures, one_step, script, shared
 from parity.shared import Array
 
 import nnreg as nn
@@ -320,3 +321,7 @@ def test_one_step_with_converted_strength_is_the_step_of_keras(convention: Conve
         return one_step_of(strength, lambda s, w: kind(s)(w))
 
     one_step.assert_same_step(convention, step)
+
+
+def test_the_script_of_the_learn_page_takes_the_steps_of_nnreg(tmp_path: Path) -> None:
+    script.assert_takes_our_steps("in_tensorflow.py", tmp_path)

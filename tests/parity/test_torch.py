@@ -6,11 +6,12 @@ of their own; in AdamW it is the decoupled decay, so there L2 goes into the loss
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from parity import architectures, one_step, shared
+from parity import architectures, one_step, script, shared
 from parity.shared import Array
 
 import nnreg as nn
@@ -226,3 +227,7 @@ def test_one_step_with_converted_strength_is_the_step_of_pytorch(convention: Con
     else:
         assert convention.source == "torch-adamw"
         one_step.assert_same_effect(convention, lambda s: one_step_of(torch.optim.AdamW, s))
+
+
+def test_the_script_of_the_learn_page_takes_the_steps_of_nnreg(tmp_path: Path) -> None:
+    script.assert_takes_our_steps("in_pytorch.py", tmp_path)
