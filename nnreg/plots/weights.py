@@ -78,7 +78,7 @@ def weight_histograms(
             color=theme.test if shown else theme.ink,
             fontweight="bold" if shown else "normal",
         )
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(smallest, 1.5), yscale="log")
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(smallest, 8), yscale="log")
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(lambda share, place: f"{share * 100:g} %")
     outer_labels(panels, columns, "weight", "share of the weights")
