@@ -76,8 +76,8 @@ def masks_from_floats() -> Iterator[None]:
         return np.multiply(dy, cache.mask, out=cache.array("dx", dy.shape))
 
     with (
-        patch("nnreg.layers.Dropout.forward", forward),
-        patch("nnreg.layers.Dropout.backward", backward),
+        patch("nnreg.layers.dropout.Dropout.forward", forward),
+        patch("nnreg.layers.dropout.Dropout.backward", backward),
     ):
         yield
 
@@ -99,8 +99,8 @@ def whole_vector() -> Iterator[None]:
     """Form every gradient, then add the penalty to all of them, then update them all at once."""
     everything = 2**40
     with (
-        patch("nnreg.step.SMALL", everything),
-        patch("nnreg.step.BLOCK", everything),
+        patch("nnreg.training.step.SMALL", everything),
+        patch("nnreg.training.step.BLOCK", everything),
         patch("nnreg.optimizers.BLOCK", everything),
         patch("nnreg.penalties.L2.block", everything),
     ):
@@ -109,7 +109,7 @@ def whole_vector() -> Iterator[None]:
 
 def plan(lanes: int, blas: int) -> Context:
     """Return the context in which ``fit`` takes so many lanes, and BLAS so many threads."""
-    return lambda: patch("nnreg.training.split", lambda *_: (lanes, blas))
+    return lambda: patch("nnreg.training.loop.split", lambda *_: (lanes, blas))
 
 
 ABLATIONS = (

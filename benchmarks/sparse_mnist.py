@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 import nnreg as nn
+from nnreg._support.blas import blas_threads
+from nnreg._support.tables import table
 from nnreg.lab import SparsePredictor, compact
-from nnreg.summary import table
-from nnreg.threads import blas_threads
 
 CHOOSING = ((8, 128, 1e-3), (8, 1000, 1e-3), (10, 5000, 2e-3))  # epochs, batch, learning rate
 REFITTING = (5, 128, 1e-3)

@@ -16,8 +16,8 @@ from unittest.mock import patch
 import numpy as np
 
 import nnreg as nn
-from nnreg.step import TrainingStep
-from nnreg.threads import blas_threads
+from nnreg._support.blas import blas_threads
+from nnreg.training.step import TrainingStep
 
 ROUNDS, STEPS, BATCH = 5, 1000, 32
 OPTIMIZERS = {"momentum": lambda: nn.SGD(0.1, momentum=0.9), "Adam": nn.Adam}

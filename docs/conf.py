@@ -72,7 +72,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 def find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
 ) -> nodes.Element | None:
-    """Lead `nnreg.Dense` and `nn.Dense` to `nnreg.layers.Dense`, where it is documented."""
+    """Lead `nnreg.Dense` and `nn.Dense` to `nnreg.layers.dense.Dense`, where it is documented."""
     package, _, name = node["reftarget"].partition(".")
     thing = vars(nnreg).get(name.partition(".")[0])
     if package not in ("nnreg", "nn") or not hasattr(thing, "__module__"):

@@ -7,22 +7,20 @@ one uses.
 from typing import TYPE_CHECKING, Any
 
 from nnreg import datasets, kernels
-from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg._support.version import __version__ as __version__
 from nnreg.cache import Cache
-from nnreg.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
 from nnreg.checkpoint import load, save
-from nnreg.constraints import Constraint, MaxNorm
 from nnreg.conventions import convert_penalty
-from nnreg.gradcheck import check_gradients
-from nnreg.gradreport import GradientReport
-from nnreg.groups import GroupLasso
-from nnreg.history import History
-from nnreg.inertial import InertialSGD
+from nnreg.gradcheck.check import check_gradients
+from nnreg.gradcheck.report import GradientReport
 from nnreg.initializers import glorot_uniform, he_normal, ones, standard_normal, zeros
-from nnreg.layers import Dense, Dropout, Layer
-from nnreg.loss import Loss
+from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg.layers.base import Layer
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.losses import (
     Huber,
+    Loss,
     MeanSquaredError,
     Poisson,
     SigmoidCrossEntropy,
@@ -31,18 +29,18 @@ from nnreg.losses import (
     softmax,
 )
 from nnreg.network import Network
-from nnreg.noise import GaussianDropout
-from nnreg.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from nnreg.optimizers import SGD, Adam, AdamW, InertialSGD, Optimizer, RMSprop
 from nnreg.parameters import Parameter, Parameters
-from nnreg.penalties import L1, L2, ElasticNet, Penalty
-from nnreg.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
-from nnreg.step import NonFiniteLossError
-from nnreg.training import batches, evaluate, fit
-from nnreg.uncertainty import SampledPredictions, sample_predictions
-from nnreg.version import __version__ as __version__
+from nnreg.penalties import L1, L2, Constraint, ElasticNet, GroupLasso, MaxNorm, Penalty
+from nnreg.prediction import SampledPredictions, sample_predictions
+from nnreg.training.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
+from nnreg.training.history import History
+from nnreg.training.loop import batches, evaluate, fit
+from nnreg.training.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
+from nnreg.training.step import NonFiniteLossError
 
 if TYPE_CHECKING:
-    from nnreg.lab import explain
+    from nnreg.tracing import explain
 
 __all__ = [
     "ELU",
@@ -120,7 +118,7 @@ if not TYPE_CHECKING:  # to a type checker a module with __getattr__ would have 
     def __getattr__(name: str) -> Any:
         # The laboratory is imported when it is asked for: training needs none of it.
         if name == "explain":
-            from nnreg.lab import explain
+            from nnreg.tracing import explain
 
             return explain
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 import sys
 
-from nnreg.cli import main
+from nnreg.commands.main import main
 
 sys.exit(main())

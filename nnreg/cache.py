@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg.kernels import Array
+from nnreg._support.typing import Array
 
 if TYPE_CHECKING:
     from nnreg.parameters import Parameters
-    from nnreg.streams import Words
+    from nnreg.random import Words
 
 
 class Cache:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import activations, checks, constraints, groups, initializers, layers, noise, penalties
-from nnreg.constraints import Constraint
-from nnreg.files import write_whole
-from nnreg.layers import Layer
+from nnreg import initializers, layers, penalties
+from nnreg._support import hyperparameters
+from nnreg._support.files import write_whole
+from nnreg._support.version import __version__
+from nnreg.layers.base import Layer
 from nnreg.network import Network
-from nnreg.penalties import Penalty
-from nnreg.version import __version__
+from nnreg.penalties import Constraint, Penalty
 
 FORMAT = 1
 NEEDED = frozenset(
@@ -175,7 +175,7 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     if isinstance(value, Penalty | Constraint):
         place = next((i for i, (other, _) in enumerate(shared) if other is value), None)
         if place is None:
-            entry = _described(value, checks.settings(value), shared)
+            entry = _described(value, hyperparameters.settings(value), shared)
             place = len(shared)
             shared.append((value, entry))
         return {"penalty" if isinstance(value, Penalty) else "constraint": place}
@@ -193,7 +193,7 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
 
 def _known() -> dict[str, Any]:
     known: dict[str, Any] = {}
-    for module in (layers, activations, noise, penalties, groups, constraints):
+    for module in (layers, penalties):
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, Layer | Penalty | Constraint):
                 known[name] = value

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nnreg import checks
+from nnreg._support import validation
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Convention:
         if rows is None:
             what = {"n": "rows of the training set", "batch": "rows of a batch"}[self.divided_by]
             raise ValueError(f"{self.source} divides by the {what}: give {self.divided_by}=")
-        return self.factor / checks.whole(self.divided_by, rows, 1)
+        return self.factor / validation.whole(self.divided_by, rows, 1)
 
 
 CONVENTIONS = (
@@ -184,9 +184,9 @@ def find(source: str, kind: str = "l2") -> Convention:
     ValueError
         If there is none; the error names the nearest.
     """
-    kind = checks.one_of("kind", kind, ["l2", "l1"])
+    kind = validation.one_of("kind", kind, ["l2", "l1"])
     known = {c.source: c for c in CONVENTIONS if c.kind == kind}
-    return known[checks.one_of("source", source, known)]
+    return known[validation.one_of("source", source, known)]
 
 
 def convert_penalty(
@@ -230,7 +230,7 @@ def convert_penalty(
     only: \
 say plain_sgd=True if that is what you use
     """
-    strength = checks.number("strength", strength, 0)
+    strength = validation.number("strength", strength, 0)
     source, target = find(from_, kind), find(to, kind)
     if source.decoupled != target.decoupled and not plain_sgd:
         name = (source if source.decoupled else target).source
@@ -247,7 +247,7 @@ def markdown_table(kind: str = "l2") -> str:
     >>> print(markdown_table("l1").splitlines()[2])
     | `nnreg` | `s sum abs(w)` | `s sign(w)` | no | its formula |  |
     """
-    slope = {"l2": "w", "l1": "sign(w)"}[checks.one_of("kind", kind, ["l2", "l1"])]
+    slope = {"l2": "w", "l1": "sign(w)"}[validation.one_of("kind", kind, ["l2", "l1"])]
     lines = [
         "| source | penalty as written | derivative by a weight | biases | compared with | note |",
         "|---|---|---|---|---|---|",

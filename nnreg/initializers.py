@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnreg.kernels import Array
+from nnreg._support.typing import Array
 
 if TYPE_CHECKING:
     from numpy.random import Generator

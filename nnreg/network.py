@@ -1,26 +1,32 @@
 """The network: layers in a row, and their parameters in one vector.
 
 ``forward`` and ``backward`` are the chain rule written out: values go up through the layers,
-derivatives come down; the penalty comes with :mod:`nnreg.objective`. There is no training switch to
-forget: training mode exists only inside a call that asks for it.
+derivatives come down; penalties are in :mod:`nnreg.regularization`. There is no training switch
+to forget: training mode exists only inside a call that asks for it.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg import checks, streams, summary
+from nnreg import random
+from nnreg._support import tables, validation
+from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.constraints import Constraint
-from nnreg.kernels import Array
-from nnreg.layers import Layer
-from nnreg.objective import Objective
+from nnreg.layers.base import Layer
 from nnreg.parameters import Parameters
-from nnreg.penalties import Penalty
+from nnreg.penalties import Constraint, Penalty
+from nnreg.regularization import Objective
+
+if TYPE_CHECKING:
+    pass
+
+# MERGED DOCSTRING: A network in words: layers, shapes, parameters, initial values, penalties.
+
 
 PREDICT_ROWS = 1024
 
@@ -76,8 +82,8 @@ class Network(Objective):
         self.penalty, self.constraint = penalty, constraint
         self._build(
             layers,
-            checks.whole("inputs", inputs, 1),
-            checks.whole("seed", seed),
+            validation.whole("inputs", inputs, 1),
+            validation.whole("seed", seed),
             _dtype(dtype, "float32", "float64"),
         )
 
@@ -90,7 +96,7 @@ class Network(Objective):
         self.widths = [inputs]
         declared = {}
         for place, layer in enumerate(layers):
-            checks.instance(f"layers[{place}]", layer, Layer, "a Layer")
+            validation.instance(f"layers[{place}]", layer, Layer, "a Layer")
             if layer._bound is not None or any(layer is other for other in layers[:place]):
                 where = layer.name or f"layers[{place}]"
                 raise ValueError(
@@ -127,13 +133,13 @@ class Network(Objective):
         for count, place in enumerate(self._trainable):
             following = (type(later).initializer_before for later in self.layers[place + 1 :])
             default = next((i for i in following if i is not None), Layer.initializer_before)
-            rng = streams.generator(self.seed, "initial", count)
+            rng = random.generator(self.seed, "initial", count)
             for own_name, view in self.parameters.of(names[place]).items():
                 name = f"{names[place]}.{own_name}"
                 initializer = self.parameters.declared[name].initializer or default
                 assert initializer is not None
-                values = checks.numeric(f"initial {name}", initializer(view.shape, rng))
-                checks.finite(f"initial {name}", values)
+                values = validation.numeric(f"initial {name}", initializer(view.shape, rng))
+                validation.finite(f"initial {name}", values)
                 if values.shape != view.shape:
                     raise ValueError(
                         f"the initializer of {name} must return shape {view.shape}, "
@@ -167,7 +173,7 @@ class Network(Objective):
         ValueError, TypeError
             If ``x`` is not such an array.
         """
-        x = checks.cast("x", checks.matrix("x", x, self.inputs), self.dtype)
+        x = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
         if cache is None:
             cache = Cache(self.dtype)
         elif not isinstance(cache, Cache):
@@ -176,7 +182,7 @@ class Network(Objective):
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
         cache.belong(self)
         if step is not None:
-            step = checks.whole("step", step)
+            step = validation.whole("step", step)
             if not training:
                 raise ValueError("step replays a training step, so it needs training=True")
         elif training:
@@ -230,9 +236,9 @@ class Network(Objective):
             )
         if cache.owner is not self:
             raise ValueError("cache must come from this network's forward, got another network's")
-        doutputs = checks.matrix("doutputs", doutputs, self.widths[-1])
-        checks.same_rows("doutputs", doutputs, "the outputs", cache.rows)
-        self.run_deltas(checks.cast("doutputs", doutputs, self.dtype), cache)
+        doutputs = validation.matrix("doutputs", doutputs, self.widths[-1])
+        validation.same_rows("doutputs", doutputs, "the outputs", cache.rows)
+        self.run_deltas(validation.cast("doutputs", doutputs, self.dtype), cache)
         if cache.gradients is None:
             cache.gradients = self.parameters.like()
         for layer in self.trainable_layers():
@@ -279,13 +285,13 @@ class Network(Objective):
         >>> net.predict([[1.0, 2.0]])
         array([[3.]], dtype=float32)
         """
-        x = checks.matrix("x", x, self.inputs)
-        checks.finite("x", x)
+        x = validation.matrix("x", x, self.inputs)
+        validation.finite("x", x)
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
         for start in range(0, len(x), PREDICT_ROWS):
             rows = slice(start, start + PREDICT_ROWS)
-            part = x[rows] if x.dtype == self.dtype else checks.cast("x", x[rows], self.dtype)
+            part = x[rows] if x.dtype == self.dtype else validation.cast("x", x[rows], self.dtype)
             outputs[rows] = self.run_forward(part, cache, training=False)
         return outputs
 
@@ -309,10 +315,10 @@ class Network(Objective):
 
     def summary(self) -> None:
         """Print the layers: shapes, parameters, initial values, and each parameter's penalty."""
-        print(summary.summary(self))
+        print(summary(self))
 
     def _repr_html_(self) -> str:
-        return summary.summary_html(self)
+        return summary_html(self)
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
@@ -324,7 +330,9 @@ class Network(Objective):
 
 def _dtype(dtype: Any, *known: str) -> np.dtype[Any]:
     """Return a dtype that is one of the known ones, given as a name, a type or a dtype."""
-    return np.dtype(checks.one_of("dtype", getattr(dtype, "__name__", None) or str(dtype), known))
+    return np.dtype(
+        validation.one_of("dtype", getattr(dtype, "__name__", None) or str(dtype), known)
+    )
 
 
 def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any) -> None:
@@ -336,3 +344,87 @@ def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: 
             f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
             f"got {array.shape} and {array.dtype}"
         )
+
+
+#: Columns of numbers.
+RIGHT = (1, 4)
+
+
+def summary(net: Network) -> str:
+    """Return what ``net.summary()`` prints.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network(
+    ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
+    ... )
+    >>> print(summary(net))
+    layer    outputs  parameter  shape   values  initial         penalty
+    -------  -------  ---------  ------  ------  --------------  ----------------
+    dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
+                      bias       (3,)         3  zeros           none
+    relu_1         3
+    dense_2        2  weight     (3, 2)       6  glorot_uniform  none
+                      bias       (2,)         2  zeros           none
+    23 values: 18 weights, 5 others; 4 inputs, float32, seed 0
+    Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
+    biases.
+    """
+    head, rows = _cells(net)
+    return "\n".join([tables.text_table(head, rows, right=RIGHT), *_remarks(net)])
+
+
+def summary_html(net: Network) -> str:
+    """Return what a notebook shows of a network.
+
+    >>> import nnreg as nn
+    >>> summary_html(nn.Network([nn.ReLU()], inputs=2)).count("<tr")
+    2
+    """
+    head, rows = _cells(net)
+    return tables.html_table(head, rows, right=RIGHT) + tables.paragraphs(_remarks(net))
+
+
+def _cells(net: Network) -> tuple[list[str], list[list[str]]]:
+    limited = any(True for _ in net.constrained())
+    rows = []
+    for place, layer in enumerate(net.layers):
+        label, width = layer.name, str(net.widths[place + 1])
+        if settings := repr(layer).partition("(")[2].rstrip(")"):
+            label += f" {settings}" if not net.parameters.of(layer.name) else ""
+        first = True
+        for own_name, view in net.parameters.of(layer.name).items():
+            name = f"{layer.name}.{own_name}"
+            rows.append(
+                [
+                    label if first else "",
+                    width if first else "",
+                    own_name,
+                    str(view.shape),
+                    f"{view.size:,}",
+                    net.initializers[name],
+                    _or_none(net.penalty_of(name)),
+                    *([_or_none(net.constraint_of(name))] if limited else []),
+                ]
+            )
+            first = False
+        if first:
+            rows.append([label, width, "", "", "", "", "", *([""] if limited else [])])
+    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
+    head += ["constraint"] if limited else []
+    return head, rows
+
+
+def _remarks(net: Network) -> list[str]:
+    p = net.parameters
+    return [
+        f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
+        f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
+        "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
+        "never divided, never on biases.",
+    ]
+
+
+def _or_none(thing: object) -> str:
+    return "none" if thing is None else repr(thing)

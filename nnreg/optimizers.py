@@ -17,9 +17,20 @@ import math
 
 import numpy as np
 
-from nnreg import checks, kernels
-from nnreg.kernels import Array
+from nnreg import kernels
+from nnreg._support import hyperparameters, validation
+from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
+
+# MERGED DOCSTRING: iPiano: gradient descent with momentum that is proven to descend under a
+# proximal map too.
+#
+# The momentum of :class:`nnreg.SGD` averages gradients. It goes on pushing at a weight that the
+# proximal map holds at zero, and nothing guarantees that the objective goes down. Here it is the
+# weights that have momentum, after the proximal map has had its say: the step is begun with ``β``
+# times the last *whole* step, penalty included.
+#
+
 
 BLOCK = 65_536  # values: with gradient and state, some megabyte in float32
 
@@ -56,7 +67,7 @@ class Optimizer:
     array([-0.1,  0.1])
     """
 
-    learning_rate = checks.bounded(0)
+    learning_rate = hyperparameters.bounded(0)
     slots: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: float) -> None:
@@ -135,7 +146,7 @@ class Optimizer:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return checks.described(self)
+        return hyperparameters.described(self)
 
 
 class SGD(Optimizer):
@@ -168,14 +179,14 @@ class SGD(Optimizer):
     0.2
     """
 
-    momentum = checks.bounded(0, 1, open_high=True)
+    momentum = hyperparameters.bounded(0, 1, open_high=True)
 
     def __init__(
         self, learning_rate: float, *, momentum: float = 0.0, nesterov: bool = False
     ) -> None:
         super().__init__(learning_rate)
         self.momentum = momentum
-        self.nesterov = checks.flag("nesterov", nesterov)
+        self.nesterov = validation.flag("nesterov", nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
@@ -206,7 +217,7 @@ class SGD(Optimizer):
 class _Adaptive(Optimizer):
     """A rule whose steps are divided, parameter by parameter, by a root of past squares."""
 
-    epsilon = checks.bounded(0, open_low=True)
+    epsilon = hyperparameters.bounded(0, open_low=True)
     slots: tuple[str, ...] = ("square",)
 
     def _root(self, square: Array, out: Array) -> None:
@@ -257,7 +268,7 @@ class RMSprop(_Adaptive):
     array([-0.2])
     """
 
-    rho = checks.bounded(0, 1, open_high=True)
+    rho = hyperparameters.bounded(0, 1, open_high=True)
 
     def __init__(
         self, learning_rate: float = 1e-3, *, rho: float = 0.9, epsilon: float = 1e-8
@@ -321,8 +332,8 @@ class Adam(_Adaptive):
     array([-0.1,  0.1])
     """
 
-    beta_1 = checks.bounded(0, 1, open_high=True)
-    beta_2 = checks.bounded(0, 1, open_high=True)
+    beta_1 = hyperparameters.bounded(0, 1, open_high=True)
+    beta_2 = hyperparameters.bounded(0, 1, open_high=True)
     slots = ("mean", "square")
 
     def __init__(
@@ -389,7 +400,7 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    weight_decay = checks.bounded(0)
+    weight_decay = hyperparameters.bounded(0)
 
     def __init__(
         self,
@@ -406,3 +417,68 @@ class AdamW(Adam):
     def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         w[: max(0, self._weights - part.start)] *= 1.0 - self.learning_rate * self.weight_decay
         super()._block(w, g, part, work)
+
+
+class InertialSGD(Optimizer):
+    """Inertial proximal gradient descent, iPiano (Ochs, Chen, Brox & Pock, 2014).
+
+    ::
+
+        w = prox(w - learning_rate·g + momentum·(w - w_before))
+
+    where ``w_before`` is ``w`` as it was one step earlier, after the proximal map.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float, default 0.9
+        In [0, 1).
+
+    Notes
+    -----
+    Proven for full batches, a data loss whose gradient changes by at most ``L`` times as much as
+    the parameters, a convex penalty and a learning rate below ``2(1 - momentum)/L``: for some
+    positive ``c``, ``total + c·‖w - w_before‖²`` falls with every step, and parameters that stay
+    bounded converge to a stationary point. Without a proximal map, and with constant numbers, it is
+    :class:`nnreg.SGD` with momentum.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
+    >>> g = p.like()
+    >>> g.vector[:] = 1.0
+    >>> inertial = InertialSGD(0.1, momentum=0.5)
+    >>> inertial.update(p, g)
+    >>> inertial.update(p, g)
+    >>> p.vector.round(9)  # -0.1, then -0.1 and half of the last step
+    array([-0.25])
+    >>> inertial.step_size
+    0.1
+    """
+
+    momentum = hyperparameters.bounded(0, 1, open_high=True)
+    slots = ("before",)
+
+    def __init__(self, learning_rate: float, *, momentum: float = 0.9) -> None:
+        super().__init__(learning_rate)
+        self.momentum = momentum
+
+    def prepare(self, parameters: Parameters) -> None:
+        """Begin at rest: one step earlier the parameters were where they are."""
+        super().prepare(parameters)
+        if not self.steps:
+            self.state["before"][...] = parameters.vector
+
+    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        before = self.state["before"][part]
+        np.subtract(w, before, out=work)
+        np.copyto(before, w)
+        work *= self.momentum
+        w += work
+        np.multiply(g, self.learning_rate, out=work)
+        w -= work
+
+    def step_size_of(self, part: slice) -> float:
+        """Return ``learning_rate``."""
+        return float(self.learning_rate)

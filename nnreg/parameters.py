@@ -9,18 +9,16 @@ ever handed ``weights``, cannot reach a bias.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg.kernels import Array
+from nnreg._support.typing import Array, Initializer
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
-Initializer = Callable[[tuple[int, ...], "Generator"], Array]
+    pass
 
 
 @dataclass(frozen=True)

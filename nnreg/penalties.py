@@ -16,8 +16,35 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import checks, kernels
-from nnreg.kernels import Array
+from nnreg import kernels, proximal
+from nnreg._support import hyperparameters, validation
+from nnreg._support.typing import Array
+
+# MERGED DOCSTRING: The group lasso: a penalty under which whole inputs or units go to zero, not
+# single weights.
+#
+# L1 thins a weight matrix out, wherever it likes; to leave an input or a unit away, all of its
+# weights must be zero at once. So they are made a group, and the group's length is penalized: the
+# only kink is where all are zero.
+#
+
+# MERGED DOCSTRING: Constraints: where weights may be at all. A penalty makes large weights dear,
+# this forbids them.
+#
+# After every step of the optimizer, and after the proximal map of a penalty if there is one, the
+# weights are put back to where they may be. Like a penalty, a constraint sees weights only, never
+# a
+# bias.
+#
+# "Put back" is the *projection*: of all ``u`` that are allowed the nearest,
+# ``project(w) = argmin_u Σ (u - w)²``. It is the proximal map of a cost that is 0 inside and
+# infinite
+# outside, and like every proximal map it has to measure distance as the optimizer does. Where
+# each
+# weight has a step size ``s`` of its own (RMSprop, Adam), training ends at a minimum only with
+# ``argmin_u Σ (u - w)²/s``; for one step size for all, the two are the same.
+#
+
 
 METHODS = ("subgradient", "proximal")
 
@@ -78,7 +105,7 @@ class Penalty:
         out += dw
 
     def __repr__(self) -> str:
-        return checks.described(self)
+        return hyperparameters.described(self)
 
 
 class L2(Penalty):
@@ -97,7 +124,7 @@ class L2(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = checks.bounded(0)
+    strength = hyperparameters.bounded(0)
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -148,11 +175,11 @@ class L1(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = checks.bounded(0)
+    strength = hyperparameters.bounded(0)
 
     def __init__(self, strength: float, *, method: str = "subgradient") -> None:
         self.strength = strength
-        self.method = checks.one_of("method", method, METHODS)
+        self.method = validation.one_of("method", method, METHODS)
 
     def value(self, w: Array) -> Any:
         """Return ``strength · Σ |w|``."""
@@ -165,11 +192,11 @@ class L1(Penalty):
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``sign(w) · max(|w| - step·strength, 0)``."""
-        kernels.soft_threshold(w, step * self.strength, out)
+        proximal.soft_threshold(w, step * self.strength, out)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write ``dw + strength·sign(w)``, or where ``w`` is zero what the strength cannot hold."""
-        kernels.lasso_residual(w, dw, self.strength, out)
+        proximal.lasso_residual(w, dw, self.strength, out)
 
 
 class ElasticNet(Penalty):
@@ -193,12 +220,12 @@ class ElasticNet(Penalty):
     """
 
     elementwise = True
-    l1 = checks.bounded(0)
-    l2 = checks.bounded(0)
+    l1 = hyperparameters.bounded(0)
+    l2 = hyperparameters.bounded(0)
 
     def __init__(self, l1: float, l2: float, *, method: str = "subgradient") -> None:
         self.l1, self.l2 = l1, l2
-        self.method = checks.one_of("method", method, METHODS)
+        self.method = validation.one_of("method", method, METHODS)
 
     def value(self, w: Array) -> Any:
         """Return ``l1 · Σ |w| + l2/2 · Σ w²``."""
@@ -212,9 +239,168 @@ class ElasticNet(Penalty):
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``soft_threshold(w, step·l1) / (1 + step·l2)``."""
-        kernels.soft_threshold(w, step * self.l1, out)
+        proximal.soft_threshold(w, step * self.l1, out)
         out /= 1.0 + step * self.l2
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write that of L1, with ``dw + l2·w`` in the place of ``dw``."""
-        kernels.lasso_residual(w, dw + self.l2 * w, self.l1, out)
+        proximal.lasso_residual(w, dw + self.l2 * w, self.l1, out)
+
+
+GROUPS = ("inputs", "units")
+
+
+class GroupLasso(Penalty):
+    """``strength · Σ ‖w_g‖``: groups of weights are zero together (Yuan & Lin, 2006).
+
+    Parameters
+    ----------
+    strength : float
+        At least 0; may be changed at any time. It is not multiplied by the root of a group's size,
+        as Yuan & Lin do: their ``λ`` is ``strength/√size``.
+    groups : {"inputs", "units"}
+        What goes to zero as a whole: an *input* of the layer with all its outgoing weights, a row
+        of the weight matrix; or a *unit* with all its incoming weights, a column.
+    method : {"subgradient", "proximal"}, default "subgradient"
+        As for :class:`nnreg.L1`.
+
+    Notes
+    -----
+    A unit whose incoming weights are zero still has its bias, so it is a constant. In a hidden
+    layer, both the ``"units"`` of one layer and the ``"inputs"`` of the next take whole neurons
+    away.
+
+    Examples
+    --------
+    >>> w = np.array([[3.0, 4.0], [0.3, 0.4]])  # the rows are 5 and 0.5 long
+    >>> GroupLasso(1.0, groups="inputs").value(w)
+    np.float64(5.5)
+    >>> GroupLasso(1.0, groups="inputs", method="proximal").proximal(w, 1.0, w)
+    >>> w
+    array([[2.4, 3.2],
+           [0. , 0. ]])
+    """
+
+    strength = hyperparameters.bounded(0)
+
+    def __init__(self, strength: float, *, groups: str, method: str = "subgradient") -> None:
+        self.strength = strength
+        self.groups = validation.one_of("groups", groups, GROUPS)
+        self.method = validation.one_of("method", method, METHODS)
+
+    def value(self, w: Array) -> Any:
+        """Return ``strength · Σ ‖w_g‖``."""
+        return self.strength * proximal.norms(self._columns(w)).sum()
+
+    def gradient(self, w: Array, out: Array) -> None:
+        """Write ``strength · w_g/‖w_g‖``, and 0 for a group of zeros."""
+        columns = self._columns(w)
+        length = proximal.norms(columns)
+        length[length == 0] = 1.0
+        np.multiply(columns, self.strength / length, out=self._columns(out))
+
+    def proximal(self, w: Array, step: float | Array, out: Array) -> None:
+        """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and for steps that differ its like."""
+        threshold = step * self.strength
+        if isinstance(threshold, np.ndarray):
+            threshold = self._columns(threshold)
+        proximal.group_threshold(self._columns(w), threshold, out=self._columns(out))
+
+    def residual(self, w: Array, dw: Array, out: Array) -> None:
+        """Write ``dw_g + strength·w_g/‖w_g‖``, or for zeros what the strength cannot hold."""
+        columns = self._columns(w), self._columns(dw)
+        proximal.group_residual(*columns, self.strength, out=self._columns(out))
+
+    def _columns(self, w: Array) -> Array:
+        """Return a view of weights of any shape as a matrix, a column for each group."""
+        if self.groups == "units":
+            return w.reshape(-1, w.shape[-1])
+        return w.reshape(w.shape[0], -1).T
+
+
+class Constraint:
+    """A set that weights must stay in; to write one, give ``project``.
+
+    It is handed one shaped weight array at a time.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> class NonNegative(nn.Constraint):
+    ...     def project(self, w, out):
+    ...         np.maximum(w, 0, out=out)
+    >>> net = nn.Network([nn.Dense(1)], inputs=2, constraint=NonNegative())
+    >>> net.parameters.weights[:] = 1, -2
+    >>> net.apply_proximal(0.1)
+    >>> net.parameters.weights
+    array([1., 0.], dtype=float32)
+    """
+
+    def project(self, w: Array, out: Array) -> Any:
+        """Write the allowed ``u`` nearest to ``w`` into ``out``, which may be ``w`` itself."""
+        raise NotImplementedError(f"{type(self).__name__} must define project(w, out)")
+
+    def proximal(self, w: Array, step: float | Array, out: Array) -> Any:
+        """Write the allowed ``u`` with the least ``Σ (u - w)²/step``; it is what training calls.
+
+        Unless redefined, the projection: right for one step for all weights, and for whatever
+        constrains each weight by itself.
+        """
+        return self.project(w, out)
+
+    def residual(self, w: Array, dw: Array, out: Array) -> Any:
+        """Write what of ``dw`` the constraint does not hold; zero where ``w`` is stationary.
+
+        ``dw`` is the residual without the constraint, and ``out`` another array. Where ``w`` is at
+        the edge of what is allowed, moving on is forbidden, and what of ``dw`` wants it does not
+        count.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define residual(w, dw, out)")
+
+    def __repr__(self) -> str:
+        return hyperparameters.described(self)
+
+
+class MaxNorm(Constraint):
+    """``‖w_j‖ <= limit`` for the incoming weights of each unit, a column of the weight matrix.
+
+    It came with dropout (Hinton et al., 2012; Srivastava et al., 2014, section 5.1): high learning
+    rates explore, and no weight can run away.
+
+    Parameters
+    ----------
+    limit : float
+        Positive; may be changed at any time.
+
+    Examples
+    --------
+    >>> w = np.array([[3.0, 0.3], [4.0, 0.4]])  # the columns are 5 and 0.5 long
+    >>> MaxNorm(1.0).project(w, w)
+    >>> w
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+
+    limit = hyperparameters.bounded(0, open_low=True)
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def project(self, w: Array, out: Array) -> None:
+        """Write ``w_j · limit/max(limit, ‖w_j‖)`` for each column ``j``."""
+        proximal.clip_norms(_columns(w), self.limit, out=_columns(out))
+
+    def proximal(self, w: Array, step: float | Array, out: Array) -> None:
+        """Write ``w_j``, or where that is too long the ``w_j/(1 + μ·step)`` of length ``limit``."""
+        if isinstance(step, np.ndarray):
+            step = _columns(step)
+        proximal.clip_norms(_columns(w), self.limit, step, out=_columns(out))
+
+    def residual(self, w: Array, dw: Array, out: Array) -> None:
+        """Write ``dw_j``, or at the limit the smallest ``dw_j + μw_j`` with ``μ >= 0``."""
+        proximal.clip_residual(_columns(w), _columns(dw), self.limit, out=_columns(out))
+
+
+def _columns(w: Array) -> Array:
+    """Return weights of any shape as a matrix, a column for each unit."""
+    return w.reshape(-1, w.shape[-1])

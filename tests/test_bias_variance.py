@@ -19,7 +19,7 @@ from nnreg.lab import (
     bias_and_variance,
     bias_variance_sweep,
 )
-from nnreg.lab.learners import AXES
+from nnreg.lab.bias_variance.learners import AXES
 
 ERRORS = 3.5  # standard errors that chance is allowed: one case in 2,000
 
@@ -265,7 +265,7 @@ class TestResuming:
         class History:
             stopped = "interrupted"
 
-        monkeypatch.setattr("nnreg.lab.learners.fit", lambda *a, **k: History())
+        monkeypatch.setattr("nnreg.lab.bias_variance.learners.fit", lambda *a, **k: History())
         with pytest.raises(KeyboardInterrupt):
             bias_and_variance(NetworkLearner(), Sine())
 

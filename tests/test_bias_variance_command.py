@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import nnreg.plots
-from nnreg.cli import main
 from nnreg.commands import bias_variance
+from nnreg.commands.main import main
 from nnreg.lab import Bands, Design, NetworkLearner, Polynomial, Sine, along, bias_variance_sweep
-from nnreg.lab.bias_variance_report import FILES, as_dict, page, text, write
-from nnreg.lab.folder import reserved
-from nnreg.lab.learners import AXES
+from nnreg.lab.bias_variance.learners import AXES
+from nnreg.lab.bias_variance.report import FILES, as_dict, page, text, write
+from nnreg.lab.reporting.folder import reserved
 
 QUICK = "--sweep degree --values 0,3,6 --datasets 5 --points 50"
 

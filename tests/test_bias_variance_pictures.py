@@ -8,8 +8,8 @@ import pytest
 
 from nnreg import plots
 from nnreg.lab import Bands, Design, Gap, Polynomial, Regression, Sine, along, bias_variance_sweep
-from nnreg.lab.bias_variance_pictures import can_be_drawn, fits, gap_bars, terms
-from nnreg.lab.fits import best, chosen_fits, verdicts
+from nnreg.lab.bias_variance.pictures import can_be_drawn, fits, gap_bars, terms
+from nnreg.lab.bias_variance.verdicts import best, chosen_fits, verdicts
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"

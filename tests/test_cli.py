@@ -13,11 +13,11 @@ import pytest
 
 import nnreg.plots
 from nnreg import NonFiniteLossError
-from nnreg.cli import main
 from nnreg.commands import compare as compare_command
 from nnreg.commands import data
+from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
-from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
+from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
 from nnreg.lab.settings import Settings
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
@@ -292,7 +292,7 @@ class TestTheRest:
         assert found.stdout == f"nnreg {nnreg.__version__}\n"
 
     def test_importing_it_loads_no_optional_package(self):
-        code = "import sys, nnreg.cli; print({'matplotlib', 'tqdm'} & set(sys.modules))"
+        code = "import sys, nnreg.commands.main; print({'matplotlib', 'tqdm'} & set(sys.modules))"
         found = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )

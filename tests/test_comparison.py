@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from small_comparison import QUICK, quick
 
-import nnreg.lab.comparison
-import nnreg.training
+import nnreg.lab.comparison.experiment
+import nnreg.training.loop
 from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build, compare
-from nnreg.lab.choice import at_the_edge, choose, grids, trials
-from nnreg.lab.columns import shown
-from nnreg.lab.judgement import inside_noise, summarize, verdict
-from nnreg.lab.preparation import Rows, held_out, prepare, standardized
+from nnreg.lab.comparison.columns import shown
+from nnreg.lab.comparison.selection import at_the_edge, choose, grids, trials
+from nnreg.lab.comparison.verdicts import inside_noise, summarize, verdict
+from nnreg.lab.preprocessing import Rows, held_out, prepare, standardized
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def small():
 def seen():
     """What training really used: initial vectors, and row numbers batch by batch."""
     starts, orders = [], []
-    real_fit, real_batches = nnreg.lab.comparison.fit, nnreg.training.batches
+    real_fit, real_batches = nnreg.lab.comparison.experiment.fit, nnreg.training.loop.batches
 
     def fit(net, x, y, **options):
         starts.append((net.seed, net.parameters.vector.copy(), x, y))
@@ -46,8 +46,8 @@ def seen():
             yield rows
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nnreg.lab.comparison, "fit", fit)
-        patch.setattr(nnreg.training, "batches", batches)
+        patch.setattr(nnreg.lab.comparison.experiment, "fit", fit)
+        patch.setattr(nnreg.training.loop, "batches", batches)
         quick()
     return starts, orders
 
@@ -181,7 +181,7 @@ class TestFigures:
     def test_the_noisy_test_loss_is_the_mean_over_ways_to_make_labels_wrong(self, rng):
         """A label stays with probability 0.7, and becomes each of the three others with 0.1."""
         settings = Settings(label_noise=0.3, hidden=(3,))
-        laboratory = nnreg.lab.comparison._Laboratory(settings, 4, lambda what: None)
+        laboratory = nnreg.lab.comparison.experiment._Laboratory(settings, 4, lambda what: None)
         net = build(Strengths(), settings, 2, 4, seed=0)
         x, y = rng.normal(size=(50, 2)), rng.integers(0, 4, 50)
         found = laboratory._measured(net, Rows(x, y, x, y))["test_loss_noisy"]
@@ -315,14 +315,14 @@ class TestChoosing:
         assert not at_the_edge(choice, "L2")
 
     def test_a_trial_that_breaks_down_only_loses(self, monkeypatch):
-        real = nnreg.lab.comparison.fit
+        real = nnreg.lab.comparison.experiment.fit
 
         def fit(net, *arguments, **options):
             if net.penalty is not None and net.penalty.strength > 0.05:
                 raise NonFiniteLossError("the loss is nan", 3, "loss")
             return real(net, *arguments, **options)
 
-        monkeypatch.setattr(nnreg.lab.comparison, "fit", fit)
+        monkeypatch.setattr(nnreg.lab.comparison.experiment, "fit", fit)
         found = quick(l2=None, repeats=1)
         assert [np.isinf(c.loss) for c in found.choice.tried("L2")] == [
             False,

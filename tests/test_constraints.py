@@ -8,7 +8,7 @@ from small import OPTIMIZERS, everything, fit, network, problem, taught
 from strategies import SIDES, values
 
 import nnreg as nn
-from nnreg.step import TrainingStep
+from nnreg.training.step import TrainingStep
 
 LIMIT = 1.5
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
@@ -191,7 +191,7 @@ def test_the_taught_loop_and_fit_agree_bit_for_bit(optimizer, units):
 
 
 def test_lanes_that_share_a_weights_gradient_leave_limited_weights_whole(monkeypatch):
-    monkeypatch.setattr("nnreg.step.PART", 5000)
+    monkeypatch.setattr("nnreg.training.step.PART", 5000)
     x, y = problem()
     vectors = []
     for lanes in (1, 2):

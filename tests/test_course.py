@@ -10,8 +10,8 @@ from handed_in import COURSE, EVERY, changed, solution
 from handed_in_later import MISTAKES
 
 import nnreg as nn
-from nnreg.testing import exercise, grade
-from nnreg.testing.grading.child import judge, read
+from nnreg.course import exercise, grade
+from nnreg.course.grading.worker import judge, read
 
 NUMBERS = range(1, 7)
 every_exercise = pytest.mark.parametrize("number", NUMBERS)

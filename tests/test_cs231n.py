@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.cs231n import (
+from nnreg.course.cs231n import (
     Solver,
     adam,
     affine_backward,
@@ -304,6 +304,6 @@ def test_the_solver_says_what_it_cannot_take(options, message):
 
 
 def test_importing_nnreg_does_not_bring_it():
-    code = "import sys, nnreg; print('nnreg.cs231n' in sys.modules, 'nnreg.testing' in sys.modules)"
+    code = "import sys, nnreg; print('nnreg.course' in sys.modules, 'nnreg.testing' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"

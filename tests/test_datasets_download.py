@@ -13,8 +13,8 @@ import pytest
 from nnreg.datasets import describe, load, load_fashion_mnist, load_mnist, locations
 from nnreg.datasets.download import download
 from nnreg.datasets.idx import PARTS
-from nnreg.datasets.places import cache_folder
-from nnreg.datasets.published import PUBLISHED
+from nnreg.datasets.paths import cache_folder
+from nnreg.datasets.registry import PUBLISHED
 
 DATA = b"the right bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()

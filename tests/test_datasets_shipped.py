@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnreg.datasets import load_breast_cancer, load_digits, split_rows
-from nnreg.datasets.shipped import DIGIT_NAMES, TUMOUR_FEATURES, TUMOUR_NAMES, read_shipped
+from nnreg.datasets.bundled import DIGIT_NAMES, TUMOUR_FEATURES, TUMOUR_NAMES, read_shipped
 
 FILES = {
     "digits.npz": (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnreg.lab.decomposition import decompose
+from nnreg.lab.bias_variance.decomposition import decompose
 
 TERMS = ("bias", "variance", "data_variance", "seed_variance", "noise", "total")
 

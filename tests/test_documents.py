@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import nnreg
-from nnreg.cli import COMMANDS
+from nnreg.commands.main import COMMANDS
 
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import matrices, training_cache
 
 import nnreg as nn
-from nnreg import streams
+from nnreg import random
 from nnreg.kernels import keep_threshold
 
 
@@ -84,7 +84,7 @@ def test_outputs_and_derivatives_are_multiplied_by_the_same_mask(x, keep_prob, s
 
 def test_the_mask_is_the_bits_of_the_stream_below_the_threshold():
     philox = np.random.Philox(
-        key=streams.key(9, "mask", 0), counter=np.array([0, 0, 4, 0], np.uint64)
+        key=random.key(9, "mask", 0), counter=np.array([0, 0, 4, 0], np.uint64)
     )
     bits = philox.random_raw(6 * 3 * 4).view(np.uint16).reshape(6, 48)[:, :40]
     t = keep_threshold(0.3)

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 from small import problem
 
 import nnreg as nn
-from nnreg.lab import formulas
+from nnreg.tracing import formulas
 
 LABELS = np.array([2, 0, 1, 1, 2])
 X = np.random.default_rng(3).standard_normal((5, 4))
@@ -472,7 +472,7 @@ def test_the_check_sees_the_masks_of_the_step_that_is_told(monkeypatch):
     seen = []
     check = nn.gradcheck.check_gradients
     monkeypatch.setattr(
-        "nnreg.lab.trace.check_gradients",
+        "nnreg.tracing.trace.check_gradients",
         lambda subject, *rest: seen.append(subject) or check(subject, *rest),
     )
     explained(step=5)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.gradcheck import DIRECTIONS
-from nnreg.gradreport import GradientReport
+from nnreg.gradcheck.check import DIRECTIONS
+from nnreg.gradcheck.report import GradientReport
 
 LAYERS = [
     nn.Dense(3),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.differences import Snapshot
+from nnreg.gradcheck.snapshot import Snapshot
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.standard_normal((5, 3)), RNG.standard_normal((3, 4)), RNG.standard_normal(4)

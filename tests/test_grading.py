@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from handed_in import COURSE, changed, solution
 
-from nnreg.cli import main
-from nnreg.testing import check, exercise, grade
-from nnreg.testing.grading.exercises import VISIBILITIES
-from nnreg.testing.grading.submission import LONGEST, load, reason
-from nnreg.testing.grading.tutor import instead, same
+from nnreg.commands.main import main
+from nnreg.course import check, exercise, grade
+from nnreg.course.grading.assertions import instead, same
+from nnreg.course.grading.exercises import VISIBILITIES
+from nnreg.course.grading.submission import LONGEST, load, reason
 
 OWN = '''
 """Doubling: twice a number."""
@@ -23,7 +23,7 @@ import time
 
 import numpy as np
 
-from nnreg.testing import check
+from nnreg.course import check
 
 
 @check(6)

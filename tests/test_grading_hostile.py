@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from nnreg.testing import grade
-from nnreg.testing.grading.limits import PRINTED
-from nnreg.testing.grading.process import KEPT, Process
+from nnreg.course import grade
+from nnreg.course.grading.limits import PRINTED
+from nnreg.course.grading.process import KEPT, Process
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="Unix has this")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to limits of memory")
@@ -21,8 +21,8 @@ EXERCISE = '''
 
 import numpy as np
 
-from nnreg.testing import check
-from nnreg.testing.grading.tutor import same
+from nnreg.course import check
+from nnreg.course.grading.assertions import same
 
 
 @check(3)
@@ -198,17 +198,17 @@ TRICKS = {
     "numpy.isclose": "import numpy as np\nnp.isclose = lambda *a, **k: np.array(True)",
     "numpy.array_equal": "import numpy\nsetattr(numpy, 'array_equal', lambda *a: True)",
     "builtins.all": "import builtins\nbuiltins.all = lambda *a: True",
-    "nnreg.testing.grading.tutor.expect": (
-        "from nnreg.testing.grading import tutor\n"
+    "nnreg.course.grading.assertions.expect": (
+        "from nnreg.course.grading import tutor\n"
         "tutor.expect.__code__ = (lambda holds, message: None).__code__"
     ),
-    "nnreg.testing.grading.exercises.Check.__call__": (
-        "from nnreg.testing import Check\nCheck.__call__ = lambda self, submission: None"
+    "nnreg.course.grading.exercises.Check.__call__": (
+        "from nnreg.course import Check\nCheck.__call__ = lambda self, submission: None"
     ),
     "numpy": "import sys\nsys.modules['numpy'] = sys.modules['math']",
-    "nnreg.testing.grading.child.judge": (
+    "nnreg.course.grading.worker.judge": (
         "import sys\nsys.modules['__main__'].judge = lambda *a: ''\n"
-        "from nnreg.testing.grading import child\nchild.judge = None"
+        "from nnreg.course.grading import child\nchild.judge = None"
     ),
 }
 

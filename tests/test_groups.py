@@ -9,7 +9,7 @@ from small import OPTIMIZERS, everything, fit, problem, taught
 from strategies import SIDES, slopes, values
 
 import nnreg as nn
-from nnreg import kernels
+from nnreg import proximal
 
 STRENGTH = 0.7
 both = pytest.mark.parametrize("groups", ["inputs", "units"])
@@ -167,7 +167,7 @@ def test_the_root_is_found_to_rounding_however_far_the_steps_spread(shape, scale
     rng = np.random.default_rng(seed)
     a = rng.normal(size=shape) * 10.0**scale
     d, b = 10.0 ** rng.uniform(-8, 8, (2, *shape))
-    root = kernels.secular_root(a, d, b)
+    root = proximal.secular_root(a, d, b)
     at_zero = np.linalg.norm(a / d, axis=0)
     value = np.linalg.norm(a / (d + root * b), axis=0)
     np.testing.assert_allclose(value[at_zero > 1], 1, rtol=1e-10)

@@ -6,7 +6,7 @@ from small import everything, fit, network, problem
 from strategies import filled
 
 import nnreg as nn
-from nnreg.step import TrainingStep
+from nnreg.training.step import TrainingStep
 
 
 def test_without_a_proximal_map_it_is_sgd_with_momentum():

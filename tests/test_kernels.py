@@ -16,7 +16,7 @@ from strategies import (
     vectors,
 )
 
-from nnreg import kernels
+from nnreg import kernels, proximal
 
 # Forward formula, derivative formula (dy, x, y), the truth by other means.
 ELEMENTWISE = {
@@ -396,12 +396,12 @@ def test_penalty_kernels_have_the_values_of_their_definitions(w):
 @given(vectors(), st.floats(0, 2))
 def test_the_soft_threshold_moves_by_the_threshold_or_to_exactly_zero(w, t):
     expected = [0.0 if abs(v) <= t else v - t if v > 0 else v + t for v in w]
-    np.testing.assert_array_equal(kernels.soft_threshold(w, t), expected)
+    np.testing.assert_array_equal(proximal.soft_threshold(w, t), expected)
 
 
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(values((n,)), values((n,), 0, 2))))
 def test_the_soft_threshold_takes_a_threshold_for_each_weight_and_works_in_place(case):
     w, t = case
-    expected = [kernels.soft_threshold(w[i : i + 1], t[i])[0] for i in range(len(w))]
-    assert kernels.soft_threshold(w, t, out=w) is w
+    expected = [proximal.soft_threshold(w[i : i + 1], t[i])[0] for i in range(len(w))]
+    assert proximal.soft_threshold(w, t, out=w) is w
     np.testing.assert_array_equal(w, expected)

@@ -7,8 +7,8 @@ import pytest
 
 import nnreg as nn
 from nnreg.cache import Cache
-from nnreg.lanes import WORTHWHILE, Crew, LaneCache, join, split
-from nnreg.step import TrainingStep
+from nnreg.training.lanes import WORTHWHILE, Crew, LaneCache, join, split
+from nnreg.training.step import TrainingStep
 
 OPTIMIZERS = {
     "SGD": lambda: nn.SGD(0.1),

@@ -9,7 +9,7 @@ import pytest
 from strategies import LAYERS, LOSSES, OPTIMIZERS, targets_for
 
 import nnreg as nn
-from nnreg.step import TrainingStep
+from nnreg.training.step import TrainingStep
 
 KIB = 1024
 PENALTIES = {

@@ -5,7 +5,7 @@ import pytest
 from small import fit, network, problem
 
 import nnreg as nn
-from nnreg import metrics
+from nnreg.training import metrics
 
 
 def test_accuracy_counts_class_numbers():

@@ -11,9 +11,9 @@ from small import everything, problem, taught
 from strategies import matrices, training_cache
 
 import nnreg as nn
-from nnreg.noise import normal_quantiles
-from nnreg.step import TrainingStep
-from nnreg.training import batches
+from nnreg.layers.dropout import normal_quantiles
+from nnreg.training.loop import batches
+from nnreg.training.step import TrainingStep
 
 
 def network(keep_prob, inputs, dtype="float64", *, seed=0):

@@ -8,7 +8,7 @@ from pages import Page
 from small_comparison import quick
 
 import nnreg as nn
-from nnreg import markup
+from nnreg._support import tables
 from nnreg.lab import VARIANTS
 
 BOLD = type("<b>", (nn.ReLU,), {"__init__": lambda self: super(nn.ReLU, self).__init__(0.0)})
@@ -105,13 +105,13 @@ def test_a_loss_that_is_not_finite_leaves_a_gap():
 
 @pytest.mark.parametrize("curves", [[[1.0]], [[1.0, 1.0]], [[float("nan")]], [[]], []])
 def test_a_curve_of_any_kind_can_be_drawn(curves):
-    assert "nan" not in markup.sparkline(curves, "a label")
+    assert "nan" not in tables.sparkline(curves, "a label")
 
 
 def test_a_report_shows_what_is_wrong_in_red_and_says_why():
     report = nn.check_gradients(np.sin, lambda dout: -dout * np.cos(np.ones(3)), np.ones(3))
     source = report._repr_html_()
-    assert source.count(f'<tr style="color:{markup.WRONG}') == 1
+    assert source.count(f'<tr style="color:{tables.WRONG}') == 1
     assert report.rows[0].sentence() in Page(source).text
 
 
@@ -122,8 +122,8 @@ def test_a_comparison_has_every_variant_and_the_result_in_words():
 
 
 def test_a_table_escapes_every_part():
-    page = Page(markup.table(["<i>"], [["<script>"]], caption="<u>"))
+    page = Page(tables.html_table(["<i>"], [["<script>"]], caption="<u>"))
     assert page.cells == ["<i>", "<script>"]
     assert not {"i", "script", "u"} & set(page.tags)
-    assert Page(markup.paragraphs(["<u>"])).text == "<u>"
-    assert Page(markup.sparkline([], '"><u>')).values("aria-label") == ['"><u>']
+    assert Page(tables.paragraphs(["<u>"])).text == "<u>"
+    assert Page(tables.sparkline([], '"><u>')).values("aria-label") == ['"><u>']

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.objective import PROXIMAL_BLOCK, VALUE_BLOCK
+from nnreg.regularization import PROXIMAL_BLOCK, VALUE_BLOCK
 
 
 class Smooth(nn.Penalty):

@@ -85,7 +85,7 @@ def test_both_licences_are_installed(distribution):
 
 def test_the_command_is_the_one_of_the_cli_module(distribution):
     (command,) = distribution.entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("nnreg", "nnreg.cli:main")
+    assert (command.name, command.value) == ("nnreg", "nnreg.commands.main:main")
     assert callable(command.load())
 
 

@@ -9,11 +9,12 @@ import pytest
 
 import nnreg.plots
 from nnreg import plots
-from nnreg.cli import main
 from nnreg.commands import path as path_command
+from nnreg.commands.main import main
 from nnreg.datasets import load
-from nnreg.lab import PathSettings, path_study, study_path
-from nnreg.lab.path_report import COLUMNS, RULES, as_dict, headline, page, picture, text, write
+from nnreg.lab import PathSettings, study_path
+from nnreg.lab.path import study
+from nnreg.lab.path.report import COLUMNS, RULES, as_dict, headline, page, picture, text, write
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
@@ -97,7 +98,7 @@ class TestResuming:
         def fit(*_, **__):
             raise AssertionError("trained again")
 
-        monkeypatch.setattr(path_study, "fit", fit)
+        monkeypatch.setattr(study, "fit", fit)
         assert same(study_path(digits, QUICK, folder=tmp_path), small)
 
     def test_points_of_another_study_are_not_taken(self, digits, small, tmp_path):
@@ -110,7 +111,7 @@ class TestResuming:
         class Interrupted:
             stopped = "interrupted"
 
-        monkeypatch.setattr(path_study, "fit", lambda *_, **__: Interrupted())
+        monkeypatch.setattr(study, "fit", lambda *_, **__: Interrupted())
         with pytest.raises(KeyboardInterrupt):
             study_path(digits, QUICK)
 
@@ -168,7 +169,7 @@ class TestReport:
     @needs_matplotlib
     def test_many_weights_are_not_drawn_one_by_one(self, small, monkeypatch):
         assert len(picture(small).axes) == 3
-        monkeypatch.setattr("nnreg.lab.path_report.FEW", 10)
+        monkeypatch.setattr("nnreg.lab.path.report.FEW", 10)
         titles = [axes.get_title(loc="left") for axes in picture(small).axes]
         assert titles == ["data loss", "zero weights", ""]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import away_from, slopes, vectors
 
 import nnreg as nn
-from nnreg.objective import PROXIMAL_BLOCK as BLOCK
+from nnreg.regularization import PROXIMAL_BLOCK as BLOCK
 
 PENALTIES = {
     "L2": nn.L2(0.3),

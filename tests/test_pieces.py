@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnreg.lab.pieces import collect, digest
+from nnreg.lab.reporting.results import collect, digest
 
 
 def square(number, log=None):

@@ -5,7 +5,7 @@ import pytest
 
 import nnreg as nn
 from nnreg import plots
-from nnreg.noise import drawn_factors
+from nnreg.layers.dropout import drawn_factors
 
 pytest.importorskip("matplotlib")
 

@@ -15,12 +15,12 @@ from small_comparison import QUICK, quick
 from nnreg import plots
 from nnreg.datasets import load
 from nnreg.lab import VARIANTS, Settings, compare
-from nnreg.lab.columns import shown
-from nnreg.lab.folder import FILES, reserved, write
-from nnreg.lab.judgement import FIT_RULE, NOISE_RULE, verdict
-from nnreg.lab.page import page
-from nnreg.lab.pictures import PICTURES
-from nnreg.lab.report import as_dict, cell, headline, text
+from nnreg.lab.comparison.columns import shown
+from nnreg.lab.comparison.page import page
+from nnreg.lab.comparison.pictures import PICTURES
+from nnreg.lab.comparison.report import as_dict, cell, headline, text
+from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE, verdict
+from nnreg.lab.reporting.folder import FILES, reserved, write
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"

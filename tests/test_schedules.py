@@ -5,7 +5,7 @@ import math
 import pytest
 
 import nnreg as nn
-from nnreg.schedules import Schedule
+from nnreg.training.schedules import Schedule
 
 EACH = [
     nn.Constant(0.1),

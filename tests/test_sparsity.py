@@ -5,7 +5,7 @@ import pytest
 
 import nnreg as nn
 from nnreg.lab import measure_stationarity
-from nnreg.step import TrainingStep
+from nnreg.training.step import TrainingStep
 
 SQUARED = nn.MeanSquaredError()
 

@@ -9,7 +9,7 @@ from strategies import SIDES, mixed, values
 
 import nnreg as nn
 from nnreg.lab import duality_gap, measure_stationarity
-from nnreg.step import TrainingStep
+from nnreg.training.step import TrainingStep
 
 SQUARED = nn.MeanSquaredError()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnreg import streams
+from nnreg import random
 
 
 def bits(
@@ -17,7 +17,7 @@ def bits(
 ) -> np.ndarray:
     """Collect what ``Words.rows`` yields; every entry must come exactly once."""
     result, times = np.zeros(shape, np.uint16), np.zeros(shape, int)
-    for where, piece in streams.Words(stream_key).rows(counter, first_row, shape):
+    for where, piece in random.Words(stream_key).rows(counter, first_row, shape):
         result[where] = piece
         times[where] += 1
     assert (times == 1).all()
@@ -35,15 +35,15 @@ def expected_bits(stream_key: np.ndarray, counter: int, shape: tuple[int, int]) 
 
 def test_keys_differ_by_seed_purpose_and_index():
     keys = {
-        tuple(streams.key(*which))
-        for which in itertools.product([0, 1, 2**40], streams.PURPOSES, [0, 1, 2])
+        tuple(random.key(*which))
+        for which in itertools.product([0, 1, 2**40], random.PURPOSES, [0, 1, 2])
     }
-    assert len(keys) == 3 * len(streams.PURPOSES) * 3
+    assert len(keys) == 3 * len(random.PURPOSES) * 3
 
 
 def test_a_generator_repeats_itself_for_the_same_arguments_and_for_no_others():
     draws = [
-        streams.generator(*which).random(4).tolist()
+        random.generator(*which).random(4).tolist()
         for which in [
             (0, "order", 1),
             (0, "order", 1),
@@ -58,7 +58,7 @@ def test_a_generator_repeats_itself_for_the_same_arguments_and_for_no_others():
 
 @given(st.integers(0, 2**60), st.integers(0, 2**60))
 def test_a_jump_to_a_block_skips_exactly_the_words_before_it(seed, counter):
-    words = streams.Words(streams.key(seed, "mask"))
+    words = random.Words(random.key(seed, "mask"))
     whole = words.at(counter, 0).random_raw(40)
     for block in [9, 0, 3]:  # back and forth
         np.testing.assert_array_equal(
@@ -68,7 +68,7 @@ def test_a_jump_to_a_block_skips_exactly_the_words_before_it(seed, counter):
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 10**12))
 def test_rows_are_the_bits_of_one_draw_of_the_whole_batch(N, D, counter):
-    key = streams.key(3, "mask")
+    key = random.key(3, "mask")
     np.testing.assert_array_equal(bits(key, counter, (N, D)), expected_bits(key, counter, (N, D)))
 
 
@@ -76,47 +76,47 @@ def test_rows_are_the_bits_of_one_draw_of_the_whole_batch(N, D, counter):
     "shape", [(3, 16384), (3, 16385), (2, 20000), (2, 40001), (1100, 16), (700, 33), (2, 16383)]
 )
 def test_rows_are_the_bits_of_one_draw_when_they_come_in_several_pieces(shape):
-    key = streams.key(3, "mask")
+    key = random.key(3, "mask")
     np.testing.assert_array_equal(bits(key, 5, shape), expected_bits(key, 5, shape))
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.data())
 def test_rows_drawn_in_parts_are_the_rows_drawn_at_once(N, D, data):
     cut = data.draw(st.integers(0, N))
-    key = streams.key(0, "mask")
+    key = random.key(0, "mask")
     parts = [bits(key, 7, (cut, D)), bits(key, 7, (N - cut, D), first_row=cut)]
     np.testing.assert_array_equal(np.concatenate(parts), bits(key, 7, (N, D)))
 
 
 def test_wide_rows_drawn_one_by_one_are_the_rows_drawn_at_once():
-    key = streams.key(0, "mask")
+    key = random.key(0, "mask")
     parts = [bits(key, 7, (1, 20001), first_row=row) for row in range(3)]
     np.testing.assert_array_equal(np.concatenate(parts), bits(key, 7, (3, 20001)))
 
 
 def test_no_two_steps_share_words():
-    words = streams.Words(streams.key(0, "mask"))
+    words = random.Words(random.key(0, "mask"))
     drawn = np.concatenate([words.at(step, 0).random_raw(4000) for step in range(10)])
     assert len(set(drawn.tolist())) == drawn.size
 
 
 def test_no_piece_is_larger_than_32_kib():
     for shape in [(1000, 512), (5, 100_000), (4000, 1)]:
-        for _, piece in streams.Words(streams.key(0, "mask")).rows(0, 0, shape):
+        for _, piece in random.Words(random.key(0, "mask")).rows(0, 0, shape):
             assert piece.base.nbytes <= 32 * 1024
 
 
 def test_another_process_draws_the_same():
-    code = "from nnreg import streams; print(streams.generator(5, 'initial', 2).integers(2**60))"
+    code = "from nnreg import random; print(random.generator(5, 'initial', 2).integers(2**60))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(run.stdout) == streams.generator(5, "initial", 2).integers(2**60)
+    assert int(run.stdout) == random.generator(5, "initial", 2).integers(2**60)
 
 
 def test_the_streams_are_the_ones_they_have_always_been():
     # A changed number here is a change of every result: it belongs into the changelog.
-    assert streams.key(0, "mask", 1).tolist() == [
+    assert random.key(0, "mask", 1).tolist() == [
         14406252260519237621,
         16479199726747462040,
     ]
-    assert bits(streams.key(0, "mask", 1), 2, (1, 4)).tolist() == [[32232, 56919, 48645, 42554]]
-    assert streams.generator(0, "initial").integers(1000, size=3).tolist() == [135, 14, 937]
+    assert bits(random.key(0, "mask", 1), 2, (1, 4)).tolist() == [[32232, 56919, 48645, 42554]]
+    assert random.generator(0, "initial").integers(1000, size=3).tolist() == [135, 14, 937]

@@ -7,7 +7,7 @@ from students import LABELS, B, W, X
 
 import nnreg as nn
 from nnreg.testing import GALLERY, Diagnosis, diagnose
-from nnreg.testing.ratios import ratios
+from nnreg.testing.diagnosis.ratios import ratios
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from small import fit, network
 from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
-from nnreg.threads import blas_threads
+from nnreg._support.blas import blas_threads
 
 
 def threads():

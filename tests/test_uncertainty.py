@@ -9,7 +9,7 @@ from strategies import mixed
 
 import nnreg as nn
 from nnreg.network import PREDICT_ROWS
-from nnreg.uncertainty import SampledPredictions
+from nnreg.prediction import SampledPredictions
 
 SOFTMAX, SIGMOID = nn.SoftmaxCrossEntropy(), nn.SigmoidCrossEntropy()
 

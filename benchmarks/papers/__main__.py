@@ -13,7 +13,7 @@ from benchmarks import machine
 from benchmarks.papers import nielsen, report, table9
 from benchmarks.papers.runner import choice, table
 from benchmarks.papers.training import LOADERS
-from nnreg.files import write_whole
+from nnreg._support.files import write_whole
 
 TABLES = {"nielsen": nielsen.ROWS, "table9": table9.ROWS}
 KEPT = ("date", "processor", "cores", "python", "versions", "blas")

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.papers import table9
 from benchmarks.papers.recipes import Recipe, Row, with_epochs
 from benchmarks.papers.training import trained
-from nnreg.lab.pieces import collect, digest
+from nnreg.lab.reporting.results import collect, digest
 
 Task = tuple[Recipe, int]
 Run = dict[str, Any]

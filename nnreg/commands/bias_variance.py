@@ -21,15 +21,15 @@ from nnreg.commands.shared import (
     whole,
     widths,
 )
-from nnreg.lab.bias_variance import bias_variance_sweep
-from nnreg.lab.bias_variance_report import MEANINGS, text, write
-from nnreg.lab.draws import Design
-from nnreg.lab.fits import RULE
-from nnreg.lab.folder import reserved
-from nnreg.lab.learners import AXES, NetworkLearner, along
+from nnreg.lab.bias_variance.experiment import bias_variance_sweep
+from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, along
+from nnreg.lab.bias_variance.processes import TRUTHS
+from nnreg.lab.bias_variance.report import MEANINGS, text, write
+from nnreg.lab.bias_variance.sampling import Design
+from nnreg.lab.bias_variance.verdicts import RULE
+from nnreg.lab.reporting.folder import reserved
 from nnreg.lab.settings import OPTIMIZERS
-from nnreg.lab.truths import TRUTHS
-from nnreg.step import NonFiniteLossError
+from nnreg.training.step import NonFiniteLossError
 
 PIECES = "pieces"
 

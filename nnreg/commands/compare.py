@@ -18,12 +18,12 @@ from nnreg.commands.shared import (
     progress_bar,
     rules,
 )
-from nnreg.lab.choice import KEEP_GRID, L1_GRID, L2_GRID
-from nnreg.lab.comparison import compare
-from nnreg.lab.folder import reserved, write
-from nnreg.lab.judgement import FIT_RULE, NOISE_RULE
-from nnreg.lab.preparation import FARTHEST, TEST_SHARE
-from nnreg.lab.report import text
+from nnreg.lab.comparison.experiment import compare
+from nnreg.lab.comparison.report import text
+from nnreg.lab.comparison.selection import KEEP_GRID, L1_GRID, L2_GRID
+from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
+from nnreg.lab.preprocessing import FARTHEST, TEST_SHARE
+from nnreg.lab.reporting.folder import reserved, write
 from nnreg.lab.settings import DEMONSTRATION, Settings
 from nnreg.penalties import METHODS
 

@@ -7,10 +7,10 @@ import json
 import textwrap
 from pathlib import Path
 
+from nnreg._support.files import write_whole
 from nnreg.commands.shared import Commands, fail, in_words, number, whole
-from nnreg.files import write_whole
-from nnreg.testing.grading import grade
-from nnreg.testing.grading.exercises import EXERCISES
+from nnreg.course.grading import grade
+from nnreg.course.grading.exercises import EXERCISES
 
 DESCRIPTION = (
     "Grade a submission by the checks of an exercise: print the points of each and why they were "

@@ -11,9 +11,9 @@ from dataclasses import fields
 from nnreg import datasets
 from nnreg.commands.options import data_options, network_options, output_options
 from nnreg.commands.shared import Commands, fail, in_words, number, progress_bar, rules, whole
-from nnreg.lab.folder import reserved
-from nnreg.lab.path_report import RULES, text, write
-from nnreg.lab.path_study import PathSettings, study_path
+from nnreg.lab.path.report import RULES, text, write
+from nnreg.lab.path.study import PathSettings, study_path
+from nnreg.lab.reporting.folder import reserved
 from nnreg.lab.settings import DEMONSTRATION
 
 DESCRIPTION = (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
-from nnreg.lab.comparison import Progress
+from nnreg.lab.comparison.experiment import Progress
 
 Value = TypeVar("Value")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -6,16 +6,16 @@ read files of your own. `load` is one door to all of these. The functions of `sy
 and return the truth with them.
 """
 
-from nnreg.datasets.archives import read_npz
+from nnreg.datasets.bundled import load_breast_cancer, load_digits
+from nnreg.datasets.csv import read_csv
 from nnreg.datasets.dataset import Dataset
 from nnreg.datasets.idx import read_idx, read_idx_folder
 from nnreg.datasets.inventory import describe
+from nnreg.datasets.loading import NAMES, load
 from nnreg.datasets.mnist import Location, load_fashion_mnist, load_mnist, locations
-from nnreg.datasets.shipped import load_breast_cancer, load_digits
-from nnreg.datasets.sources import NAMES, load
+from nnreg.datasets.npz import read_npz
 from nnreg.datasets.splits import split_rows
 from nnreg.datasets.synthetic import flip_labels, noisy_sine, sparse_linear, two_moons
-from nnreg.datasets.tables import read_csv
 
 __all__ = [
     "NAMES",

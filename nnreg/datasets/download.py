@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from nnreg._support.files import write_whole
 from nnreg.datasets.idx import decompress
-from nnreg.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

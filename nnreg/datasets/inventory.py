@@ -5,8 +5,8 @@ from __future__ import annotations
 from nnreg.datasets.download import sha256
 from nnreg.datasets.idx import PARTS, read_bytes
 from nnreg.datasets.mnist import Location, is_another, locations
-from nnreg.datasets.places import own_folders
-from nnreg.datasets.published import PUBLISHED
+from nnreg.datasets.paths import own_folders
+from nnreg.datasets.registry import PUBLISHED
 
 _SHIPPED = """\
 Shipped with nnreg

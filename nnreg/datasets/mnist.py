@@ -11,11 +11,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nnreg import checks
+from nnreg._support import validation
 from nnreg.datasets.download import check_digest, download, sha256
 from nnreg.datasets.idx import PARTS, decode_idx, find_parts, join_parts, read_bytes
-from nnreg.datasets.places import cache_folder, own_folders
-from nnreg.datasets.published import PUBLISHED
+from nnreg.datasets.paths import cache_folder, own_folders
+from nnreg.datasets.registry import PUBLISHED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,7 +153,7 @@ def locations(name: str) -> list[Location]:
     >>> locations("mnist")[-1].origin
     'user cache'
     """
-    checks.one_of("name", name, PUBLISHED)
+    validation.one_of("name", name, PUBLISHED)
     folders = [(folder, "NNREG_DATA") for folder in own_folders(name)]
     folders.append((os.path.join(cache_folder(), name), "user cache"))
     return [Location(folder, origin, find_parts(folder)) for folder, origin in folders]

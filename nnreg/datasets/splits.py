@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg import checks
+from nnreg._support import validation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def split_rows(
     if y.ndim != 1:
         raise ValueError(f"y must have the shape (N,), got {y.shape}")
     count = _test_count(test_size, len(y))
-    words = np.random.Philox(checks.whole("seed", seed)).random_raw(len(y))
+    words = np.random.Philox(validation.whole("seed", seed)).random_raw(len(y))
     order = np.argsort(words, kind="stable")
     shuffled = y[order]
     place = np.empty(len(y))
@@ -77,9 +77,9 @@ def _test_count(test_size: int | float, n: int) -> int:
     if n < 2:
         raise ValueError(f"a split wants at least 2 rows, got {n}")
     if isinstance(test_size, float):
-        share = checks.number("test_size", test_size, 0, 1)
+        share = validation.number("test_size", test_size, 0, 1)
         count = round(share * n)
         if not 1 <= count <= n - 1:
             raise ValueError(f"test_size={share} of {n} rows leaves one side empty")
         return count
-    return checks.whole("test_size", test_size, 1, n - 1)
+    return validation.whole("test_size", test_size, 1, n - 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg import checks
+from nnreg._support import validation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,10 +63,10 @@ def sparse_linear(
     >>> int(np.count_nonzero(coefficients)), bool(np.allclose(x @ coefficients, y))
     (3, True)
     """
-    n = checks.whole("n", n, 1)
-    inputs = checks.whole("inputs", inputs, 1)
-    relevant = checks.whole("relevant", relevant, 1, inputs)
-    noise = checks.number("noise", noise, 0)
+    n = validation.whole("n", n, 1)
+    inputs = validation.whole("inputs", inputs, 1)
+    relevant = validation.whole("relevant", relevant, 1, inputs)
+    noise = validation.number("noise", noise, 0)
     rng = _generator(seed)
     coefficients = np.zeros((inputs, 1))
     sizes = rng.uniform(0.5, 1.5, relevant) * rng.choice((-1.0, 1.0), relevant)
@@ -113,8 +113,8 @@ def noisy_sine(
     >>> bool((y == np.sin(x)).all())
     True
     """
-    n = checks.whole("n", n, 1)
-    noise = checks.number("noise", noise, 0)
+    n = validation.whole("n", n, 1)
+    noise = validation.number("noise", noise, 0)
     rng = _generator(seed)
     x = rng.uniform(-np.pi, np.pi, (n, 1))
     truth = np.sin(x)
@@ -158,8 +158,8 @@ def two_moons(
     >>> bool(np.allclose(np.hypot(*x[y == 0].T), 1.0))
     True
     """
-    n = checks.whole("n", n, 2)
-    noise = checks.number("noise", noise, 0)
+    n = validation.whole("n", n, 2)
+    noise = validation.number("noise", noise, 0)
     rng = _generator(seed)
     y = rng.permutation(np.arange(n, dtype=np.int64) % 2)
     angle = rng.uniform(0.0, np.pi, n)
@@ -204,8 +204,8 @@ def flip_labels(
     (True, 3)
     """
     y = np.asarray(y)
-    share = checks.number("share", share, 0, 1)
-    classes = checks.whole("classes", classes, 2)
+    share = validation.number("share", share, 0, 1)
+    classes = validation.whole("classes", classes, 2)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(f"y must be integers of shape (N,), got {y.dtype} of shape {y.shape}")
     outside = (y < 0) | (y >= classes)
@@ -220,4 +220,4 @@ def flip_labels(
 
 
 def _generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(checks.whole("seed", seed)))
+    return np.random.Generator(np.random.PCG64(validation.whole("seed", seed)))

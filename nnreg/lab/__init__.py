@@ -1,23 +1,19 @@
 """The regularization laboratory: experiments, as functions."""
 
-from nnreg.lab.bias_variance import BiasVariance, bias_and_variance, bias_variance_sweep
-from nnreg.lab.compaction import Compacted, compact
-from nnreg.lab.comparison import Comparison, Run, build, compare
-from nnreg.lab.convex import NotConvergedError, solve
-from nnreg.lab.decomposition import Decomposition, Estimate, decompose
-from nnreg.lab.draws import Design
-from nnreg.lab.duality import duality_gap
-from nnreg.lab.formulas import Formula
+from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
+from nnreg.lab.bias_variance.experiment import BiasVariance, bias_and_variance, bias_variance_sweep
+from nnreg.lab.bias_variance.learners import NetworkLearner, Polynomial, along
+from nnreg.lab.bias_variance.processes import Bands, Classification, Regression, Sine, Truth
+from nnreg.lab.bias_variance.sampling import Design
+from nnreg.lab.comparison.experiment import Comparison, Run, build, compare
 from nnreg.lab.gap import Gap, explain_gap
-from nnreg.lab.learners import NetworkLearner, Polynomial, along
-from nnreg.lab.path import Path, Point, regularization_path, zero_strength
-from nnreg.lab.path_study import PathSettings, PathStudy, study_path
+from nnreg.lab.path.convex import NotConvergedError, solve
+from nnreg.lab.path.regularization_path import Path, Point, regularization_path, zero_strength
+from nnreg.lab.path.study import PathSettings, PathStudy, study_path
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
-from nnreg.lab.sparse import SparsePredictor
-from nnreg.lab.stationarity import Block, Stationarity, measure_stationarity
-from nnreg.lab.trace import Trace, explain
-from nnreg.lab.trace_stages import Stage
-from nnreg.lab.truths import Bands, Classification, Regression, Sine, Truth
+from nnreg.lab.sparsity.predictor import SparsePredictor
+from nnreg.lab.sparsity.pruning import Compacted, compact
+from nnreg.lab.stationarity import Block, Stationarity, duality_gap, measure_stationarity
 
 __all__ = [
     "DEMONSTRATION",
@@ -32,7 +28,6 @@ __all__ = [
     "Decomposition",
     "Design",
     "Estimate",
-    "Formula",
     "Gap",
     "NetworkLearner",
     "NotConvergedError",
@@ -46,10 +41,8 @@ __all__ = [
     "Settings",
     "Sine",
     "SparsePredictor",
-    "Stage",
     "Stationarity",
     "Strengths",
-    "Trace",
     "Truth",
     "along",
     "bias_and_variance",
@@ -59,7 +52,6 @@ __all__ = [
     "compare",
     "decompose",
     "duality_gap",
-    "explain",
     "explain_gap",
     "measure_stationarity",
     "regularization_path",

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import checks, rows
+from nnreg._support import validation
+from nnreg._support.tables import text_table
+from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.kernels import Array
-from nnreg.loss import Loss
+from nnreg.losses import Loss
 from nnreg.network import PREDICT_ROWS, Network
-from nnreg.summary import table
+from nnreg.training import data
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Gap:
             ["+ generalization", f"{self.generalization:.4f}", ""],
             ["= test loss", f"{self.test_loss:.4f}", ""],
         ]
-        return "\n".join(table(["", "", ""], rows, right=[1]).splitlines()[2:])
+        return "\n".join(text_table(["", "", ""], rows, right=[1]).splitlines()[2:])
 
     def _draws(self) -> str:
         return f"± {self.dropped_error:.4f}, {self.masks} draws" if self.dropped_error else ""
@@ -139,9 +140,9 @@ def explain_gap(
     >>> gap.objective > gap.test_loss > gap.train_loss
     True
     """
-    x, y = rows.looked_at(net, loss, x, y)
-    x_test, y_test = rows.looked_at(net, loss, x_test, y_test, "test ")
-    masks = checks.whole("masks", masks, 2)
+    x, y = data.looked_at(net, loss, x, y)
+    x_test, y_test = data.looked_at(net, loss, x_test, y_test, "test ")
+    masks = validation.whole("masks", masks, 2)
     dropped = [
         float(loss.compute(_in_training(net, x, net.steps + draw), y)[0]) for draw in range(masks)
     ]
@@ -161,6 +162,6 @@ def _in_training(net: Network, x: Array, step: int) -> Array:
     cache = Cache(net.dtype)
     for start in range(0, len(x), PREDICT_ROWS):
         piece = slice(start, start + PREDICT_ROWS)
-        part = checks.cast("x", x[piece], net.dtype)
+        part = validation.cast("x", x[piece], net.dtype)
         outputs[piece] = net.run_forward(part, cache, training=True, step=step, first_row=start)
     return outputs

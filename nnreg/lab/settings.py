@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nnreg import checks
+from nnreg._support import validation
 from nnreg.optimizers import SGD, Adam, Optimizer, RMSprop
 from nnreg.penalties import METHODS
 
@@ -110,23 +110,23 @@ class Settings:
 
     def __post_init__(self) -> None:
         for units in self.hidden:
-            checks.whole("hidden", units, 1)
+            validation.whole("hidden", units, 1)
         for name in ("l2", "l1"):
             if getattr(self, name) is not None:
-                checks.number(name, getattr(self, name), 0)
+                validation.number(name, getattr(self, name), 0)
         if self.keep_prob is not None:
-            checks.number("keep_prob", self.keep_prob, 0, 1, open_low=True)
+            validation.number("keep_prob", self.keep_prob, 0, 1, open_low=True)
         if self.learning_rate is not None:
-            checks.number("learning_rate", self.learning_rate, 0, open_low=True)
+            validation.number("learning_rate", self.learning_rate, 0, open_low=True)
         for name in ("epochs", "train_size"):
             if getattr(self, name) is not None:
-                checks.whole(name, getattr(self, name), 1)
-        checks.whole("batch_size", self.batch_size, 1)
-        checks.whole("repeats", self.repeats, 1)
-        checks.whole("seed", self.seed)
-        checks.number("label_noise", self.label_noise, 0, 0.5, open_high=True)
-        checks.one_of("l1_method", self.l1_method, METHODS)
-        checks.one_of("optimizer", self.optimizer, OPTIMIZERS)
+                validation.whole(name, getattr(self, name), 1)
+        validation.whole("batch_size", self.batch_size, 1)
+        validation.whole("repeats", self.repeats, 1)
+        validation.whole("seed", self.seed)
+        validation.number("label_noise", self.label_noise, 0, 0.5, open_high=True)
+        validation.one_of("l1_method", self.l1_method, METHODS)
+        validation.one_of("optimizer", self.optimizer, OPTIMIZERS)
 
     @property
     def rate(self) -> float:

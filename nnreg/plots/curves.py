@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnreg.kernels import Array
+from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Theme, label_ends, new_panels, outer_labels
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnreg.kernels import Array
+from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Theme, new_panels, outer_labels
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def dropout_masks(
     Parameters
     ----------
     factors : mapping of str to ndarray of shape (steps, units)
-        By the panel's title, such as :func:`nnreg.noise.drawn_factors` returns, all of one shape.
+        By the title of the panel, as :func:`nnreg.layers.dropout.drawn_factors` returns them.
     notes : mapping of str to str, optional
         A line under the title of each panel.
     columns : int, default 3

@@ -2,8 +2,7 @@
 
 ``assert_layer_contract`` tries a layer's gradient and manners. ``GALLERY`` holds classic mistakes,
 to try a checker or a student on, and ``diagnose`` says which of them a wrong gradient makes.
-``grade`` grades a submission by the checks of an ``exercise``, in a process of its own. The
-strategies (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``, ``penalties``,
+The strategies (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``, ``penalties``,
 ``losses``) draw random examples with Hypothesis, which ``pip install nnreg[testing]`` brings; the
 rest works without it.
 """
@@ -12,12 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnreg.testing.contract import assert_layer_contract
+from nnreg.testing.contract import ContractError, assert_layer_contract
 from nnreg.testing.diagnosis import Diagnosis, diagnose
-from nnreg.testing.gallery import GALLERY
-from nnreg.testing.grading import Check, Exercise, Grade, Result, check, exercise, grade
-from nnreg.testing.mistakes import Mistake, Point
-from nnreg.testing.trial import ContractError
+from nnreg.testing.known_bugs import GALLERY
+from nnreg.testing.known_bugs.base import Mistake, Point
 
 if TYPE_CHECKING:
     from nnreg.testing.strategies import (
@@ -32,20 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GALLERY",
-    "Check",
     "ContractError",
     "Diagnosis",
-    "Exercise",
-    "Grade",
     "Mistake",
     "Point",
-    "Result",
     "assert_layer_contract",
     "batches",
-    "check",
     "diagnose",
-    "exercise",
-    "grade",
     "labels",
     "layers",
     "losses",

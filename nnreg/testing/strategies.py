@@ -20,20 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from nnreg.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.kernels import Array
-from nnreg.layers import Dense, Dropout, Layer
-from nnreg.loss import Loss
+from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg.layers.base import Layer
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.losses import (
     Huber,
+    Loss,
     MeanSquaredError,
     Poisson,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
 from nnreg.network import Network
-from nnreg.noise import GaussianDropout
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
 
 try:

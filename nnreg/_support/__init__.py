@@ -1,0 +1,1 @@
+"""Support code without mathematics: validation, hyperparameters, tables, files, BLAS threads."""

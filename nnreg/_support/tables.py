@@ -1,0 +1,139 @@
+"""What notebooks are shown: tables and a line, as HTML that needs no script and no style sheet.
+
+Colours are left to the page, which may be light or dark; only what is wrong has one of its own, red
+enough for both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+WRONG = "#d13438"
+
+WIDTH, HEIGHT = 240.0, 48.0
+
+
+def html_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Container[int] = (),
+    wrong: Container[int] = (),
+    caption: str = "",
+) -> str:
+    """Return rows of text as an HTML table, every cell escaped.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : iterable of sequence of str
+    right : container of int, default ()
+        Numbers of the columns that are flush right.
+    wrong : container of int, default ()
+        Numbers of the rows that stand out.
+    caption : str, optional
+
+    Examples
+    --------
+    >>> html_table(["name"], [["<b>"]])
+    '<div ...<td style="text-align:left">&lt;b&gt;</td></tr></tbody></table></div>'
+    """
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        scope = ' scope="col"' if tag == "th" else ""
+        return "".join(
+            f'<{tag}{scope} style="text-align:{"right" if i in right else "left"}">'
+            f"{escape(cell)}</{tag}>"
+            for i, cell in enumerate(row)
+        )
+
+    body = "".join(
+        (f'<tr style="color:{WRONG};font-weight:bold">' if i in wrong else "<tr>")
+        + f"{cells('td', row)}</tr>"
+        for i, row in enumerate(rows)
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        '<div style="overflow-x:auto"><table class="docutils" style="border-spacing:1em .2em">'
+        f"{title}"
+        f"<thead><tr>{cells('th', head)}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def paragraphs(lines: Iterable[str]) -> str:
+    """Return each line as a paragraph.
+
+    >>> paragraphs(["a < b"])
+    '<p>a &lt; b</p>'
+    """
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
+
+def sparkline(curves: Sequence[Sequence[float]], label: str) -> str:
+    """Return curves over the same epochs as one small picture; the second is dashed.
+
+    Parameters
+    ----------
+    curves : sequence of one or two sequences of float
+        A value that is not finite leaves a gap.
+    label : str
+        What the picture shows, for those who cannot see it.
+
+    Examples
+    --------
+    >>> sparkline([[2.0, 1.0]], "loss")
+    '<svg ...<polyline points="2.0,2.0 238.0,46.0" stroke-dasharray="none"/></svg>'
+    """
+    seen = [value for curve in curves for value in curve if math.isfinite(value)]
+    low, high = (min(seen), max(seen)) if seen else (0.0, 0.0)
+    last = max((len(curve) for curve in curves), default=1) - 1
+    lines = []
+    for curve, dashes in zip(curves, ("none", "4 3"), strict=False):
+        runs: list[list[str]] = [[]]
+        for epoch, value in enumerate(curve):
+            if not math.isfinite(value):
+                runs.append([])
+                continue
+            across = epoch / last if last else 0.5
+            down = (high - value) / (high - low) if high > low else 0.5
+            runs[-1].append(f"{2 + across * (WIDTH - 4):.1f},{2 + down * (HEIGHT - 4):.1f}")
+        lines += [
+            f'<polyline points="{" ".join(run)}" stroke-dasharray="{dashes}"/>'
+            for run in runs
+            if run
+        ]
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" width="{WIDTH:g}" height="{HEIGHT:g}" '
+        f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" fill="none" stroke="currentColor" stroke-width="1.5" '
+        f'stroke-linecap="round">{"".join(lines)}</svg>'
+    )
+
+
+def text_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> str:
+    """Return rows of text in columns, those numbered in ``right`` flush right.
+
+    >>> print(text_table(["name", "n"], [["a", "10"], ["bc", "9"]], right=[1]))
+    name   n
+    ----  --
+    a     10
+    bc     9
+    """
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,17 @@
+"""Type aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+Array: TypeAlias = NDArray[Any]
+
+
+Initializer = Callable[[tuple[int, ...], "Generator"], Array]

@@ -1,0 +1,254 @@
+"""The door: what arrives is looked at once, here, before anything is computed or changed.
+
+Each check returns the value in the form the engine uses, or raises a ``ValueError`` or
+``TypeError`` that names the argument, what arrived and what was wanted. Inside the door nothing is
+checked again.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+
+
+def number(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return ``value`` as a Python float within the bounds.
+
+    A Python float, unlike a NumPy one, never promotes float32 arrays.
+
+    >>> number("momentum", 1.0, 0, 1, open_high=True)
+    Traceback (most recent call last):
+        ...
+    ValueError: momentum must be a number in [0, 1), got 1.0
+    """
+    end = ")" if open_high or math.isinf(high) else "]"
+    wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{end}"
+    wanted = "a finite number" if math.isinf(low) and math.isinf(high) else f"a number in {wanted}"
+    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+    try:
+        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is welcome
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+    except OverflowError:
+        result = math.inf
+    below = result <= low if open_low else result < low
+    above = result >= high if open_high else result > high
+    if not math.isfinite(result) or below or above:
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    return result
+
+
+def whole(name: str, value: object, low: int = 0, high: int | None = None) -> int:
+    """Return ``value`` as an int of at least ``low`` and, where given, at most ``high``.
+
+    NumPy integers are welcome, floats and bools are not.
+
+    >>> whole("units", 2.5, 1)
+    Traceback (most recent call last):
+        ...
+    TypeError: units must be a whole number of at least 1, got 2.5
+    """
+    bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+    wanted = f"{name} must be a whole number {bounds}, got {value!r}"
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(wanted)
+    try:
+        result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for the rest
+    except TypeError:
+        raise TypeError(wanted) from None
+    if result < low or (high is not None and result > high):
+        raise ValueError(wanted)
+    return result
+
+
+def flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False, and nothing that only counts as one.
+
+    >>> flag("bias", "no")
+    Traceback (most recent call last):
+        ...
+    TypeError: bias must be True or False, got 'no'
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the ``known`` names; the error suggests the nearest one.
+
+    >>> one_of("method", "proximl", ["subgradient", "proximal"])
+    Traceback (most recent call last):
+        ...
+    ValueError: method must be one of 'subgradient', 'proximal', got 'proximl' (did you mean
+    'proximal'?)
+    """
+    names = list(known)
+    if isinstance(value, str) and value in names:
+        return value
+    hint = nearest(str(value), names)
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name nearest to ``name``, to end an error; "" if none is near.
+
+    >>> nearest("digit", ["digits", "mnist"])
+    " (did you mean 'digits'?)"
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def first_index(where: Array) -> tuple[int, ...]:
+    """Return the index of the first true entry.
+
+    >>> first_index(np.array([[False, False], [True, True]]))
+    (1, 0)
+    """
+    return tuple(int(i) for i in np.argwhere(where)[0])
+
+
+def finite(name: str, values: Array) -> None:
+    """Raise ``ValueError``, naming the first offending index, unless every value is finite.
+
+    A finite sum needs no second look; only where it is not (which large finite values can cause
+    too) is a mask of the array's size made.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
+            return
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = first_index(bad)
+        raise ValueError(
+            f"{name} must be finite, got {values[at]} at index {list(at)} "
+            f"({int(bad.sum())} such values)"
+        )
+
+
+def instance(name: str, value: object, kind: type, wanted: str) -> None:
+    """Raise ``TypeError`` unless ``value`` is a ``kind``; a class in its place is pointed out.
+
+    >>> instance("optimizer", float, int, "an int such as 3")
+    Traceback (most recent call last):
+        ...
+    TypeError: optimizer must be an int such as 3, got <class 'float'>
+    >>> instance("optimizer", bool, int, "an int such as 3")
+    Traceback (most recent call last):
+        ...
+    TypeError: optimizer must be an int such as 3, got <class 'bool'>, a class: write bool(...)
+    """
+    if not isinstance(value, kind):
+        own = isinstance(value, type) and issubclass(value, kind)
+        hint = f", a class: write {value.__name__}(...)" if own else ""  # type: ignore[attr-defined]  # it is a class
+        raise TypeError(f"{name} must be {wanted}, got {value!r}{hint}")
+
+
+def numeric(name: str, value: object) -> Array:
+    """Return ``value`` as an array of real numbers, bools among them; an array is not copied."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must not have masked values, they would count like any others")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array of numbers, got rows of different lengths"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array
+
+
+def matrix(name: str, value: object, columns: int | None = None) -> Array:
+    """Return ``value`` as a non-empty numeric array of shape (N, columns).
+
+    It is neither cast nor searched for NaN yet.
+
+    >>> matrix("x", [1.0, 2.0], 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: x must have shape (N, 2), one row an example, got shape (2,)
+    """
+    array = numeric(name, value)
+    wanted = f"(N, {'D' if columns is None else columns})"
+    if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
+        raise ValueError(
+            f"{name} must have shape {wanted}, one row an example, got shape {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    return array
+
+
+def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
+    """Raise ``ValueError`` unless ``array`` has as many rows as the other array."""
+    if array.shape[:1] != (rows,):
+        got = len(array) if array.ndim else "a single number"
+        raise ValueError(f"{name} and {other_name} must agree in rows, got {got} and {rows}")
+
+
+def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return ``array`` in ``dtype``, each value finite before and after.
+
+    Where it has that dtype already, it is the same object.
+    """
+    if array.dtype == dtype:
+        finite(name, array)
+        return array
+    with np.errstate(over="ignore"):
+        result = array.astype(dtype)
+    finite(f"{name} (as {dtype})", result)
+    return result
+
+
+def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    """Raise ``ValueError`` where a finite value is too large for ``dtype``.
+
+    >>> fits("x", np.array([0.0, 1e300]), np.dtype("float32"))
+    Traceback (most recent call last):
+        ...
+    ValueError: x must fit into float32, got 1e+300 at index [1]
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
+        bad = abs(array) > np.finfo(dtype).max
+        if bad.any():
+            at = first_index(bad)
+            raise ValueError(f"{name} must fit into {dtype}, got {array[at]} at index {list(at)}")
+
+
+def sample_weights(name: str, value: object, rows: int) -> Array:
+    """Return ``value`` as ``rows`` finite weights, none negative, not all zero."""
+    weights = numeric(name, value)
+    if weights.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {weights.shape}")
+    finite(name, weights)
+    if (weights < 0).any():
+        at = first_index(weights < 0)
+        raise ValueError(f"{name} must not be negative, got {weights[at]} at index {list(at)}")
+    if not weights.any():
+        raise ValueError(f"{name} must not all be zero")
+    return weights
+
+
+def unknown_arguments(where: str, given: dict[str, object], known: Iterable[str]) -> None:
+    """Raise ``TypeError`` for the first keyword that nobody takes, with the nearest known one."""
+    for name in given:
+        raise TypeError(f"{where} has no argument {name!r}{nearest(name, known)}")

@@ -1,0 +1,107 @@
+"""Exercise 1: an affine map and ReLU, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnreg.course.grading.assertions import (
+    behind,
+    expect,
+    gradient,
+    hint,
+    pair,
+    results,
+    same,
+    unchanged,
+)
+from nnreg.course.grading.exercises import check
+
+RNG = np.random.default_rng(1)
+X, W, B = RNG.standard_normal((5, 4)), RNG.standard_normal((4, 3)), RNG.standard_normal(3)
+
+
+def affine(x: Any, w: Any, b: Any) -> Any:
+    """Return the right output."""
+    return x @ w + b
+
+
+def relu(x: Any) -> Any:
+    """Return the right output, of complex numbers too."""
+    return x * (x.real > 0)
+
+
+@check(15)
+def affine_forward(submission: Any, rng: np.random.Generator) -> None:
+    """affine_forward: y is x w + b."""
+    wrongs = {"b is missing.": X @ W, "b is subtracted.": X @ W - B}
+    same("y", pair(submission.affine_forward, X, W, B)[0], affine(X, W, B), wrongs)
+
+
+@check(12)
+def affine_dx(submission: Any, rng: np.random.Generator) -> None:
+    """affine_backward: dx is the derivative by x."""
+    forward = behind(affine, submission.affine_forward)
+    gradient("x", forward, submission.affine_backward, X, W, B)
+
+
+@check(12)
+def affine_dw(submission: Any, rng: np.random.Generator) -> None:
+    """affine_backward: dw is the derivative by w."""
+    forward = behind(affine, submission.affine_forward)
+    gradient("w", forward, submission.affine_backward, X, W, B)
+
+
+@check(12)
+def affine_db(submission: Any, rng: np.random.Generator) -> None:
+    """affine_backward: db is the derivative by b."""
+    forward = behind(affine, submission.affine_forward)
+    gradient("b", forward, submission.affine_backward, X, W, B)
+
+
+@check(5)
+def affine_one_row(submission: Any, rng: np.random.Generator) -> None:
+    """affine_forward, affine_backward: a row alone gives what it gave in the batch."""
+    y, cache = pair(submission.affine_forward, X, W, B)
+    dx = results(submission.affine_backward(np.ones((5, 3)), cache), 3)[0]
+    one, cache = pair(submission.affine_forward, X[:1], W, B)
+    same("y of a batch of one row", one, y[:1])
+    one = results(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
+    same("dx of a batch of one row", one, dx[:1])
+
+
+@check(4)
+def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
+    """affine_forward, affine_backward: x, w, b and dy stay as they were."""
+    unchanged(submission.affine_forward, submission.affine_backward, X, W, B)
+
+
+@check(12)
+def relu_forward(submission: Any, rng: np.random.Generator) -> None:
+    """relu_forward: y is max(x, 0)."""
+    wrongs = {
+        "The larger of x and 0, not the smaller.": np.minimum(X, 0),
+        "That is |x|.": np.abs(X),
+    }
+    same("y", pair(submission.relu_forward, X)[0], relu(X), wrongs)
+
+
+@check(18)
+def relu_dx(submission: Any, rng: np.random.Generator) -> None:
+    """relu_backward: dx is the derivative by x."""
+    gradient("x", behind(relu, submission.relu_forward), submission.relu_backward, X)
+
+
+@check(6)
+def relu_at_zero(submission: Any, rng: np.random.Generator) -> None:
+    """relu_backward: the derivative at exactly x = 0 is 0."""
+    _, cache = pair(submission.relu_forward, np.zeros((5, 4)))
+    dx = results(submission.relu_backward(np.ones((5, 4)), cache), 1)[0]
+    expect(not np.any(dx), hint("ReLU: >= 0"))
+
+
+@check(4)
+def relu_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
+    """relu_forward, relu_backward: x and dy stay as they were."""
+    unchanged(submission.relu_forward, submission.relu_backward, X)

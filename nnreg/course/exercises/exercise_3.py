@@ -1,0 +1,162 @@
+"""Exercise 3: L2 and L1, their gradients, and the proximal step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnreg import kernels
+from nnreg.course.grading.assertions import (
+    copies,
+    expect,
+    hint,
+    instead,
+    pair,
+    same,
+    slope,
+    told,
+    untouched,
+)
+from nnreg.course.grading.exercises import check
+
+RNG = np.random.default_rng(3)
+W, STRENGTH = RNG.standard_normal((4, 3)), 0.3
+WITH_ZEROS = np.where(np.abs(W) < 0.5, 0.0, W)
+PARAMETERS = {
+    "w1": W,
+    "b1": RNG.standard_normal(3),
+    "w2": RNG.standard_normal((3, 2)),
+    "b2": RNG.standard_normal(2),
+}
+GRADIENTS = {name: RNG.standard_normal(p.shape) for name, p in PARAMETERS.items()}
+
+
+@check(10)
+def l2_value(submission: Any, rng: np.random.Generator) -> None:
+    """l2: the value is strength/2 times the sum of the squares."""
+    right = STRENGTH * kernels.l2(W)
+    _value(submission.l2, right, {
+        "There is a factor 1/2: with it, the gradient has no 2.": 2 * right,
+        "Sum the squares; the root of a norm has no place here.": STRENGTH * np.linalg.norm(W),
+        "Multiply by the strength.": right / STRENGTH,
+        "Sum over all entries, don't take the mean.": right / W.size,
+    })  # fmt: skip
+
+
+@check(15)
+def l2_gradient(submission: Any, rng: np.random.Generator) -> None:
+    """l2: the gradient is that of strength/2 times the sum of the squares."""
+    _gradient(submission.l2, lambda w, strength: strength * kernels.l2(w), W)
+
+
+@check(10)
+def l1_value(submission: Any, rng: np.random.Generator) -> None:
+    """l1: the value is strength times the sum of the absolute values."""
+    right = STRENGTH * kernels.l1(W)
+    _value(submission.l1, right, {
+        "There is no 1/2 in L1.": right / 2,
+        "Sum the absolute values: of w alone, plus and minus cancel.": STRENGTH * W.sum(),
+        "Multiply by the strength.": right / STRENGTH,
+        "Sum over all entries, don't take the mean.": right / W.size,
+    })  # fmt: skip
+
+
+@check(15)
+def l1_gradient(submission: Any, rng: np.random.Generator) -> None:
+    """l1: the gradient is that of strength times the sum of the absolute values."""
+    _gradient(submission.l1, lambda w, strength: strength * kernels.l1(w), W)
+
+
+@check(5)
+def l1_at_zero(submission: Any, rng: np.random.Generator) -> None:
+    """l1: the gradient at exactly w = 0 is 0."""
+    found = pair(submission.l1, np.zeros((4, 3)), STRENGTH, made="(value, gradient)")[1]
+    side = np.sign(np.sum(found))
+    expect(not np.any(found), hint("L1: sign(0) = +1" if side > 0 else "L1: sign(0) = -1"))
+
+
+@check(15)
+def proximal(submission: Any, rng: np.random.Generator) -> None:
+    """l1_proximal: every entry moves towards zero by the threshold."""
+    far = np.sign(W) * (np.abs(W) + 0.5)
+    found = submission.l1_proximal(far.copy(), 0.5)
+    wrongs = {
+        "Subtract the threshold; don't just set to zero what is small.": far,
+        "Negative entries move up, positive ones down: sign(w) times something.": far - 0.5,
+        "Towards zero, not away from it.": far + 0.5 * np.sign(far),
+        "The threshold is all that is subtracted, no fraction of w.": far * 0.5,
+    }
+    same("w", found, W, wrongs)
+
+
+@check(10)
+def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
+    """l1_proximal: what is smaller than the threshold becomes exactly 0."""
+    found = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
+    said = "Nothing may pass zero and come out on the other side: max(|w| - threshold, 0)."
+    expect(
+        not np.any(found),
+        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {found}.\nHint: {said}",
+    )
+
+
+@check(8)
+def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
+    """add_l2: the gradients of the weights have the penalty's added."""
+    found = _added(submission)
+    for name in ("w1", "w2"):
+        right = GRADIENTS[name] + STRENGTH * PARAMETERS[name]
+        wrongs = {
+            "The gradient of L2 is never added to that of the data.": GRADIENTS[name],
+            "The gradient of L2 replaces that of the data: add them.": STRENGTH * PARAMETERS[name],
+            hint("L2: 2λ"): GRADIENTS[name] + 2 * STRENGTH * PARAMETERS[name],
+            hint("penalty: sign"): GRADIENTS[name] - STRENGTH * PARAMETERS[name],
+        }
+        said = told(found[name], wrongs)
+        expect(not said, said)
+        same(f"The gradient of {name}", found[name], right)
+
+
+@check(7)
+def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
+    """add_l2: the gradients of the biases stay as they were."""
+    found = _added(submission)
+    for name in ("b1", "b2"):
+        expect(np.array_equal(found[name], GRADIENTS[name]), hint("network: on biases"))
+
+
+@check(5)
+def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
+    """l2, l1, l1_proximal, add_l2: what is handed over stays as it was."""
+    for function in (submission.l2, submission.l1, submission.l1_proximal):
+        untouched(function, W, STRENGTH)
+    untouched(submission.add_l2, GRADIENTS, PARAMETERS, STRENGTH)
+
+
+def _value(function: Any, right: Any, wrongs: dict[str, Any]) -> None:
+    found = pair(function, W, STRENGTH, made="(value, gradient)")[0]
+    expect(np.ndim(found) == 0, "The value must be one number.")
+    same("value", found, right, wrongs)
+
+
+def _gradient(function: Any, value: Any, w: Any) -> None:
+    pair(function, w, STRENGTH, made="(value, gradient)")
+
+    def penalty(w: Any, strength: float) -> Any:
+        return value(w, strength), function(w.real.copy(), strength)[1]
+
+    slope(penalty, w, STRENGTH)
+
+
+def right_l2(w: Any, strength: float) -> tuple[Any, Any]:
+    """Return L2's value and gradient."""
+    return strength * kernels.l2(w), strength * w
+
+
+def _added(submission: Any) -> dict[str, Any]:
+    with instead(submission.add_l2, l2=right_l2):
+        found = submission.add_l2(*copies((GRADIENTS, PARAMETERS, STRENGTH)))
+    given = isinstance(found, dict) and found.keys() == GRADIENTS.keys()
+    expect(given, "add_l2 must return a dictionary with the same names as gradients.")
+    return dict(found)

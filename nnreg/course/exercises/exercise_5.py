@@ -1,0 +1,223 @@
+"""Exercise 5: a whole training loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.course.grading.assertions import expect, hint, instead, same, told
+from nnreg.course.grading.exercises import check
+from nnreg.layers.activations import Tanh
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout
+from nnreg.losses import SoftmaxCrossEntropy
+from nnreg.network import Network
+from nnreg.penalties import L2
+
+RNG = np.random.default_rng(5)
+N, EPOCHS, RATE, STRENGTH, LOSS = 90, 8, 0.25, 0.5, SoftmaxCrossEntropy()
+LABELS = np.arange(N) % 3
+X = 3 * np.array([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]])[LABELS] + RNG.standard_normal((N, 2))
+FEW, FEW_LABELS = X[:7], LABELS[:7]
+
+
+def network(penalty: L2 | None = None, keep_prob: float = 1.0) -> Network:
+    """Return a new network with biases that are not zero."""
+    layers = [Dense(8), Tanh(), Dropout(keep_prob=keep_prob), Dense(3)]
+    net = Network(layers, inputs=2, penalty=penalty, seed=3, dtype="float64")
+    net.parameters.biases[:] = np.linspace(-0.5, 0.5, net.parameters.biases.size)
+    return net
+
+
+def moved(submission: Any, net: Network) -> Array:
+    """Return by what one step of the submission changes the parameters of a copy."""
+    own = net.copy()
+    submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    return own.parameters.vector - net.parameters.vector
+
+
+def gradient(net: Network) -> tuple[float, Array]:
+    """Return the data loss and its gradient, in the training pass that comes next."""
+    own = net.copy()
+    outputs, cache = own.forward(FEW, training=True)
+    value, doutputs = LOSS(outputs, FEW_LABELS)
+    return float(value), own.backward(doutputs, cache).vector.copy()
+
+
+def right_batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
+    """Return the rows in random order, cut into batches."""
+    order = rng.permutation(n)
+    return [order[start : start + batch_size] for start in range(0, n, batch_size)]
+
+
+def right_step(net: Network, loss: Any, x: Array, y: Array, learning_rate: float) -> float:
+    """Make a step without a penalty, and return the loss before it."""
+    outputs, cache = net.forward(x, training=True)
+    value, doutputs = loss(outputs, y)
+    net.parameters.vector[...] -= learning_rate * net.backward(doutputs, cache).vector
+    return float(value)
+
+
+@check(10)
+def batches_cover(submission: Any, rng: np.random.Generator) -> None:
+    """batches: together they have every row once."""
+    rows = np.concatenate([np.ravel(batch) for batch in submission.batches(23, 5, rng)])
+    counts = np.bincount(rows.astype(int), minlength=23)
+    missing = int((counts == 0).sum())
+    twice = "Hint: draw without replacement: rng.permutation(n), cut into pieces."
+    expect(counts.max() <= 1, f"Of 23 rows {missing} are missing and others come twice.\n{twice}")
+    dropped = "Hint: the last batch may be smaller than the others; it counts too."
+    expect(missing == 0, f"Of 23 rows {missing} are missing.\n{dropped}")
+    expect(len(counts) == 23, f"There is no row {len(counts) - 1}: rows are counted from 0.")
+
+
+@check(5)
+def batches_sizes(submission: Any, rng: np.random.Generator) -> None:
+    """batches: each has batch_size rows, but for the last."""
+    sizes = [len(batch) for batch in submission.batches(23, 5, rng)]
+    expect(sizes[:4] == [5] * 4, f"23 rows in batches of 5 come as {sizes}.")
+
+
+@check(10)
+def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
+    """batches: the order is drawn anew at each call, from rng."""
+    again = np.random.default_rng(0)
+    first, second, replayed = (
+        np.concatenate(list(submission.batches(20, 20, g))).tolist() for g in (rng, rng, again)
+    )
+    kept = "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle."
+    expect(first != list(range(20)), kept)
+    expect(
+        first != second,
+        "Two epochs have the same order.\nHint: seed nothing inside the function; draw from rng.",
+    )
+    expect(
+        first == replayed,
+        "Two equal generators give two orders, so that no run can be repeated.\n"
+        "Hint: draw from rng, not from np.random.",
+    )
+
+
+@check(20)
+def step_descends(submission: Any, rng: np.random.Generator) -> None:
+    """train_step: without a penalty, the parameters move by -learning_rate * gradient."""
+    net = network()
+    found, (_, g) = moved(submission, net), gradient(net)
+    weights = net.parameters.weights.size
+    only_weights = np.concatenate([g[:weights], np.zeros_like(g[weights:])])
+    said = told(found, {
+        "The parameters do not move.\nHint: -= on net.parameters.vector works in place;"
+        " a new array in a name of yours changes no network.": 0 * g,
+        "The step goes uphill.\nHint: the gradient points to where the loss grows.": RATE * g,
+        "The learning rate is missing.": -g,
+        "The gradient is divided by N once more.\nHint: the loss has done that.": -RATE * g / 7,
+        "The gradient is multiplied by N.\nHint: the loss has its mean already.": -RATE * g * 7,
+        "Only the weights move.\nHint: biases are trained too.": -RATE * only_weights,
+        "Two steps are made in one, or the step is doubled.": -2 * RATE * g,
+    })  # fmt: skip
+    expect(not said, said)
+    same("The change of the parameters", found, -RATE * g)
+
+
+@check(15)
+def step_penalty(submission: Any, rng: np.random.Generator) -> None:
+    """train_step: a penalty moves the weights too, and no bias."""
+    plain, penalized = network(), network(L2(STRENGTH))
+    weights = plain.parameters.weights.size
+    _, g = gradient(plain)
+    without = moved(submission, plain)
+    expect(np.any(without), "The parameters do not move.")
+    share = np.vdot(without[:weights], g[:weights]) / np.vdot(g[:weights], -RATE * g[:weights])
+    found = (moved(submission, penalized) - without) / share  # whatever the step's length is
+    every = -RATE * STRENGTH * penalized.parameters.vector
+    right = np.where(np.arange(g.size) < weights, every, 0.0)
+    said = told(found, {
+        hint("network: not added"): 0 * g,
+        hint("network: on biases"): every,
+        hint("network: divided"): right / 7,
+        "The penalty's gradient is added twice.": 2 * right,
+    })  # fmt: skip
+    expect(not said, said)
+    same("What the penalty adds to the step", found, right)
+
+
+@check(10)
+def step_dropout(submission: Any, rng: np.random.Generator) -> None:
+    """train_step: forward and backward are in training mode, with one mask."""
+    net = network(keep_prob=0.5)
+    _, g = gradient(net)
+    weights = net.parameters.weights.size
+    found, g = moved(submission, net)[:weights], g[:weights]
+    expect(np.any(found), "The parameters do not move.")
+    cosine = np.vdot(found, g) / np.linalg.norm(found) / np.linalg.norm(g)
+    said = "With dropout, the step is not along the gradient of the pass that was made."
+    how = "Hint: one forward with training=True, and backward with its cache."
+    expect(abs(cosine) > 0.999999, f"{said}\n{how}")
+
+
+@check(8)
+def step_value(submission: Any, rng: np.random.Generator) -> None:
+    """train_step: it returns the data loss plus the penalty, before the step."""
+    net = network(L2(STRENGTH))
+    value, penalty = gradient(net)[0], net.penalty_value()
+    own = net.copy()
+    found = submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    wrongs = {
+        "The penalty is missing: net.penalty_value().": value,
+        "Add the data loss to the penalty.": penalty,
+        "Take the penalty before the step, not after it.": value + own.penalty_value(),
+    }
+    expect(found is not None and np.ndim(found) == 0, "train_step must return one number.")
+    same("The objective", found, value + penalty, wrongs)
+
+
+@check(7)
+def training_learns(submission: Any, rng: np.random.Generator) -> None:
+    """train: the objective falls from epoch to epoch, and the classes are told apart."""
+    net = network()
+    history = trained(submission, net, rng)
+    fell = f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs."
+    expect(history[-1] < history[0] / 2, fell)
+    right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
+    expect(right > 0.9, f"After {EPOCHS} epochs only {right:.0%} of the easy points are right.")
+
+
+@check(5)
+def training_steps(submission: Any, rng: np.random.Generator) -> None:
+    """train: each epoch makes a step for each of its batches."""
+    net = network()
+    trained(submission, net, rng)
+    wanted = EPOCHS * 6
+    said = f"{EPOCHS} epochs of {N} rows in batches of 16 are {wanted} steps, not {net.steps}."
+    expect(net.steps == wanted, said)
+
+
+@check(5)
+def accuracy_share(submission: Any, rng: np.random.Generator) -> None:
+    """accuracy: the share of rows whose largest output is at their label."""
+    net = network()
+    right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
+    found = submission.accuracy(net, X.copy(), LABELS.copy())
+    same("accuracy", found, right, {"The share, not the number.": right * N})
+
+
+@check(5)
+def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
+    """accuracy: nothing is dropped, and the network stays as it was."""
+    net = network(keep_prob=0.5)
+    found = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
+    said = "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none."
+    expect(net.steps == 0 and len(set(found)) == 1, said)
+    expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
+
+
+def trained(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
+    """Return what the submission's training says of each epoch."""
+    how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
+    with instead(submission.train, batches=right_batches, train_step=right_step):
+        history = submission.train(net, LOSS, X.copy(), LABELS.copy(), **how)
+    listed = isinstance(history, list) and len(history) == EPOCHS
+    expect(listed, "train must return a list with one number for each epoch.")
+    return [float(value) for value in history]

@@ -1,0 +1,140 @@
+"""Exercise 6: a layer of your own, Swish with a learned slope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnreg import kernels
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.course.grading.assertions import diagnosed, expect, promised, same
+from nnreg.course.grading.exercises import check
+from nnreg.layers.base import Layer
+from nnreg.network import Network
+
+RNG = np.random.default_rng(6)
+X, BETA = RNG.standard_normal((5, 4)), RNG.uniform(0.5, 1.5, 4)
+
+
+def swish(x: Array, beta: Array) -> Array:
+    """Return the right output."""
+    y: Array = x * kernels.sigmoid(beta * x)
+    return y
+
+
+def placed(layer: Layer) -> Layer:
+    """Return the layer in a network, with slopes that differ."""
+    net = Network([layer], inputs=4, dtype="float64")
+    net.parameters.vector[...] = BETA
+    return layer
+
+
+def tidied(submission: Any) -> type[Layer]:
+    """Return the submission's layer with the right output and with manners, its answers kept."""
+
+    class Swish(submission.Swish):  # type: ignore[misc]  # a class that is known when it is read
+        def forward(self, x: Array, cache: Cache) -> Array:
+            super().forward(x.copy(), cache)
+            return swish(x, self.beta)
+
+        def backward(self, dy: Array, cache: Cache) -> Any:
+            return super().backward(dy.copy(), cache)
+
+        def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
+            own, beta = {"beta": np.zeros_like(self.beta)}, self.beta.copy()
+            super().gradient(dy.copy(), cache, own)
+            gradients["beta"][...], self.beta[...] = own["beta"], beta
+
+    return Swish
+
+
+@check(10)
+def declares(submission: Any, rng: np.random.Generator) -> None:
+    """Swish.parameters: beta, one for each input, begins at 1 and is no weight."""
+    declared = submission.Swish().parameters(4)
+    one = isinstance(declared, dict) and declared.keys() == {"beta"}
+    expect(one, 'parameters must return a dictionary with one name, "beta".')
+    beta = declared["beta"]
+    expect(beta.shape == (4,), f"beta has the shape {beta.shape}, wanted is (4,), one an input.")
+    expect(np.all(beta.initializer((4,), rng) == 1), "beta must begin at 1: nn.ones.")
+    pulled = (
+        "beta is declared as a weight, so that a penalty would pull it to 0.\nHint: weight=False."
+    )
+    expect(not beta.weight, pulled)
+
+
+@check(17)
+def forward(submission: Any, rng: np.random.Generator) -> None:
+    """Swish.forward: y is x times the sigmoid of beta x."""
+    layer, cache = placed(submission.Swish()), Cache("float64")
+    cache.begin(training=True, step=0)
+    right, s = swish(X, BETA), kernels.sigmoid(BETA * X)
+    wrongs = {
+        "beta is missing: sigmoid(beta * x).": swish(X, np.ones(4)),
+        "x is missing: it is multiplied by the sigmoid.": s,
+        "beta stands inside the sigmoid only.": BETA * right,
+    }
+    same("y", layer.forward(X.copy(), cache), right, wrongs)
+
+
+@check(22)
+def dx(submission: Any, rng: np.random.Generator) -> None:
+    """Swish.backward: dx is the derivative by x."""
+    layer, cache, dy = passed(submission)
+    s = kernels.sigmoid(BETA * X)
+    wrongs = {
+        "A product has two terms: dx also has x * s'.": s,
+        "A product has two terms: dx also has s itself.": BETA * X * s * (1 - s),
+        "The sigmoid's argument is beta * x, so a beta comes out.": s + X * s * (1 - s),
+    }
+    found = layer.backward(dy, cache)
+    diagnosed("inputs", placed(tidied(submission)()), X, found=found, wrongs=wrongs)
+
+
+@check(22)
+def dbeta(submission: Any, rng: np.random.Generator) -> None:
+    """Swish.gradient: that of beta is the derivative by beta."""
+    layer, cache, dy = passed(submission)
+    s, found = kernels.sigmoid(BETA * X), {"beta": np.zeros(4)}
+    slope = s * (1 - s)
+    wrongs = {
+        "beta * x by beta is x, so x stands there twice.": (X * slope).sum(axis=0),
+        "By beta, it is x that comes out of the sigmoid.": (BETA * X * slope).sum(axis=0),
+        "The sigmoid must be differentiated: s * (1 - s).": (X * X * s).sum(axis=0),
+    }
+    layer.gradient(dy, cache, found)
+    diagnosed("beta", placed(tidied(submission)()), X, found=found["beta"], wrongs=wrongs)
+
+
+def passed(submission: Any) -> tuple[Any, Cache, Array]:
+    """Return the submission's layer after a training pass, its cache, and ``dy`` of all ones."""
+    layer, cache = placed(submission.Swish()), Cache("float64")
+    cache.begin(training=True, step=0)
+    return layer, cache, np.ones_like(layer.forward(X.copy(), cache))
+
+
+@check(8)
+def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
+    """Swish: x, dy, the parameters and the cache stay as they were."""
+    changed = ("changes x", "changes dy", "changes y", "changes the parameters", "backward once")
+    promised(submission.Swish, *changed, "shares memory")
+
+
+@check(8)
+def overwrites(submission: Any, rng: np.random.Generator) -> None:
+    """Swish.gradient: it writes over what the array held."""
+    promised(submission.Swish, "accumulates", "rebinds", "not written")
+
+
+@check(8)
+def remembers_nothing(submission: Any, rng: np.random.Generator) -> None:
+    """Swish: what backward needs is in the cache, not on the layer."""
+    promised(tidied(submission), "stale", "one memory", "remembers inference")
+
+
+@check(5)
+def keeps_dtype(submission: Any, rng: np.random.Generator) -> None:
+    """Swish: float32 in, float32 out; a batch of one row works."""
+    promised(submission.Swish, "shape", "dtype", "one row", "one column")

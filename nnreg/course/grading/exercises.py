@@ -1,0 +1,229 @@
+"""An exercise is a Python file with checks, and a check is a function that finds one thing wrong.
+
+A check gets the submission, as a module, and a random generator that is always the same. It raises
+``AssertionError`` with what a student should read, or it returns, and then the points are earned.
+So it can be called wherever assertions are: by :func:`nnreg.course.grade`, by otter-grader, in a
+cell of nbgrader, in a notebook.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg.course.grading.integrity import OWN
+from nnreg.course.grading.submission import MissedError, as_module, reason
+
+Function: TypeAlias = Callable[[Any, np.random.Generator], None]
+
+#: The exercises that come with nnreg, modules of :mod:`nnreg.course.exercises`.
+EXERCISES = tuple(f"exercise_{number}" for number in range(1, 7))
+
+#: Who sees the result of a check, in Gradescope's words.
+VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that is asked of a submission.
+
+    Attributes
+    ----------
+    name : str
+        The function's.
+    title : str
+        What is asked, as a sentence: the first line of the function's docstring.
+    points : float
+    seconds : float or None
+        How long it may take; None is the grader's own limit.
+    seed : int
+        Of the generator that it gets.
+    visibility : str
+        One of ``"visible"``, ``"hidden"``, ``"after_due_date"``, ``"after_published"``.
+    """
+
+    name: str
+    title: str
+    points: float
+    function: Function = field(repr=False)
+    seconds: float | None = None
+    seed: int = 0
+    visibility: str = "visible"
+
+    def __call__(self, submission: ModuleType | Mapping[str, Any]) -> None:
+        """Return if the submission passes.
+
+        Parameters
+        ----------
+        submission : module or mapping
+            ``globals()``, for instance.
+
+        Raises
+        ------
+        AssertionError
+            If it does not, with the reason in words; an exception of the submission's own is put
+            into words too.
+        """
+        try:
+            self.function(as_module(submission), np.random.default_rng(self.seed))
+        except (Exception, SystemExit) as error:
+            raise MissedError(reason(error)) from error
+
+
+def check(
+    points: float, *, seconds: float | None = None, seed: int = 0, visibility: str = "visible"
+) -> Callable[[Function], Check]:
+    """Make a check of the function below: ``function(submission, rng)``.
+
+    Parameters
+    ----------
+    points : float
+        Above 0.
+    seconds : float, optional
+        How long it may take, if that is not for the grader to say.
+    seed : int, default 0
+        Of the generator that the function gets as its second argument.
+    visibility : {"visible", "hidden", "after_due_date", "after_published"}
+        Who sees the result, in Gradescope's words.
+
+    Returns
+    -------
+    function (function) -> Check
+
+    Raises
+    ------
+    ValueError
+        If the function has no docstring, whose first line is what students read.
+
+    Examples
+    --------
+    >>> @check(10)
+    ... def doubles(submission, rng):
+    ...     '''double: it returns twice its argument.'''
+    ...     assert submission.double(3) == 6, "double(3) should be 6."
+    >>> doubles({"double": lambda x: 2 * x})
+    >>> doubles({"double": lambda x: x})
+    Traceback (most recent call last):
+        ...
+    nnreg.course.grading.submission.MissedError: double(3) should be 6.
+    >>> doubles({})
+    Traceback (most recent call last):
+        ...
+    nnreg.course.grading.submission.MissedError: The submission has no double.
+    """
+    points = validation.number("points", points, 0, open_low=True)
+    if seconds is not None:
+        seconds = validation.number("seconds", seconds, 0, open_low=True)
+    seed = validation.whole("seed", seed)
+    validation.one_of("visibility", visibility, VISIBILITIES)
+
+    def decorate(function: Function) -> Check:
+        title = (function.__doc__ or "").strip().partition("\n")[0]
+        name = function.__name__
+        if not title:
+            raise ValueError(
+                f"the check {name} must have a docstring: students read its first line"
+            )
+        return Check(name, title, points, function, seconds, seed, visibility)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """The checks of one exercise, in the order in which they are made.
+
+    Attributes
+    ----------
+    source : str
+        The name of an exercise that comes with nnreg, or the path of a file.
+    title : str
+    checks : tuple of Check
+
+    Examples
+    --------
+    >>> first = exercise("exercise_1")
+    >>> first.points
+    100.0
+    >>> first["relu_at_zero"].title
+    'relu_backward: the derivative at exactly x = 0 is 0.'
+    """
+
+    source: str
+    title: str
+    checks: tuple[Check, ...]
+
+    @property
+    def points(self) -> float:
+        """What all checks are worth together."""
+        return sum(check.points for check in self.checks)
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.checks)
+
+    def __getitem__(self, name: str) -> Check:
+        named = {check.name: check for check in self.checks}
+        return named[validation.one_of("the check", name, named)]
+
+
+def exercise(source: str | os.PathLike[str]) -> Exercise:
+    """Return an exercise: one that comes with nnreg, or one of your own.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"exercise_1"`` to ``"exercise_6"``, or a Python file. Its checks are the functions that
+        stand under :func:`check`; its title is the first line of its docstring.
+
+    Returns
+    -------
+    Exercise
+
+    Raises
+    ------
+    ValueError
+        If there is neither such an exercise nor such a file, or the file has no checks.
+
+    Examples
+    --------
+    >>> exercise("exercise_2").title
+    'Exercise 2: softmax and the cross-entropy.'
+    """
+    name = os.fspath(source)
+    if name in EXERCISES:
+        module = importlib.import_module(f"nnreg.course.exercises.{name}")
+    elif Path(name).is_file():
+        name = str(Path(name).resolve())
+        module = _imported(name)
+    else:
+        raise ValueError(
+            f"exercise must be one of {', '.join(EXERCISES)} or a Python file, got {name!r}"
+            f"{validation.nearest(name, EXERCISES)}"
+        )
+    found = tuple(value for value in vars(module).values() if isinstance(value, Check))
+    if not found:
+        raise ValueError(
+            f"exercise: there are no checks in {name}: write @check(points) above each"
+        )
+    title = (module.__doc__ or Path(name).stem).strip().partition("\n")[0]
+    return Exercise(name, title, found)
+
+
+def _imported(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(OWN, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"exercise must be a Python file, .py, got {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[OWN] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,6 @@
+"""The gradient check."""
+
+from nnreg.gradcheck.check import check_gradients
+from nnreg.gradcheck.report import GradientReport
+
+__all__ = ["GradientReport", "check_gradients"]

@@ -1,0 +1,187 @@
+"""What the gradient check checks: a network, layer, loss or penalty as a function of blocks.
+
+A block is one array that something is differentiated by: a parameter, the inputs. All is computed
+on float64 copies, in training mode, with the masks of dropout frozen by replaying one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.gradcheck.numerical import Values
+from nnreg.gradcheck.snapshot import Snapshot
+from nnreg.layers.base import Layer
+from nnreg.losses import Loss
+from nnreg.network import Network
+from nnreg.penalties import Penalty
+
+
+@dataclass
+class Subject:
+    """Whatever is checked, as functions of named blocks.
+
+    Attributes
+    ----------
+    name : str
+    blocks : dict of block to ndarray, float64
+        The point.
+    gradients : dict of quantity to dict of block to ndarray
+        What the backward pass says.
+    values : function (block, array) -> dict of quantity to scalar
+        The quantities, with one block replaced by an array, real or complex.
+    outputs : function (block, array) -> ndarray, optional
+        Of other people's code, what the quantity is a projection of; ``dout`` is its derivative by
+        it.
+    """
+
+    name: str
+    blocks: dict[str, Array]
+    gradients: dict[str, dict[str, Array]]
+    values: Callable[[str, Array], Values]
+    notes: list[str] = field(default_factory=list)
+    outputs: Callable[[str | None, Array | None], Array] | None = None
+    dout: Array | None = None
+
+
+def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Subject:
+    """Return a network with a batch and a loss: data loss, penalty and total, apart."""
+    x = validation.matrix("x", x, net.inputs)
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+    y = loss.check_targets(y, net.widths[-1])
+    validation.same_rows("y", y, "x", len(x))
+    made = _propagated(net, x, y, loss, dropout)
+    if net.dtype != np.float64:
+        made.notes.append(f"a float64 copy of the {net.dtype} network was checked")
+    return made
+
+
+def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Subject:
+    """Put a copy of the layer into a network of its own, whose loss is a random projection."""
+    x = validation.matrix("x", x)
+    net = Network([layer.unbound()], inputs=x.shape[1], dtype="float64")
+    for name in layer._bound or ():
+        getattr(net.layers[0], name)[...] = getattr(layer, name)
+    projection = _Projection(rng.standard_normal((len(x), net.widths[-1])))
+    made = _propagated(net, x, np.zeros(len(x)), projection, dropout)
+    full = {name.rpartition(".")[2]: name for name in made.blocks}
+    gradients = made.gradients["data loss"]
+    return Subject(
+        repr(layer),
+        {short: made.blocks[name] for short, name in full.items()},
+        {"output": {short: gradients[name] for short, name in full.items()}},
+        lambda block, array: {"output": made.values(full[block], array)["data loss"]},
+    )
+
+
+class _Projection(Loss):
+    """``Σ r·z``: turns a layer's outputs into a scalar whose gradient by them is ``r``."""
+
+    def __init__(self, weights: Array) -> None:
+        self.weights = weights
+
+    def compute(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
+        return (self.weights * outputs).sum(), self.weights.copy()
+
+
+def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Subject:
+    """Return a network, a batch and a loss as functions of the parameters and the inputs."""
+    step = net.steps
+    real = net.copy("float64")
+    if dropout == "off":
+        for layer in real.layers:
+            if layer.stochastic:
+                setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
+    moved = {"f": real, "c": real.copy("complex128")}
+    caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
+    # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
+    drawn = Snapshot(*(_own(layer) for copied in moved.values() for layer in copied.layers))
+    x = validation.cast("x", x, real.dtype)
+    outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
+    _, doutputs = loss.compute(outputs, y)
+    cache.gradients = real.parameters.like()
+    cache.gradients.vector.fill(np.nan)  # whoever adds to it instead of overwriting it is found out
+    gradient = real.backward(doutputs, cache)
+    data = {name: gradient[name] for name in gradient}
+    data["inputs"] = real.run_deltas(doutputs, cache, inputs=True).copy()
+    penalty = real.parameters.like()
+    real.add_penalty_gradient(penalty)
+    gradients = {"data loss": data}
+    if any(p.method != "proximal" for p, _, _ in real.penalized()):
+        gradients["penalty"] = {n: penalty[n] for n in penalty}
+        total = gradient.copy()
+        real.add_penalty_gradient(total)
+        gradients["total"] = {n: total[n] for n in total}
+    drawn.restore()
+
+    def values(block: str, array: Array) -> Values:
+        kind = array.dtype.kind
+        copied, inputs = moved[kind], x.astype(array.dtype)
+        if block == "inputs":
+            inputs = array.copy()  # a layer may damage it
+        else:
+            copied.parameters[block][...] = array
+        try:
+            z = copied.run_forward(inputs, caches[kind], training=True, step=step)
+            data_loss, penalty_value = loss.compute(z, y)[0], _smooth_penalty(copied)
+        finally:
+            drawn.restore()
+            if block != "inputs":
+                copied.parameters[block][...] = blocks[block]
+        return {
+            "data loss": data_loss,
+            "penalty": penalty_value,
+            "total": data_loss + penalty_value,
+        }
+
+    blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
+    return Subject("the network", blocks | {"inputs": x}, gradients, values)
+
+
+def _own(layer: Layer) -> dict[str, Any]:
+    """Return what a layer holds besides its parameters."""
+    return {name: value for name, value in vars(layer).items() if name not in (layer._bound or ())}
+
+
+def _smooth_penalty(net: Network) -> Any:
+    """Return the value of the penalties that add to the gradient, complex if the parameters are."""
+    return sum(
+        penalty.value(net.parameters.vector[where].reshape(shape))
+        for penalty, where, shape in net.penalized()
+        if penalty.method != "proximal"
+    )
+
+
+def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Subject:
+    """Return a loss as a function of the outputs."""
+    z = validation.cast("outputs", validation.matrix("outputs", outputs), np.dtype(np.float64))
+    t = loss.check_targets(targets, z.shape[1])
+    validation.same_rows("targets", t, "outputs", len(z))
+    _, gradient = loss.compute(z, t)
+    return Subject(
+        repr(loss),
+        {"outputs": z},
+        {"loss": {"outputs": np.array(gradient)}},
+        lambda block, array: {"loss": loss.compute(array, t)[0]},
+    )
+
+
+def of_penalty(penalty: Penalty, w: Any, **_: Any) -> Subject:
+    """Return a penalty as a function of one array of weights."""
+    w = validation.numeric("w", w).astype(np.float64)
+    validation.finite("w", w)
+    gradient = np.empty_like(w)
+    penalty.gradient(w.copy(), gradient)
+    return Subject(
+        repr(penalty),
+        {"w": w},
+        {"penalty": {"w": gradient}},
+        lambda block, array: {"penalty": penalty.value(array)},
+    )

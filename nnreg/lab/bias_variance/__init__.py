@@ -1,0 +1,1 @@
+"""Bias and variance, measured on known data-generating processes."""

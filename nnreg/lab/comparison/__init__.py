@@ -1,0 +1,1 @@
+"""The comparison of regularizers on one data set."""

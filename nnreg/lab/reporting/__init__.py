@@ -1,0 +1,1 @@
+"""Reports: folders, pages and stored results; knows no experiment."""

@@ -1,0 +1,108 @@
+"""The dense layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnreg import kernels
+from nnreg._support import validation
+from nnreg._support.typing import Array, Initializer
+from nnreg.cache import Cache
+from nnreg.initializers import zeros
+from nnreg.layers.base import Layer, inherited
+from nnreg.parameters import Parameter
+from nnreg.penalties import Constraint, Penalty
+
+
+class Dense(Layer):
+    """The affine map ``y = x w + b``, fully connected.
+
+    Parameters
+    ----------
+    units : int
+        The number of outputs, M.
+    penalty : "inherit", Penalty or None, default "inherit"
+        On ``weight``; ``bias`` never has one.
+    constraint : "inherit", Constraint or None, default "inherit"
+        On ``weight``; ``bias`` never has one.
+    initializer : function (shape, rng) -> array, optional
+        For ``weight``. Unless given: He normal before the ReLU family (dropout between them is
+        looked past), otherwise Glorot uniform.
+    bias : bool, default True
+        Whether there is a ``b``; it begins at zero.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(3)], inputs=2, seed=0)
+    >>> {name: net.parameters[name].shape for name in net.parameters}
+    {'dense_1.weight': (2, 3), 'dense_1.bias': (3,)}
+    """
+
+    penalty = inherited(Penalty)
+    constraint = inherited(Constraint)
+    weight: Array
+    bias: Array
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        penalty: Penalty | str | None = "inherit",
+        constraint: Constraint | str | None = "inherit",
+        initializer: Initializer | None = None,
+        bias: bool = True,
+    ) -> None:
+        self.units = validation.whole("units", units, 1)
+        self.penalty, self.constraint = penalty, constraint
+        if initializer is not None and not callable(initializer):
+            raise TypeError(
+                f"initializer must be a function (shape, rng) -> array, got {initializer!r}"
+            )
+        self.initializer = initializer
+        self.use_bias = validation.flag("bias", bias)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that would construct this layer again."""
+        return {
+            "units": self.units,
+            "penalty": self.penalty,
+            "constraint": self.constraint,
+            "initializer": self.initializer,
+            "bias": self.use_bias,
+        }
+
+    def outputs(self, inputs: int) -> int:
+        """Return ``units``."""
+        return self.units
+
+    def parameters(self, inputs: int) -> dict[str, Parameter]:
+        """Return ``weight`` (D, M) and, unless switched off, ``bias`` (M,)."""
+        declared = {"weight": Parameter((inputs, self.units), self.initializer)}
+        if self.use_bias:
+            declared["bias"] = Parameter((self.units,), zeros, weight=False)
+        return declared
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return ``x w + b``."""
+        cache.x = x
+        y = cache.array("y", (len(x), self.units))
+        return kernels.affine(x, self.weight, self.bias if self.use_bias else None, out=y)
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dy wᵀ``."""
+        return kernels.affine_dx(dy, self.weight, out=cache.array("dx", cache.x.shape))
+
+    def gradient(
+        self, dy: Array, cache: Cache, gradients: dict[str, Array], part: slice | None = None
+    ) -> None:
+        """Write ``xᵀ dy`` and ``Σₙ dyₙ``; with ``part``, those rows of the weights' gradient only.
+
+        The bias's goes with the first part.
+        """
+        x, dw = cache.x, gradients["weight"]
+        if part is not None:
+            x, dw = x[:, part], dw[part]
+        kernels.affine_dw(x, dy, out=dw)
+        if self.use_bias and not (part and part.start):
+            kernels.affine_db(dy, out=gradients["bias"])

@@ -1,0 +1,207 @@
+"""Dropout and Gaussian dropout."""
+
+from __future__ import annotations
+
+import functools
+import math
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from nnreg import kernels, random
+from nnreg._support import hyperparameters, validation
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.layers.base import Layer
+
+
+class Dropout(Layer):
+    """In training, keep each unit with probability ``keep_prob`` and scale what stays.
+
+    ``y = x·m`` with ``m = [kept]/keep_prob``, drawn anew for every step, so that ``E[y] = x`` and
+    nothing has to be rescaled afterwards (Srivastava et al., 2014, section 10). Outside training
+    ``y = x``.
+
+    Parameters
+    ----------
+    keep_prob : float, default 1
+        In (0, 1], taken as the nearest multiple of 1/65536. Keyword only, since other libraries
+        mean the opposite by a bare number: their ``rate=0.2`` is ``keep_prob=0.8``. May be changed
+        at any time and holds from the next batch on.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=8, seed=0)
+    >>> net.forward(np.ones((1, 8)), training=True)[0]
+    array([[2., 2., 2., 0., 2., 2., 0., 0.]], dtype=float32)
+    >>> net.predict(np.ones((1, 8)))
+    array([[1., 1., 1., 1., 1., 1., 1., 1.]], dtype=float32)
+    """
+
+    stochastic = True
+    initializer_before = None
+    keep_prob = hyperparameters.bounded(0, 1, open_low=True)
+
+    def __init__(self, *positional: object, keep_prob: float = 1.0, **others: object) -> None:
+        if positional or "rate" in others or "p" in others:
+            given = positional[0] if positional else others.get("rate", others.get("p"))
+            raise TypeError(
+                f"Dropout takes keep_prob=, the probability that a unit is kept, got {given!r}: "
+                "a rate or p elsewhere is the probability that it is dropped, "
+                "so write keep_prob = 1 - rate"
+            )
+        validation.unknown_arguments("Dropout", others, ["keep_prob"])
+        self.keep_prob = keep_prob
+        self._key = random.key(0, "mask")
+
+    def bind(self, name: str, views: dict[str, Array], seed: int, place: int) -> None:
+        """Take the key of this layer's masks."""
+        super().bind(name, views, seed, place)
+        self._key = random.key(seed, "mask", place)
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return ``x·m`` in training, ``x`` itself otherwise."""
+        threshold = kernels.keep_threshold(self.keep_prob)
+        cache.mask = None
+        if not cache.training or threshold == 65536:
+            return x
+        if cache.words is None:
+            cache.words = random.Words(self._key)
+        mask = cache.mask = cache.array("mask", x.shape)
+        for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):
+            kernels.keep_mask(bits, threshold, out=mask[where])
+        return np.multiply(x, mask, out=cache.array("y", x.shape))
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dy·m``."""
+        if cache.mask is None:
+            return dy
+        dx: Array = np.multiply(dy, cache.mask, out=cache.array("dx", dy.shape))
+        return dx
+
+
+AT_ONCE = 4096  # units looked up at once: NumPy widens their 16 bits to 64 first
+
+
+class GaussianDropout(Dropout):
+    """In training, multiply each unit by a normal factor of mean 1 and variance ``(1-p)/p``.
+
+    ``y = x·m`` with ``m ~ N(1, (1-p)/p)`` and ``p = keep_prob``, drawn anew for every step, so that
+    ``E[y] = x``. Outside training ``y = x``. Factors are a function of the seed, the layer's place,
+    the step and the row, as the masks of :class:`nnreg.Dropout` are.
+
+    Parameters
+    ----------
+    keep_prob : float, default 1
+        In (0, 1]; 1 is the identity. The noise is as strong as that of a dropout that keeps units
+        with this probability, so one can replace the other. Elsewhere it is given as
+        ``rate = 1 - keep_prob``. May be changed at any time and holds from the next batch on.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``keep_prob`` is outside its bounds, or given by another name or by place.
+
+    Notes
+    -----
+    A factor comes from 16 random bits by way of 65,536 quantiles of the normal distribution, whose
+    mean is exactly 0 and whose variance is exactly 1 (but for rounding). None lies further out than
+    4.33 standard deviations.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.GaussianDropout(keep_prob=0.8)], inputs=4, seed=0)
+    >>> net.forward(np.ones((1, 4)), training=True)[0].round(2)
+    array([[ 0.45, -0.11,  0.76,  1.59]], dtype=float32)
+    >>> net.predict(np.ones((1, 4)))
+    array([[1., 1., 1., 1.]], dtype=float32)
+    """
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return ``x·m`` in training, ``x`` itself otherwise."""
+        cache.factors = None
+        if not cache.training or self.keep_prob == 1:
+            return x
+        if cache.words is None:
+            cache.words = random.Words(self._key)
+        spread = math.sqrt((1 - self.keep_prob) / self.keep_prob)
+        quantiles = normal_quantiles(cache.dtype)
+        factors = cache.factors = cache.array("factors", x.shape)
+        for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):
+            piece, tall = factors[where], max(1, AT_ONCE // bits.shape[1])
+            for top in range(0, len(bits), tall):
+                part = slice(top, top + tall)
+                np.take(quantiles, bits[part], mode="clip", out=piece[part])
+            piece *= spread
+            piece += 1.0
+        return np.multiply(x, factors, out=cache.array("y", x.shape))
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dy·m``."""
+        if cache.factors is None:
+            return dy
+        dx: Array = np.multiply(dy, cache.factors, out=cache.array("dx", dy.shape))
+        return dx
+
+
+@functools.cache
+def normal_quantiles(dtype: np.dtype[Any]) -> Array:
+    """Return 65,536 equally likely values, (65536,), that stand for a standard normal number.
+
+    They are the quantiles at ``(k + ½)/65536``, stretched by 1 part in 100,000 so that their
+    variance is 1.
+
+    >>> z = normal_quantiles(np.dtype("float64"))
+    >>> z[[0, 32768, 65535]].round(5), round(float(z @ z) / 65536, 12)
+    (array([-4.32496e+00,  2.00000e-05,  4.32496e+00]), 1.0)
+    """
+    quantile = NormalDist().inv_cdf
+    half = np.array([quantile((k + 0.5) / 65536) for k in range(32768)])
+    half /= math.sqrt(float(half @ half) / 32768)
+    table = np.concatenate([half, -half[::-1]]).astype(dtype)
+    table.flags.writeable = False
+    return table
+
+
+def drawn_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array:
+    """Return what a layer multiplies the units of one row by, at each of the first steps.
+
+    Parameters
+    ----------
+    layer : Layer
+        A stochastic one, in a network, whose seed and place decide what is drawn.
+    units : int
+        The number of its inputs.
+    steps : int
+        From step 0 on.
+    row : int, default 0
+        The number of the row within the batch.
+
+    Returns
+    -------
+    ndarray of shape (steps, units), float64
+
+    Raises
+    ------
+    ValueError
+        If the layer is not stochastic, or belongs to no network.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=8)
+    >>> factors = drawn_factors(net.layers[0], 8, steps=30)
+    >>> factors.shape, np.unique(factors)
+    ((30, 8), array([0., 2.]))
+    """
+    if not layer.stochastic or not layer.name:
+        raise ValueError(f"layer must be a stochastic one, in a network, got {layer!r}")
+    factors = np.empty((validation.whole("steps", steps, 1), validation.whole("units", units, 1)))
+    row, cache = validation.whole("row", row), Cache("float64")
+    for step, drawn in enumerate(factors):
+        cache.begin(training=True, step=step, first_row=row)
+        drawn[...] = layer.forward(np.ones((1, units)), cache)[0]
+    return factors

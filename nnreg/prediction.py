@@ -1,0 +1,177 @@
+"""Prediction with the noise left on, to see how sure the network is.
+
+Inference switches dropout off, and since the noise has mean 1 it puts every unit at its mean; that
+is weight scaling, an approximation to the mean over all masks in one pass. Monte-Carlo prediction
+draws masks instead and predicts with each. Its mean needs no such approximation, and its spread
+says where the data have left the network undecided (Gal & Ghahramani, 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.layers.base import Layer
+from nnreg.losses import Loss, SigmoidCrossEntropy
+from nnreg.network import PREDICT_ROWS, Network
+
+FAR = 2**62  # no training comes to this step, so that no mask met in training is met again
+SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class SampledPredictions:
+    """What a network answers under many masks.
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (S, N, M)
+        Raw outputs, as ``net.predict`` returns them, for each of S samples.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> certain, torn = [[9.0, -9.0], [9.0, -9.0]], [[9.0, -9.0], [-9.0, 9.0]]
+    >>> samples = SampledPredictions(np.array([certain, torn]).swapaxes(0, 1))
+    >>> samples.std
+    array([[ 0.        ,  0.        ],
+           [12.72792206, 12.72792206]])
+    >>> samples.mutual_information(nn.SoftmaxCrossEntropy()).round(4)  # 0 and log 2
+    array([0.    , 0.6931])
+    """
+
+    outputs: Array
+
+    @property
+    def mean(self) -> Array:
+        """The mean of the raw outputs over the samples, (N, M)."""
+        mean: Array = self.outputs.mean(axis=0)
+        return mean
+
+    @property
+    def std(self) -> Array:
+        """Their standard deviation, (N, M), divided by S - 1.
+
+        It is that of the network's answer. The noise of the targets themselves comes on top.
+        """
+        std: Array = self.outputs.std(axis=0, ddof=1)
+        return std
+
+    def probabilities(self, loss: Loss) -> Array:
+        """Return the mean over the samples of ``loss.probabilities``, (N, K), in float64."""
+        mean: Array = self._probabilities(loss).mean(axis=0)
+        return mean
+
+    def entropy(self, loss: Loss) -> Array:
+        """Return the entropy of the mean probabilities, (N,), in nats.
+
+        All the doubt there is about a row's class, whatever its cause; from 0 to log K. For
+        :class:`nnreg.SigmoidCrossEntropy`, whose outputs are each a yes or no, the sum over them.
+        """
+        return _entropy(self.probabilities(loss), loss)
+
+    def mutual_information(self, loss: Loss) -> Array:
+        """Return :meth:`entropy` less the mean entropy of the samples, (N,), in nats.
+
+        The part of the doubt that comes from not knowing the weights: 0 where all samples say the
+        same, however unsure each is; large where each is sure of something else. More data would
+        lower it.
+        """
+        each = _entropy(self._probabilities(loss), loss).mean(axis=0)
+        between: Array = np.maximum(self.entropy(loss) - each, 0.0)  # below 0 by rounding alone
+        return between
+
+    def _probabilities(self, loss: Loss) -> Array:
+        if not isinstance(loss, Loss):
+            raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+        samples, rows, columns = self.outputs.shape
+        flat = self.outputs.reshape(-1, columns).astype(np.float64)
+        p: Array = loss.probabilities(flat).reshape(samples, rows, columns)
+        return p
+
+
+def sample_predictions(
+    net: Network, x: Any, *, samples: int = 50, seed: int = 0
+) -> SampledPredictions:
+    """Predict many times with the noise of the stochastic layers on, as in training.
+
+    Nothing of the network changes, its counters included. The masks are a function of the network's
+    seed, of ``seed``, the number of the sample and the number of the row: the same call gives the
+    same samples, and more samples begin with those of fewer. None is a mask that training draws.
+
+    Parameters
+    ----------
+    net : Network
+        With a stochastic layer, such as :class:`nnreg.Dropout`.
+    x : array_like of shape (N, D)
+    samples : int, default 50
+        At least 2. The result holds all of them, ``samples * N * M`` numbers.
+    seed : int, default 0
+        Below 2**31.
+
+    Returns
+    -------
+    SampledPredictions
+        With ``mean`` and ``std`` of the raw outputs and, given a loss, ``probabilities``,
+        ``entropy`` and ``mutual_information``.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` does not fit, or nothing in the network is stochastic: all samples would be one.
+    TypeError
+        If ``net`` is no network.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dropout(keep_prob=0.5), nn.Dense(1, initializer=nn.ones)], inputs=100)
+    >>> drawn = sample_predictions(net, np.full((1, 100), 0.1), samples=1000)
+    >>> drawn.mean.round(1), drawn.std.round(1)  # 100 coins, each 0 or 0.2: 10 and 1
+    (array([[10.]], dtype=float32), array([[1.]], dtype=float32))
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {net!r}")
+    samples = validation.whole("samples", samples, 2, SEEDS)
+    step = FAR + SEEDS * validation.whole("seed", seed, 0, SEEDS - 1)
+    first = next((i for i, layer in enumerate(net.layers) if layer.stochastic), None)
+    if first is None:
+        raise ValueError(
+            "net must have a stochastic layer, such as Dropout, or all samples are the same; "
+            f"got {net!r}"
+        )
+    x = validation.matrix("x", x, net.inputs)
+    validation.finite("x", x)
+    outputs = np.empty((samples, len(x), net.widths[-1]), net.dtype)
+    cache = Cache(net.dtype)
+    for start in range(0, len(x), PREDICT_ROWS):
+        rows = slice(start, start + PREDICT_ROWS)
+        part = validation.cast("x", x[rows], net.dtype)
+        below = _through(net.layers[:first], part, cache, 0, start)
+        for sample in range(samples):
+            outputs[sample, rows] = _through(net.layers[first:], below, cache, step + sample, start)
+    return SampledPredictions(outputs)
+
+
+def _through(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_row: int) -> Array:
+    """Carry rows up through some layers, of which the stochastic ones alone are in training."""
+    for layer in layers:
+        own = cache[layer.name]
+        own.begin(training=layer.stochastic, step=step, first_row=first_row)
+        x = layer.forward(x, own)
+    return x
+
+
+def _entropy(p: Array, loss: Loss) -> Array:
+    """Return ``-Σ p log p`` along the last axis, with ``0 log 0 = 0``."""
+    if isinstance(loss, SigmoidCrossEntropy):
+        p = np.concatenate([p, 1 - p], axis=-1)
+    logs = np.log(p, where=p > 0, out=np.zeros_like(p))
+    result: Array = -(p * logs).sum(axis=-1)
+    return result

@@ -1,0 +1,303 @@
+"""Evidence: at one point, the gradient that somebody's code returns, and the right one.
+
+The right one is measured by moving what ``forward`` is given; nothing has to be known of the code.
+Measured is the whole Jacobian, every output by every entry, so that the part of each row of the
+batch is at hand too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.gradcheck.functions import foreign
+from nnreg.gradcheck.numerical import NotComplexSafe, slopes
+from nnreg.layers.base import Layer
+from nnreg.losses import Loss
+from nnreg.network import Network
+from nnreg.penalties import Penalty
+from nnreg.testing.diagnosis import recognition
+from nnreg.testing.known_bugs.base import Point, close
+from nnreg.testing.known_bugs.losses import one_hot
+
+LARGEST = 2_000  # entries that are moved, one by one and several times each
+STEP = 1  # so that there is a step before
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One gradient at one point.
+
+    Attributes
+    ----------
+    block : str
+        What it is the derivative by, in their words.
+    subject : str
+        What the code computes, in the gallery's words; empty if it is not known.
+    family : str
+        ``"any layer"``, ``"any activation"``, ``"any loss"`` or ``"any penalty"``.
+    role : str
+        What the block is in the gallery's words: ``"weight"``, ``"bias"``, ``"inputs"``, ...
+    point : Point
+        With the right gradient.
+    found : ndarray
+        The gradient that the code returns.
+    """
+
+    block: str
+    subject: str
+    family: str
+    role: str
+    point: Point
+    found: Array
+
+    @property
+    def right(self) -> bool:
+        """Whether the two are equal."""
+        return close(self.found, self.point.right)
+
+
+def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
+    """Return every output's derivative by every entry of ``at``: (entries, outputs).
+
+    >>> jacobian(lambda a: a**2, np.array([1.0, 3.0]))
+    array([[2., 0.],
+           [0., 6.]])
+    """
+    if at.size > LARGEST:
+        raise ValueError(
+            f"diagnose moves every entry several times: give it at most {LARGEST} entries, "
+            f"a few rows and columns; got {at.size}"
+        )
+
+    def values(array: Array) -> dict[str, Any]:
+        return {str(i): value for i, value in enumerate(np.ravel(outputs(array)))}
+
+    def along(method: str) -> tuple[Array, Array]:
+        directions = np.eye(at.size).reshape(at.size, *at.shape)
+        found = (slopes(values, at, direction, method) for direction in directions)
+        both = np.array([list(row.values()) for row in found])
+        return both[..., 0], both[..., 1]
+
+    real, jumps = along("richardson")
+    try:
+        exact, _ = along("complex")
+    except NotComplexSafe:
+        return real
+    # Code that treats complex numbers wrongly shows in a difference that is not a kink's; then the
+    # real ones count.
+    size = float(np.abs(real).max(initial=0.0))
+    return exact if (np.abs(exact - real) <= 1e-5 * size + jumps).all() else real
+
+
+def of_layer(layer: Layer, x: Array, rng: Any) -> list[Evidence]:
+    """Return the gradients of an nnreg layer, at its own parameters or random ones."""
+    net = Network([copy.deepcopy(layer.unbound())], inputs=x.shape[1], dtype="float64")
+    parameters = net.parameters.of(net.layers[0].name)
+    for name, view in parameters.items():
+        own = getattr(layer, name) if layer._bound else rng.standard_normal(view.shape)
+        view[...] = _moved(np.asarray(own, dtype=np.float64), rng)
+    x = _away_from_zero(_moved(x, rng), rng)
+    points = {**parameters, "inputs": x}
+
+    def forward(block: str, array: Array, step: int = STEP) -> Array:
+        moved = net.copy(array.dtype)
+        inputs = array if block == "inputs" else x.astype(array.dtype)
+        if block in parameters:
+            moved.parameters.of(moved.layers[0].name)[block][...] = array
+        return moved.layers[0].forward(inputs.copy(), _cache(array.dtype, step)).copy()
+
+    y = forward("inputs", x)
+    dy = rng.standard_normal(y.shape)
+    found = _answers(net, x, dy)
+    others = [forward("inputs", x, step) for step in (STEP - 1, STEP + 1)]
+    return _described(
+        {
+            block: (points[block], found[block], jacobian(partial(forward, block), at))
+            for block, at in points.items()
+        },
+        "inputs",
+        y,
+        dy,
+        others,
+    )
+
+
+def _cache(dtype: Any, step: int = STEP, first_row: int = 0) -> Cache:
+    cache = Cache(dtype)
+    cache.begin(training=True, step=step, first_row=first_row)
+    return cache
+
+
+class _Forgiving(np.ndarray[Any, Any]):
+    """An array that keeps what is assigned to it in another shape, instead of refusing it."""
+
+    refused: Array | None = None
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        try:
+            super().__setitem__(where, value)
+        except ValueError:
+            self.refused = np.array(value)
+
+
+def _answers(net: Network, x: Array, dy: Array) -> dict[str, Array]:
+    """Return what the layer says of its parameters and inputs."""
+    placed = net.copy()
+    layer, cache = placed.layers[0], _cache("float64")
+    layer.forward(x.copy(), cache)
+    found = {"inputs": np.array(layer.backward(dy.copy(), cache), dtype=np.float64)}
+    views = {
+        name: np.zeros(view.shape).view(_Forgiving)
+        for name, view in placed.parameters.of(layer.name).items()
+    }
+    given: dict[str, Array] = dict(views)
+    if views:
+        layer.gradient(dy.copy(), cache, given)
+    for name, view in views.items():
+        found[name] = np.array(given[name]) if view.refused is None else view.refused
+    return found
+
+
+def of_functions(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    arguments: tuple[Any, ...],
+    parameters: Mapping[str, Array] | None,
+    gradients: Callable[[], Mapping[str, Array]] | None,
+    rng: Any,
+) -> list[Evidence]:
+    """Return the gradients of code that was never written for this."""
+    x = arguments[0] if arguments else None
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        x = _moved(x, rng)
+        # At zero a rectifier has no derivative; a penalty's zeros are asked about.
+        arguments = (x if backward is None else _away_from_zero(x, rng), *arguments[1:])
+    made = foreign(forward, backward, arguments, parameters, gradients, rng)
+    assert made.outputs is not None
+    assert made.dout is not None
+    outputs, dy, found = made.outputs, made.dout, made.gradients["output"]
+    y = outputs(None, None)
+    first = next(iter(made.blocks))
+    measured = {
+        block: (at, found[block], jacobian(partial(outputs, block), at))
+        for block, at in made.blocks.items()
+    }
+    if y.ndim:
+        return _described(measured, first, y, dy, [])
+    x, answer, slope = measured[first]
+    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
+    targets = [a for a in arrays if len(a) == len(x)][1:]
+    right = slope.reshape(x.shape)
+    if targets and x.ndim == 2:
+        return [_of_loss(first, x, targets[0], answer, right)]
+    return [_of_penalty(first, x, answer, right)]
+
+
+def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[Evidence]:
+    """Return the gradient of an nnreg loss."""
+    z = _moved(outputs, rng)
+    found = np.array(loss.compute(z.copy(), targets)[1], dtype=np.float64)
+    right = jacobian(lambda a: loss.compute(a.copy(), targets)[0], z).reshape(z.shape)
+    return [_of_loss("outputs", z, targets, found, right)]
+
+
+def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[Evidence]:
+    """Return the gradient of an nnreg penalty."""
+    w = _moved(w, rng)
+    found = np.empty_like(w)
+    penalty.gradient(w.copy(), found)
+    right = jacobian(lambda a: penalty.value(a.copy()), w).reshape(w.shape)
+    return [_of_penalty("w", w, found, right)]
+
+
+def _of_loss(block: str, z: Array, targets: Array, found: Array, right: Array) -> Evidence:
+    t = one_hot(targets, z.shape[1]) if targets.ndim == 1 else targets
+    subject, constant = recognition.loss(z, t, right)
+    point = Point(right, x=z, t=t, constant=constant)
+    return Evidence(block, subject, "any loss", "outputs", point, found)
+
+
+def _of_penalty(block: str, w: Array, found: Array, right: Array) -> Evidence:
+    subject, constant, second = recognition.penalty(w, right)
+    point = Point(right, x=w, constant=constant, second=second)
+    return Evidence(block, subject, "any penalty", "w", point, found)
+
+
+def _moved(a: Array, rng: Any) -> Array:
+    """Return ``a`` with each entry up to a quarter larger or smaller, its sign and zeros kept."""
+    moved: Array = a * rng.uniform(0.75, 1.25, a.shape)
+    return moved
+
+
+def _away_from_zero(a: Array, rng: Any) -> Array:
+    """Return ``a`` with new entries for those near zero, where differences would meet a kink."""
+    near = np.abs(a) < 0.01 * max(1.0, float(np.abs(a).max(initial=0.0)))
+    return np.where(near, rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape), a)
+
+
+def _described(
+    measured: dict[str, tuple[Array, Array, Array]],
+    inputs: str,
+    y: Array,
+    dy: Array,
+    others: list[Array],
+) -> list[Evidence]:
+    """Give each block its role in what the code seems to compute.
+
+    ``measured`` holds, by block, the point, the gradient found there, and the Jacobian; ``others``
+    what the forward pass gave at other steps.
+    """
+    x, by_entry = measured[inputs][0], measured[inputs][2]
+    point = Point(dy, x=_rows(x), dy=_rows(dy), y=_rows(y))
+    rights = {block: (of @ dy.ravel()).reshape(at.shape) for block, (at, _, of) in measured.items()}
+    roles = _affine_roles(rights, inputs, point)
+    subject, family = "dense" if roles else "", "any layer"
+    if not roles and x.shape == y.shape and not (by_entry - np.diag(np.diag(by_entry))).any():
+        family, slope = "any activation", np.diag(by_entry).reshape(x.shape)
+        subject, constant = recognition.activation(x, y, slope)
+        masks = tuple(_rows(a != 0) * 1.0 for a in (slope, *others))
+        point = replace(point, constant=constant, masks=masks if subject == "dropout" else ())
+    for block, role in roles.items():
+        if role == "weight":
+            point = replace(point, w=measured[block][0])
+    described = []
+    for block, (_, found, of) in measured.items():
+        shape = _rows(x).shape if block == inputs else rights[block].shape
+        if found.size == rights[block].size and block == inputs:
+            found = found.reshape(shape)
+        at = replace(point, right=rights[block].reshape(shape), row=partial(_row, of, dy, shape))
+        role = roles.get(block, "inputs" if block == inputs else "parameter")
+        described.append(Evidence(block, subject, family, role, at, found))
+    return described
+
+
+def _rows(a: Array) -> Array:
+    return a.reshape(len(a) if a.ndim else 1, -1)
+
+
+def _row(by_entry: Array, dy: Array, shape: tuple[int, ...], n: int) -> Array:
+    """Return the part of a gradient that row ``n`` of ``dy`` makes."""
+    only = np.zeros_like(dy)
+    only[n] = dy[n]
+    part: Array = (by_entry @ only.ravel()).reshape(shape)
+    return part
+
+
+def _affine_roles(rights: dict[str, Array], inputs: str, point: Point) -> dict[str, str]:
+    """Return which blocks are the weights and the bias of an affine map."""
+    roles = {}
+    if len(point.x) == len(point.dy):
+        for block, right in rights.items():
+            if block != inputs and close(right, point.x.T @ point.dy):
+                roles[block] = "weight"
+            elif block != inputs and close(right, point.dy.sum(axis=0)):
+                roles[block] = "bias"
+    return roles

@@ -1,0 +1,183 @@
+"""A mistake in a backward pass: what it is called, how it shows, what a tutor would say of it.
+
+A wrong gradient is a formula like a right one, only another: ``dy·(1 - y)`` where ``dy·(1 - y²)``
+belongs. So a mistake of the gallery holds its wrong formula, as a function of a :class:`Point`, and
+that one formula serves twice. In ``make()`` it stands in the place of the right one, and there is a
+layer to try a check on. Against somebody's gradient it is a prediction: whoever returns exactly
+these numbers made this mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from nnreg import kernels
+from nnreg._support.typing import Array
+from nnreg.layers.base import Layer
+from nnreg.losses import MeanSquaredError
+from nnreg.network import Network
+from nnreg.penalties import Penalty
+
+NOTHING = np.empty(0)
+
+
+@dataclass(frozen=True)
+class Point:
+    """All that a formula, right or wrong, can be made of, at one place.
+
+    Attributes
+    ----------
+    right : ndarray
+        The right gradient.
+    x : ndarray
+        Of a layer the inputs (N, D), of a loss the outputs (N, M), of a penalty the weights.
+    dy, y : ndarray of shape (N, M)
+        Of a layer: the derivative of the loss by the output, and the output.
+    w : ndarray of shape (D, M)
+        Of an affine map: the weights.
+    t : ndarray of shape (N, M)
+        Of a loss: the targets, class numbers as one-hot rows.
+    constant : float
+        The slope of LeakyReLU, alpha of ELU, scale of dropout, delta of Huber, strength of a
+        penalty (of the elastic net's L1 part).
+    second : float
+        The strength of the elastic net's L2 part.
+    masks : tuple of ndarray
+        Of dropout: 1 where a unit was kept, else 0, at this step; then at others that could be
+        taken for it.
+    row : function (n) -> ndarray
+        The part of ``right`` that comes from row ``n`` of the batch.
+    """
+
+    right: Array
+    x: Array
+    dy: Array = field(default_factory=lambda: NOTHING)
+    y: Array = field(default_factory=lambda: NOTHING)
+    w: Array = field(default_factory=lambda: NOTHING)
+    t: Array = field(default_factory=lambda: NOTHING)
+    constant: float = 1.0
+    second: float = 0.0
+    masks: tuple[Array, ...] = ()
+    row: Callable[[int], Array] = field(default=lambda n: NOTHING)
+
+    @property
+    def N(self) -> int:
+        """The number of rows."""
+        return len(self.x)
+
+    @property
+    def M(self) -> int:
+        """The number of outputs of a loss."""
+        return int(np.prod(self.x.shape[1:]))
+
+    @property
+    def p(self) -> Array:
+        """``softmax(x)``."""
+        return kernels.softmax(self.x)
+
+    @property
+    def mask(self) -> Array:
+        """What this step kept."""
+        return self.masks[0]
+
+
+Formula: TypeAlias = Callable[[Point], Array]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One classic mistake.
+
+    Attributes
+    ----------
+    name : str
+        Unique.
+    subject : str
+        Where it is made: ``"dense"``, ``"ReLU"``, ``"softmax cross-entropy"``, ``"L2"``, ...;
+        ``"any layer"``, ``"any activation"``, ``"any loss"``, ``"any penalty"``, ``"network"``.
+    symptom : str
+        What is wrong with the gradient, as a sentence.
+    hint : str
+        What a tutor would say.
+    make : function () -> Layer, Loss, Penalty or Network
+        Returns something that makes this mistake, new at each call.
+    block : str or None
+        Which gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None is any.
+    wrong : function (Point) -> ndarray, or None
+        The wrong gradient.
+    seen : function (Point, found) -> bool, or None
+        Where chance is at work and there is no formula: whether ``found`` looks like it.
+    finding : str or None
+        What :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` finds,
+        where the mistake shows in behaviour, the gradient at a generic point being right.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> from nnreg.testing import GALLERY
+    >>> mistake = GALLERY["tanh: 1 - y"]
+    >>> mistake.symptom
+    'dx is dy·(1 - y); the derivative of tanh is 1 - y².'
+    >>> nn.check_gradients(*mistake.example()).passed
+    False
+    """
+
+    name: str
+    subject: str
+    symptom: str
+    hint: str
+    make: Callable[[], Any] = field(repr=False)
+    block: str | None = None
+    wrong: Formula | None = field(default=None, repr=False)
+    seen: Callable[[Point, Array], bool] | None = field(default=None, repr=False)
+    finding: str | None = None
+
+    def example(self, seed: int = 0) -> tuple[Any, ...]:
+        """Return ``(subject, *arguments)``, as ``check_gradients`` and ``diagnose`` take them."""
+        made = self.make()
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((5, 4))
+        if isinstance(made, Layer):
+            return made, x
+        if isinstance(made, Penalty):
+            x[0, 0] = 0.0
+            return made, x
+        if isinstance(made, Network):
+            return made, x, rng.standard_normal((5, made.widths[-1])), MeanSquaredError()
+        targets = {
+            "softmax cross-entropy": np.array([3, 0, 2, 1, 2]),
+            "sigmoid cross-entropy": rng.integers(0, 2, (5, 4)).astype(np.float64),
+            "Poisson": rng.poisson(2.0, (5, 4)).astype(np.float64),
+        }
+        return made, x, targets.get(self.subject, 2 * rng.standard_normal((5, 4)))
+
+    def explains(self, point: Point, found: Array) -> bool:
+        """Return whether ``found`` is the gradient that this mistake gives at this point."""
+        with np.errstate(all="ignore"):
+            if self.seen is not None:
+                return self.seen(point, found)
+            if self.wrong is None:
+                return False
+            try:
+                predicted = self.wrong(point)
+            except (ValueError, IndexError):  # a formula of another shape is no explanation
+                return False
+        return close(found, predicted)
+
+
+def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:
+    """Return whether two arrays are of one shape and equal to a relative ``tolerance``.
+
+    What rounding leaves where terms of size 1 cancel, up to 1e-14, is no difference.
+
+    >>> close(np.ones(2), np.ones(2) + 1e-9), close(np.ones(2), np.ones(3))
+    (True, False)
+    """
+    if a.shape != b.shape or not np.isfinite(a).all():
+        return False
+    size = float(np.abs(b).max(initial=0.0))
+    return bool((np.abs(a - b) <= max(tolerance * size, 1e-14)).all())

@@ -1,0 +1,228 @@
+"""Mistakes of losses: a gradient that is not the derivative of the value beside it.
+
+Right, for N rows, M outputs ``z`` and targets ``t``: squared error ``2(z - t)/(N·M)``, Huber
+``clip(z - t, ±δ)/(N·M)``, Poisson ``(eᶻ - t)/N``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.losses import (
+    Huber,
+    Loss,
+    MeanSquaredError,
+    Poisson,
+)
+from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+
+
+class WrongLoss(Loss):
+    """A loss with the right value, or ``N`` times that, and another gradient."""
+
+    def __init__(self, right: Loss, wrong: Formula, *, summed: bool, constant: float) -> None:
+        self.right, self.wrong, self.summed, self.constant = right, wrong, summed, constant
+
+    def __call__(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
+        """Return the value and the wrong gradient."""
+        return self.compute(np.asarray(outputs), self.check_targets(targets, outputs.shape[1]))
+
+    def check_targets(self, targets: Any, columns: int) -> Array:
+        """Return what the right loss returns."""
+        return self.right.check_targets(targets, columns)
+
+    def compute(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
+        """Return the value and the wrong gradient."""
+        value, gradient = self.right.compute(outputs, targets)
+        if self.summed:
+            value, gradient = value * len(outputs), gradient * len(outputs)
+        if outputs.dtype.kind == "f":
+            t = one_hot(targets, outputs.shape[1])
+            gradient = self.wrong(Point(gradient, x=outputs, t=t, constant=self.constant))
+        return value, gradient
+
+
+def one_hot(targets: Array, columns: int) -> Array:
+    """Return class numbers (N,) as rows (N, K); other targets as they are.
+
+    >>> one_hot(np.array([1, 0]), 2)
+    array([[0., 1.],
+           [1., 0.]])
+    """
+    return np.eye(columns)[targets] if targets.dtype.kind in "iu" else targets
+
+
+def loss_mistake(
+    subject: str,
+    right: Callable[[], Loss],
+    name: str,
+    symptom: str,
+    hint: str,
+    wrong: Formula,
+    *,
+    summed: bool = False,
+    constant: float = 1.0,
+) -> Mistake:
+    """Return the mistake of a loss whose gradient is ``wrong``."""
+    return Mistake(
+        f"{subject.removeprefix('any ')}: {name}",
+        subject,
+        symptom,
+        hint,
+        make=lambda: WrongLoss(right(), wrong, summed=summed, constant=constant),
+        wrong=wrong,
+    )
+
+
+def _mse(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return loss_mistake("squared error", MeanSquaredError, name, symptom, hint, wrong)
+
+
+def _huber(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return loss_mistake("Huber", lambda: Huber(0.7), name, symptom, hint, wrong, constant=0.7)
+
+
+def _poisson(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return loss_mistake("Poisson", Poisson, name, symptom, hint, wrong)
+
+
+def _any(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return loss_mistake("any loss", lambda: Huber(0.7), name, symptom, hint, wrong)
+
+
+LOSSES = (
+    _mse(
+        "2 missing",
+        "The gradient is half the right one: the 2 of the square is missing.",
+        "Either the value has a 1/2 or the gradient has a 2. Here the value has none.",
+        lambda p: (p.x - p.t) / (p.N * p.M),
+    ),
+    _mse(
+        "divided by N alone",
+        "The gradient is divided by N, the value by N·M.",
+        "np.mean of a matrix divides by all its entries, rows times columns.",
+        lambda p: 2 * (p.x - p.t) / p.N,
+    ),
+    _mse(
+        "neither divided nor doubled",
+        "The gradient is z - t: it belongs to half the sum of squares.",
+        "Differentiate the value you return: here the mean over N·M entries, without 1/2.",
+        lambda p: (p.x - p.t) * 1.0,
+    ),
+    _mse(
+        "targets missing",
+        "The gradient is that of the mean of z²: the targets are missing.",
+        "d(z - t)² = 2(z - t) dz.",
+        lambda p: 2 * p.x / (p.N * p.M),
+    ),
+    _mse(
+        "sign of the residual",
+        "The gradient is the sign of z - t: it belongs to the absolute error.",
+        "|r| has the derivative sign(r), r² has 2r.",
+        lambda p: np.sign(p.x - p.t) / (p.N * p.M),
+    ),
+    _huber(
+        "branches swapped",
+        "The two branches are swapped: ±delta in the middle, the residual beyond.",
+        "A small residual counts as a square, a large one as a straight line: |r| <= delta first.",
+        lambda p: _branches(p, beyond=p.x - p.t, middle=p.constant * np.sign(p.x - p.t)),
+    ),
+    _huber(
+        "sign missing",
+        "Beyond delta the gradient is +delta on both sides.",
+        "The derivative of delta·|r| is delta·sign(r).",
+        lambda p: _branches(p, beyond=np.full_like(p.x, p.constant), middle=p.x - p.t),
+    ),
+    _huber(
+        "delta missing",
+        "Beyond delta the gradient is sign(r); it should be delta·sign(r).",
+        "With delta = 1 the mistake cannot be seen: check with another.",
+        lambda p: _branches(p, beyond=np.sign(p.x - p.t), middle=p.x - p.t),
+    ),
+    _huber(
+        "not clipped",
+        "The residual is not held at ±delta: the gradient belongs to the squared error.",
+        "The point of Huber's loss is that an outlier's pull stops growing at delta.",
+        lambda p: (p.x - p.t) / (p.N * p.M),
+    ),
+    _poisson(
+        "targets missing",
+        "The gradient is e^z/N: the term -t is missing.",
+        "The value is e^z - t·z, so its derivative is e^z - t.",
+        lambda p: np.exp(p.x) / p.N,
+    ),
+    _poisson(
+        "exponential missing",
+        "The gradient is (z - t)/N; it should be (e^z - t)/N.",
+        "z is the logarithm of the mean. The mean itself is e^z.",
+        lambda p: (p.x - p.t) / p.N,
+    ),
+    _any(
+        "gradient missing",
+        "The gradient is zero everywhere.",
+        "Was the array that is returned ever written?",
+        lambda p: 0.0 * p.right,
+    ),
+    _any(
+        "sign",
+        "The gradient has the wrong sign.",
+        "Prediction minus target, for a loss that grows with their distance.",
+        lambda p: -p.right,
+    ),
+    _any(
+        "1/N missing",
+        "The gradient is N times the right one: the value is a mean, so 1/N is missing.",
+        "Divide the gradient by the number of rows, once, as the value is.",
+        lambda p: p.right * p.N,
+    ),
+    _any(
+        "N twice",
+        "The gradient is divided by N twice.",
+        "Divide in one place: in the loss. Look for a mean() and a / N.",
+        lambda p: p.right / p.N,
+    ),
+    _any(
+        "M missing",
+        "The gradient is M times the right one: the value averages over the M outputs too.",
+        "np.mean of a matrix divides by all its entries, rows times columns.",
+        lambda p: p.right * p.M,
+    ),
+    _any(
+        "divided by M",
+        "The gradient is divided by the number of outputs, M, where the value is not.",
+        "A mean over rows divides by N alone: np.mean of a matrix divides by N·M.",
+        lambda p: p.right / p.M,
+    ),
+    _any(
+        "divided by N·N·M",
+        "The gradient is divided by N·M too much.",
+        "Value and gradient must be divided by the same number, once.",
+        lambda p: p.right / (p.N * p.M),
+    ),
+    _any(
+        "sum for mean",
+        "The gradient is N·M times the right one: it belongs to the sum, the value is a mean.",
+        "Divide the gradient by all that the value is divided by.",
+        lambda p: p.right * (p.N * p.M),
+    ),
+    _any(
+        "twice",
+        "The gradient is twice the right one.",
+        "Does the value have a 1/2 that the gradient forgot?",
+        lambda p: 2.0 * p.right,
+    ),
+    _any(
+        "half",
+        "The gradient is half the right one.",
+        "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
+        lambda p: 0.5 * p.right,
+    ),
+)
+
+
+def _branches(p: Point, *, beyond: Array, middle: Array) -> Array:
+    return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)

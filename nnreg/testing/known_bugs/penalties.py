@@ -1,0 +1,287 @@
+"""Mistakes of penalties: ``λ/2 Σ w²`` has the gradient ``λ w``, ``λ Σ |w|`` has ``λ sign(w)``.
+
+And of the step that adds them: to the weights, not to the biases, not divided by anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.layers.activations import Tanh
+from nnreg.layers.dense import Dense
+from nnreg.network import Network
+from nnreg.parameters import Parameters
+from nnreg.penalties import L1, L2, ElasticNet, Penalty
+from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+
+STRENGTH, SECOND = 0.3, 0.8
+
+
+class WrongPenalty(Penalty):
+    """A penalty with the right value, or a multiple of it, and another gradient."""
+
+    def __init__(self, right: Penalty, wrong: Formula, factor: float) -> None:
+        self.right, self.wrong, self.factor = right, wrong, factor
+
+    def value(self, w: Array) -> Any:
+        """Return the right value, times ``factor``."""
+        return self.right.value(w) * self.factor
+
+    def gradient(self, w: Array, out: Array) -> None:
+        """Write the wrong gradient."""
+        self.right.gradient(w, out)
+        right = out * self.factor
+        out[...] = self.wrong(Point(right, x=w, constant=STRENGTH, second=SECOND))
+
+
+def _penalty(
+    subject: str,
+    right: Callable[[], Penalty],
+    name: str,
+    symptom: str,
+    hint: str,
+    wrong: Formula,
+    factor: float = 1.0,
+) -> Mistake:
+    return Mistake(
+        f"{subject.removeprefix('any ')}: {name}",
+        subject,
+        symptom,
+        hint,
+        make=lambda: WrongPenalty(right(), wrong, factor),
+        wrong=wrong,
+    )
+
+
+def _l2(name: str, symptom: str, hint: str, wrong: Formula, factor: float = 1.0) -> Mistake:
+    return _penalty("L2", lambda: L2(STRENGTH), name, symptom, hint, wrong, factor)
+
+
+def _l1(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return _penalty("L1", lambda: L1(STRENGTH), name, symptom, hint, wrong)
+
+
+def _elastic(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
+    return _penalty("elastic net", lambda: ElasticNet(STRENGTH, SECOND), name, symptom, hint, wrong)
+
+
+def _any(name: str, symptom: str, hint: str, wrong: Formula, factor: float = 1.0) -> Mistake:
+    return _penalty("any penalty", lambda: L2(STRENGTH), name, symptom, hint, wrong, factor)
+
+
+class _Network(Network):
+    """Two small layers under L2; subclasses add its gradient wrongly."""
+
+    def __init__(self) -> None:
+        layers = [Dense(3), Tanh(), Dense(2)]
+        super().__init__(layers, inputs=4, penalty=L2(STRENGTH), dtype="float64")
+        self.parameters.biases[:] = 0.1, -0.2, 0.3, -0.4, 0.5
+
+    def _own(self) -> Parameters:
+        right = self.parameters.like()
+        super().add_penalty_gradient(right)
+        return right
+
+
+class PenalizedBias(_Network):
+    """Penalizes all that is in the vector."""
+
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Add to the biases too."""
+        gradients.vector[...] += STRENGTH * self.parameters.vector
+
+
+class PenaltyOverN(_Network):
+    """Divides the penalty's gradient by a number of rows."""
+
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Add a fifth."""
+        gradients.vector[...] += self._own().vector / 5
+
+
+class PenaltyNotAdded(_Network):
+    """Counts the penalty in the value only."""
+
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Add nothing."""
+
+
+class PenaltyOverwrites(_Network):
+    """Puts the penalty's gradient in the place of the data's."""
+
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Write, where adding was asked for."""
+        gradients.weights[...] = self._own().weights
+
+
+def _network(name: str, symptom: str, hint: str, make: Callable[[], Network]) -> Mistake:
+    return Mistake(
+        f"network: {name}", "network", symptom, hint, make=make, finding=f"penalty: {name}"
+    )
+
+
+SCALED = "In nnreg a penalty is divided by nothing: neither by N nor by the number of weights."
+
+PENALTIES = (
+    _l2(
+        "2λ",
+        "The gradient is 2λw, the value λ/2·Σw²: a factor of 2 lies between them.",
+        "λ/2·Σw² has the gradient λw. Only without the 1/2 does it have 2λw.",
+        lambda p: 2.0 * p.right,
+    ),
+    _l2(
+        "half missing in the value",
+        "The value is λΣw², the gradient λw: half of what belongs to it.",
+        "Either the value has the 1/2 or the gradient has a 2.",
+        lambda p: 0.5 * p.right,
+        2.0,
+    ),
+    _l2(
+        "strength missing",
+        "The gradient is w: the strength λ is missing.",
+        "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+        lambda p: p.x * 1.0,
+    ),
+    _l2(
+        "absolute values",
+        "The gradient is λ|w|: the sign is lost.",
+        "The derivative of w² is 2w, negative for negative w: it always points away from zero.",
+        lambda p: p.constant * np.abs(p.x),
+    ),
+    _l2(
+        "square for derivative",
+        "The gradient is λw²: the function stands where its derivative belongs.",
+        "Differentiate: (w²)' = 2w.",
+        lambda p: p.constant * p.x**2,
+    ),
+    _l2(
+        "norm not squared",
+        "The gradient is λw/‖w‖: it belongs to the norm, not to its square.",
+        "np.linalg.norm takes a root. L2 regularization uses Σw².",
+        lambda p: p.constant * p.x / np.sqrt((p.x**2).sum()),
+    ),
+    _l2(
+        "gradient of L1",
+        "The gradient is λ·sign(w): it belongs to L1.",
+        "Σw² has 2w, Σ|w| has sign(w).",
+        lambda p: p.constant * np.sign(p.x),
+    ),
+    _l1(
+        "w for its sign",
+        "The gradient is λw; it should be λ·sign(w).",
+        "|w| is a straight line on either side: its slope is ±1, however large w is.",
+        lambda p: p.constant * p.x,
+    ),
+    _l1(
+        "sign missing",
+        "The gradient is λ everywhere: negative weights are pushed further from zero.",
+        "|w| falls where w < 0. Its slope there is -1.",
+        lambda p: np.full_like(p.x, p.constant),
+    ),
+    _l1(
+        "strength missing",
+        "The gradient is sign(w): the strength λ is missing.",
+        "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+        lambda p: np.sign(p.x),
+    ),
+    _l1(
+        "sign(0) = +1",
+        "At w = 0 the gradient is +λ; it should be 0.",
+        "np.where(w >= 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+        lambda p: p.right + p.constant * (p.x == 0),
+    ),
+    _l1(
+        "sign(0) = -1",
+        "At w = 0 the gradient is -λ; it should be 0.",
+        "np.where(w > 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+        lambda p: p.right - p.constant * (p.x == 0),
+    ),
+    _elastic(
+        "L1 part missing",
+        "Only the L2 part is in the gradient: l1·sign(w) is missing.",
+        "The value is a sum of two terms, and so is the gradient.",
+        lambda p: p.second * p.x,
+    ),
+    _elastic(
+        "L2 part missing",
+        "Only the L1 part is in the gradient: l2·w is missing.",
+        "The value is a sum of two terms, and so is the gradient.",
+        lambda p: p.constant * np.sign(p.x),
+    ),
+    _elastic(
+        "L2 part doubled",
+        "The L2 part of the gradient is 2·l2·w; the value has l2/2·Σw².",
+        "With the 1/2 in the value there is no 2 in the gradient.",
+        lambda p: p.constant * np.sign(p.x) + 2 * p.second * p.x,
+    ),
+    _any(
+        "only in the value",
+        "The gradient is zero: the penalty is in the value only, and nothing is regularized.",
+        "Adding the penalty to the printed loss changes no weight. Write its derivative too.",
+        lambda p: 0.0 * p.right,
+    ),
+    _any(
+        "only in the gradient",
+        "The value does not change with w, though the gradient is not zero.",
+        "The value must be what the gradient is the derivative of, or the printed loss misleads.",
+        lambda p: STRENGTH * p.x,
+        0.0,
+    ),
+    _any(
+        "sign",
+        "The gradient has the wrong sign: weights are made larger.",
+        "The gradient points to where the penalty grows: away from zero.",
+        lambda p: -p.right,
+    ),
+    _any(
+        "divided by the rows",
+        "The gradient is divided by the number of rows of w.",
+        SCALED,
+        lambda p: p.right / len(p.x),
+    ),
+    _any(
+        "divided by the number of weights",
+        "The gradient is divided by the number of weights.",
+        f"{SCALED} np.mean where np.sum belongs does this.",
+        lambda p: p.right / p.x.size,
+    ),
+)
+
+NETWORKS = (
+    _network(
+        "on biases",
+        "The penalty's gradient reaches the biases.",
+        "A bias does not make the function rough; it only moves it. Penalize weights alone.",
+        PenalizedBias,
+    ),
+    _network(
+        "divided",
+        "The penalty's gradient is divided by a number by which its value is not.",
+        SCALED,
+        PenaltyOverN,
+    ),
+    _network(
+        "not added",
+        "The penalty is in the value, and its gradient is never added.",
+        "net.add_penalty_gradient(gradients) has to change gradients.",
+        PenaltyNotAdded,
+    ),
+    _network(
+        "overwrites",
+        "The penalty's gradient replaces that of the data.",
+        "total = data + penalty: add with +=.",
+        PenaltyOverwrites,
+    ),
+)

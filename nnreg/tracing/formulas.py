@@ -1,0 +1,178 @@
+"""What a layer or a loss computes, as a line of mathematics with the shapes that go through it.
+
+A formula belongs to the method that runs: a subclass with a ``forward`` of its own is not told by
+its parent's. What nobody has written a line for is told by its name, its shapes, and the first line
+of its docstring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnreg._support.typing import Array
+from nnreg.layers.activations import ELU, GELU, LeakyReLU, Sigmoid, Softplus, Tanh
+from nnreg.layers.base import Layer
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout, GaussianDropout
+from nnreg.losses import (
+    Huber,
+    Loss,
+    MeanSquaredError,
+    Poisson,
+    RowLoss,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+
+Shape = tuple[int, ...]
+
+#: Short names, as in the formulas; other parameters keep the name that their layer gave them.
+SYMBOLS = {"weight": "w", "bias": "b"}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A line of mathematics and its shapes.
+
+    Examples
+    --------
+    >>> print(Formula("y = max(x, 0)", "(2, 3) -> (2, 3)"))
+    y = max(x, 0): (2, 3) -> (2, 3)
+    """
+
+    text: str
+    shapes: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.shapes}" if self.shapes else self.text
+
+
+_ELEMENTWISE: dict[Callable[..., Any], Callable[[Any], str]] = {
+    LeakyReLU.forward: lambda layer: (
+        f"y = x where x > 0, else {layer.slope:g}·x" if layer.slope else "y = max(x, 0)"
+    ),
+    LeakyReLU.backward: lambda layer: (
+        f"dx = dy where x > 0, else {layer.slope:g}·dy" if layer.slope else "dx = dy·[x > 0]"
+    ),
+    ELU.forward: lambda layer: f"y = x where x > 0, else {layer.alpha:g}·(eˣ - 1)",
+    ELU.backward: lambda layer: f"dx = dy where x > 0, else dy·(y + {layer.alpha:g})",
+    GELU.forward: lambda _: "y = x·Φ(x)",
+    GELU.backward: lambda _: "dx = dy·(Φ(x) + x·φ(x))",
+    Tanh.forward: lambda _: "y = tanh(x)",
+    Tanh.backward: lambda _: "dx = dy·(1 - y²)",
+    Sigmoid.forward: lambda _: "y = 1/(1 + e⁻ˣ)",
+    Sigmoid.backward: lambda _: "dx = dy·y(1 - y)",
+    Softplus.forward: lambda _: "y = log(1 + eˣ)",
+    Softplus.backward: lambda _: "dx = dy·(1 - e⁻ʸ)",
+    Dropout.forward: lambda layer: "y = x·m" if layer.keep_prob < 1 else "y = x",
+    Dropout.backward: lambda layer: "dx = dy·m" if layer.keep_prob < 1 else "dx = dy",
+    GaussianDropout.forward: lambda layer: "y = x·m" if layer.keep_prob < 1 else "y = x",
+    GaussianDropout.backward: lambda layer: "dx = dy·m" if layer.keep_prob < 1 else "dx = dy",
+}
+
+_LOSSES: dict[Callable[..., Any], Callable[[Any], tuple[str, str]]] = {
+    SoftmaxCrossEntropy.rows: lambda loss: (
+        "L = -1/N Σₙ Σₖ tₙₖ log softmax(zₙ)ₖ" + _smoothed(loss),
+        "dz = (softmax(z) - t)/N",
+    ),
+    SigmoidCrossEntropy.rows: lambda _: (
+        "L = 1/N Σₙ Σₖ (log(1 + e^zₙₖ) - tₙₖ zₙₖ)",
+        "dz = (σ(z) - t)/N",
+    ),
+    MeanSquaredError.rows: lambda _: (
+        "L = 1/(N·M) Σₙ Σₘ (zₙₘ - tₙₘ)²",
+        "dz = 2(z - t)/(N·M)",
+    ),
+    Huber.rows: lambda loss: (
+        f"L = 1/(N·M) Σₙ Σₘ c(r - c/2), r = z - t, c = r within ±{loss.delta:g}",
+        "dz = c/(N·M)",
+    ),
+    Poisson.rows: lambda _: ("L = 1/N Σₙ Σₘ (e^zₙₘ - tₙₘ zₙₘ)", "dz = (e^z - t)/N"),
+}
+
+
+def _smoothed(loss: SoftmaxCrossEntropy) -> str:
+    a = loss.label_smoothing
+    return f", t = {1 - a:g}·[label] + {a:g}/K" if a else ""
+
+
+def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
+    """Return what ``layer.forward`` does with inputs of shape ``x``.
+
+    >>> import numpy as np
+    >>> print(forward_of(Dense(3), (5, 2), (5, 3), {"weight": np.ones((2, 3)), "bias": np.ones(3)}))
+    y = x w + b: (5, 2) (2, 3) + (3,) -> (5, 3)
+    """
+    method = type(layer).forward
+    shapes = [view.shape for view in parameters.values()]
+    if method is Dense.forward:
+        text, plus = ("y = x w + b", f" + {shapes[1]}") if len(shapes) > 1 else ("y = x w", "")
+        return Formula(text, f"{x} {shapes[0]}{plus} -> {y}")
+    if method in _ELEMENTWISE:
+        return Formula(_ELEMENTWISE[method](layer), f"{x} -> {y}")
+    taken = ", ".join(f"{name} {view.shape}" for name, view in parameters.items())
+    return Formula(f"y = {_name(layer)}.forward(x)", f"{x}{' with ' * bool(taken)}{taken} -> {y}")
+
+
+def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
+    """Return what ``layer.backward`` does with ``dy`` of shape ``y``.
+
+    >>> import numpy as np
+    >>> print(backward_of(Dense(3), (5, 2), (5, 3), {"weight": np.ones((2, 3))}))
+    dx = dy wᵀ: (5, 3) (3, 2) -> (5, 2)
+    """
+    method = type(layer).backward
+    if method is Dense.backward:
+        return Formula("dx = dy wᵀ", f"{y} {parameters['weight'].T.shape} -> {x}")
+    if method in _ELEMENTWISE:
+        return Formula(_ELEMENTWISE[method](layer), f"{y} -> {x}")
+    return Formula(f"dx = {_name(layer)}.backward(dy)", f"{y} -> {x}")
+
+
+def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> list[Formula]:
+    """Return what ``layer.gradient`` does, a formula a parameter.
+
+    >>> import numpy as np
+    >>> [made] = gradient_of(Dense(3, bias=False), (5, 2), (5, 3), {"weight": np.ones((2, 3))})
+    >>> print(made)
+    dw = xᵀ dy: (2, 5) (5, 3) -> (2, 3)
+    """
+    if type(layer).gradient is not Dense.gradient:
+        asked = f"{_name(layer)}.gradient(dy)"
+        return [
+            Formula(f"d{SYMBOLS.get(name, name)} = {asked}", f"{y} -> {view.shape}")
+            for name, view in parameters.items()
+        ]
+    texts = {
+        "weight": Formula("dw = xᵀ dy", f"{x[::-1]} {y} -> {parameters['weight'].shape}"),
+        "bias": Formula("db = Σₙ dyₙ", f"{y} -> {y[1:]}"),
+    }
+    return [texts[name] for name in parameters]
+
+
+def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
+    """Return what a loss computes of outputs ``z`` and targets ``t``: its value, its gradient.
+
+    >>> print(loss_formulas(MeanSquaredError(), (4, 1), (4, 1))[1])
+    dz = 2(z - t)/(N·M): (4, 1), (4, 1) -> (4, 1)
+    """
+    written = None
+    if isinstance(loss, RowLoss) and type(loss).compute is RowLoss.compute:
+        written = _LOSSES.get(type(loss).rows)
+    name = _name(loss)
+    value, gradient = written(loss) if written else (f"L = {name}(z, t)", f"dz = ∂{name}(z, t)/∂z")
+    return Formula(value, f"{z}, {t} -> ()"), Formula(gradient, f"{z}, {t} -> {z}")
+
+
+def docstring_of(thing: object) -> str:
+    """Return the first line of the docstring of a class that was not written here, or ""."""
+    kind = type(thing)
+    if kind.__module__.partition(".")[0] == "nnreg":
+        return ""
+    return (kind.__doc__ or "").strip().partition("\n")[0].replace("``", "")
+
+
+def _name(thing: object) -> str:
+    return type(thing).__name__

@@ -1,0 +1,316 @@
+"""A traced step as HTML: one page to step through, and a still piece of it for a notebook.
+
+Without its script the page shows all stages, one below the other, and its links lead to them; the
+script only hides all but one and listens to the keys. Nothing is loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnreg._support import tables
+from nnreg._support.typing import Array
+from nnreg._support.version import __version__
+from nnreg.tracing.diagnostics import RULES
+from nnreg.tracing.text import (
+    ARRAY_HEAD,
+    OVERVIEW_HEAD,
+    TITLES,
+    array_rows,
+    check_lines,
+    headline,
+    mark,
+    overview,
+    small,
+)
+
+if TYPE_CHECKING:
+    from nnreg.tracing.stages import Stage
+    from nnreg.tracing.trace import Trace
+
+
+#: A mask is drawn for so many rows and units at most.
+MASK_ROWS, MASK_UNITS = 16, 64
+
+#: The style of a stage, on the page and in a notebook, whose colours it takes over.
+STAGE_STYLE = """\
+.nnreg-formula { display: block; margin: .35rem 0; padding: .5rem .75rem; overflow-x: auto;
+  border-left: 3px solid #3b8fd0; background: rgba(128, 128, 128, .12); font-size: .95rem;
+  white-space: nowrap; }
+.nnreg-shapes { display: block; opacity: .8; }
+.nnreg-alarm { border-left: 3px solid #d13438; padding-left: .75rem; font-weight: 600; }
+.nnreg-wrong { color: #d13438; font-weight: 600; }
+.nnreg-values { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
+.nnreg-trace svg { display: block; max-width: 100%; height: auto; margin-bottom: 1rem; }
+.nnreg-trace div { margin-bottom: .75rem; }
+.nnreg-trace table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.nnreg-trace th, .nnreg-trace td { padding: .25rem .6rem; white-space: nowrap; }
+.nnreg-trace caption { text-align: left; font-weight: 600; }
+"""
+
+PAGE = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>One training step of a $widths network</title>
+<style>
+:root { --back: #ffffff; --ink: #1f2328; --soft: #59636e; --line: #d8dde3; --band: #f5f7f9;
+  --now: #0b5cad; --on: #ffffff; --bad: #c4262e; }
+@media (prefers-color-scheme: dark) { :root { --back: #15181c; --ink: #e6e9ec; --soft: #9aa4ae;
+  --line: #3a4149; --band: #1c2025; --now: #6cb6ff; --on: #10151a; --bad: #ff8086; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.25rem 6rem; background: var(--back);
+  color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .5rem; }
+h2 { font-size: 1.25rem; line-height: 1.3; margin: 1.5rem 0 .5rem; }
+h2 small { display: block; font-size: .85rem; font-weight: 400; color: var(--soft);
+  overflow-wrap: anywhere; }
+p { margin: .5rem 0; max-width: 46rem; }
+code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+.soft { color: var(--soft); font-size: .9rem; }
+.nnreg-trace td, .nnreg-trace th { border-bottom: 1px solid var(--line); }
+.nnreg-trace .nnreg-wrong { color: var(--bad); }
+nav { margin: 1.25rem 0 0; overflow-x: auto; }
+nav ol { display: grid; gap: .35rem;
+  grid-template-columns: max-content repeat($columns, minmax(max-content, 1fr));
+  list-style: none; margin: 0; padding: 3px; }
+nav .part { grid-column: 1; padding-right: .4rem; color: var(--soft); font-size: .85rem;
+  align-self: center; }
+nav a { display: block; padding: .4rem .5rem; border: 1px solid var(--line); border-radius: .4rem;
+  background: var(--band); color: inherit; text-decoration: none; text-align: center;
+  font-size: .85rem; white-space: nowrap; }
+nav a[aria-current] { background: var(--now); border-color: var(--now); color: var(--on); }
+nav a.bad { border-color: var(--bad); border-width: 2px; }
+.controls { display: none; gap: .5rem; align-items: center; flex-wrap: wrap; margin: 1rem 0 0; }
+.scripted .controls { display: flex; }
+button { font: inherit; padding: .4rem .9rem; border: 1px solid var(--line); border-radius: .4rem;
+  background: var(--band); color: inherit; cursor: pointer; }
+button:disabled { opacity: .45; cursor: default; }
+button[aria-pressed="true"] { background: var(--now); color: var(--on); }
+a:focus-visible, button:focus-visible, section:focus-visible { outline: 3px solid var(--now);
+  outline-offset: 1px; }
+.stepping section:not(.now) { display: none; }
+$stage_style
+@media (max-width: 600px) {
+  .controls { position: fixed; left: 0; right: 0; bottom: 0; margin: 0; padding: .6rem 1.25rem;
+    background: var(--back); border-top: 1px solid var(--line); z-index: 1; }
+}
+@media print { .stepping section:not(.now) { display: block; } .controls, nav { display: none; } }
+</style>
+</head>
+<body>
+<header>
+<h1>One training step</h1>
+$headline
+</header>
+<main class="nnreg-trace">
+<details><summary>Layer by layer, in numbers</summary>
+$overview
+$rules
+</details>
+<nav aria-label="Stages of the step"><ol>
+$links
+</ol></nav>
+<div class="controls">
+<button type="button" id="back">&#8592; Back</button>
+<button type="button" id="on">Next &#8594;</button>
+<button type="button" id="all" aria-pressed="false">All</button>
+<span class="soft" role="status" id="where"></span>
+</div>
+$stages
+</main>
+<footer><p class="soft">The keys &#8592; and &#8594; step back and on, Home and End to the ends.
+Made by nnreg $version.</p></footer>
+<script>
+"use strict";
+const root = document.documentElement;
+const stages = [...document.querySelectorAll("section")];
+const links = [...document.querySelectorAll("nav a")];
+const [back, on, all, where] = ["back", "on", "all", "where"].map(i => document.getElementById(i));
+let now = 0;
+function show(number, move) {
+  now = Math.max(0, Math.min(stages.length - 1, number));
+  stages.forEach((stage, i) => stage.classList.toggle("now", i === now));
+  links.forEach((link, i) => i === now ? link.setAttribute("aria-current", "step")
+    : link.removeAttribute("aria-current"));
+  const bar = links[now].closest("nav"), item = links[now].parentElement;
+  bar.scrollLeft = item.offsetLeft - bar.offsetLeft - (bar.clientWidth - item.offsetWidth) / 2;
+  back.disabled = now === 0;
+  on.disabled = now === stages.length - 1;
+  where.textContent = (now + 1) + " of " + stages.length + ": " + stages[now].dataset.name;
+  if (move) {
+    history.replaceState(null, "", "#" + stages[now].id);
+    if (!root.classList.contains("stepping")) stages[now].scrollIntoView();
+  }
+}
+function named() { return stages.findIndex(stage => "#" + stage.id === location.hash); }
+links.forEach((link, i) => link.addEventListener("click", event => {
+  event.preventDefault();
+  show(i, true);
+}));
+back.addEventListener("click", () => show(now - 1, true));
+on.addEventListener("click", () => show(now + 1, true));
+all.addEventListener("click", () => {
+  all.setAttribute("aria-pressed", String(!root.classList.toggle("stepping")));
+});
+addEventListener("hashchange", () => show(named(), false));
+addEventListener("keydown", event => {
+  const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: stages.length - 1 };
+  const held = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
+  if (held || !(event.key in to)) return;
+  event.preventDefault();
+  show(to[event.key], true);
+});
+root.classList.add("scripted", "stepping");
+show(named(), false);
+</script>
+</body>
+</html>
+""")
+
+
+def page(trace: Trace) -> str:
+    """Return the page that ``trace.save`` writes."""
+    return PAGE.substitute(
+        widths="-".join(map(str, trace.widths)),
+        columns=len(trace.layers) + 2,
+        headline=_lines(headline(trace)),
+        overview=_overview(trace),
+        rules=tables.paragraphs(RULES),
+        links="\n".join(_links(trace)),
+        stages="\n".join(
+            f'<section id="stage-{number}" data-name="{escape(stage.name)}, {stage.part}" '
+            f'aria-labelledby="title-{number}"><h2 id="title-{number}">'
+            f"{number}. {escape(stage.name)} {_direction(stage)}"
+            f"<small>{escape(stage.thing)}</small></h2>\n{_stage(stage)}</section>"
+            for number, stage in enumerate(trace.stages, 1)
+        ),
+        stage_style=STAGE_STYLE,
+        version=__version__,
+    )
+
+
+def fragment(trace: Trace) -> str:
+    """Return what a notebook shows: the overview, and every stage to be opened."""
+    parts = [
+        f'<div class="nnreg-trace"><style>{STAGE_STYLE}</style><p><b>One training step</b></p>'
+    ]
+    parts.append(_lines(headline(trace)))
+    parts.append(_overview(trace))
+    part = ""
+    for number, stage in enumerate(trace.stages, 1):
+        if stage.part != part:
+            part = stage.part
+            parts.append(f"<p><b>{TITLES[part]}</b></p>")
+        signs = " ".join(_signs(stage))
+        parts.append(
+            f"<details><summary>{number}. {escape(stage.name)} {signs}</summary>"
+            f"{_stage(stage)}</details>"
+        )
+    return "".join([*parts, "</div>"])
+
+
+def _lines(lines: Iterable[str]) -> str:
+    """Return paragraphs, in red or with a bar where a line begins like a failure or an alarm."""
+    return "".join(
+        f'<p class="nnreg-alarm">{escape(line[2:])}</p>'
+        if line.startswith("! ")
+        else f'<p class="nnreg-wrong">{escape(line)}</p>'
+        if "✗" in line
+        else f"<p>{escape(line)}</p>"
+        for line in lines
+    )
+
+
+def _overview(trace: Trace) -> str:
+    rows = overview(trace)
+    wrong = [i for i, row in enumerate(rows) if row[-1] == "✗"]
+    return tables.html_table(OVERVIEW_HEAD, rows, right=range(2, 6), wrong=wrong)
+
+
+def _direction(stage: Stage) -> str:
+    return "&#8594; forward" if stage.part == "forward" else "&#8592; backward"
+
+
+def _signs(stage: Stage) -> list[str]:
+    """Return the check mark or cross of a stage, and an exclamation mark where it has an alarm."""
+    return [sign for sign in (mark(stage.check), "!" if stage.alarms else "") if sign]
+
+
+def _links(trace: Trace) -> Iterable[str]:
+    """Yield a link a stage: forward in the upper row, backward in the lower, layer under layer."""
+    columns = {name: place for place, name in enumerate([*trace.layers, "loss", "penalty"], 2)}
+    part = ""
+    for number, stage in enumerate(trace.stages, 1):
+        row = 1 if stage.part == "forward" else 2
+        if stage.part != part:
+            part = stage.part
+            arrow = "forward &#8594;" if row == 1 else "&#8592; backward"
+            yield f'<li class="part" style="grid-row:{row}">{arrow}</li>'
+        signs = _signs(stage)
+        bad = ' class="bad"' if "✗" in signs or "!" in signs else ""
+        yield (
+            f'<li style="grid-area:{row} / {columns[stage.name]}"><a href="#stage-{number}"{bad}>'
+            f"{escape(stage.name)} {' '.join(signs)}</a></li>"
+        )
+
+
+def _stage(stage: Stage) -> str:
+    parts = [
+        f'<code class="nnreg-formula">{escape(formula.text)}'
+        + (f' <span class="nnreg-shapes">{escape(formula.shapes)}</span>' * bool(formula.shapes))
+        + "</code>"
+        for formula in stage.formulas
+    ]
+    parts += [f'<p class="nnreg-alarm">{escape(alarm)}</p>' for alarm in stage.alarms]
+    parts.append(tables.paragraphs(stage.notes))
+    parts.append(_lines(check_lines(stage.check)))
+    if stage.arrays:
+        parts.append(tables.html_table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)))
+    if "m" in stage.arrays and not stage.arrays["m"].all():
+        parts.append(_mask(stage.arrays["m"]))
+    shown = [_values(name, a) for name, a in stage.arrays.items() if small(a)]
+    if shown:
+        parts.append(f'<div class="nnreg-values">{"".join(shown)}</div>')
+    return "".join(parts)
+
+
+def _values(name: str, a: Array) -> str:
+    rows: Sequence[Sequence[str]] = [
+        [f"{v:.4g}" for v in row] for row in np.atleast_2d(a + 0).tolist()
+    ]
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:right">{v}</td>' for v in row) + "</tr>"
+        for row in rows
+    )
+    return (
+        '<div style="overflow-x:auto"><table class="docutils">'
+        f"<caption>{escape(name)}</caption><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _mask(mask: Array) -> str:
+    """Draw which units stay: a square a unit, a line a row, empty where it is removed."""
+    part = mask[:MASK_ROWS, :MASK_UNITS] != 0
+    rows, units = part.shape
+    size = 10
+    squares = "".join(
+        f'<rect x="{m * size + 1}" y="{n * size + 1}" width="8" height="8" '
+        f'fill="{"currentColor" if stays else "none"}"/>'
+        for n, row in enumerate(part.tolist())
+        for m, stays in enumerate(row)
+    )
+    label = f"The mask: rows 0 to {rows - 1}, units 0 to {units - 1}; a filled square is kept."
+    return (
+        f'<p>{label}</p><svg role="img" aria-label="{label}" width="{units * size}" '
+        f'height="{rows * size}" viewBox="0 0 {units * size} {rows * size}" '
+        f'stroke="currentColor" stroke-opacity=".35">{squares}</svg>'
+    )

@@ -1,0 +1,1 @@
+"""Training: data, the step, the loop, metrics, history, callbacks and schedules."""

@@ -1,0 +1,144 @@
+"""Schedules: a hyper-parameter as a function of the number of steps.
+
+It may be a learning rate, a penalty's strength, a keep probability.
+``nn.Scheduled(optimizer, "learning_rate", nn.Cosine(0.1, 1000))`` is the callback that applies one.
+
+A function of one's own will do: here L1 sets in after 30 steps, towards the end of training, and
+the weight that nobody needs goes to zero.
+
+>>> import nnreg as nn
+>>> penalty = nn.L1(0.0, method="proximal")
+>>> net = nn.Network([nn.Dense(1)], inputs=2, penalty=penalty)
+>>> late = nn.Scheduled(penalty, "strength", lambda step: 0.3 if step >= 30 else 0.0)
+>>> x, y = [[1.0, 0.1], [-1.0, 0.2], [0.5, -0.1]], [[1.0], [-1.0], [0.5]]
+>>> training = {"loss": nn.MeanSquaredError(), "optimizer": nn.SGD(0.1), "callbacks": [late]}
+>>> for epochs in (30, 30):  # of one step each
+...     history = nn.fit(net, x, y, epochs=epochs, **training)
+...     print(int((net.parameters.weights != 0).sum()))
+2
+1
+"""
+
+from __future__ import annotations
+
+import math
+
+from nnreg._support import hyperparameters, validation
+
+
+class Schedule:
+    """A function of ``net.steps``; a plain function serves as well."""
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return hyperparameters.described(self)
+
+
+class Constant(Schedule):
+    """``value``, always.
+
+    >>> Constant(0.1)(1000)
+    0.1
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = validation.number("value", value)
+
+    def __call__(self, step: int) -> float:
+        """Return ``value``."""
+        return self.value
+
+
+class Stepwise(Schedule):
+    """``start · factor^⌊step/every⌋``.
+
+    >>> [Stepwise(1.0, factor=0.1, every=100)(s) for s in (0, 99, 100)]
+    [1.0, 1.0, 0.1]
+    """
+
+    def __init__(self, start: float, *, factor: float, every: int) -> None:
+        self.start = validation.number("start", start)
+        self.factor = validation.number("factor", factor, 0)
+        self.every = validation.whole("every", every, 1)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        return self.start * self.factor ** (step // self.every)
+
+
+class Exponential(Schedule):
+    """``start · factor^(step/every)``: as :class:`Stepwise`, without the steps.
+
+    >>> Exponential(1.0, factor=0.25, every=100)(50)
+    0.5
+    """
+
+    def __init__(self, start: float, *, factor: float, every: int) -> None:
+        self.start = validation.number("start", start)
+        self.factor = validation.number("factor", factor, 0)
+        self.every = validation.whole("every", every, 1)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        return float(self.start * self.factor ** (step / self.every))
+
+
+class Cosine(Schedule):
+    """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end``.
+
+    It is the schedule of Loshchilov & Hutter (2017), without their restarts.
+
+    >>> [round(Cosine(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
+
+    def __init__(self, start: float, steps: int, *, end: float = 0.0) -> None:
+        self.start, self.end = validation.number("start", start), validation.number("end", end)
+        self.steps = validation.whole("steps", steps, 1)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        share = min(step / self.steps, 1.0)
+        return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+class InverseTime(Schedule):
+    """``start/(1 + step/half)``: half of ``start`` after ``half`` steps.
+
+    >>> InverseTime(1.0, half=100)(300)
+    0.25
+    """
+
+    def __init__(self, start: float, *, half: float) -> None:
+        self.start = validation.number("start", start)
+        self.half = validation.number("half", half, 0, open_low=True)
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        return self.start / (1.0 + step / self.half)
+
+
+class WarmUp(Schedule):
+    """``then(0)·step/steps`` until ``steps``, afterwards ``then(step - steps)``.
+
+    A straight line from 0 to where the schedule ``then`` begins, and that schedule from there on.
+
+    >>> warm = WarmUp(10, Constant(0.5))
+    >>> [warm(s) for s in (0, 5, 10, 99)]
+    [0.0, 0.25, 0.5, 0.5]
+    """
+
+    def __init__(self, steps: int, then: Schedule) -> None:
+        self.steps = validation.whole("steps", steps, 1)
+        if not callable(then):
+            raise TypeError(f"then must be a schedule or a function of the step, got {then!r}")
+        self.then = then
+
+    def __call__(self, step: int) -> float:
+        """Return the value at this step."""
+        if step < self.steps:
+            return float(self.then(0)) * step / self.steps
+        return float(self.then(step - self.steps))
