@@ -64,7 +64,6 @@ def test_the_runtime_needs_three_packages(distribution):
         ("progress", {"tqdm"}),
         ("parallel", {"joblib"}),
         ("testing", {"hypothesis"}),
-        ("estimators", {"scikit-learn"}),
         ("all", {"nnreg"}),
         ("test", {"pytest", "hypothesis"}),
     ],
