@@ -31,7 +31,7 @@ def trained(x, y, *, l2: float, keep: tuple[float, float], seed: int, epochs: in
     ]
     net = nn.Network(layers, inputs=784, penalty=nn.L2(l2), seed=seed)
     optimizer = nn.Adam(1e-3)
-    decay = nn.Cosine(1e-3, epochs * -(-len(x) // BATCH))
+    decay = nn.CosineDecay(1e-3, epochs * -(-len(x) // BATCH))
     nn.fit(
         net,
         x,
@@ -40,7 +40,7 @@ def trained(x, y, *, l2: float, keep: tuple[float, float], seed: int, epochs: in
         optimizer=optimizer,
         epochs=epochs,
         batch_size=BATCH,
-        callbacks=[nn.Scheduled(optimizer, "learning_rate", decay)],
+        callbacks=[nn.HyperparameterScheduler(optimizer, "learning_rate", decay)],
     )
     return net
 

@@ -64,14 +64,18 @@ class Trained:
 def train(net: nn.Network, x, y, epochs: int, batch: int, rate: float) -> None:
     """Train with Adam, the learning rate falling to zero along a cosine."""
     optimizer, start = nn.Adam(rate), net.steps
-    falling = nn.Cosine(rate, epochs * -(-len(x) // batch))
+    falling = nn.CosineDecay(rate, epochs * -(-len(x) // batch))
     nn.fit(
         *(net, x, y),
         loss=nn.SoftmaxCrossEntropy(),
         optimizer=optimizer,
         epochs=epochs,
         batch_size=batch,
-        callbacks=[nn.Scheduled(optimizer, "learning_rate", lambda step: falling(step - start))],
+        callbacks=[
+            nn.HyperparameterScheduler(
+                optimizer, "learning_rate", lambda step: falling(step - start)
+            )
+        ],
         threads=1,
     )
 

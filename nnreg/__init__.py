@@ -33,10 +33,24 @@ from nnreg.optimizers import SGD, Adam, AdamW, InertialSGD, Optimizer, RMSprop
 from nnreg.parameters import Parameter, Parameters
 from nnreg.penalties import L1, L2, Constraint, ElasticNet, GroupLasso, MaxNorm, Penalty
 from nnreg.prediction import SampledPredictions, sample_predictions
-from nnreg.training.callbacks import Callback, CSVLog, EarlyStopping, Progress, Run, Scheduled
+from nnreg.training.callbacks import (
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    HyperparameterScheduler,
+    Progress,
+    TrainingState,
+)
 from nnreg.training.history import History
 from nnreg.training.loop import batches, evaluate, fit
-from nnreg.training.schedules import Constant, Cosine, Exponential, InverseTime, Stepwise, WarmUp
+from nnreg.training.schedules import (
+    ConstantSchedule,
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    StepDecay,
+    Warmup,
+)
 from nnreg.training.step import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -53,21 +67,22 @@ __all__ = [
     "CSVLog",
     "Cache",
     "Callback",
-    "Constant",
+    "ConstantSchedule",
     "Constraint",
-    "Cosine",
+    "CosineDecay",
     "Dense",
     "Dropout",
     "EarlyStopping",
     "ElasticNet",
-    "Exponential",
+    "ExponentialDecay",
     "GaussianDropout",
     "GradientReport",
     "GroupLasso",
     "History",
     "Huber",
+    "HyperparameterScheduler",
     "InertialSGD",
-    "InverseTime",
+    "InverseTimeDecay",
     "Layer",
     "LeakyReLU",
     "Loss",
@@ -83,16 +98,15 @@ __all__ = [
     "Progress",
     "RMSprop",
     "ReLU",
-    "Run",
     "SampledPredictions",
-    "Scheduled",
     "Sigmoid",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "Softplus",
-    "Stepwise",
+    "StepDecay",
     "Tanh",
-    "WarmUp",
+    "TrainingState",
+    "Warmup",
     "batches",
     "check_gradients",
     "convert_penalty",

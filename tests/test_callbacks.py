@@ -16,7 +16,7 @@ def record(seen, what):
     """Return a callback that notes a value before each step."""
 
     class Recorder(nn.Callback):
-        def on_step(self, run):
+        def on_batch_begin(self, run):
             seen.append(what())
 
     return Recorder()
@@ -29,16 +29,16 @@ def test_a_callback_hears_of_the_beginning_each_step_each_epoch_and_the_end():
     events = []
 
     class Listen(nn.Callback):
-        def on_begin(self, run):
+        def on_train_begin(self, run):
             events.append("begin")
 
-        def on_step(self, run):
+        def on_batch_begin(self, run):
             events.append(run.net.steps)
 
-        def on_epoch(self, run):
+        def on_epoch_end(self, run):
             events.append(f"epoch {run.history.last['epoch']}")
 
-        def on_end(self, run):
+        def on_train_end(self, run):
             events.append(run.history.stopped)
 
     fit(network(), epochs=2, batch_size=25, callbacks=[Listen()])
@@ -72,13 +72,13 @@ def test_a_callback_can_stop_the_run_with_a_reason():
 
 def test_a_learning_rate_follows_its_schedule():
     optimizer, seen = nn.Adam(), []
-    schedule = nn.WarmUp(3, nn.Stepwise(0.1, factor=0.5, every=2))
+    schedule = nn.Warmup(3, nn.StepDecay(0.1, factor=0.5, every=2))
     fit(
         network(),
         optimizer=optimizer,
         epochs=2,
         callbacks=[
-            nn.Scheduled(optimizer, "learning_rate", schedule),
+            nn.HyperparameterScheduler(optimizer, "learning_rate", schedule),
             record(seen, lambda: optimizer.learning_rate),
         ],
     )
@@ -88,7 +88,7 @@ def test_a_learning_rate_follows_its_schedule():
 def test_a_penaltys_strength_follows_its_schedule():
     penalty, seen = nn.L1(0.0, method="proximal"), []
     net = network(penalty=penalty)
-    rise = nn.Scheduled(penalty, "strength", lambda step: step / 10)
+    rise = nn.HyperparameterScheduler(penalty, "strength", lambda step: step / 10)
     history = fit(net, callbacks=[rise, record(seen, lambda: penalty.strength)])
     assert seen == [0.0, 0.1, 0.2, 0.3]
     assert history.last["penalty"] == pytest.approx(0.3 * np.abs(net.parameters.weights).sum())
@@ -106,7 +106,7 @@ def test_a_keep_probability_follows_its_schedule():
             return dy
 
     net = nn.Network([dropout, Look(), nn.Dense(1)], inputs=50, dtype="float64")
-    ease = nn.Scheduled(dropout, "keep_prob", lambda step: [0.25, 0.5, 1.0][step])
+    ease = nn.HyperparameterScheduler(dropout, "keep_prob", lambda step: [0.25, 0.5, 1.0][step])
     ones = np.ones((6, 50))
     fit(net, ones, ones[:, :1], loss=nn.MeanSquaredError(), batch_size=2, callbacks=[ease])
     assert seen == [4.0, 2.0, 1.0]
@@ -115,24 +115,26 @@ def test_a_keep_probability_follows_its_schedule():
 def test_a_schedule_goes_on_where_the_last_fit_ended():
     net, optimizer, seen = network(), nn.SGD(0.1), []
     for _ in range(2):
-        fall = nn.Scheduled(optimizer, "learning_rate", nn.Exponential(0.1, factor=0.5, every=4))
+        fall = nn.HyperparameterScheduler(
+            optimizer, "learning_rate", nn.ExponentialDecay(0.1, factor=0.5, every=4)
+        )
         fit(
             net,
             optimizer=optimizer,
             callbacks=[fall, record(seen, lambda: optimizer.learning_rate)],
         )
-    assert seen == [nn.Exponential(0.1, factor=0.5, every=4)(step) for step in range(8)]
+    assert seen == [nn.ExponentialDecay(0.1, factor=0.5, every=4)(step) for step in range(8)]
 
 
 def test_a_schedule_by_hand_is_the_same():
     by_callback, by_hand = network(), network()
-    schedule = nn.Cosine(0.1, 8)
+    schedule = nn.CosineDecay(0.1, 8)
     one, other = nn.SGD(0.5), nn.SGD(0.5)
     fit(
         by_callback,
         optimizer=one,
         epochs=2,
-        callbacks=[nn.Scheduled(one, "learning_rate", schedule)],
+        callbacks=[nn.HyperparameterScheduler(one, "learning_rate", schedule)],
         threads=1,
     )
     x, y = problem()
@@ -147,7 +149,7 @@ def test_a_schedule_by_hand_is_the_same():
 
 def test_a_scheduled_value_passes_the_same_door():
     optimizer = nn.SGD(0.1)
-    wild = nn.Scheduled(optimizer, "learning_rate", lambda step: -1.0)
+    wild = nn.HyperparameterScheduler(optimizer, "learning_rate", lambda step: -1.0)
     with pytest.raises(ValueError, match=r"learning_rate must be .*, got -1\.0"):
         fit(network(), optimizer=optimizer, callbacks=[wild])
 

@@ -207,7 +207,7 @@ def test_lanes_that_share_a_weights_gradient_leave_limited_weights_whole(monkeyp
 def test_the_limit_may_change_at_any_time():
     net = network()
     net.constraint = nn.MaxNorm(0.5)
-    schedule = nn.Scheduled(net.constraint, "limit", lambda step: 0.25)
+    schedule = nn.HyperparameterScheduler(net.constraint, "limit", lambda step: 0.25)
     fit(net, callbacks=[schedule])
     assert np.linalg.norm(net.parameters["dense_2.weight"], axis=0).max() <= 0.25 * (1 + 1e-12)
 

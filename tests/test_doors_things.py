@@ -188,15 +188,15 @@ def test_an_error_measure_needs_targets_of_the_outputs_shape(metric):
 @pytest.mark.parametrize("target", [nn.SGD, 0.1, "optimizer", None], ids=str)
 def test_a_schedule_needs_a_thing_with_hyperparameters(target):
     with pytest.raises(TypeError, match=r"target must be an object with hyper-parameters, .*, got"):
-        nn.Scheduled(target, "learning_rate", nn.Constant(0.1))
+        nn.HyperparameterScheduler(target, "learning_rate", nn.ConstantSchedule(0.1))
 
 
 @pytest.mark.parametrize("schedule", [0.1, "cosine", None], ids=repr)
 def test_a_schedule_is_a_function_of_the_step(schedule):
     with pytest.raises(TypeError, match=r"schedule must be a schedule or a function .*, got"):
-        nn.Scheduled(nn.SGD(0.1), "learning_rate", schedule)
-    with pytest.raises(TypeError, match=r"then must be a schedule or a function .*, got"):
-        nn.WarmUp(10, schedule)
+        nn.HyperparameterScheduler(nn.SGD(0.1), "learning_rate", schedule)
+    with pytest.raises(TypeError, match=r"after must be a schedule or a function .*, got"):
+        nn.Warmup(10, schedule)
 
 
 @pytest.mark.parametrize("monitor", [5, None, ["val_data_loss"], min], ids=repr)

@@ -71,18 +71,18 @@ def test_an_unknown_name_suggests_the_nearest():
         ValueError,
         match=r"metrics must be one of 'accuracy'.*got 'acuracy' \(did you mean 'accuracy'",
     ):
-        metrics.resolve(["acuracy"])
+        metrics.get_metrics(["acuracy"])
 
 
 @pytest.mark.parametrize("given", [5, None, [5], [None], 0.5, [["accuracy"]]], ids=repr)
 def test_what_is_no_metric_is_refused(given):
     with pytest.raises((TypeError, ValueError), match="metrics must be"):
-        metrics.resolve(given)
+        metrics.get_metrics(given)
 
 
 def test_two_metrics_of_one_name_are_refused():
     with pytest.raises(ValueError, match="metrics must have different names, got '<lambda>' twice"):
-        metrics.resolve([lambda z, y: 0.0, lambda z, y: 1.0])
+        metrics.get_metrics([lambda z, y: 0.0, lambda z, y: 1.0])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_metric_cannot_take_the_name_of_a_column(name):
 
     metric.__name__ = name
     with pytest.raises(ValueError, match=f"different names, got '{name}' .a column of the history"):
-        metrics.resolve([metric])
+        metrics.get_metrics([metric])
 
 
 def test_a_metric_that_returns_no_number_is_named():

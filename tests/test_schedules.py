@@ -8,12 +8,12 @@ import nnreg as nn
 from nnreg.training.schedules import Schedule
 
 EACH = [
-    nn.Constant(0.1),
-    nn.Stepwise(0.1, factor=0.5, every=10),
-    nn.Exponential(0.1, factor=0.5, every=10),
-    nn.Cosine(0.1, 100, end=0.01),
-    nn.InverseTime(0.1, half=10),
-    nn.WarmUp(10, nn.Cosine(0.1, 100)),
+    nn.ConstantSchedule(0.1),
+    nn.StepDecay(0.1, factor=0.5, every=10),
+    nn.ExponentialDecay(0.1, factor=0.5, every=10),
+    nn.CosineDecay(0.1, 100, end=0.01),
+    nn.InverseTimeDecay(0.1, half=10),
+    nn.Warmup(10, nn.CosineDecay(0.1, 100)),
 ]
 each = pytest.mark.parametrize("schedule", EACH, ids=lambda schedule: type(schedule).__name__)
 
@@ -33,14 +33,14 @@ def test_it_prints_as_the_call_that_makes_it(schedule):
 
 
 def test_stepwise_falls_at_multiples():
-    schedule = nn.Stepwise(8.0, factor=0.5, every=3)
+    schedule = nn.StepDecay(8.0, factor=0.5, every=3)
     assert [schedule(step) for step in range(7)] == [8, 8, 8, 4, 4, 4, 2]
 
 
 def test_exponential_meets_stepwise_at_multiples():
     smooth, steps = (
-        nn.Exponential(1.0, factor=0.1, every=50),
-        nn.Stepwise(1.0, factor=0.1, every=50),
+        nn.ExponentialDecay(1.0, factor=0.1, every=50),
+        nn.StepDecay(1.0, factor=0.1, every=50),
     )
     for step in (0, 50, 100):
         assert smooth(step) == pytest.approx(steps(step), rel=1e-14)
@@ -48,7 +48,7 @@ def test_exponential_meets_stepwise_at_multiples():
 
 
 def test_cosine_goes_from_start_to_end_and_stays():
-    schedule = nn.Cosine(1.0, 8, end=0.2)
+    schedule = nn.CosineDecay(1.0, 8, end=0.2)
     assert schedule(0) == 1.0
     assert schedule(4) == pytest.approx(0.6, rel=1e-14)
     assert schedule(2) == pytest.approx(0.6 + 0.4 * math.sqrt(0.5), rel=1e-14)
@@ -56,22 +56,22 @@ def test_cosine_goes_from_start_to_end_and_stays():
 
 
 def test_cosine_may_rise():
-    rising = nn.Cosine(0.0, 10, end=1.0)
+    rising = nn.CosineDecay(0.0, 10, end=1.0)
     assert [rising(0), rising(10)] == [0.0, pytest.approx(1.0)]
 
 
 def test_inverse_time_halves_after_half():
-    schedule = nn.InverseTime(6.0, half=10)
+    schedule = nn.InverseTimeDecay(6.0, half=10)
     assert [schedule(0), schedule(10), schedule(20)] == [6.0, 3.0, 2.0]
 
 
 def test_warm_up_rises_in_a_line_and_then_follows():
-    schedule = nn.WarmUp(4, nn.Stepwise(1.0, factor=0.5, every=2))
+    schedule = nn.Warmup(4, nn.StepDecay(1.0, factor=0.5, every=2))
     assert [schedule(step) for step in range(8)] == [0, 0.25, 0.5, 0.75, 1, 1, 0.5, 0.5]
 
 
 def test_warm_up_takes_a_plain_function():
-    assert nn.WarmUp(2, lambda step: 1 + step)(4) == 3.0
+    assert nn.Warmup(2, lambda step: 1 + step)(4) == 3.0
 
 
 def test_a_schedule_of_ones_own_gives_one_method():

@@ -246,7 +246,9 @@ def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_st
     for begin in (0, 200):
         penalty = make()
         net = linear(30, penalty)
-        late = nn.Scheduled(penalty, attribute, lambda step, begin=begin: 0.3 * (step >= begin))
+        late = nn.HyperparameterScheduler(
+            penalty, attribute, lambda step, begin=begin: 0.3 * (step >= begin)
+        )
         watch = [late, lambda run: seen.append(np.count_nonzero(run.net.parameters.weights))]
         options = {"loss": SQUARED, "optimizer": optimizer(), "batch_size": 60}
         nn.fit(net, x, y, epochs=2000, callbacks=watch, **options)
@@ -261,7 +263,9 @@ def test_a_schedule_goes_on_where_training_left_off():
     x, y = wide()
     whole, parted = (linear(30, nn.L1(0.0, method="proximal")) for _ in range(2))
     for net, parts in ((whole, [60]), (parted, [25, 35])):
-        ramp = nn.Scheduled(net.penalty, "strength", nn.WarmUp(40, nn.Constant(0.3)))
+        ramp = nn.HyperparameterScheduler(
+            net.penalty, "strength", nn.Warmup(40, nn.ConstantSchedule(0.3))
+        )
         options = {"loss": SQUARED, "batch_size": 60, "callbacks": [ramp]}
         optimizer = nn.SGD(0.05)
         for epochs in parts:

@@ -80,7 +80,7 @@ def test_an_interruption_reaches_on_end():
     ended = []
 
     class Note(nn.Callback):
-        def on_end(self, run):
+        def on_train_end(self, run):
             ended.append(run.history.stopped)
 
     fit(with_trigger(1, interrupt), callbacks=[Note()])
@@ -90,12 +90,12 @@ def test_an_interruption_reaches_on_end():
 # --- A callback's own error -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failing", ["on_step", "on_epoch", "on_end"])
+@pytest.mark.parametrize("failing", ["on_batch_begin", "on_epoch_end", "on_train_end"])
 def test_every_callback_that_began_is_ended_after_an_error(failing):
     ended = []
 
     class Note(nn.Callback):
-        def on_end(self, run):
+        def on_train_end(self, run):
             ended.append(self)
 
     class Failing(nn.Callback):
@@ -112,14 +112,14 @@ def test_a_callback_that_fails_at_the_beginning_ends_those_before_it():
     events = []
 
     class Note(nn.Callback):
-        def on_begin(self, run):
+        def on_train_begin(self, run):
             events.append("begin")
 
-        def on_end(self, run):
+        def on_train_end(self, run):
             events.append("end")
 
     class Failing(nn.Callback):
-        def on_begin(self, run):
+        def on_train_begin(self, run):
             fail(run)
 
     net = network()
@@ -230,7 +230,7 @@ def test_callbacks_are_ended_after_a_non_finite_loss():
     ended = []
 
     class Note(nn.Callback):
-        def on_end(self, run):
+        def on_train_end(self, run):
             ended.append(np.isfinite(run.net.parameters.vector).all())
 
     with pytest.raises(nn.NonFiniteLossError):

@@ -35,7 +35,7 @@ class Clock(nn.Callback):
     def __init__(self, stamps: Stamps) -> None:
         self.stamps = stamps
 
-    def on_step(self, run: Any) -> None:
+    def on_batch_begin(self, run: Any) -> None:
         """Stamp."""
         self.stamps()
 

@@ -78,11 +78,13 @@ def schedules(
     found: list[nn.Callback] = []
     if recipe.decays:
         rise = math.ceil(WARM_UP * steps)
-        fall = nn.Cosine(recipe.learning_rate, max(steps - rise, 1))
-        found.append(nn.Scheduled(optimizer, "learning_rate", nn.WarmUp(rise, fall)))
+        fall = nn.CosineDecay(recipe.learning_rate, max(steps - rise, 1))
+        found.append(nn.HyperparameterScheduler(optimizer, "learning_rate", nn.Warmup(rise, fall)))
     if recipe.l1:
         start = L1_FROM * steps
-        late = nn.Scheduled(net.penalty, "l1", lambda step: recipe.l1 if step >= start else 0.0)
+        late = nn.HyperparameterScheduler(
+            net.penalty, "l1", lambda step: recipe.l1 if step >= start else 0.0
+        )
         found.append(late)
     return found
 
@@ -111,7 +113,7 @@ def trained(recipe: Recipe, seed: int, data: str = "mnist") -> dict[str, Array]:
     optimizer = {"sgd": nn.SGD, "adam": nn.Adam}[recipe.optimizer](recipe.learning_rate)
     errors: list[float] = []
 
-    def measure(run: nn.Run) -> None:
+    def measure(run: nn.TrainingState) -> None:
         if recipe.each_epoch or run.net.epochs == recipe.epochs:
             errors.append(error(run.net, x_measured, y_measured))
 

@@ -140,8 +140,8 @@ def explain_gap(
     >>> gap.objective > gap.test_loss > gap.train_loss
     True
     """
-    x, y = data.looked_at(net, loss, x, y)
-    x_test, y_test = data.looked_at(net, loss, x_test, y_test, "test ")
+    x, y = data.validate_data(net, loss, x, y)
+    x_test, y_test = data.validate_data(net, loss, x_test, y_test, "test ")
     masks = validation.whole("masks", masks, 2)
     dropped = [
         float(loss.compute(_in_training(net, x, net.steps + draw), y)[0]) for draw in range(masks)

@@ -194,8 +194,8 @@ def measure_stationarity(
         raise TypeError(f"net must be a Network, got {net!r}")
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
-    x, y = data.looked_at(net, loss, x, y)
-    weights = data.weighed(net, loss, y, sample_weight, None)
+    x, y = data.validate_data(net, loss, x, y)
+    weights = data.compute_sample_weight(net, loss, y, sample_weight, None)
     copied = net.copy("float64")
     data_loss, slope = data_slope(copied, x, y, loss, weights)
     return Stationarity(

@@ -23,7 +23,7 @@ from nnreg.network import Network
 from nnreg.tracing import diagnostics
 from nnreg.tracing.recorder import Done
 from nnreg.tracing.stages import Stage, told
-from nnreg.training.data import looked_at
+from nnreg.training.data import validate_data
 from nnreg.training.step import QUIET
 
 #: Rows at which a layer is checked alone; the whole network is checked with all.
@@ -177,7 +177,7 @@ def explain(
         raise TypeError(f"net must be a Network, got {net!r}")
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
-    x, y = looked_at(net, loss, x, y)
+    x, y = validate_data(net, loss, x, y)
     step = net.steps if step is None else validation.whole("step", step)
     check = validation.flag("check", check)
     x = x.astype(net.dtype, copy=False)

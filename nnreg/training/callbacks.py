@@ -23,7 +23,7 @@ from nnreg.training.history import History
 
 
 @dataclass
-class Run:
+class TrainingState:
     """What a callback sees of a call of ``fit``.
 
     Attributes
@@ -41,7 +41,9 @@ class Run:
     Examples
     --------
     >>> import nnreg as nn
-    >>> run = Run(nn.Network([nn.Dense(1)], inputs=1), nn.Huber(), nn.Adam(), 9, 4, ("epoch",))
+    >>> run = TrainingState(
+    ...     nn.Network([nn.Dense(1)], inputs=1), nn.Huber(), nn.Adam(), 9, 4, ("epoch",)
+    ... )
     >>> run.stop("enough")
     >>> run.reason
     'enough'
@@ -68,7 +70,7 @@ class Callback:
     --------
     >>> import nnreg as nn
     >>> class Say(nn.Callback):
-    ...     def on_epoch(self, run):
+    ...     def on_epoch_end(self, run):
     ...         print("epoch", run.history.last["epoch"])
     >>> net = nn.Network([nn.Dense(1)], inputs=1)
     >>> _ = nn.fit(
@@ -84,31 +86,31 @@ class Callback:
     epoch 2
     """
 
-    def on_begin(self, run: Run) -> None:
+    def on_train_begin(self, run: TrainingState) -> None:
         """React to the start of ``fit``."""
 
-    def on_step(self, run: Run) -> None:
+    def on_batch_begin(self, run: TrainingState) -> None:
         """React before each step."""
 
-    def on_epoch(self, run: Run) -> None:
+    def on_epoch_end(self, run: TrainingState) -> None:
         """React to the end of each epoch; its figures are ``run.history.last``."""
 
-    def on_end(self, run: Run) -> None:
+    def on_train_end(self, run: TrainingState) -> None:
         """React to the end of ``fit``, however it comes: also after an interruption or an error."""
 
 
 class FunctionCallback(Callback):
     """A plain function as a callback."""
 
-    def __init__(self, function: Callable[[Run], Any]) -> None:
+    def __init__(self, function: Callable[[TrainingState], Any]) -> None:
         self.function = function
 
-    def on_epoch(self, run: Run) -> None:
+    def on_epoch_end(self, run: TrainingState) -> None:
         """Call the function."""
         self.function(run)
 
 
-class Scheduled(Callback):
+class HyperparameterScheduler(Callback):
     """Set a hyper-parameter from a schedule of ``net.steps``, before each step.
 
     Parameters
@@ -123,7 +125,7 @@ class Scheduled(Callback):
     --------
     >>> import nnreg as nn
     >>> sgd = nn.SGD(0.1)
-    >>> Scheduled(sgd, "learning_rat", nn.Constant(0.1))
+    >>> HyperparameterScheduler(sgd, "learning_rat", nn.ConstantSchedule(0.1))
     Traceback (most recent call last):
         ...
     ValueError: attribute must be one of 'learning_rate', 'momentum', got 'learning_rat' (did you
@@ -150,7 +152,7 @@ class Scheduled(Callback):
             )
         self.target, self.schedule = target, schedule
 
-    def on_step(self, run: Run) -> None:
+    def on_batch_begin(self, run: TrainingState) -> None:
         """Set the value for the step that comes."""
         setattr(self.target, self.attribute, self.schedule(run.net.steps))
 
@@ -222,14 +224,14 @@ class EarlyStopping(Callback):
                 )
         self.sign = {"min": -1.0, "max": 1.0}[validation.one_of("mode", mode, ["min", "max"])]
 
-    def on_begin(self, run: Run) -> None:
+    def on_train_begin(self, run: TrainingState) -> None:
         """Forget earlier runs."""
         figures = [name for name in run.columns if name not in ("epoch", "seconds")]
         validation.one_of("monitor", self.monitor, figures)
         self.best, self.best_epoch, self.waited = -self.sign * float("inf"), 0, 0
         self._vector: Array | None = None
 
-    def on_epoch(self, run: Run) -> None:
+    def on_epoch_end(self, run: TrainingState) -> None:
         """Keep the parameters if this is the best epoch; stop if patience is at its end."""
         value = run.history[self.monitor][-1]
         if math.isfinite(value) and self.sign * (value - self.best) > self.min_delta:
@@ -242,7 +244,7 @@ class EarlyStopping(Callback):
                     f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}"
                 )
 
-    def on_end(self, run: Run) -> None:
+    def on_train_end(self, run: TrainingState) -> None:
         """Put the best parameters back."""
         if self._vector is not None:
             run.net.parameters.vector[...] = self._vector
@@ -278,14 +280,14 @@ class CSVLog(Callback):
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         self.path, self.overwrite = Path(path), overwrite
 
-    def on_begin(self, run: Run) -> None:
+    def on_train_begin(self, run: TrainingState) -> None:
         """Refuse to overwrite, or to write where nothing can be, early."""
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"CSVLog: there is no folder {self.path.parent}")
         if self.path.exists() and not self.overwrite:
             raise FileExistsError(f"{self.path} exists; CSVLog(path, overwrite=True) replaces it")
 
-    def on_epoch(self, run: Run) -> None:
+    def on_epoch_end(self, run: TrainingState) -> None:
         """Write all rows so far."""
         import csv
 
@@ -310,7 +312,7 @@ class Progress(Callback):
     def __init__(self) -> None:
         self.bar: Any = None
 
-    def on_begin(self, run: Run) -> None:
+    def on_train_begin(self, run: TrainingState) -> None:
         """Open the bar."""
         try:
             from tqdm import tqdm
@@ -318,12 +320,12 @@ class Progress(Callback):
             raise ImportError("Progress needs tqdm: pip install 'nnreg[progress]'") from None
         self.bar = tqdm(total=run.epochs, unit="epoch", disable=None, file=sys.stderr)
 
-    def on_epoch(self, run: Run) -> None:
+    def on_epoch_end(self, run: TrainingState) -> None:
         """Move it."""
         figures = {k: v for k, v in run.history.last.items() if k not in ("epoch", "seconds")}
         self.bar.set_postfix(figures, refresh=False)
         self.bar.update()
 
-    def on_end(self, run: Run) -> None:
+    def on_train_end(self, run: TrainingState) -> None:
         """Close it."""
         self.bar.close()

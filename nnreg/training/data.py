@@ -15,12 +15,12 @@ from nnreg.losses import Loss
 from nnreg.network import Network
 
 
-def looked_at(net: Network, loss: Loss, x: Any, y: Any, where: str = "") -> tuple[Array, Array]:
+def validate_data(net: Network, loss: Loss, x: Any, y: Any, where: str = "") -> tuple[Array, Array]:
     """Return a whole data set as arrays that the network and the loss can take, batch by batch.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
-    >>> looked_at(net, nn.SoftmaxCrossEntropy(), [[1.0], [2.0]], [0, 2], "validation ")
+    >>> validate_data(net, nn.SoftmaxCrossEntropy(), [[1.0], [2.0]], [0, 2], "validation ")
     Traceback (most recent call last):
         ...
     ValueError: validation y: targets must be class numbers from 0 to 1, got 2 at index [1]
@@ -38,7 +38,7 @@ def looked_at(net: Network, loss: Loss, x: Any, y: Any, where: str = "") -> tupl
     return x, y
 
 
-def set_apart(
+def split_validation(
     net: Network,
     loss: Loss,
     x: Array,
@@ -52,7 +52,7 @@ def set_apart(
     >>> import nnreg as nn
     >>> x = np.arange(4.0).reshape(4, 1)
     >>> net = nn.Network([nn.Dense(1)], inputs=1, seed=0)
-    >>> kept, _, _, (out, _) = set_apart(net, nn.MeanSquaredError(), x, x, None, None, 0.25)
+    >>> kept, _, _, (out, _) = split_validation(net, nn.MeanSquaredError(), x, x, None, None, 0.25)
     >>> kept.ravel(), out.ravel()
     (array([0., 2., 3.]), array([1.]))
     """
@@ -63,7 +63,7 @@ def set_apart(
         if not isinstance(data, tuple | list) or len(data) != 2:
             got = f"{len(data)} things" if isinstance(data, tuple | list) else type(data).__name__
             raise TypeError(f"validation_data must be a pair (x, y), got {got}")
-        return x, y, weights, looked_at(net, loss, data[0], data[1], "validation ")
+        return x, y, weights, validate_data(net, loss, data[0], data[1], "validation ")
     if not share:
         return x, y, weights, None
     held = round(share * len(x))
@@ -79,14 +79,14 @@ def set_apart(
     return x[kept], y[kept], weights, (x[out], y[out])
 
 
-def weighed(
+def compute_sample_weight(
     net: Network, loss: Loss, y: Array, sample_weight: Any, class_weight: Any
 ) -> Array | None:
     """Return one weight a row, or None where all count the same.
 
     >>> import nnreg as nn
     >>> net, loss = nn.Network([nn.Dense(2)], inputs=1), nn.SoftmaxCrossEntropy()
-    >>> weighed(net, loss, np.array([0, 0, 0, 1]), None, "balanced").round(3)
+    >>> compute_sample_weight(net, loss, np.array([0, 0, 0, 1]), None, "balanced").round(3)
     array([0.667, 0.667, 0.667, 2.   ])
     """
     if sample_weight is None and class_weight is None:

@@ -17,10 +17,10 @@ from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 from nnreg.training import data
-from nnreg.training.callbacks import Callback, FunctionCallback, Run
+from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
 from nnreg.training.history import History
 from nnreg.training.lanes import split
-from nnreg.training.metrics import Metric, fit_together, measured, resolve
+from nnreg.training.metrics import Metric, check_metrics, compute_metrics, get_metrics
 from nnreg.training.step import NonFiniteLossError, TrainingStep
 
 
@@ -69,7 +69,7 @@ def fit(
     validation_data: tuple[Any, Any] | None = None,
     validation_split: float = 0.0,
     metrics: Iterable[str | Metric] = (),
-    callbacks: Iterable[Callback | Callable[[Run], Any]] = (),
+    callbacks: Iterable[Callback | Callable[[TrainingState], Any]] = (),
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | str | None = None,
     shuffle: bool = True,
@@ -96,7 +96,7 @@ def fit(
         ``"accuracy"``, ``"mean_absolute_error"``, ``"mean_squared_error"``, or functions (outputs,
         targets) -> number. Measured at each epoch's end in inference mode, on training and
         validation data.
-    callbacks : callbacks, or functions of the :class:`~nnreg.training.callbacks.Run`, default ()
+    callbacks : callbacks, or functions of the ``TrainingState``, default ()
     sample_weight : array_like of shape (N,), optional
         A weight of zero is a removed row, a whole number repeated rows.
     class_weight : dict of class to weight, or "balanced", optional
@@ -145,41 +145,43 @@ def fit(
     _network(net)
     _loss(loss)
     validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
-    x, y = data.looked_at(net, loss, x, y)
-    measures = resolve(metrics)
-    fit_together(measures, net, x, y, loss)
+    x, y = data.validate_data(net, loss, x, y)
+    measures = get_metrics(metrics)
+    check_metrics(measures, net, x, y, loss)
     epochs = validation.whole("epochs", epochs)
     batch_size = validation.whole("batch_size", batch_size, 1)
     threads = None if threads is None else validation.whole("threads", threads, 1)
-    weights = data.weighed(net, loss, y, sample_weight, class_weight)
-    x, y, weights, held_out = data.set_apart(
+    weights = data.compute_sample_weight(net, loss, y, sample_weight, class_weight)
+    x, y, weights, held_out = data.split_validation(
         net, loss, x, y, weights, validation_data, validation_split
     )
     acting = _callbacks(callbacks)
     columns = ["epoch", "data_loss", "penalty", "total", *measures]
     columns += [f"val_{name}" for name in ("data_loss", *measures)] if held_out else []
     optimizer.prepare(net.parameters)
-    run = Run(net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds"))
+    run = TrainingState(
+        net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds")
+    )
     lanes, blas = split(3 * net.parameters.weights.size * min(batch_size, len(x)), threads)
     with ExitStack() as stack:
         stack.enter_context(blas_threads(blas))
         step = stack.enter_context(TrainingStep(net, loss, optimizer, lanes=lanes))
         for callback in acting:
-            callback.on_begin(run)
-            stack.callback(callback.on_end, run)
+            callback.on_train_begin(run)
+            stack.callback(callback.on_train_end, run)
         try:
             while len(run.history) < epochs and not run.reason:
                 started = time.perf_counter()
                 row = _epoch(run, step, acting, batch_size, x, y, weights, shuffle)
                 if measures:
-                    found = measured(net, x, y, loss, measures)
+                    found = compute_metrics(net, x, y, loss, measures)
                     row |= {name: found[name] for name in measures}
                 if held_out is not None:
-                    found = measured(net, *held_out, loss, measures)
+                    found = compute_metrics(net, *held_out, loss, measures)
                     row |= {f"val_{name}": value for name, value in found.items()}
                 run.history.append(row | {"seconds": time.perf_counter() - started})
                 for callback in acting:
-                    callback.on_epoch(run)
+                    callback.on_epoch_end(run)
             run.history.stopped = run.reason or "epochs"
         except KeyboardInterrupt:
             run.history.stopped = "interrupted"
@@ -191,7 +193,7 @@ def fit(
 
 
 def _epoch(
-    run: Run,
+    run: TrainingState,
     step: TrainingStep,
     callbacks: list[Callback],
     batch_size: int,
@@ -206,7 +208,7 @@ def _epoch(
     try:
         for batch in batches(len(x), batch_size, net, shuffle=shuffle):
             for callback in callbacks:
-                callback.on_step(run)
+                callback.on_batch_begin(run)
             share = len(batch) if weights is None else float(weights[batch].sum())
             loss_sum += share * step(x, y, batch, weights)
             weight_sum += share
@@ -283,10 +285,10 @@ def evaluate(
     """
     _network(net)
     _loss(loss)
-    x, y = data.looked_at(net, loss, x, y)
-    measures = resolve(metrics)
-    fit_together(measures, net, x, y, loss)
-    found = measured(net, x, y, loss, measures)
+    x, y = data.validate_data(net, loss, x, y)
+    measures = get_metrics(metrics)
+    check_metrics(measures, net, x, y, loss)
+    found = compute_metrics(net, x, y, loss, measures)
     data_loss, penalty = found.pop("data_loss"), net.penalty_value()
     return {"data_loss": data_loss, "penalty": penalty, "total": data_loss + penalty, **found}
 

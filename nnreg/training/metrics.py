@@ -79,12 +79,12 @@ NAMED: dict[str, Metric] = {
 TAKEN = ("epoch", "data_loss", "penalty", "total", "seconds")
 
 
-def resolve(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Metric]:
+def get_metrics(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Metric]:
     """Return metrics by name. A function of one's own takes ``(outputs, targets)``.
 
     It goes by its own name, an object by that of its class.
 
-    >>> list(resolve(["accuracy", np.ptp]))
+    >>> list(get_metrics(["accuracy", np.ptp]))
     ['accuracy', 'ptp']
     """
     if isinstance(metrics, str) or callable(metrics):
@@ -117,21 +117,21 @@ def _own(name: str, metric: Metric) -> Metric:
     return measure
 
 
-def fit_together(metrics: dict[str, Metric], net: Network, x: Array, y: Array, loss: Loss) -> None:
+def check_metrics(metrics: dict[str, Metric], net: Network, x: Array, y: Array, loss: Loss) -> None:
     """Show the named metrics one row, so that one that does not fit the loss is refused early."""
     for metric in metrics.values():
         if metric in NAMED.values():
             metric(np.zeros((1, net.widths[-1]), net.dtype), y[:1], loss)
 
 
-def measured(
+def compute_metrics(
     net: Network, x: Array, y: Array, loss: Loss, metrics: dict[str, Metric]
 ) -> dict[str, float]:
     """Return ``data_loss`` and each metric, in inference mode.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=1)
-    >>> measured(net, np.ones((2, 1)), np.zeros((2, 1)), nn.MeanSquaredError(), {})
+    >>> compute_metrics(net, np.ones((2, 1)), np.zeros((2, 1)), nn.MeanSquaredError(), {})
     {'data_loss': 1.0}
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges says so in figures

@@ -1,7 +1,8 @@
 """Schedules: a hyper-parameter as a function of the number of steps.
 
 It may be a learning rate, a penalty's strength, a keep probability.
-``nn.Scheduled(optimizer, "learning_rate", nn.Cosine(0.1, 1000))`` is the callback that applies one.
+The callback ``nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(0.1, 1000))``
+applies one.
 
 A function of one's own will do: here L1 sets in after 30 steps, towards the end of training, and
 the weight that nobody needs goes to zero.
@@ -9,7 +10,7 @@ the weight that nobody needs goes to zero.
 >>> import nnreg as nn
 >>> penalty = nn.L1(0.0, method="proximal")
 >>> net = nn.Network([nn.Dense(1)], inputs=2, penalty=penalty)
->>> late = nn.Scheduled(penalty, "strength", lambda step: 0.3 if step >= 30 else 0.0)
+>>> late = nn.HyperparameterScheduler(penalty, "strength", lambda step: 0.3 if step >= 30 else 0.0)
 >>> x, y = [[1.0, 0.1], [-1.0, 0.2], [0.5, -0.1]], [[1.0], [-1.0], [0.5]]
 >>> training = {"loss": nn.MeanSquaredError(), "optimizer": nn.SGD(0.1), "callbacks": [late]}
 >>> for epochs in (30, 30):  # of one step each
@@ -37,10 +38,10 @@ class Schedule:
         return hyperparameters.described(self)
 
 
-class Constant(Schedule):
+class ConstantSchedule(Schedule):
     """``value``, always.
 
-    >>> Constant(0.1)(1000)
+    >>> ConstantSchedule(0.1)(1000)
     0.1
     """
 
@@ -52,10 +53,10 @@ class Constant(Schedule):
         return self.value
 
 
-class Stepwise(Schedule):
+class StepDecay(Schedule):
     """``start · factor^⌊step/every⌋``.
 
-    >>> [Stepwise(1.0, factor=0.1, every=100)(s) for s in (0, 99, 100)]
+    >>> [StepDecay(1.0, factor=0.1, every=100)(s) for s in (0, 99, 100)]
     [1.0, 1.0, 0.1]
     """
 
@@ -69,10 +70,10 @@ class Stepwise(Schedule):
         return self.start * self.factor ** (step // self.every)
 
 
-class Exponential(Schedule):
-    """``start · factor^(step/every)``: as :class:`Stepwise`, without the steps.
+class ExponentialDecay(Schedule):
+    """``start · factor^(step/every)``: as :class:`StepDecay`, without the steps.
 
-    >>> Exponential(1.0, factor=0.25, every=100)(50)
+    >>> ExponentialDecay(1.0, factor=0.25, every=100)(50)
     0.5
     """
 
@@ -86,12 +87,12 @@ class Exponential(Schedule):
         return float(self.start * self.factor ** (step / self.every))
 
 
-class Cosine(Schedule):
+class CosineDecay(Schedule):
     """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end``.
 
     It is the schedule of Loshchilov & Hutter (2017), without their restarts.
 
-    >>> [round(Cosine(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
+    >>> [round(CosineDecay(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
     [1.0, 0.5, 0.0, 0.0]
     """
 
@@ -105,10 +106,10 @@ class Cosine(Schedule):
         return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
-class InverseTime(Schedule):
+class InverseTimeDecay(Schedule):
     """``start/(1 + step/half)``: half of ``start`` after ``half`` steps.
 
-    >>> InverseTime(1.0, half=100)(300)
+    >>> InverseTimeDecay(1.0, half=100)(300)
     0.25
     """
 
@@ -121,24 +122,24 @@ class InverseTime(Schedule):
         return self.start / (1.0 + step / self.half)
 
 
-class WarmUp(Schedule):
-    """``then(0)·step/steps`` until ``steps``, afterwards ``then(step - steps)``.
+class Warmup(Schedule):
+    """``after(0)·step/steps`` until ``steps``, afterwards ``after(step - steps)``.
 
-    A straight line from 0 to where the schedule ``then`` begins, and that schedule from there on.
+    A straight line from 0 to where the schedule ``after`` begins, and that schedule from there on.
 
-    >>> warm = WarmUp(10, Constant(0.5))
+    >>> warm = Warmup(10, ConstantSchedule(0.5))
     >>> [warm(s) for s in (0, 5, 10, 99)]
     [0.0, 0.25, 0.5, 0.5]
     """
 
-    def __init__(self, steps: int, then: Schedule) -> None:
+    def __init__(self, steps: int, after: Schedule) -> None:
         self.steps = validation.whole("steps", steps, 1)
-        if not callable(then):
-            raise TypeError(f"then must be a schedule or a function of the step, got {then!r}")
-        self.then = then
+        if not callable(after):
+            raise TypeError(f"after must be a schedule or a function of the step, got {after!r}")
+        self.after = after
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         if step < self.steps:
-            return float(self.then(0)) * step / self.steps
-        return float(self.then(step - self.steps))
+            return float(self.after(0)) * step / self.steps
+        return float(self.after(step - self.steps))

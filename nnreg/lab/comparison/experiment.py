@@ -27,7 +27,7 @@ from nnreg.layers.dropout import Dropout
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
 from nnreg.penalties import L1, L2, Penalty
-from nnreg.training.callbacks import Run as Fit
+from nnreg.training.callbacks import TrainingState
 from nnreg.training.history import History
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
@@ -247,7 +247,7 @@ class _Laboratory:
         net = self._network(strengths, rows, settings.seed + repeat)
         curves: dict[str, list[float]] = {}
 
-        def watch(run: Fit) -> None:
+        def watch(run: TrainingState) -> None:
             for name, value in self._measured(net, rows).items():
                 curves.setdefault(name, []).append(value)
             self.count(f"{variant}, repeat {repeat + 1}")
@@ -271,7 +271,7 @@ class _Laboratory:
     def _network(self, strengths: Strengths, rows: Rows, seed: int) -> Network:
         return build(strengths, self.settings, rows.x.shape[1], self.classes, seed)
 
-    def _fit(self, net: Network, rows: Rows, watch: Callable[[Fit], Any]) -> History:
+    def _fit(self, net: Network, rows: Rows, watch: Callable[[TrainingState], Any]) -> History:
         assert self.settings.epochs is not None
         history = fit(
             net,

@@ -90,7 +90,7 @@ def solve(
     array([2., 1.])
     """
     _check_model(net)
-    x, y = data.looked_at(net, loss, x, y)
+    x, y = data.validate_data(net, loss, x, y)
     tolerance = TOLERANCES[str(net.dtype)] if tolerance is None else tolerance
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     most_steps = validation.whole("most_steps", most_steps, 1)

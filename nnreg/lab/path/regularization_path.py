@@ -227,7 +227,7 @@ def zero_strength(
         # With inputs of zero a linear model is its biases.
         probe.parameters.weights[...] = 0.0
         solve(probe, np.zeros_like(x), y, loss=loss)
-    slopes = data_slope(probe, *data.looked_at(probe, loss, x, y), loss)[1].vector
+    slopes = data_slope(probe, *data.validate_data(probe, loss, x, y), loss)[1].vector
 
     def holds(strength: float) -> bool:
         probe.penalty = penalty(strength)
