@@ -25,7 +25,7 @@ import numpy as np
 import nnreg as nn
 from nnreg._support.blas import blas_threads
 from nnreg._support.tables import table
-from nnreg.lab import SparsePredictor, compact
+from nnreg.lab import SparsePredictor, prune
 
 CHOOSING = ((8, 128, 1e-3), (8, 1000, 1e-3), (10, 5000, 2e-3))  # epochs, batch, learning rate
 REFITTING = (5, 128, 1e-3)
@@ -131,7 +131,7 @@ def quality(l1: float, found: list[Trained]) -> list[str]:
 
 def economy(l1: float, net: nn.Network, x) -> list[str]:
     """Return the cells of one strength: sizes and times."""
-    found, sparse = compact(net), SparsePredictor(net)
+    found, sparse = prune(net), SparsePredictor(net)
     outputs = net.predict(x)
     for other in (found, sparse):
         assert np.abs(other.predict(x) - outputs).max() <= 1e-6 * np.abs(outputs).max()

@@ -23,7 +23,7 @@ WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
 BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
 PIECE = 512  # blocks drawn at once
 
-PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "truth": 5}
+PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 
 
 def key(seed: int, purpose: str, index: int = 0) -> Array:

@@ -10,14 +10,14 @@ from nnreg.datasets import noisy_sine
 from nnreg.lab import (
     Bands,
     Classification,
-    Design,
     NetworkLearner,
     Polynomial,
     Regression,
+    SamplingDesign,
     Sine,
-    along,
     bias_and_variance,
     bias_variance_sweep,
+    sweep,
 )
 from nnreg.lab.bias_variance.learners import AXES
 
@@ -53,34 +53,34 @@ class Thirds(Classification):
 
 
 CASES = {
-    "polynomial, squared error": (Polynomial(2), Sine(), Design(datasets=200, points=4000)),
+    "polynomial, squared error": (Polynomial(2), Sine(), SamplingDesign(datasets=200, points=4000)),
     "polynomial, 0-1 loss": (
         Polynomial(3),
         Bands(),
-        Design(rows=40, datasets=200, seeds=1, points=4000),
+        SamplingDesign(rows=40, datasets=200, seeds=1, points=4000),
     ),
     "network, squared error": (
         NetworkLearner(hidden=(4,), epochs=40, learning_rate=0.05),
         Sine(),
-        Design(datasets=40, points=4000),
+        SamplingDesign(datasets=40, points=4000),
     ),
     "network, two outputs, dropout": (
         NetworkLearner(hidden=(16,), epochs=10, keep_prob=0.5),
         Curves(),
-        Design(rows=50, datasets=40, points=4000),
+        SamplingDesign(rows=50, datasets=40, points=4000),
     ),
     "network, 0-1 loss, three classes": (
         NetworkLearner(hidden=(8,), epochs=10),
         Thirds(),
-        Design(rows=30, datasets=40, points=4000),
+        SamplingDesign(rows=30, datasets=40, points=4000),
     ),
 }
 
 
 @pytest.fixture(scope="module", params=CASES)
 def found(request):
-    learner, truth, design = CASES[request.param]
-    return bias_variance_sweep({"": learner}, truth, design)[""]
+    learner, process, design = CASES[request.param]
+    return bias_variance_sweep({"": learner}, process, design)[""]
 
 
 class TestTheTermsAddUpToTheRisk:
@@ -134,27 +134,27 @@ class TestTruths:
         x, _, truth = noisy_sine(50)
         np.testing.assert_array_equal(Sine().function(x), truth)
 
-    @pytest.mark.parametrize("truth", [Sine(), Bands(), Curves(), Thirds()])
-    def test_targets_have_the_expected_vectors_and_the_noise(self, truth, rng):
+    @pytest.mark.parametrize("process", [Sine(), Bands(), Curves(), Thirds()])
+    def test_targets_have_the_expected_vectors_and_the_noise(self, process, rng):
         """Drawn often at the same inputs, they show what the truth says of itself."""
-        x = truth.draw_inputs(4, rng)
-        drawn = np.array([truth.vectors(truth.draw_targets(x, rng)) for _ in range(4000)])
-        np.testing.assert_allclose(drawn.mean(axis=0), truth.expected(x), atol=0.05)
-        scatter = truth.scale * ((drawn - truth.expected(x)) ** 2).sum(axis=-1).mean(axis=0)
-        np.testing.assert_allclose(scatter, truth.noise_at(x), atol=0.03)
+        x = process.draw_inputs(4, rng)
+        drawn = np.array([process.vectors(process.draw_targets(x, rng)) for _ in range(4000)])
+        np.testing.assert_allclose(drawn.mean(axis=0), process.expected(x), atol=0.05)
+        scatter = process.scale * ((drawn - process.expected(x)) ** 2).sum(axis=-1).mean(axis=0)
+        np.testing.assert_allclose(scatter, process.noise_at(x), atol=0.03)
 
     def test_the_loss_of_classes_counts_the_wrong_ones(self):
         losses = Thirds().losses(np.array([0, 1, 2]), np.array([0, 2, 2]))
         assert losses.tolist() == [0.0, 1.0, 0.0]
 
-    @pytest.mark.parametrize(("truth", "noise"), [(Sine, -1.0), (Bands, 0.5), (Bands, -0.1)])
-    def test_impossible_noise_is_an_error(self, truth, noise):
+    @pytest.mark.parametrize(("process", "noise"), [(Sine, -1.0), (Bands, 0.5), (Bands, -0.1)])
+    def test_impossible_noise_is_an_error(self, process, noise):
         with pytest.raises(ValueError, match="noise"):
-            truth(noise)
+            process(noise)
 
 
 class TestWhatIsDrawn:
-    SMALL = Design(rows=10, datasets=4, seeds=2, points=20)
+    SMALL = SamplingDesign(rows=10, datasets=4, seeds=2, points=20)
 
     def test_every_learner_meets_the_same_data_sets(self):
         seen = {1: [], 2: []}
@@ -227,13 +227,13 @@ class TestResuming:
             return real(self, *arguments)
 
         monkeypatch.setattr(Polynomial, "__call__", interrupted)
-        design = Design(datasets=4, seeds=1)
+        design = SamplingDesign(datasets=4, seeds=1)
         with pytest.raises(KeyboardInterrupt):
-            bias_variance_sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
-        found = bias_variance_sweep(along("degree", [1, 2]), Sine(), design, folder=tmp_path)
+            bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design, folder=tmp_path)
+        found = bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design, folder=tmp_path)
         assert calls == [1, 1, 1, 1, 2, 2, 2, 2, 2]
         monkeypatch.undo()
-        afresh = bias_variance_sweep(along("degree", [1, 2]), Sine(), design)
+        afresh = bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design)
         assert {name: str(r) for name, r in found.items()} == {
             name: str(r) for name, r in afresh.items()
         }
@@ -242,7 +242,7 @@ class TestResuming:
         "other",
         [
             {"learner": Polynomial(2)},
-            {"truth": Sine(0.3)},
+            {"process": Sine(0.3)},
             {"rows": 19},
             {"seeds": 1},
             {"points": 3999},
@@ -251,7 +251,7 @@ class TestResuming:
         ids=lambda other: next(iter(other)),
     )
     def test_what_was_kept_for_something_else_is_not_taken(self, tmp_path, other):
-        given = {"learner": Polynomial(1), "truth": Sine(), "datasets": 3}
+        given = {"learner": Polynomial(1), "process": Sine(), "datasets": 3}
         bias_and_variance(**given, folder=tmp_path)
         kept = bias_and_variance(**(given | other), folder=tmp_path)
         assert str(kept) == str(bias_and_variance(**(given | other)))
@@ -273,8 +273,8 @@ class TestResuming:
 class TestLearners:
     @pytest.mark.parametrize("axis", AXES)
     def test_every_axis_has_learners_from_stiff_to_flexible(self, axis):
-        assert len(along(axis)) >= 5
-        assert list(along(axis)) == [f"{value:g}" for value in AXES[axis].values]
+        assert len(sweep(axis)) >= 5
+        assert list(sweep(axis)) == [f"{value:g}" for value in AXES[axis].values]
 
     @pytest.mark.parametrize(
         ("axis", "values", "message"),
@@ -290,7 +290,7 @@ class TestLearners:
     )
     def test_what_cannot_be_is_an_error(self, axis, values, message):
         with pytest.raises((ValueError, TypeError), match=message):
-            along(axis, values)
+            sweep(axis, values)
 
     def test_two_penalties_at_once_are_an_error(self):
         with pytest.raises(ValueError, match="l1 must be 0 where l2 is not"):
@@ -312,5 +312,5 @@ class TestLearners:
             bias_and_variance(Polynomial(1), Thirds())
 
     def test_the_truth_must_be_one(self):
-        with pytest.raises(TypeError, match="truth must be a Truth"):
-            bias_variance_sweep(along("degree"), np.sin)
+        with pytest.raises(TypeError, match="process must be a DataGeneratingProcess"):
+            bias_variance_sweep(sweep("degree"), np.sin)

@@ -12,7 +12,15 @@ import pytest
 import nnreg.plots
 from nnreg.commands import bias_variance
 from nnreg.commands.main import main
-from nnreg.lab import Bands, Design, NetworkLearner, Polynomial, Sine, along, bias_variance_sweep
+from nnreg.lab import (
+    Bands,
+    NetworkLearner,
+    Polynomial,
+    SamplingDesign,
+    Sine,
+    bias_variance_sweep,
+    sweep,
+)
 from nnreg.lab.bias_variance.learners import AXES
 from nnreg.lab.bias_variance.report import FILES, as_dict, page, text, write
 from nnreg.lab.reporting.folder import reserved
@@ -43,8 +51,8 @@ def seen(monkeypatch):
     """What a sweep was asked for; it is then interrupted."""
     found = []
 
-    def sweep(learners, truth, design, **options):
-        found.append((learners, truth, design, options))
+    def sweep(learners, process, design, **options):
+        found.append((learners, process, design, options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bias_variance, "bias_variance_sweep", sweep)
@@ -53,7 +61,9 @@ def seen(monkeypatch):
 
 @pytest.fixture(scope="module")
 def sine():
-    return bias_variance_sweep(along("degree", (0, 3, 6)), Sine(), Design(datasets=10, points=100))
+    return bias_variance_sweep(
+        sweep("degree", (0, 3, 6)), Sine(), SamplingDesign(datasets=10, points=100)
+    )
 
 
 @pytest.mark.usefixtures("pictures_take_no_time")
@@ -73,13 +83,13 @@ class TestCommand:
 
     def test_every_option_reaches_its_place(self, seen):
         command(
-            "--truth bands --noise 0.2 --rows 7 --datasets 8 --seeds 3 --points 9 --seed 11 "
+            "--process bands --noise 0.2 --rows 7 --datasets 8 --seeds 3 --points 9 --seed 11 "
             "--sweep keep-prob --values 0.5,1 --hidden 5,6 --l2 0.1 --epochs 7 --batch-size 9 "
             "--learning-rate 0.4 --optimizer sgd --jobs 2"
         )
-        learners, truth, design, options = seen[0]
-        assert truth == Bands(0.2)
-        assert design == Design(7, 8, 3, 9, 11)
+        learners, process, design, options = seen[0]
+        assert process == Bands(0.2)
+        assert design == SamplingDesign(7, 8, 3, 9, 11)
         assert learners["0.5"] == NetworkLearner((5, 6), 0.1, 0.0, 0.5, 7, 9, 0.4, "sgd")
         assert list(learners) == ["0.5", "1"]
         assert options["jobs"] == 2
@@ -201,13 +211,15 @@ class TestReport:
         assert found["best"] == "3"
 
     def test_of_one_seed_the_parts_of_the_variance_are_left_out(self, sine):
-        one = bias_variance_sweep(along("degree", [1]), Sine(), Design(seeds=1, points=50))
+        one = bias_variance_sweep(sweep("degree", [1]), Sine(), SamplingDesign(seeds=1, points=50))
         assert "of seeds" not in text(one, "degree")
         assert "of seeds" in text(sine, "degree")
         assert "with 1 seed;" in text(one, "degree")
 
     def test_the_loss_is_named(self, sine):
-        bands = bias_variance_sweep(along("degree", [1]), Bands(), Design(datasets=3, points=50))
+        bands = bias_variance_sweep(
+            sweep("degree", [1]), Bands(), SamplingDesign(datasets=3, points=50)
+        )
         assert "0-1 loss" in text(bands, "degree")
         assert "squared error" in text(sine, "degree")
 
@@ -228,7 +240,9 @@ class TestReport:
 
     def test_a_name_is_escaped(self):
         found = bias_variance_sweep(
-            {"<b>": lambda x, y, outputs, seed: np.sin}, Sine(), Design(datasets=3, points=20)
+            {"<b>": lambda x, y, outputs, seed: np.sin},
+            Sine(),
+            SamplingDesign(datasets=3, points=20),
         )
         assert "<b>" not in page(found, "<i>", {})
         assert "<i>" not in page(found, "<i>", {})

@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from nnreg import plots
-from nnreg.lab import Bands, Design, Gap, Polynomial, Regression, Sine, along, bias_variance_sweep
+from nnreg.lab import (
+    Bands,
+    LossGap,
+    Polynomial,
+    Regression,
+    SamplingDesign,
+    Sine,
+    bias_variance_sweep,
+    sweep,
+)
 from nnreg.lab.bias_variance.pictures import can_be_drawn, fits, gap_bars, terms
-from nnreg.lab.bias_variance.verdicts import best, chosen_fits, verdicts
+from nnreg.lab.bias_variance.verdicts import best, select_fits, verdicts
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
@@ -18,12 +27,14 @@ needs_matplotlib = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def sine():
-    return bias_variance_sweep(along("degree"), Sine(), Design(seeds=1))
+    return bias_variance_sweep(sweep("degree"), Sine(), SamplingDesign(seeds=1))
 
 
 @pytest.fixture(scope="module")
 def bands():
-    return bias_variance_sweep(along("degree", (0, 7, 15)), Bands(), Design(rows=40, seeds=1))
+    return bias_variance_sweep(
+        sweep("degree", (0, 7, 15)), Bands(), SamplingDesign(rows=40, seeds=1)
+    )
 
 
 class TestVerdicts:
@@ -50,11 +61,11 @@ class TestVerdicts:
         assert said == {"3": "right fit", "low": "overfit", "high": "underfit"}
 
     def test_the_best_and_the_worst_of_each_side_are_shown(self, sine):
-        assert chosen_fits(sine) == {"0": "underfit", "3": "right fit", "6": "overfit"}
+        assert select_fits(sine) == {"0": "underfit", "3": "right fit", "6": "overfit"}
         assert best(sine) == "3"
 
     def test_where_nothing_overfits_nothing_is_shown_for_it(self, sine):
-        assert chosen_fits({"3": sine["3"]}) == {"3": "right fit"}
+        assert select_fits({"3": sine["3"]}) == {"3": "right fit"}
 
 
 @needs_matplotlib
@@ -122,7 +133,9 @@ class TestFits:
                 return x[:, :1]
 
         found = bias_variance_sweep(
-            {"a": lambda x, y, outputs, seed: lambda x: x[:, 1:]}, Plane(), Design(datasets=3)
+            {"a": lambda x, y, outputs, seed: lambda x: x[:, 1:]},
+            Plane(),
+            SamplingDesign(datasets=3),
         )
         assert not can_be_drawn(found["a"])
         with pytest.raises(ValueError, match="one input"):
@@ -132,14 +145,14 @@ class TestFits:
 @needs_matplotlib
 class TestGaps:
     def test_the_bars_lead_from_the_objective_to_the_test_loss(self):
-        gap = Gap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
+        gap = LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
         bars = gap_bars({"dropout": gap}).axes[0].patches
         ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars]
         expected = [(0, 0.5), (0.5, 0.45), (0.45, 0.3), (0, 0.3), (0.3, 0.4), (0, 0.4)]
         np.testing.assert_allclose(ends, expected, atol=1e-12)
 
     def test_a_part_below_zero_goes_the_other_way(self):
-        bars = gap_bars({"noise": Gap(0.3, 0.3, 0.0, 0.0, 0.2, 20)}).axes[0].patches
+        bars = gap_bars({"noise": LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20)}).axes[0].patches
         assert bars[4].get_width() == pytest.approx(-0.1)
 
 
@@ -147,7 +160,7 @@ class TestGaps:
 @pytest.mark.parametrize("theme", [plots.LIGHT, plots.DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("columns", [1, 3])
 def test_every_picture_can_be_drawn_in_every_layout(sine, theme, columns):
-    gap = Gap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
+    gap = LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
     for figure in (
         terms(sine, columns=columns, theme=theme),
         fits(sine, columns=columns, theme=theme),
@@ -157,6 +170,8 @@ def test_every_picture_can_be_drawn_in_every_layout(sine, theme, columns):
 
 
 def test_polynomials_are_exact_where_nothing_is_noisy():
-    found = bias_variance_sweep({"3": Polynomial(3)}, Sine(0.0), Design(rows=50, seeds=1))["3"]
+    found = bias_variance_sweep({"3": Polynomial(3)}, Sine(0.0), SamplingDesign(rows=50, seeds=1))[
+        "3"
+    ]
     assert found.terms.noise.value == 0.0
     assert found.risk.value < 0.02

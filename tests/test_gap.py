@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.lab import Gap, explain_gap
+from nnreg.lab import LossGap, explain_gap
 
 LOSS = nn.SoftmaxCrossEntropy()
 
@@ -52,20 +52,20 @@ def test_the_loss_under_dropout_is_the_mean_of_training_passes(trained, digits):
         for draw in range(4)
     ]
     gap = explain_gap(trained, *digits, loss=LOSS, masks=4)
-    assert gap.dropped_loss == pytest.approx(np.mean(passes))
-    assert gap.dropped_error == pytest.approx(np.std(passes, ddof=1) / 2)
+    assert gap.dropout_loss == pytest.approx(np.mean(passes))
+    assert gap.dropout_error == pytest.approx(np.std(passes, ddof=1) / 2)
 
 
 def test_with_more_rows_than_a_piece_the_masks_are_those_of_the_whole(monkeypatch, digits):
     net = network(dtype="float64")
     whole = explain_gap(net, *digits, loss=LOSS)
     monkeypatch.setattr("nnreg.lab.gap.PREDICT_ROWS", 7)
-    assert explain_gap(net, *digits, loss=LOSS).dropped_loss == pytest.approx(whole.dropped_loss)
+    assert explain_gap(net, *digits, loss=LOSS).dropout_loss == pytest.approx(whole.dropout_loss)
 
 
 def test_without_dropout_and_penalty_all_is_generalization(digits):
     gap = explain_gap(network(keep_prob=1.0), *digits, loss=LOSS)
-    assert (gap.dropout, gap.dropped_error, gap.penalty) == (0.0, 0.0, 0.0)
+    assert (gap.dropout, gap.dropout_error, gap.penalty) == (0.0, 0.0, 0.0)
     assert gap.difference == gap.generalization
 
 
@@ -81,11 +81,11 @@ def test_the_network_is_left_as_it_was(trained, digits):
 
 
 def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
-    text = str(Gap(0.3, 0.45, 0.01, 0.05, 0.4, 20))
+    text = str(LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20))
     for part in ("objective", "penalty", "dropout", "train loss", "generalization", "test loss"):
         assert part in text
     assert "0.1500  ± 0.0100, 20 draws" in text
-    assert "±" not in str(Gap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
+    assert "±" not in str(LossGap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
 
 
 def test_one_draw_has_no_error_and_is_refused(trained, digits):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.lab import NotConvergedError, regularization_path, solve, zero_strength
+from nnreg.lab import NotConvergedError, lambda_max, regularization_path, solve
 
 SQUARED = nn.MeanSquaredError()
 
@@ -100,44 +100,44 @@ class TestZeroStrength:
     def test_for_squared_error_it_is_the_closed_form(self, regression):
         x, y = regression
         wanted = abs(x.T @ (y - y.mean())).max() * 2 / len(x)
-        assert zero_strength(linear(12), x, y, loss=SQUARED) == pytest.approx(wanted, rel=1e-12)
+        assert lambda_max(linear(12), x, y, loss=SQUARED) == pytest.approx(wanted, rel=1e-12)
 
     def test_for_softmax_it_is_that_of_the_class_frequencies(self, classes):
         x, y = classes
         onehot = np.eye(3)[y]
         wanted = abs(x.T @ (onehot - onehot.mean(axis=0))).max() / len(x)
-        found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        found = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
         assert found == pytest.approx(wanted, rel=1e-9)
 
     def test_balanced_classes_whose_biases_have_no_slopes_are_no_hindrance(self, classes):
         x, y = classes[0], np.arange(90) % 3
         wanted = abs(x.T @ (np.eye(3)[y] - 1 / 3)).max() / len(x)
-        found = zero_strength(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        found = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
         assert found == pytest.approx(wanted, rel=1e-9)
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
         x, y = classes
         loss = nn.SoftmaxCrossEntropy()
-        top = zero_strength(linear(6, 3, dtype), x, y, loss=loss)
+        top = lambda_max(linear(6, 3, dtype), x, y, loss=loss)
         found = regularization_path(linear(6, 3, dtype), x, y, loss=loss, points=2, ratio=0.99)
         assert found.strengths[0] == pytest.approx(top, rel=1e-3)
         assert found.values("nonzeros").tolist() == [0, 1]
 
     def test_an_elastic_net_counts_its_l1_alone(self, regression):
         options = {"loss": SQUARED}
-        half = zero_strength(
+        half = lambda_max(
             linear(12),
             *regression,
             penalty=lambda s: nn.ElasticNet(s / 2, s, method="proximal"),
             **options,
         )
-        assert half == pytest.approx(2 * zero_strength(linear(12), *regression, **options))
+        assert half == pytest.approx(2 * lambda_max(linear(12), *regression, **options))
 
     def test_a_group_lasso_holds_each_input_as_a_whole(self, classes):
         x, y = classes
         slopes = x.T @ (np.eye(3)[y] - np.bincount(y) / len(y)) / len(x)
-        found = zero_strength(
+        found = lambda_max(
             *(linear(6, 3), x, y),
             loss=nn.SoftmaxCrossEntropy(),
             penalty=lambda s: nn.GroupLasso(s, groups="inputs", method="proximal"),
@@ -146,10 +146,10 @@ class TestZeroStrength:
 
     def test_a_penalty_without_zeros_has_none(self, regression):
         with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
-            zero_strength(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
+            lambda_max(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
         ridge = lambda s: nn.ElasticNet(0.0, s, method="proximal")  # noqa: E731
         with pytest.raises(ValueError, match="makes no weight zero"):
-            zero_strength(linear(12), *regression, loss=SQUARED, penalty=ridge)
+            lambda_max(linear(12), *regression, loss=SQUARED, penalty=ridge)
 
     def test_for_a_net_it_is_the_largest_slope_at_its_weights(self, classes):
         x, y = classes
@@ -166,8 +166,8 @@ class TestZeroStrength:
         outputs, cache = probe.forward(x, training=True)
         gradients = probe.backward(loss(outputs, y)[1], cache)
         wanted = abs(gradients.weights).max()
-        assert zero_strength(plain, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
-        assert zero_strength(dropped, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
+        assert lambda_max(plain, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
+        assert lambda_max(dropped, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
         assert dropped.layers[2].keep_prob == 0.5
 
 
@@ -291,7 +291,7 @@ class TestSolve:
         net = linear(12)
         before = net.parameters.vector.copy()
         with pytest.raises(NotConvergedError, match="after 3 steps the residual is"):
-            solve(net, *regression, loss=SQUARED, most_steps=3)
+            solve(net, *regression, loss=SQUARED, max_steps=3)
         assert (net.parameters.vector != before).all()
 
     def test_float32_reaches_its_own_tolerance(self, regression):

@@ -50,7 +50,7 @@ def test_of_1000_inputs_proximal_l1_keeps_the_100_that_matter_and_the_subgradien
     report = trained(net, x, y, nn.SGD(rate), 100)
     np.testing.assert_array_equal(net.parameters.weights != 0, matter)
     assert report.residual < 1e-6
-    assert report.gap < 1e-6
+    assert report.duality_gap < 1e-6
     other = linear(1000, nn.L1(0.4))
     other.parameters.weights[:] = net.parameters.weights + 1e-3 * rng.normal(size=1000)
     assert trained(other, x, y, nn.SGD(rate), 100).residual > 0.1
@@ -129,7 +129,7 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     np.testing.assert_allclose(net.layers[0].bias, expected.intercept_, rtol=0, atol=1e-8)
     np.testing.assert_array_equal(found == 0, coefficients == 0)
     assert report.residual < 1e-9
-    assert report.gap < 1e-9
+    assert report.duality_gap < 1e-9
     assert (kind == "Ridge") == found.all()
 
 

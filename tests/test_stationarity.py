@@ -83,18 +83,18 @@ def test_a_report_has_a_block_for_each_parameter_and_biases_only_the_data_loss()
     outputs, cache = off.forward(x, training=True)
     data_loss, doutputs = nn.SoftmaxCrossEntropy()(outputs, y)
     g = off.backward(doutputs, cache)
-    assert [block.name for block in report.blocks] == list(net.parameters)
+    assert [block.name for block in report.parameters] == list(net.parameters)
     assert report.data_loss == pytest.approx(data_loss, rel=1e-12)
     assert report.penalty == net.penalty_value()
     assert report.total == report.data_loss + report.penalty
-    for block in report.blocks:
+    for block in report.parameters:
         w, slope = net.parameters[block.name], g[block.name]
-        assert block.slope == pytest.approx(abs(slope).max(), rel=1e-10)
+        assert block.gradient == pytest.approx(abs(slope).max(), rel=1e-10)
         assert (block.size, block.zeros) == (w.size, (w == 0).sum())
         left = residual(nn.L1(0.05), w, slope) if "weight" in block.name else slope
         assert block.residual == pytest.approx(abs(left).max(), rel=1e-10)
-    assert report.residual == max(block.residual for block in report.blocks)
-    assert report.gap is None
+    assert report.residual == max(block.residual for block in report.parameters)
+    assert report.duality_gap is None
 
 
 def test_dropout_is_off_and_the_network_is_left_as_it_is(rng):
@@ -116,7 +116,7 @@ def test_many_rows_are_worked_through_in_parts(weighted, monkeypatch, rng):
     monkeypatch.setattr("nnreg.lab.stationarity.AT_ONCE", 7)
     parts = measure_stationarity(network(), x, y, **options)
     assert parts.data_loss == pytest.approx(whole.data_loss, rel=1e-13)
-    for one, other in zip(parts.blocks, whole.blocks, strict=True):
+    for one, other in zip(parts.parameters, whole.parameters, strict=True):
         assert one.residual == pytest.approx(other.residual, rel=1e-10)
 
 
@@ -197,10 +197,10 @@ def test_the_gap_is_never_less_than_what_is_missing_and_zero_in_the_end(penalty,
             if count % 20 == 0:
                 report = measure_stationarity(net, x, y, loss=SQUARED, sample_weight=weights)
                 totals.append(report.total)
-                gaps.append(report.gap)
+                gaps.append(report.duality_gap)
             step(x, y, np.arange(len(x)), weights)
     assert report.residual < 1e-9
-    assert report.gap == pytest.approx(0, abs=1e-12)
+    assert report.duality_gap == pytest.approx(0, abs=1e-12)
     assert (np.array(gaps) >= np.array(totals) - totals[-1] - 1e-12).all()
     assert gaps[0] > 0.1
 
@@ -296,7 +296,7 @@ def test_under_a_max_norm_too(name, penalty):
     net, report = rested(optimizer, rule, constraint=nn.MaxNorm(1.5))
     assert np.linalg.norm(net.parameters.weights) == pytest.approx(1.5)
     assert report.residual < 1e-8
-    assert report.excess < 1e-12
+    assert report.violation < 1e-12
 
 
 def test_with_the_plain_learning_rate_as_threshold_momentum_rests_0_3_off():
@@ -310,7 +310,7 @@ def test_with_the_plain_learning_rate_as_threshold_adam_never_feels_the_penalty(
     optimizer = nn.Adam(0.01, beta_2=0.9)
     _, wrong = rested(optimizer, nn.L1(STRENGTH, method="proximal"), threshold=0.01)
     assert wrong.residual > 0.25
-    assert wrong.blocks[0].slope < 0.1  # as without a penalty
+    assert wrong.parameters[0].gradient < 0.1  # as without a penalty
 
 
 def test_a_projection_that_measures_distance_otherwise_than_adam_rests_elsewhere():

@@ -22,10 +22,10 @@ from nnreg.commands.shared import (
     widths,
 )
 from nnreg.lab.bias_variance.experiment import bias_variance_sweep
-from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, along
-from nnreg.lab.bias_variance.processes import TRUTHS
+from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
+from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.bias_variance.report import MEANINGS, text, write
-from nnreg.lab.bias_variance.sampling import Design
+from nnreg.lab.bias_variance.sampling import SamplingDesign
 from nnreg.lab.bias_variance.verdicts import RULE
 from nnreg.lab.reporting.folder import reserved
 from nnreg.lab.settings import OPTIMIZERS
@@ -73,16 +73,16 @@ def run(given: argparse.Namespace) -> int:
     names = of_design | of_network | {"jobs", "noise"}
     with ExitStack() as stack:
         try:
-            truth = TRUTHS[given.truth](**{k: v for k, v in chosen.items() if k == "noise"})
-            design = Design(**{k: v for k, v in chosen.items() if k in of_design})
+            process = PROCESSES[given.process](**{k: v for k, v in chosen.items() if k == "noise"})
+            design = SamplingDesign(**{k: v for k, v in chosen.items() if k in of_design})
             base = NetworkLearner(**{k: v for k, v in chosen.items() if k in of_network})
-            learners = along(given.sweep, chosen.get("values"), base)
+            learners = sweep(given.sweep, chosen.get("values"), base)
             folder = stack.enter_context(reserved(given.out, force=given.force, unfinished=PIECES))
             kept = folder / PIECES
             try:
                 with progress_bar(" data sets") as progress:
                     found = bias_variance_sweep(
-                        learners, truth, design, jobs=given.jobs, folder=kept, progress=progress
+                        learners, process, design, jobs=given.jobs, folder=kept, progress=progress
                     )
             except KeyboardInterrupt:
                 if not (done := len(list(kept.glob("*.npz")))):
@@ -106,7 +106,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-KINDS = (Design, NetworkLearner)
+KINDS = (SamplingDesign, NetworkLearner)
 
 
 def _sweep_options(group: argparse._ArgumentGroup) -> None:
@@ -129,12 +129,12 @@ def _sweep_options(group: argparse._ArgumentGroup) -> None:
 
 def _draw_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--truth",
+        "--process",
         default="sine",
-        choices=TRUTHS,
+        choices=PROCESSES,
         help="sine: numbers, squared error; bands: two classes, 0-1 loss (default: sine)",
     )
-    noise = ", ".join(f"{kind().noise:g} for {name}" for name, kind in TRUTHS.items())
+    noise = ", ".join(f"{kind().noise:g} for {name}" for name, kind in PROCESSES.items())
     group.add_argument(
         "--noise",
         type=number,
@@ -149,7 +149,7 @@ def _draw_options(group: argparse._ArgumentGroup) -> None:
         "seed": "all draws are a function of it",
     }
     for name, what in texts.items():
-        default = getattr(Design, name)
+        default = getattr(SamplingDesign, name)
         group.add_argument(
             f"--{name}", type=whole, metavar="N", help=f"{what} (default: {default})"
         )

@@ -2,18 +2,34 @@
 
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.bias_variance.experiment import BiasVariance, bias_and_variance, bias_variance_sweep
-from nnreg.lab.bias_variance.learners import NetworkLearner, Polynomial, along
-from nnreg.lab.bias_variance.processes import Bands, Classification, Regression, Sine, Truth
-from nnreg.lab.bias_variance.sampling import Design
+from nnreg.lab.bias_variance.learners import NetworkLearner, Polynomial, sweep
+from nnreg.lab.bias_variance.processes import (
+    Bands,
+    Classification,
+    DataGeneratingProcess,
+    Regression,
+    Sine,
+)
+from nnreg.lab.bias_variance.sampling import SamplingDesign
 from nnreg.lab.comparison.experiment import Comparison, Run, build, compare
-from nnreg.lab.gap import Gap, explain_gap
+from nnreg.lab.gap import LossGap, explain_gap
 from nnreg.lab.path.convex import NotConvergedError, solve
-from nnreg.lab.path.regularization_path import Path, Point, regularization_path, zero_strength
+from nnreg.lab.path.regularization_path import (
+    PathPoint,
+    RegularizationPath,
+    lambda_max,
+    regularization_path,
+)
 from nnreg.lab.path.study import PathSettings, PathStudy, study_path
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
 from nnreg.lab.sparsity.predictor import SparsePredictor
-from nnreg.lab.sparsity.pruning import Compacted, compact
-from nnreg.lab.stationarity import Block, Stationarity, duality_gap, measure_stationarity
+from nnreg.lab.sparsity.pruning import PrunedNetwork, prune
+from nnreg.lab.stationarity import (
+    ParameterStationarity,
+    Stationarity,
+    duality_gap,
+    measure_stationarity,
+)
 
 __all__ = [
     "DEMONSTRATION",
@@ -21,41 +37,41 @@ __all__ = [
     "VARIANTS",
     "Bands",
     "BiasVariance",
-    "Block",
     "Classification",
-    "Compacted",
     "Comparison",
+    "DataGeneratingProcess",
     "Decomposition",
-    "Design",
     "Estimate",
-    "Gap",
+    "LossGap",
     "NetworkLearner",
     "NotConvergedError",
-    "Path",
+    "ParameterStationarity",
+    "PathPoint",
     "PathSettings",
     "PathStudy",
-    "Point",
     "Polynomial",
+    "PrunedNetwork",
     "Regression",
+    "RegularizationPath",
     "Run",
+    "SamplingDesign",
     "Settings",
     "Sine",
     "SparsePredictor",
     "Stationarity",
     "Strengths",
-    "Truth",
-    "along",
     "bias_and_variance",
     "bias_variance_sweep",
     "build",
-    "compact",
     "compare",
     "decompose",
     "duality_gap",
     "explain_gap",
+    "lambda_max",
     "measure_stationarity",
+    "prune",
     "regularization_path",
     "solve",
     "study_path",
-    "zero_strength",
+    "sweep",
 ]

@@ -25,16 +25,16 @@ from nnreg.training import data
 
 
 @dataclass(frozen=True)
-class Gap:
+class LossGap:
     """The training objective, the test loss, and what lies between them.
 
     Parameters
     ----------
     train_loss : float
         Data loss on the training rows in inference mode.
-    dropped_loss : float
+    dropout_loss : float
         The same in training mode, dropout at work: the mean over ``masks`` draws.
-    dropped_error : float
+    dropout_error : float
         Its Monte-Carlo standard error.
     penalty : float
     test_loss : float
@@ -43,7 +43,7 @@ class Gap:
 
     Examples
     --------
-    >>> print(Gap(0.30, 0.45, 0.01, 0.05, 0.40, 20))
+    >>> print(LossGap(0.30, 0.45, 0.01, 0.05, 0.40, 20))
     objective         0.5000  what training watches
     - penalty         0.0500
     - dropout         0.1500  ± 0.0100, 20 draws
@@ -53,8 +53,8 @@ class Gap:
     """
 
     train_loss: float
-    dropped_loss: float
-    dropped_error: float
+    dropout_loss: float
+    dropout_error: float
     penalty: float
     test_loss: float
     masks: int
@@ -62,12 +62,12 @@ class Gap:
     @property
     def objective(self) -> float:
         """What training watches: loss in training mode plus penalty."""
-        return self.dropped_loss + self.penalty
+        return self.dropout_loss + self.penalty
 
     @property
     def dropout(self) -> float:
         """What dropout adds to the loss on the training rows."""
-        return self.dropped_loss - self.train_loss
+        return self.dropout_loss - self.train_loss
 
     @property
     def generalization(self) -> float:
@@ -91,12 +91,12 @@ class Gap:
         return "\n".join(text_table(["", "", ""], rows, right=[1]).splitlines()[2:])
 
     def _draws(self) -> str:
-        return f"± {self.dropped_error:.4f}, {self.masks} draws" if self.dropped_error else ""
+        return f"± {self.dropout_error:.4f}, {self.masks} draws" if self.dropout_error else ""
 
 
 def explain_gap(
     net: Network, x: Any, y: Any, x_test: Any, y_test: Any, *, loss: Loss, masks: int = 20
-) -> Gap:
+) -> LossGap:
     """Take the difference between a network's training objective and its test loss apart.
 
     Parameters
@@ -113,7 +113,7 @@ def explain_gap(
 
     Returns
     -------
-    Gap
+    LossGap
 
     Raises
     ------
@@ -146,10 +146,10 @@ def explain_gap(
     dropped = [
         float(loss.compute(_in_training(net, x, net.steps + draw), y)[0]) for draw in range(masks)
     ]
-    return Gap(
+    return LossGap(
         train_loss=float(loss.compute(net.predict(x), y)[0]),
-        dropped_loss=float(np.mean(dropped)),
-        dropped_error=float(np.std(dropped, ddof=1)) / masks**0.5,
+        dropout_loss=float(np.mean(dropped)),
+        dropout_error=float(np.std(dropped, ddof=1)) / masks**0.5,
         penalty=float(net.penalty_value()),
         test_loss=float(loss.compute(net.predict(x_test), y_test)[0]),
         masks=masks,

@@ -49,7 +49,7 @@ AT_ONCE = 1024  # rows
 
 
 @dataclass(frozen=True)
-class Block:
+class ParameterStationarity:
     """One parameter array.
 
     Attributes
@@ -57,25 +57,25 @@ class Block:
     name : str
     size, zeros : int
         How many values it has, and how many of them are exactly zero.
-    slope : float
+    gradient : float
         The largest derivative of the data loss by one of them: what the residual compares with.
     residual : float
         The largest element that is left over.
-    excess : float
+    violation : float
         How far the value that is farthest off is from where its constraint allows it to be.
 
     Examples
     --------
-    >>> Block("dense_1.weight", 10, 4, 0.1, 1e-9, 0.0).zeros
+    >>> ParameterStationarity("dense_1.weight", 10, 4, 0.1, 1e-9, 0.0).zeros
     4
     """
 
     name: str
     size: int
     zeros: int
-    slope: float
+    gradient: float
     residual: float
-    excess: float
+    violation: float
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class Stationarity:
 
     Attributes
     ----------
-    blocks : tuple of Block
+    parameters : tuple of ParameterStationarity
     data_loss, penalty : float
         In inference mode, over all rows.
-    gap : float or None
+    duality_gap : float or None
         The duality gap, which ``total`` exceeds the minimum by at most; None where the model is not
         linear or there is no such bound.
 
     Examples
     --------
-    >>> block = Block("dense_1.weight", 10, 4, 0.1, 1e-9, 0.0)
+    >>> block = ParameterStationarity("dense_1.weight", 10, 4, 0.1, 1e-9, 0.0)
     >>> Stationarity((block,), 0.25, 0.5, None)
     residual 1.0e-09; total 0.75 = data loss 0.25 + penalty 0.5
     parameter       values  zeros  slope of the data loss  residual
@@ -101,20 +101,20 @@ class Stationarity:
     dense_1.weight      10      4                 1.0e-01   1.0e-09
     """
 
-    blocks: tuple[Block, ...]
+    parameters: tuple[ParameterStationarity, ...]
     data_loss: float
     penalty: float
-    gap: float | None
+    duality_gap: float | None
 
     @property
     def residual(self) -> float:
         """The largest of all blocks."""
-        return max((block.residual for block in self.blocks), default=0.0)
+        return max((block.residual for block in self.parameters), default=0.0)
 
     @property
-    def excess(self) -> float:
+    def violation(self) -> float:
         """The largest of all blocks; 0 where every constraint holds."""
-        return max((block.excess for block in self.blocks), default=0.0)
+        return max((block.violation for block in self.parameters), default=0.0)
 
     @property
     def total(self) -> float:
@@ -123,22 +123,22 @@ class Stationarity:
 
     def __repr__(self) -> str:
         said = [f"residual {self.residual:.1e}"]
-        if self.excess:
-            said.append(f"constraints exceeded by {self.excess:.1e}")
+        if self.violation:
+            said.append(f"constraints exceeded by {self.violation:.1e}")
         said.append(
             f"total {self.total:.6g} = data loss {self.data_loss:.6g} + penalty {self.penalty:.6g}"
         )
-        if self.gap is not None:
-            said.append(f"at most {self.gap:.1e} above the minimum")
+        if self.duality_gap is not None:
+            said.append(f"at most {self.duality_gap:.1e} above the minimum")
         cells = [
             [
                 block.name,
                 f"{block.size:,}",
                 f"{block.zeros:,}",
-                f"{block.slope:.1e}",
+                f"{block.gradient:.1e}",
                 f"{block.residual:.1e}",
             ]
-            for block in self.blocks
+            for block in self.parameters
         ]
         head = ["parameter", "values", "zeros", "slope of the data loss", "residual"]
         return "; ".join(said) + "\n" + text_table(head, cells, right=[1, 2, 3, 4])
@@ -237,7 +237,7 @@ def data_slope(
     return value, total
 
 
-def _block(net: Network, name: str, slope: Array) -> Block:
+def _block(net: Network, name: str, slope: Array) -> ParameterStationarity:
     """Return one array's row: the penalty's subgradient first, then the constraint's hold."""
     w, left, excess = net.parameters[name], slope, 0.0
     for rule in (net.penalty_of(name), net.constraint_of(name)):
@@ -248,7 +248,7 @@ def _block(net: Network, name: str, slope: Array) -> Block:
         allowed = np.empty_like(w)
         constraint.project(w, allowed)
         excess = float(np.abs(w - allowed).max())
-    return Block(
+    return ParameterStationarity(
         name,
         w.size,
         int(w.size - np.count_nonzero(w)),

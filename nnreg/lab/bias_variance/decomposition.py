@@ -76,7 +76,7 @@ class Decomposition:
         Known at every input; its error is that of the inputs alone.
     total : Estimate
         Bias² + variance + noise.
-    scatter : float
+    input_error : float
         The part of the error of ``total`` that is due to the inputs.
 
     Examples
@@ -93,7 +93,7 @@ class Decomposition:
     seed_variance: Estimate | None
     noise: Estimate
     total: Estimate
-    scatter: float
+    input_error: float
 
 
 def decompose(
@@ -154,7 +154,7 @@ def decompose(
         seed_variance=found["seed"] if r > 1 else None,
         noise=found["noise"],
         total=found["total"],
-        scatter=scatter["total"] ** 0.5,
+        input_error=scatter["total"] ** 0.5,
     )
 
 

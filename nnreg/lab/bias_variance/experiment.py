@@ -1,7 +1,7 @@
 """Bias and variance, measured: one way to learn, many data sets, many seeds.
 
-All models are evaluated at one set of inputs, where the truth is known and the risk is taken apart
-(`nnreg.lab.bias_variance.decomposition`); what is drawn, `nnreg.lab.bias_variance.sampling` says.
+All models are evaluated at one set of inputs, where the expected target is known, and the risk
+is decomposed there (`nnreg.lab.bias_variance.decomposition`).
 
 The risk is measured as if nothing were known, on fresh noisy rows. That it equals bias² + variance
 + noise, which come from other inputs and from no target at all, is a statement about the world that
@@ -20,8 +20,8 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.bias_variance.learners import Learner
-from nnreg.lab.bias_variance.processes import Truth
-from nnreg.lab.bias_variance.sampling import Design, common_points, draw, learn_all
+from nnreg.lab.bias_variance.processes import DataGeneratingProcess
+from nnreg.lab.bias_variance.sampling import SamplingDesign, common_points, draw, learn_all
 from nnreg.lab.comparison.experiment import Progress
 from nnreg.lab.reporting.results import Piece, collect, digest
 
@@ -33,8 +33,8 @@ class BiasVariance:
     Parameters
     ----------
     learner : Learner
-    truth : Truth
-    design : Design
+    process : DataGeneratingProcess
+    design : SamplingDesign
     terms : Decomposition
         Bias², variance and its parts, noise, and their sum.
     risk : Estimate
@@ -61,8 +61,8 @@ class BiasVariance:
     """
 
     learner: Learner
-    truth: Truth
-    design: Design
+    process: DataGeneratingProcess
+    design: SamplingDesign
     terms: Decomposition
     risk: Estimate
     train: Estimate
@@ -71,13 +71,13 @@ class BiasVariance:
     predictions: Array
 
     @property
-    def excess(self) -> float:
+    def reducible_error(self) -> float:
         """Bias² + variance: what could be better."""
         return self.terms.bias.value + self.terms.variance.value
 
     def training_rows(self, dataset: int = 0) -> tuple[Array, Array]:
         """Return the training rows ``(x, y)`` of one data set."""
-        return draw(self.truth, self.design, dataset)[:2]
+        return draw(self.process, self.design, dataset)[:2]
 
     def __str__(self) -> str:
         terms = self.terms
@@ -99,7 +99,7 @@ class BiasVariance:
 
 def bias_and_variance(
     learner: Learner,
-    truth: Truth,
+    process: DataGeneratingProcess,
     *,
     rows: int = 20,
     datasets: int = 30,
@@ -115,15 +115,15 @@ def bias_and_variance(
     ----------
     learner : function (x, y, outputs, seed) -> predict
         `NetworkLearner`, `Polynomial` or one of your own.
-    truth : Truth
+    process : DataGeneratingProcess
         `Sine`, `Bands` or one of your own.
     rows, datasets, seeds, points, seed : int
-        See `Design`.
+        See `SamplingDesign`.
     jobs : int, default 1
         Processes; more than one need joblib.
     folder : path, optional
         Where to keep results as they come, and to find those that an interrupted run has kept.
-        Learner and truth must then have a ``repr`` that says all of them, as a dataclass has.
+        Learner and process must then have a ``repr`` that says all of them, as a dataclass has.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def bias_and_variance(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range, or the learner does not predict what the truth wants.
+        If an argument is out of range, or the learner does not predict what the process wants.
 
     Examples
     --------
@@ -146,14 +146,14 @@ def bias_and_variance(
     difference  0.0013 ± 0.0008
     train loss  0.1463 ± 0.0059
     """
-    design = Design(rows, datasets, seeds, points, seed)
-    return bias_variance_sweep({"": learner}, truth, design, jobs=jobs, folder=folder)[""]
+    design = SamplingDesign(rows, datasets, seeds, points, seed)
+    return bias_variance_sweep({"": learner}, process, design, jobs=jobs, folder=folder)[""]
 
 
 def bias_variance_sweep(
     learners: Mapping[str, Learner],
-    truth: Truth,
-    design: Design | None = None,
+    process: DataGeneratingProcess,
+    design: SamplingDesign | None = None,
     *,
     jobs: int = 1,
     folder: str | Path | None = None,
@@ -164,9 +164,9 @@ def bias_variance_sweep(
     Parameters
     ----------
     learners : mapping of str to Learner
-        By name; `along` makes them for a size or a strength.
-    truth : Truth
-    design : Design, optional
+        By name; `sweep` makes them for a size or a strength.
+    process : DataGeneratingProcess
+    design : SamplingDesign, optional
     jobs : int, default 1
     folder : path, optional
         As for `bias_and_variance`.
@@ -179,23 +179,25 @@ def bias_variance_sweep(
 
     Examples
     --------
-    >>> from nnreg.lab import Sine, along
-    >>> found = bias_variance_sweep(along("degree", [1, 3]), Sine(), Design(seeds=1))
+    >>> from nnreg.lab import Sine, sweep
+    >>> found = bias_variance_sweep(sweep("degree", [1, 3]), Sine(), SamplingDesign(seeds=1))
     >>> list(found)
     ['1', '3']
     """
-    design = Design() if design is None else design
-    if not isinstance(truth, Truth):
-        raise TypeError(f"truth must be a Truth such as nnreg.lab.Sine(), got {truth!r}")
+    design = SamplingDesign() if design is None else design
+    if not isinstance(process, DataGeneratingProcess):
+        raise TypeError(
+            f"process must be a DataGeneratingProcess such as nnreg.lab.Sine(), got {process!r}"
+        )
     place = None if folder is None else Path(folder)
     drawn = asdict(replace(design, datasets=3))  # a data set does not depend on how many there are
     pieces: dict[str, Piece] = {}
     names: dict[str, list[str]] = {}
     for name, learner in learners.items():
         for dataset in range(design.datasets):
-            key = digest(learner, truth, drawn, dataset) if place else f"{name}\n{dataset}"
+            key = digest(learner, process, drawn, dataset) if place else f"{name}\n{dataset}"
             names.setdefault(name, []).append(key)
-            pieces[key] = partial(learn_all, learner, truth, design, dataset)
+            pieces[key] = partial(learn_all, learner, process, design, dataset)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
@@ -203,25 +205,31 @@ def bias_variance_sweep(
 
     results = collect(pieces, folder=place, jobs=jobs, progress=told)
     return {
-        name: _summary(learner, truth, design, [results[key] for key in names[name]])
+        name: _summary(learner, process, design, [results[key] for key in names[name]])
         for name, learner in learners.items()
     }
 
 
 def _summary(
-    learner: Learner, truth: Truth, design: Design, results: list[dict[str, Array]]
+    learner: Learner,
+    process: DataGeneratingProcess,
+    design: SamplingDesign,
+    results: list[dict[str, Array]],
 ) -> BiasVariance:
-    points = common_points(truth, design)
+    points = common_points(process, design)
     predictions = np.array([result["predictions"] for result in results])
     terms = decompose(
-        truth.vectors(predictions), truth.expected(points), truth.noise_at(points), truth.scale
+        process.vectors(predictions),
+        process.expected(points),
+        process.noise_at(points),
+        process.scale,
     )
     risks, spreads = (np.array([float(r[name]) for r in results]) for name in ("risk", "spread"))
     fresh = float(spreads.mean()) / (design.points * design.datasets)
-    error = (fresh + terms.scatter**2) ** 0.5
+    error = (fresh + terms.input_error**2) ** 0.5
     return BiasVariance(
         learner,
-        truth,
+        process,
         design,
         terms,
         risk=_mean(risks),

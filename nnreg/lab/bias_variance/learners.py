@@ -191,7 +191,7 @@ AXES: Mapping[str, Axis] = {
 }
 
 
-def along(
+def sweep(
     axis: str, values: Iterable[float] | None = None, base: NetworkLearner | None = None
 ) -> dict[str, Learner]:
     """Return learners that differ in one size or strength, for `nnreg.lab.bias_variance_sweep`.
@@ -216,7 +216,7 @@ def along(
 
     Examples
     --------
-    >>> along("l2", [0.1], NetworkLearner(hidden=(8,)))["0.1"].l2
+    >>> sweep("l2", [0.1], NetworkLearner(hidden=(8,)))["0.1"].l2
     0.1
     """
     chosen = AXES[validation.one_of("axis", axis, AXES)]

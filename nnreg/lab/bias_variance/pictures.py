@@ -12,8 +12,8 @@ from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance
 from nnreg.lab.bias_variance.processes import Classification
-from nnreg.lab.bias_variance.verdicts import chosen_fits
-from nnreg.lab.gap import Gap
+from nnreg.lab.bias_variance.verdicts import select_fits
+from nnreg.lab.gap import LossGap
 from nnreg.plots import LIGHT, Theme
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def fits(
         If the truth has more than one input, or more than one output or two classes.
     """
     drawn, notes = {}, {}
-    for name, verdict in chosen_fits(found).items():
+    for name, verdict in select_fits(found).items():
         title = f"{verdict}: {axis} {name}" if axis else f"{verdict}: {name}"
         result = found[name]
         drawn[title] = _fit(result)
@@ -67,11 +67,11 @@ def fits(
 
 def can_be_drawn(result: BiasVariance) -> bool:
     """Tell whether models are curves: of one input, with one output or two classes."""
-    classes = isinstance(result.truth, Classification)
-    return result.points.shape[1] == 1 and result.truth.outputs == (2 if classes else 1)
+    classes = isinstance(result.process, Classification)
+    return result.points.shape[1] == 1 and result.process.outputs == (2 if classes else 1)
 
 
-def gap_bars(gaps: Mapping[str, Gap], *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
+def gap_bars(gaps: Mapping[str, LossGap], *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
     """Draw the way from the training objective to the test loss, a panel a network."""
     parts = {
         name: {
@@ -97,9 +97,9 @@ def _fit(result: BiasVariance) -> plots.Fit:
     if not can_be_drawn(result):
         raise ValueError(
             "found must be of a truth with one input, and one output or two classes, got "
-            f"{result.truth!r}"
+            f"{result.process!r}"
         )
     x, y = result.training_rows()
     models = result.predictions[:, 0].reshape(len(result.predictions), -1)
-    truth = result.truth.expected(result.points)[:, -1]
+    truth = result.process.expected(result.points)[:, -1]
     return plots.Fit(result.points[:, 0], truth, models, (x[:, 0], y.reshape(-1)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class Truth:
+class DataGeneratingProcess:
     """A known law; to write one, derive from `Regression` or `Classification`.
 
     Attributes
@@ -65,7 +65,7 @@ class Truth:
         return np.asarray(self.scale * (apart**2).sum(axis=-1))
 
 
-class Regression(Truth):
+class Regression(DataGeneratingProcess):
     """Targets ``function(x) + noise · e``, ``e`` standard normal; the loss is the squared error.
 
     A derived class gives ``draw_inputs``, ``function`` and ``noise``, and, where there is more than
@@ -117,7 +117,7 @@ class Regression(Truth):
         return np.asarray(values, dtype=np.float64)
 
 
-class Classification(Truth):
+class Classification(DataGeneratingProcess):
     """Labels drawn with known probabilities; the loss is 0 where a class is right, else 1.
 
     A derived class gives ``draw_inputs``, ``probabilities`` and the number of ``outputs``, K.
@@ -224,4 +224,4 @@ class Bands(Classification):
         return np.hstack((1 - second, second))
 
 
-TRUTHS: dict[str, type[Sine] | type[Bands]] = {"sine": Sine, "bands": Bands}
+PROCESSES: dict[str, type[Sine] | type[Bands]] = {"sine": Sine, "bands": Bands}

@@ -66,9 +66,9 @@ def settings_lines(found: Mapping[str, BiasVariance]) -> dict[str, str]:
     result = found[best(found)]
     design = result.design
     seeds = f"{design.seeds} seeds" if design.seeds > 1 else "1 seed"
-    loss = "0-1 loss" if isinstance(result.truth, Classification) else "squared error"
+    loss = "0-1 loss" if isinstance(result.process, Classification) else "squared error"
     return {
-        "truth": f"{result.truth!r}; {loss}",
+        "process": f"{result.process!r}; {loss}",
         "draws": f"{design.datasets} data sets of {design.rows} rows, each learned with {seeds}; "
         f"{design.points:,} common inputs, as many fresh rows each; seed {design.seed}",
         "best": repr(result.learner),
@@ -93,12 +93,12 @@ def text(found: Mapping[str, BiasVariance], axis: str) -> str:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
-    >>> found = bias_variance_sweep(along("degree", [0, 3]), Sine(), Design(seeds=1))
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
+    >>> found = bias_variance_sweep(sweep("degree", [0, 3]), Sine(), SamplingDesign(seeds=1))
     >>> print(text(found, "degree").splitlines()[-1])
     Best is 3 (degree): bias² 0.004, variance 0.065, beside noise of 0.160. 0 is too stiff.
     """
-    lines = [wrapped(f"{k:7}{line}", " " * 7) for k, line in settings_lines(found).items()]
+    lines = [wrapped(f"{k:9}{line}", " " * 9) for k, line in settings_lines(found).items()]
     said = verdicts(found)
     first = [[name, said[name], *map(_cell, _risk_terms(result))] for name, result in found.items()]
     second = [[name, *_parts(result)] for name, result in found.items()]
@@ -124,7 +124,7 @@ def as_dict(found: Mapping[str, BiasVariance], axis: str) -> dict[str, Any]:
     return {
         **provenance(),
         "axis": axis,
-        "truth": repr(result.truth),
+        "process": repr(result.process),
         "design": asdict(result.design),
         "best": best(found),
         "columns": MEANINGS,

@@ -1,4 +1,4 @@
-"""What is drawn from a truth, and what one data set is good for.
+"""What is drawn from a process, and what one data set is good for.
 
 Data set number d is drawn from a stream of its own, a function of (seed, d): its training rows,
 then the fresh rows on which its models' risk is measured, then the seeds of its models. So another
@@ -17,13 +17,13 @@ from nnreg._support import validation
 from nnreg._support.blas import blas_threads
 from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.learners import Learner, Predict
-from nnreg.lab.bias_variance.processes import Truth
+from nnreg.lab.bias_variance.processes import DataGeneratingProcess
 
 POINTS = 0  # the stream's number of the common inputs; data set number d has d + 1
 
 
 @dataclass(frozen=True)
-class Design:
+class SamplingDesign:
     """How much is drawn.
 
     Parameters
@@ -46,7 +46,7 @@ class Design:
 
     Examples
     --------
-    >>> Design(datasets=2)
+    >>> SamplingDesign(datasets=2)
     Traceback (most recent call last):
         ...
     ValueError: datasets must be a whole number of at least 3, got 2
@@ -64,34 +64,36 @@ class Design:
 
 
 def draw(
-    truth: Truth, design: Design, dataset: int
+    process: DataGeneratingProcess, design: SamplingDesign, dataset: int
 ) -> tuple[Array, Array, Array, Array, list[int]]:
     """Return training rows, fresh rows, and the seeds of the models."""
-    rng = random.generator(design.seed, "truth", dataset + 1)
-    x = truth.draw_inputs(design.rows, rng)
-    y = truth.draw_targets(x, rng)
-    fresh_x = truth.draw_inputs(design.points, rng)
-    fresh_y = truth.draw_targets(fresh_x, rng)
+    rng = random.generator(design.seed, "sampling", dataset + 1)
+    x = process.draw_inputs(design.rows, rng)
+    y = process.draw_targets(x, rng)
+    fresh_x = process.draw_inputs(design.points, rng)
+    fresh_y = process.draw_targets(fresh_x, rng)
     return x, y, fresh_x, fresh_y, rng.integers(2**31, size=design.seeds).tolist()
 
 
-def common_points(truth: Truth, design: Design) -> Array:
+def common_points(process: DataGeneratingProcess, design: SamplingDesign) -> Array:
     """Return the common inputs; those on a line in order, so that they can be drawn."""
-    x = truth.draw_inputs(design.points, random.generator(design.seed, "truth", POINTS))
+    x = process.draw_inputs(design.points, random.generator(design.seed, "sampling", POINTS))
     return np.sort(x, axis=0) if x.shape[1] == 1 else x
 
 
-def learn_all(learner: Learner, truth: Truth, design: Design, dataset: int) -> dict[str, Array]:
+def learn_all(
+    learner: Learner, process: DataGeneratingProcess, design: SamplingDesign, dataset: int
+) -> dict[str, Array]:
     """Learn from one data set, with every seed."""
-    x, y, fresh_x, fresh_y, seeds = draw(truth, design, dataset)
-    points = common_points(truth, design)
+    x, y, fresh_x, fresh_y, seeds = draw(process, design, dataset)
+    points = common_points(process, design)
     predictions, fresh, train = [], [], []
     with blas_threads(1):
         for seed in seeds:
-            predict = learner(x, y, truth.outputs, seed)
+            predict = learner(x, y, process.outputs, seed)
             predictions.append(_predicted(predict, points, fresh_y))
-            fresh.append(truth.losses(fresh_y, _predicted(predict, fresh_x, fresh_y)))
-            train.append(truth.losses(y, _predicted(predict, x, y)).mean())
+            fresh.append(process.losses(fresh_y, _predicted(predict, fresh_x, fresh_y)))
+            train.append(process.losses(y, _predicted(predict, x, y)).mean())
     losses = np.mean(fresh, axis=0)  # of a row, over the seeds: rows are independent, seeds are not
     return {
         "predictions": np.array(predictions),

@@ -20,11 +20,11 @@ def best(found: Mapping[str, BiasVariance]) -> str:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
-    >>> best(bias_variance_sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1)))
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
+    >>> best(bias_variance_sweep(sweep("degree", [0, 3, 6]), Sine(), SamplingDesign(seeds=1)))
     '3'
     """
-    return min(found, key=lambda name: found[name].excess)
+    return min(found, key=lambda name: found[name].reducible_error)
 
 
 def verdicts(found: Mapping[str, BiasVariance]) -> dict[str, str]:
@@ -32,10 +32,10 @@ def verdicts(found: Mapping[str, BiasVariance]) -> dict[str, str]:
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
     >>> list(
     ...     verdicts(
-    ...         bias_variance_sweep(along("degree", [0, 3, 6]), Sine(), Design(seeds=1))
+    ...         bias_variance_sweep(sweep("degree", [0, 3, 6]), Sine(), SamplingDesign(seeds=1))
     ...     ).values()
     ... )
     ['underfit', 'right fit', 'overfit']
@@ -50,13 +50,13 @@ def _verdict(result: BiasVariance, least: BiasVariance) -> str:
     return "underfit" if result.train.value > least.train.value else "overfit"
 
 
-def chosen_fits(found: Mapping[str, BiasVariance]) -> dict[str, str]:
+def select_fits(found: Mapping[str, BiasVariance]) -> dict[str, str]:
     """Return what to show, with its verdict: the worst underfit, the best, the worst overfit.
 
     Examples
     --------
-    >>> from nnreg.lab import Design, Sine, along, bias_variance_sweep
-    >>> chosen_fits(bias_variance_sweep(along("degree"), Sine(), Design(seeds=1)))
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
+    >>> select_fits(bias_variance_sweep(sweep("degree"), Sine(), SamplingDesign(seeds=1)))
     {'0': 'underfit', '3': 'right fit', '6': 'overfit'}
     """
     said = verdicts(found)
@@ -66,5 +66,5 @@ def chosen_fits(found: Mapping[str, BiasVariance]) -> dict[str, str]:
         if wanted == "right fit":
             shown[best(found)] = wanted
         elif names:
-            shown[max(names, key=lambda name: found[name].excess)] = wanted
+            shown[max(names, key=lambda name: found[name].reducible_error)] = wanted
     return shown

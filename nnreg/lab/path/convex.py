@@ -49,7 +49,7 @@ def solve(
     *,
     loss: Loss,
     tolerance: float | None = None,
-    most_steps: int = 100_000,
+    max_steps: int = 100_000,
 ) -> int:
     """Train a linear model on all rows at once until it is at its optimum.
 
@@ -67,7 +67,7 @@ def solve(
         How large the step divided by the learning rate may be, in what the rows' derivatives at
         parameters of zero come to if none cancels another. Unless given, 1e-12 in float64 and 1e-5
         in float32.
-    most_steps : int, default 100,000
+    max_steps : int, default 100,000
 
     Returns
     -------
@@ -79,7 +79,7 @@ def solve(
     ValueError, TypeError
         If the model is not linear, or loss or penalty are of another kind.
     NotConvergedError
-        After ``most_steps`` steps.
+        After ``max_steps`` steps.
 
     Examples
     --------
@@ -93,14 +93,14 @@ def solve(
     x, y = data.validate_data(net, loss, x, y)
     tolerance = TOLERANCES[str(net.dtype)] if tolerance is None else tolerance
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
-    most_steps = validation.whole("most_steps", most_steps, 1)
+    max_steps = validation.whole("max_steps", max_steps, 1)
     rate = 1.0 / (_curvature(loss, net.widths[-1]) * _largest_eigenvalue(x) + _of_penalty(net))
     wanted = tolerance * _scale(x, loss(np.zeros((len(x), net.widths[-1])), y)[1])
     every = np.arange(len(x))
     w = net.parameters.vector
     last, start, push = w.copy(), w.copy(), 1.0
     with TrainingStep(net, loss, SGD(rate)) as step:
-        for count in range(1, most_steps + 1):
+        for count in range(1, max_steps + 1):
             step(x, y, every)
             residual = float(np.abs(w - start).max()) / rate
             if residual <= wanted:
@@ -113,7 +113,7 @@ def solve(
             w[:] = start
     w[:] = last
     raise NotConvergedError(
-        f"after {most_steps:,} steps the residual is {residual:.1e}, wanted is {wanted:.1e}; "
+        f"after {max_steps:,} steps the residual is {residual:.1e}, wanted is {wanted:.1e}; "
         "columns of x of one scale, more steps or a larger tolerance help"
     )
 

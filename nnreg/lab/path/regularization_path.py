@@ -46,7 +46,7 @@ def lasso(strength: float) -> Penalty:
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class PathPoint:
     """What training under one strength came to.
 
     Parameters
@@ -62,7 +62,7 @@ class Point:
 
     Examples
     --------
-    >>> Point(0.1, {"nonzeros": 3}, np.zeros(4)).figures["nonzeros"]
+    >>> PathPoint(0.1, {"nonzeros": 3}, np.zeros(4)).figures["nonzeros"]
     3
     """
 
@@ -72,22 +72,22 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class RegularizationPath:
     """A walk, the strongest penalty first, whichever way it was walked.
 
     Parameters
     ----------
-    points : tuple of Point
+    points : tuple of PathPoint
     weights_size : int
         How many values of a point's parameters are weights.
 
     Examples
     --------
-    >>> Path((Point(2.0, {"nonzeros": 0}, np.zeros(2)),), 1).weights
+    >>> RegularizationPath((PathPoint(2.0, {"nonzeros": 0}, np.zeros(2)),), 1).weights
     array([[0.]])
     """
 
-    points: tuple[Point, ...]
+    points: tuple[PathPoint, ...]
     weights_size: int
 
     @property
@@ -118,7 +118,7 @@ def regularization_path(
     train: Callable[[Network], Any] | None = None,
     test_data: tuple[Any, Any] | None = None,
     metrics: Iterable[str | Metric] = (),
-) -> Path:
+) -> RegularizationPath:
     """Train one network under many strengths, each from what the one before has left.
 
     Parameters
@@ -130,7 +130,7 @@ def regularization_path(
     loss : Loss
     penalty : function (strength) -> Penalty, default proximal L1
     strengths : iterable of float, optional
-        Unless given, a geometric grid from :func:`zero_strength` down. (It begins above it by the
+        Unless given, a geometric grid from :func:`lambda_max` down. (It begins above it by the
         root of the dtype's rounding, so that its first weights are zero in spite of it.)
     points : int, default 20
         Strengths of the grid.
@@ -145,7 +145,7 @@ def regularization_path(
 
     Returns
     -------
-    Path
+    RegularizationPath
 
     Raises
     ------
@@ -170,7 +170,7 @@ def regularization_path(
     check_network(net)
     given = None if strengths is None else sorted(strengths, reverse=True)
     if given is None:
-        given = grid(zero_strength(net, x, y, loss=loss, penalty=penalty), points, ratio, net.dtype)
+        given = grid(lambda_max(net, x, y, loss=loss, penalty=penalty), points, ratio, net.dtype)
     if not given:
         raise ValueError("strengths must not be empty")
     train = trainer(net, x, y, loss, train)
@@ -183,11 +183,13 @@ def regularization_path(
         train(walked)
         seconds = time.perf_counter() - started
         figures = measure(walked, (x, y), test_data, loss, metrics) | {"seconds": seconds}
-        found.append(Point(strength, figures, walked.parameters.vector.copy()))
-    return Path(tuple(found if down else reversed(found)), net.parameters.weights.size)
+        found.append(PathPoint(strength, figures, walked.parameters.vector.copy()))
+    return RegularizationPath(
+        tuple(found if down else reversed(found)), net.parameters.weights.size
+    )
 
 
-def zero_strength(
+def lambda_max(
     net: Network,
     x: Any,
     y: Any,
@@ -217,7 +219,7 @@ def zero_strength(
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1)], inputs=1, dtype="float64")
     >>> x, y = np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]])
-    >>> round(zero_strength(net, x, y, loss=nn.MeanSquaredError()), 9)  # (1*2 + 1*2) * 2/3
+    >>> round(lambda_max(net, x, y, loss=nn.MeanSquaredError()), 9)  # (1*2 + 1*2) * 2/3
     2.666666667
     """
     check_network(net)

@@ -22,11 +22,11 @@ from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.experiment import Progress, build
 from nnreg.lab.path.convex import is_linear, solve
-from nnreg.lab.path.regularization_path import grid, lasso, measure, zero_strength
+from nnreg.lab.path.regularization_path import grid, lambda_max, lasso, measure
 from nnreg.lab.preprocessing import Prepared, Rows, prepare, standardized
 from nnreg.lab.reporting.results import collect, digest
 from nnreg.lab.settings import Settings, Strengths
-from nnreg.lab.sparsity.pruning import compact, dense_layers
+from nnreg.lab.sparsity.pruning import dense_layers, prune
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
 from nnreg.penalties import ElasticNet, Penalty
@@ -192,7 +192,7 @@ def study_path(
     with blas_threads(1):
         first = walk.network(0)
         data = walk.rows.x, walk.rows.y
-        top = zero_strength(first, *data, loss=walk.loss, penalty=settings.penalty)
+        top = lambda_max(first, *data, loss=walk.loss, penalty=settings.penalty)
     walk.strengths = tuple(grid(top, settings.points, settings.ratio, first.dtype))
 
     def tell(text: str, done: int) -> None:
@@ -277,7 +277,7 @@ class _Walk:
             seconds = time.perf_counter() - started
             test = rows.x_test, rows.y_test
             figures = measure(net, (rows.x, rows.y), test, self.loss, ["accuracy"])
-        small = compact(net)
+        small = prune(net)
         figures |= {
             "seconds": seconds,
             "zeros": 1.0 - figures["nonzeros"] / net.parameters.weights.size,

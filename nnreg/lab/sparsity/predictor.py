@@ -42,7 +42,7 @@ class SparsePredictor:
     Raises
     ------
     TypeError, ValueError
-        As :func:`nnreg.lab.compact`.
+        As :func:`nnreg.lab.prune`.
 
     Examples
     --------

@@ -29,7 +29,7 @@ UNITWISE = (ReLU, LeakyReLU, ELU, GELU, Tanh, Sigmoid, Softplus, Dropout, Gaussi
 
 
 @dataclass(frozen=True, eq=False)
-class Compacted:
+class PrunedNetwork:
     """What is left of a network.
 
     Parameters
@@ -46,7 +46,7 @@ class Compacted:
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=3)
     >>> net.parameters.weights[0] = 0.0
-    >>> found = compact(net)
+    >>> found = prune(net)
     >>> found.inputs, found.network.inputs
     (array([1, 2]), 2)
     >>> found.predict([[5.0, 1.0, 2.0]])
@@ -63,7 +63,7 @@ class Compacted:
         return self.network.predict(np.take(x, self.inputs, axis=1))
 
 
-def compact(net: Network) -> Compacted:
+def prune(net: Network) -> PrunedNetwork:
     """Return a network without idle units and unread inputs, whose outputs are the same.
 
     Parameters
@@ -74,7 +74,7 @@ def compact(net: Network) -> Compacted:
 
     Returns
     -------
-    Compacted
+    PrunedNetwork
 
     Raises
     ------
@@ -96,7 +96,7 @@ def compact(net: Network) -> Compacted:
     >>> net = nn.Network([nn.Dense(3), nn.ReLU(), nn.Dense(2)], inputs=4, seed=0)
     >>> net.parameters["dense_1.weight"][:, 0] = 0.0  # this unit is constant
     >>> net.parameters["dense_2.weight"][1] = 0.0  # nobody hears this one
-    >>> compact(net).network.widths
+    >>> prune(net).network.widths
     [4, 1, 1, 2]
     """
     check_chain(net)
@@ -124,7 +124,7 @@ def compact(net: Network) -> Compacted:
         if layer.use_bias:
             layer.bias = bias
     small.steps, small.epochs, small.initializers = net.steps, net.epochs, net.initializers.copy()
-    return Compacted(small, inputs, net.inputs)
+    return PrunedNetwork(small, inputs, net.inputs)
 
 
 def check_chain(net: Network) -> None:

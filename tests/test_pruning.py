@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnreg as nn
-from nnreg.lab import SparsePredictor, compact
+from nnreg.lab import SparsePredictor, prune
 
 ACTIVATIONS = [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Softplus]
 
@@ -53,17 +53,17 @@ class TestCompact:
         net = data.draw(pruned_networks(dtype))
         x = np.random.default_rng(0).normal(size=(20, net.inputs))
         wanted = net.predict(x)
-        error = abs(compact(net).predict(x) - wanted).max()
+        error = abs(prune(net).predict(x) - wanted).max()
         assert error <= tolerance * max(1.0, abs(wanted).max())
 
     @given(net=pruned_networks("float64"))
     def test_what_was_compacted_cannot_be_compacted_further(self, net):
-        once = compact(net)
-        assert compact(once.network).network.widths == once.network.widths
+        once = prune(net)
+        assert prune(once.network).network.widths == once.network.widths
 
     @given(net=pruned_networks("float64"))
     def test_every_unit_left_is_read_and_every_one_varies(self, net):
-        dense = [layer for layer in compact(net).network.layers if isinstance(layer, nn.Dense)]
+        dense = [layer for layer in prune(net).network.layers if isinstance(layer, nn.Dense)]
         for lower, upper in pairwise(dense):
             if lower.units > 1:
                 assert (upper.weight != 0).any(axis=1).all()
@@ -73,7 +73,7 @@ class TestCompact:
         net = network([4, 5, 3])
         net.parameters["dense_1.weight"][:, 2] = 0.0
         before = net.parameters.vector.copy()
-        compact(net)
+        prune(net)
         assert (net.parameters.vector == before).all()
         assert net.widths[-1] == 3
 
@@ -83,7 +83,7 @@ class TestCompact:
         net.parameters["dense_1.bias"][:] = 0.5, 0.0
         net.parameters["dense_2.weight"][:, 0] = 2.0, 3.0
         net.parameters["dense_2.bias"][0] = 0.25
-        small = compact(net).network
+        small = prune(net).network
         assert small.widths[-1] == 1
         assert small.parameters["dense_1.weight"].tolist() == [[1.0]]
         assert small.parameters["dense_2.bias"].tolist() == [0.25 + 2.0 * np.tanh(0.5)]
@@ -91,7 +91,7 @@ class TestCompact:
     def test_constants_travel_through_several_layers(self):
         net = network([3, 4, 4, 4, 2])
         net.parameters["dense_1.weight"][...] = 0.0
-        found = compact(net)
+        found = prune(net)
         assert [found.network.inputs, *found.network.widths[-1:]] == [1, 2]
         assert {layer.units for layer in found.network.layers if isinstance(layer, nn.Dense)} == {
             1,
@@ -102,16 +102,16 @@ class TestCompact:
 
     def test_a_layer_without_a_bias_gets_one_only_for_a_constant(self):
         net = network([2, 3, 1], nn.Sigmoid, bias=False)
-        assert not any(name.endswith("bias") for name in compact(net).network.parameters)
+        assert not any(name.endswith("bias") for name in prune(net).network.parameters)
         net.parameters["dense_1.weight"][:, 0] = 0.0  # sigmoid(0) = 1/2
-        found = compact(net)
+        found = prune(net)
         weight = net.parameters["dense_2.weight"][0, 0]
         assert found.network.parameters["dense_2.bias"].tolist() == [weight / 2]
 
     def test_it_names_the_inputs_that_are_read(self):
         net = network([5, 3, 2])
         net.parameters["dense_1.weight"][[0, 3]] = 0.0
-        assert compact(net).inputs.tolist() == [1, 2, 4]
+        assert prune(net).inputs.tolist() == [1, 2, 4]
 
     def test_what_a_network_carries_is_carried_on(self):
         net = nn.Network(
@@ -121,7 +121,7 @@ class TestCompact:
             seed=7,
         )
         net.steps, net.epochs = 30, 4
-        small = compact(net).network
+        small = prune(net).network
         assert (small.seed, small.steps, small.epochs) == (7, 30, 4)
         assert small.initializers == net.initializers
         assert small.layers[0].initializer is nn.ones
@@ -131,10 +131,10 @@ class TestCompact:
     def test_an_initializer_that_knows_only_the_old_shape_is_no_hindrance(self):
         values = np.array([[1.0, 0.0], [0.0, 0.0]])
         net = nn.Network([nn.Dense(2, initializer=lambda *_: values), nn.Dense(1)], inputs=2)
-        assert compact(net).network.inputs == 1
+        assert prune(net).network.inputs == 1
 
     def test_rows_of_another_width_are_refused(self):
-        found = compact(network([5, 3, 2]))
+        found = prune(network([5, 3, 2]))
         with pytest.raises(ValueError, match=r"x must have shape \(N, 5\)"):
             found.predict(np.zeros((1, 4)))
 
@@ -169,7 +169,7 @@ class TestSparsePredictor:
             SparsePredictor(network([1, 2])).predict([[np.nan]])
 
 
-@pytest.mark.parametrize("door", [compact, SparsePredictor])
+@pytest.mark.parametrize("door", [prune, SparsePredictor])
 class TestDoors:
     def test_a_layer_of_one_s_own_is_refused(self, door):
         class Flip(nn.Layer):
