@@ -40,7 +40,7 @@ def test_two_layer_network_of_cs231n(penalty, expected):
     labels, loss = [0, 5, 1], nn.SoftmaxCrossEntropy()
     data_loss, _ = loss(net.predict(x), labels)
     assert data_loss + net.penalty_value() == pytest.approx(expected, rel=0, abs=5e-11)
-    assert nn.check_gradients(net, x, labels, loss).worst < 1e-12
+    assert nn.check_gradients(net, x, labels, loss).max_error < 1e-12
 
 
 # --- deeplearning.ai: regularization --------------------------------------------------------------
@@ -92,7 +92,7 @@ def checked(factors):
         return value, {name: gradients[name] * factors.get(name, 1) for name in gradients}
 
     parameters = {name: net.parameters[name].copy() for name in net.parameters}
-    return nn.check_gradients(cost, parameters, method="central", style="deeplearning.ai")
+    return nn.check_gradients(cost, parameters, method="central", error_metric="deeplearning.ai")
 
 
 def test_the_planted_mistakes_of_deeplearning_ai_are_found_and_measured_as_there():

@@ -199,7 +199,7 @@ class DamagesTheParameters(Scale):
 def test_a_broken_promise_is_told_in_words(make, finding, words):
     with pytest.raises(ContractError, match=words) as caught:
         assert_layer_contract(make)
-    assert caught.value.finding == finding
+    assert caught.value.code == finding
 
 
 def test_a_gradient_that_does_not_add_up_is_found():
@@ -212,7 +212,7 @@ def test_a_gradient_that_does_not_add_up_is_found():
 
     with pytest.raises(ContractError, match="is not the sum of that of its parts") as caught:
         assert_layer_contract(Mean)
-    assert caught.value.finding == "sum"
+    assert caught.value.code == "sum"
 
 
 def test_the_derivative_at_zero_of_every_rectifier_is_the_left_one():

@@ -6,8 +6,8 @@ import students
 from students import LABELS, B, W, X
 
 import nnreg as nn
-from nnreg.testing import GALLERY, Diagnosis, diagnose
-from nnreg.testing.diagnosis.ratios import ratios
+from nnreg.testing import KNOWN_BUGS, Diagnosis, diagnose
+from nnreg.testing.diagnosis.difference import describe_difference
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from nnreg.testing.diagnosis.ratios import ratios
 def test_the_mistake_of_a_pair_of_functions_is_named(forward, backward, arguments, block, name):
     before = [np.array(a) for a in arguments if isinstance(a, np.ndarray)]
     diagnosis = diagnose(forward, backward, *arguments)
-    assert diagnosis.mistake is GALLERY[name], diagnosis
+    assert diagnosis.known_bug is KNOWN_BUGS[name], diagnosis
     assert diagnosis.block == block
     after = [a for a in arguments if isinstance(a, np.ndarray)]
     assert all(map(np.array_equal, before, after))
@@ -27,7 +27,7 @@ def test_the_mistake_of_a_pair_of_functions_is_named(forward, backward, argument
     ("function", "arguments", "name"), [pytest.param(*f, id=f[2]) for f in students.FUNCTIONS]
 )
 def test_the_mistake_of_a_function_with_value_and_gradient_is_named(function, arguments, name):
-    assert diagnose(function, *arguments).mistake is GALLERY[name]
+    assert diagnose(function, *arguments).known_bug is KNOWN_BUGS[name]
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,14 @@ def test_damaged_arguments_are_found():
         return y, y
 
     diagnosis = diagnose(forward, lambda dout, y: dout * (1 - y**2), X.copy())
-    assert diagnosis.mistake is GALLERY["layer: x damaged"]
+    assert diagnosis.known_bug is KNOWN_BUGS["layer: x damaged"]
 
     def backward(dout, cache):
         answers = students.affine_backward(dout, cache)
         cache[1][...] = 0
         return answers
 
-    assert diagnose(students.affine_forward, backward, X, W, B).mistake is not None
+    assert diagnose(students.affine_forward, backward, X, W, B).known_bug is not None
 
 
 def test_arguments_in_lists_and_dictionaries_are_watched_too():
@@ -146,7 +146,7 @@ def test_a_diagnosis_prints_the_sentence_and_the_hint():
     text = str(diagnose(students.affine_forward, wrong, X, W, B))
     assert text.splitlines() == [
         "affine_forward: dw is the transpose of the right one.",
-        f"  Hint: {GALLERY['dense: dw transposed'].hint}",
+        f"  Hint: {KNOWN_BUGS['dense: dw transposed'].hint}",
     ]
     assert repr(Diagnosis("f", "is right", right=True)) == "f: is right"
 
@@ -183,7 +183,7 @@ def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():
             return 1.37 * super().backward(dy, cache)
 
     diagnosis = diagnose(Odd(), X)
-    assert diagnosis.mistake is None
+    assert diagnosis.known_bug is None
     assert not diagnosis.right
     assert diagnosis.sentence == (
         "The gradient by inputs is wrong, and no known mistake matches: "
@@ -218,7 +218,7 @@ def test_a_broken_promise_without_an_entry_in_the_gallery_is_told_in_the_contrac
             return dy[:]
 
     diagnosis = diagnose(Slices(), X)
-    assert diagnosis.mistake is None
+    assert diagnosis.known_bug is None
     assert "shares memory" in diagnosis.sentence
 
 
@@ -232,7 +232,7 @@ def test_a_layer_that_is_not_complex_safe_is_measured_by_differences():
         def backward(self, dy, cache):
             return -3 * dy
 
-    assert diagnose(RealBuffer(), X).mistake is GALLERY["layer: sign"]
+    assert diagnose(RealBuffer(), X).known_bug is KNOWN_BUGS["layer: sign"]
 
 
 def test_a_bound_layer_is_diagnosed_at_its_own_values_and_not_changed():
@@ -273,7 +273,7 @@ def test_a_bound_layer_is_diagnosed_at_its_own_values_and_not_changed():
     ],
 )
 def test_a_wrong_gradient_is_described_by_its_ratios(found, right, words):
-    assert ratios(found, right) == words
+    assert describe_difference(found, right) == words
 
 
 # --- Networks -------------------------------------------------------------------------------------
@@ -301,12 +301,12 @@ def test_in_a_network_the_wrong_layer_loss_or_penalty_is_named():
 
     y, mse = np.ones((5, 3)), nn.MeanSquaredError()
     layer = diagnose(net_of(nn.Dense(6), NoMask(), nn.Dense(3)), X, y, mse)
-    assert layer.mistake is GALLERY["ReLU: no mask"]
+    assert layer.known_bug is KNOWN_BUGS["ReLU: no mask"]
     assert str(layer).startswith("nomask_1, NoMask: ")
     loss = diagnose(net_of(nn.Dense(3)), X, y, Summed())
-    assert (loss.subject, loss.mistake) == ("the loss, Summed", GALLERY["loss: sign"])
+    assert (loss.subject, loss.known_bug) == ("the loss, Summed", KNOWN_BUGS["loss: sign"])
     penalty = diagnose(net_of(nn.Dense(3), penalty=Doubled(0.1)), X, y, mse)
-    assert penalty.mistake is GALLERY["L2: 2λ"]
+    assert penalty.known_bug is KNOWN_BUGS["L2: 2λ"]
     assert penalty.subject == "the penalty, Doubled"
 
 
@@ -322,7 +322,7 @@ def test_a_network_that_joins_right_parts_wrongly_is_told():
     y, mse = np.ones((5, 3)), nn.MeanSquaredError()
     for kind, penalty in ((Skips, None), (HalfOfIt, nn.L2(0.1))):
         diagnosis = diagnose(net_of(nn.Dense(3), kind=kind, penalty=penalty), X, y, mse)
-        assert diagnosis.mistake is None
+        assert diagnosis.known_bug is None
         assert "the network joins them wrongly" in diagnosis.sentence
 
 

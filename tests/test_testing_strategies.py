@@ -158,9 +158,9 @@ def test_all_but_the_strategies_works_without_hypothesis():
         import sys
         sys.modules["hypothesis"] = None  # importing it now fails
         import nnreg as nn
-        from nnreg.testing import GALLERY, assert_layer_contract, diagnose
+        from nnreg.testing import KNOWN_BUGS, assert_layer_contract, diagnose
         assert_layer_contract(nn.ReLU)
-        print(diagnose(*GALLERY["ReLU: no mask"].example()).mistake.name)
+        print(diagnose(*KNOWN_BUGS["ReLU: no mask"].example()).known_bug.name)
         try:
             from nnreg.testing import networks
         except ImportError as error:

@@ -24,8 +24,8 @@ from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.gradcheck import numerical, subjects
 from nnreg.gradcheck.functions import foreign
-from nnreg.gradcheck.numerical import FLOORS, TOLERANCES, NotComplexSafe, slopes
-from nnreg.gradcheck.report import STYLES, GradientReport, Row
+from nnreg.gradcheck.numerical import FLOORS, TOLERANCES, NotComplexSafe, directional_derivatives
+from nnreg.gradcheck.report import ERROR_METRICS, GradientReport, Row
 from nnreg.gradcheck.subjects import Subject
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
@@ -45,7 +45,7 @@ def check_gradients(
     dropout: str = "frozen",
     parameters: Mapping[str, Array] | None = None,
     gradients: Callable[[], Mapping[str, Array]] | None = None,
-    style: str | None = None,
+    error_metric: str | None = None,
 ) -> GradientReport:
     """Compare every derivative that ``subject`` computes with a measured one.
 
@@ -90,7 +90,7 @@ def check_gradients(
         For an object with state: the arrays that it holds.
     gradients : function () -> mapping of str to ndarray, optional
         Returns their gradients, after ``backward``.
-    style : {"cs231n", "deeplearning.ai", "allclose"}, optional
+    error_metric : {"cs231n", "deeplearning.ai", "allclose"}, optional
         Show this course's or framework's measure too, and where its verdict differs.
 
     Returns
@@ -120,11 +120,11 @@ backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.
     """
     validation.one_of("method", method, numerical.METHODS)
     validation.one_of("dropout", dropout, ["frozen", "off"])
-    if style is not None:
-        validation.one_of("style", style, STYLES)
+    if error_metric is not None:
+        validation.one_of("error_metric", error_metric, ERROR_METRICS)
     rng = random.generator(validation.whole("seed", seed), "check")
     made = _subject(subject, arguments, rng, dropout, parameters, gradients)
-    report = GradientReport(made.name, notes=list(made.notes), style=style)
+    report = GradientReport(made.name, notes=list(made.notes), error_metric=error_metric)
     for block in made.blocks:
         report.rows += _check_block(made, block, method, rng, report.notes)
     order = list(made.gradients)
@@ -173,8 +173,12 @@ def _complex_safe(subject: Subject, block: str, seed: int) -> bool:
     """
     point = subject.blocks[block]
     direction = np.random.Generator(np.random.Philox(seed)).standard_normal(point.shape)
-    by_complex = slopes(lambda a: subject.values(block, a), point, direction, "complex")
-    by_real = slopes(lambda a: subject.values(block, a), point, direction, "central")
+    by_complex = directional_derivatives(
+        lambda a: subject.values(block, a), point, direction, "complex"
+    )
+    by_real = directional_derivatives(
+        lambda a: subject.values(block, a), point, direction, "central"
+    )
     return all(
         abs(by_complex[quantity][0] - real) <= jump + 1e-3 * max(abs(real), FLOORS["central"])
         for quantity, (real, jump) in by_real.items()
@@ -199,7 +203,9 @@ def _compare(subject: Subject, block: str, method: str, seed: int) -> list[Row]:
     analytic: dict[str, list[float]] = {quantity: [] for quantity in subject.gradients}
     found = []
     for direction in directions:
-        found.append(slopes(lambda a: subject.values(block, a), point, direction, method))
+        found.append(
+            directional_derivatives(lambda a: subject.values(block, a), point, direction, method)
+        )
         for quantity, gradients in subject.gradients.items():
             if block in gradients:
                 analytic[quantity].append(float(np.vdot(gradients[block], direction)))

@@ -11,9 +11,9 @@ digits or more: error ``O(h²)`` from the formula, ``O(ε/h)`` from rounding, le
 ``h²`` term.
 
 At a kink there is no derivative, and a difference taken across one is the derivative of neither
-side. Such a place shows in the jump between the slopes to the right and to the left: of the order
-of ``h`` where the function is smooth, and of the order of the slopes themselves at a kink. A
-disagreement no larger than this jump is the kink's, not the formula's.
+side. Such a point shows in the difference between the slope to the right and the slope to the left:
+of the order of ``h`` where the function is smooth, and of the order of the slopes themselves at a
+kink. A disagreement no larger than this difference is the kink's, not the formula's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NotComplexSafe(Exception):  # noqa: N818  # a finding, which the checker h
     """The function cannot compute with complex numbers, or drops their imaginary parts."""
 
 
-def slopes(
+def directional_derivatives(
     values: Callable[[Array], Values], point: Array, direction: Array, method: str
 ) -> dict[str, tuple[float, float]]:
     """Return, by quantity, the derivative along ``direction`` and the jump between its two sides.
@@ -65,7 +65,10 @@ def slopes(
     >>> def cube(x):
     ...     return {"x³": (x**3).sum()}
     >>> x, along = np.array([2.0]), np.array([1.0])
-    >>> [float(f"{slopes(cube, x, along, method)['x³'][0]:.8g}") for method in METHODS]
+    >>> [
+    ...     float(f"{directional_derivatives(cube, x, along, method)['x³'][0]:.8g}")
+    ...     for method in METHODS
+    ... ]
     [12.0, 12.0, 12.0]
     """
     h = STEPS[method]

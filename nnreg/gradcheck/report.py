@@ -11,7 +11,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 
 #: Other measures of agreement: what they are, and the largest value that passes.
-STYLES = {
+ERROR_METRICS = {
     "cs231n": ("max |a - b| / max(1e-8, |a| + |b|)", 1e-7),
     "deeplearning.ai": ("‖a - b‖ / (‖a‖ + ‖b‖) over all blocks", 2e-7),
     "allclose": ("max |a - b| / (1e-5 + 1e-3·|b|)", 1.0),
@@ -111,7 +111,7 @@ class GradientReport:
     subject: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    style: str | None = None
+    error_metric: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -119,18 +119,18 @@ class GradientReport:
         return all(row.passed for row in self.rows)
 
     @property
-    def worst(self) -> float:
+    def max_error(self) -> float:
         """The largest relative error of all blocks."""
         return max((row.error for row in self.rows), default=0.0)
 
-    def measured_by(self, style: str) -> list[tuple[str, str, float, bool]]:
-        """Return ``(quantity, block, value, passed)`` by another measure of :data:`STYLES`.
+    def measured_by(self, error_metric: str) -> list[tuple[str, str, float, bool]]:
+        """Return ``(quantity, block, value, passed)`` by another measure of :data:`ERROR_METRICS`.
 
         Kinks are not excused there. A measure over all blocks has one line a quantity.
         """
-        limit = STYLES[style][1]
+        limit = ERROR_METRICS[error_metric][1]
         lines = []
-        if style == "deeplearning.ai":
+        if error_metric == "deeplearning.ai":
             for quantity in dict.fromkeys(row.quantity for row in self.rows):
                 rows = [row for row in self.rows if row.quantity == quantity]
                 a = np.concatenate([row.all_analytic for row in rows])
@@ -141,7 +141,7 @@ class GradientReport:
             return lines
         for row in self.rows:
             a, b = row.all_analytic, row.all_measured
-            if style == "cs231n":
+            if error_metric == "cs231n":
                 ratio = np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))
             else:
                 ratio = np.abs(a - b) / (1e-5 + 1e-3 * np.abs(b))
@@ -176,12 +176,12 @@ class GradientReport:
     def _remarks(self) -> list[str]:
         """Return what stands below the table: notes, failures, the other measure."""
         remarks = [*self.notes, *(row.sentence() for row in self.rows if not row.passed)]
-        if self.style is None:
+        if self.error_metric is None:
             return remarks
-        formula, limit = STYLES[self.style]
-        remarks.append(f"{self.style}: {formula}, passes up to {limit:g}")
+        formula, limit = ERROR_METRICS[self.error_metric]
+        remarks.append(f"{self.error_metric}: {formula}, passes up to {limit:g}")
         ours = {(row.quantity, row.block): row.passed for row in self.rows}
-        for quantity, block, value, passed in self.measured_by(self.style):
+        for quantity, block, value, passed in self.measured_by(self.error_metric):
             here = ours.get((quantity, block))
             if here is None:
                 here = all(ok for (other, _), ok in ours.items() if other == quantity)

@@ -1,10 +1,10 @@
-"""For other people's tests: a contract for layers, wrong backward passes, grades, random examples.
+"""Tools for testing layers and gradients: contract, known bugs, diagnosis, random examples.
 
-``assert_layer_contract`` tries a layer's gradient and manners. ``GALLERY`` holds classic mistakes,
-to try a checker or a student on, and ``diagnose`` says which of them a wrong gradient makes.
-The strategies (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``, ``penalties``,
-``losses``) draw random examples with Hypothesis, which ``pip install nnreg[testing]`` brings; the
-rest works without it.
+``assert_layer_contract`` checks a layer's gradient and its side effects. ``KNOWN_BUGS`` are wrong
+backward passes to try a gradient check on, and ``diagnose`` identifies which of them a wrong
+gradient has. The strategies (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``,
+``penalties``, ``losses``) draw random examples with Hypothesis, which
+``pip install nnreg[testing]`` installs; the rest works without it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnreg.testing.contract import ContractError, assert_layer_contract
 from nnreg.testing.diagnosis import Diagnosis, diagnose
-from nnreg.testing.known_bugs import GALLERY
-from nnreg.testing.known_bugs.base import Mistake, Point
+from nnreg.testing.known_bugs import KNOWN_BUGS
+from nnreg.testing.known_bugs.base import FormulaInputs, KnownBug
 
 if TYPE_CHECKING:
     from nnreg.testing.strategies import (
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "GALLERY",
+    "KNOWN_BUGS",
     "ContractError",
     "Diagnosis",
-    "Mistake",
-    "Point",
+    "FormulaInputs",
+    "KnownBug",
     "assert_layer_contract",
     "batches",
     "diagnose",

@@ -42,19 +42,19 @@ class ContractError(AssertionError):
 
     Attributes
     ----------
-    finding : str
+    code : str
         Which, in a word or two; the gallery's mistakes carry the same words.
     """
 
-    def __init__(self, finding: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
-        self.finding = finding
+        self.code = code
 
 
-def promise(kept: Any, finding: str, sentence: str) -> None:
+def promise(kept: Any, code: str, sentence: str) -> None:
     """Raise :class:`ContractError` unless ``kept``."""
     if not kept:
-        raise ContractError(finding, sentence)
+        raise ContractError(code, sentence)
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Pass:
 
 
 @dataclass
-class Trial:
+class LayerHarness:
     """A layer to be tried: how to make it, and on what."""
 
     make: Callable[[], Layer]
@@ -146,14 +146,14 @@ class Trial:
         return Pass(x, y, dy, dx, self.gradients(net, dy, cache), cache)
 
 
-def _the_gradient_is_right(trial: Trial) -> None:
+def _the_gradient_is_right(trial: LayerHarness) -> None:
     _, layer = trial.place()
     report = trial.said("backward", check_gradients, layer, trial.batch())
     failed = [row.sentence() for row in report.rows if not row.passed]
     promise(not failed, "gradient", f"{trial.name}: {'; '.join(failed)}.")
 
 
-def _rows_are_independent(trial: Trial) -> None:
+def _rows_are_independent(trial: LayerHarness) -> None:
     net, layer = trial.place()
     if not layer.independent_rows:
         return
@@ -179,7 +179,7 @@ def _rows_are_independent(trial: Trial) -> None:
         )
 
 
-def _parts_make_the_whole(trial: Trial) -> None:
+def _parts_make_the_whole(trial: LayerHarness) -> None:
     net, layer = trial.place()
     if "part" not in inspect.signature(layer.gradient).parameters:
         return
@@ -196,7 +196,7 @@ def _parts_make_the_whole(trial: Trial) -> None:
     )
 
 
-def _one_row_and_one_column_work(trial: Trial) -> None:
+def _one_row_and_one_column_work(trial: LayerHarness) -> None:
     for shape, words in (((1, trial.inputs), "one row"), ((trial.rows, 1), "one column")):
         net, layer = trial.place(inputs=shape[1])
         done = trial.run(net, trial.batch(0, shape))
@@ -208,7 +208,7 @@ def _one_row_and_one_column_work(trial: Trial) -> None:
         )
 
 
-def _at_zero_the_derivative_is_the_left_one(trial: Trial) -> None:
+def _at_zero_the_derivative_is_the_left_one(trial: LayerHarness) -> None:
     net, layer = trial.place()
     if layer.stochastic or layer.outputs(trial.inputs) != trial.inputs:
         return
@@ -230,7 +230,7 @@ def _at_zero_the_derivative_is_the_left_one(trial: Trial) -> None:
     )
 
 
-def _chance_is_as_announced(trial: Trial) -> None:
+def _chance_is_as_announced(trial: LayerHarness) -> None:
     _, layer = trial.place(inputs=64)
     if not layer.stochastic:
         return
@@ -268,7 +268,7 @@ def _chance_is_as_announced(trial: Trial) -> None:
         )
 
 
-ANSWERS: tuple[Callable[[Trial], None], ...] = (
+CORRECTNESS_CHECKS: tuple[Callable[[LayerHarness], None], ...] = (
     _the_gradient_is_right,
     _rows_are_independent,
     _parts_make_the_whole,
@@ -278,7 +278,7 @@ ANSWERS: tuple[Callable[[Trial], None], ...] = (
 )
 
 
-def _shapes_and_dtype(trial: Trial) -> None:
+def _shapes_and_dtype(trial: LayerHarness) -> None:
     for dtype in ("float64", "float32"):
         _, layer = trial.place(dtype)
         x = trial.batch().astype(dtype)
@@ -292,7 +292,9 @@ def _shapes_and_dtype(trial: Trial) -> None:
         _array(trial, "forward", y, wanted, dtype)
 
 
-def _array(trial: Trial, method: str, array: Any, shape: tuple[int, ...], dtype: str) -> None:
+def _array(
+    trial: LayerHarness, method: str, array: Any, shape: tuple[int, ...], dtype: str
+) -> None:
     got = np.shape(array)
     promise(
         isinstance(array, np.ndarray) and got == shape,
@@ -306,7 +308,7 @@ def _array(trial: Trial, method: str, array: Any, shape: tuple[int, ...], dtype:
     )
 
 
-def _nothing_is_changed(trial: Trial) -> None:
+def _nothing_is_changed(trial: LayerHarness) -> None:
     net, layer = trial.place()
     x, parameters = trial.batch(), net.parameters.vector.copy()
     x_before = x.copy()
@@ -343,7 +345,7 @@ def _nothing_is_changed(trial: Trial) -> None:
         promise(kept, f"changes {name}", f"{trial.name}.gradient or backward changes {name}: {new}")
 
 
-def _gradient_overwrites(trial: Trial) -> None:
+def _gradient_overwrites(trial: LayerHarness) -> None:
     net, _ = trial.place()
     done = trial.run(net, trial.batch())
     onto_zeros = trial.gradients(net, done.dy, done.cache, fill=0.0)
@@ -363,7 +365,7 @@ def _gradient_overwrites(trial: Trial) -> None:
         )
 
 
-def _memory_is_not_shared(trial: Trial) -> None:
+def _memory_is_not_shared(trial: LayerHarness) -> None:
     net, _ = trial.place()
     done = trial.run(net, trial.batch())
     pairs: list[tuple[str, Array, str, Array]] = []
@@ -386,7 +388,7 @@ def _memory_is_not_shared(trial: Trial) -> None:
         )
 
 
-def _a_step_can_be_replayed(trial: Trial) -> None:
+def _a_step_can_be_replayed(trial: LayerHarness) -> None:
     _, layer = trial.place()
     x = trial.batch()
     first, _ = trial.forward(layer, x, step=3)
@@ -400,7 +402,7 @@ def _a_step_can_be_replayed(trial: Trial) -> None:
     )
 
 
-def _nothing_is_remembered(trial: Trial) -> None:
+def _nothing_is_remembered(trial: LayerHarness) -> None:
     x, other = trial.batch(0), trial.batch(1)
     expected = trial.run(trial.place()[0], x)
     net, layer = trial.place()
@@ -430,7 +432,7 @@ def _pairs(one: dict[str, Array], other: dict[str, Array]) -> Iterator[tuple[Arr
     return ((one[name], other[name]) for name in one)
 
 
-def _inference_keeps_nothing(trial: Trial) -> None:
+def _inference_keeps_nothing(trial: LayerHarness) -> None:
     net, layer = trial.place()
     answers = []
     for number in (0, 1):
@@ -460,7 +462,7 @@ def _inference_keeps_nothing(trial: Trial) -> None:
     )
 
 
-MANNERS: tuple[Callable[[Trial], None], ...] = (
+SIDE_EFFECT_CHECKS: tuple[Callable[[LayerHarness], None], ...] = (
     _shapes_and_dtype,
     _nothing_is_changed,
     _gradient_overwrites,
@@ -520,6 +522,6 @@ def assert_layer_contract(
     nnreg.testing.contract.ContractError: Rectifier.backward changes dy, which others still need: \
 write the result into a new array.
     """
-    trial = Trial(layer_factory, inputs, max(2, rows), seed)
-    for promise in (*MANNERS, *ANSWERS):
+    trial = LayerHarness(layer_factory, inputs, max(2, rows), seed)
+    for promise in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):
         promise(trial)

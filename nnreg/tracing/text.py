@@ -101,7 +101,7 @@ def check_lines(check: GradientReport | None) -> list[str]:
     if check is None:
         return []
     if check.passed:
-        return [f"✓ checked by differentiation: relative error at most {check.worst:.1e}"]
+        return [f"✓ checked by differentiation: relative error at most {check.max_error:.1e}"]
     return [f"✗ wrong: {row.sentence()}" for row in check.rows if not row.passed]
 
 

@@ -17,9 +17,14 @@ import numpy as np
 from nnreg.course.grading.submission import MissedError
 from nnreg.gradcheck.check import check_gradients
 from nnreg.layers.base import Layer
-from nnreg.testing.contract import ANSWERS, MANNERS, ContractError, Trial
+from nnreg.testing.contract import (
+    CORRECTNESS_CHECKS,
+    SIDE_EFFECT_CHECKS,
+    ContractError,
+    LayerHarness,
+)
 from nnreg.testing.diagnosis.diagnosis import diagnose
-from nnreg.testing.known_bugs import GALLERY
+from nnreg.testing.known_bugs import KNOWN_BUGS
 
 
 def expect(holds: object, message: str) -> None:
@@ -35,7 +40,7 @@ def hint(name: str) -> str:
     db is the mean over the batch; it should be the sum.
     Hint: Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.
     """
-    return f"{GALLERY[name].symptom}\nHint: {GALLERY[name].hint}"
+    return f"{KNOWN_BUGS[name].description}\nHint: {KNOWN_BUGS[name].hint}"
 
 
 def copies(arguments: tuple[Any, ...]) -> list[Any]:
@@ -185,7 +190,7 @@ def diagnosed(
         said = told(found, wrongs or {})
         expect(not said, f"{wrong[0].sentence()}.\nHint: {said}")
         first = diagnose(*subject)
-        known = [d for d in (first, *first.others) if d.mistake and block in (None, d.block)]
+        known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
         expect(not known, f"{known[0].sentence}\nHint: {known[0].hint}" if known else "")
         expect(False, f"{wrong[0].sentence()}.")
 
@@ -238,13 +243,13 @@ def promised(make: Callable[[], Layer], *findings: str) -> None:
     *findings : str
         As the gallery's mistakes name them: ``"changes x"``, ``"stale"``, ...
     """
-    trial = Trial(make, inputs=4, rows=5, seed=0)
-    for promise in (*MANNERS, *ANSWERS):
+    trial = LayerHarness(make, inputs=4, rows=5, seed=0)
+    for promise in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):
         try:
             promise(trial)
         except ContractError as error:
             if error.__cause__ is not None:
                 raise error.__cause__ from None
-            if error.finding in findings:
-                known = [hint(m.name) for m in GALLERY.values() if m.finding == error.finding]
+            if error.code in findings:
+                known = [hint(m.name) for m in KNOWN_BUGS.values() if m.code == error.code]
                 expect(False, known[0] if known else str(error))

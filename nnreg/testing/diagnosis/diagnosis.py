@@ -25,12 +25,12 @@ from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
 from nnreg.testing.contract import ContractError, assert_layer_contract
-from nnreg.testing.diagnosis import evidence
-from nnreg.testing.diagnosis.evidence import Evidence
-from nnreg.testing.diagnosis.functions import behaviour
-from nnreg.testing.diagnosis.ratios import ratios
-from nnreg.testing.known_bugs import GALLERY
-from nnreg.testing.known_bugs.base import Mistake, close
+from nnreg.testing.diagnosis import samples
+from nnreg.testing.diagnosis.difference import describe_difference
+from nnreg.testing.diagnosis.function_contract import check_functions
+from nnreg.testing.diagnosis.samples import GradientSample
+from nnreg.testing.known_bugs import KNOWN_BUGS
+from nnreg.testing.known_bugs.base import KnownBug, close
 
 RIGHT = "The gradient is right at the points that were tried."
 
@@ -47,7 +47,7 @@ class Diagnosis:
         What is wrong, or that nothing is.
     hint : str
         What a tutor would say; empty where no known mistake matches.
-    mistake : Mistake or None
+    mistake : KnownBug or None
         From the gallery.
     block : str or None
         Whose gradient is wrong.
@@ -66,7 +66,7 @@ class Diagnosis:
     subject: str
     sentence: str
     hint: str = ""
-    mistake: Mistake | None = None
+    known_bug: KnownBug | None = None
     block: str | None = None
     right: bool = False
     others: tuple[Diagnosis, ...] = field(default=())
@@ -139,15 +139,15 @@ def diagnose(
     pair = bool(arguments) and callable(arguments[0])
     backward, rest = (arguments[0], arguments[1:]) if pair else (None, arguments)
     points = [
-        evidence.of_functions(subject, backward, rest, parameters, gradients, rng) for _ in range(2)
+        samples.of_functions(subject, backward, rest, parameters, gradients, rng) for _ in range(2)
     ]
     name = getattr(subject, "__qualname__", repr(subject)).rpartition("<locals>.")[2]
     judged = _judged(name, points)
     if judged is None and backward is not None:
         first = points[0][0]
         slope = first.point.constant if first.subject in ("ReLU", "LeakyReLU", "ELU") else None
-        finding = behaviour(subject, backward, rest, slope)
-        judged = _behaviour(name, finding, "") if finding else None
+        code = check_functions(subject, backward, rest, slope)
+        judged = _behaviour(name, code, "") if code else None
     return judged or Diagnosis(name, RIGHT, right=True)
 
 
@@ -157,7 +157,7 @@ def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
     # The second point has a row less, so that N and another number are not taken for each other.
     batches = (x, x[:-1] if len(x) > 2 else x)
     try:
-        judged = _judged(name, [evidence.of_layer(layer, batch, rng) for batch in batches])
+        judged = _judged(name, [samples.of_layer(layer, batch, rng) for batch in batches])
     except Exception:
         broken = _broken(layer, x)  # says in which method it was, if it was the layer's fault
         if broken is None:
@@ -173,7 +173,7 @@ def _broken(layer: Layer, x: Array) -> Diagnosis | None:
             lambda: copy.deepcopy(layer.unbound()), inputs=x.shape[1], rows=len(x)
         )
     except ContractError as error:
-        return _behaviour(type(layer).__name__, error.finding, str(error))
+        return _behaviour(type(layer).__name__, error.code, str(error))
     return None
 
 
@@ -182,7 +182,7 @@ def _of_loss(loss: Loss, outputs: Any, targets: Any, *, rng: Any) -> Diagnosis:
     t = loss.check_targets(targets, z.shape[1])
     validation.same_rows("targets", t, "outputs", len(z))
     name, fewer = type(loss).__name__, slice(0, -1) if len(z) > 2 else slice(None)
-    points = [evidence.of_loss(loss, z[rows], t[rows], rng) for rows in (slice(None), fewer)]
+    points = [samples.of_loss(loss, z[rows], t[rows], rng) for rows in (slice(None), fewer)]
     return _judged(name, points) or Diagnosis(name, RIGHT, right=True)
 
 
@@ -191,7 +191,7 @@ def _of_penalty(penalty: Penalty, w: Any, *, rng: Any) -> Diagnosis:
     with_zero = w.copy()
     with_zero.flat[0] = 0.0
     name = type(penalty).__name__
-    points = [evidence.of_penalty(penalty, at, rng) for at in (w, w, with_zero)]
+    points = [samples.of_penalty(penalty, at, rng) for at in (w, w, with_zero)]
     return _judged(name, points) or Diagnosis(name, RIGHT, right=True)
 
 
@@ -236,15 +236,15 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     )
 
 
-def _behaviour(name: str, finding: str, sentence: str) -> Diagnosis:
+def _behaviour(name: str, code: str, sentence: str) -> Diagnosis:
     """Return the diagnosis of what is no formula."""
-    for mistake in GALLERY.values():
-        if mistake.finding == finding:
-            return Diagnosis(name, mistake.symptom, mistake.hint, mistake)
+    for mistake in KNOWN_BUGS.values():
+        if mistake.code == code:
+            return Diagnosis(name, mistake.description, mistake.hint, mistake)
     return Diagnosis(name, sentence)
 
 
-def _judged(name: str, points: list[list[Evidence]]) -> Diagnosis | None:
+def _judged(name: str, points: list[list[GradientSample]]) -> Diagnosis | None:
     """Return what is wrong with the gradients, or None; one list of evidence a point."""
     found = [
         _explained(name, list(block))
@@ -254,21 +254,21 @@ def _judged(name: str, points: list[list[Evidence]]) -> Diagnosis | None:
     return replace(found[0], others=tuple(found[1:])) if found else None
 
 
-def _explained(name: str, block: list[Evidence]) -> Diagnosis:
+def _explained(name: str, block: list[GradientSample]) -> Diagnosis:
     first = block[0]
     for mistake in _suspects(first):
         if all(mistake.explains(e.point, e.found) for e in block):
             sentence = re.sub(
                 rf"\b{OWN_NAME.get(mistake.block, 'dw')}\b",
                 OWN_NAME.get(first.block, f"d{first.block}"),
-                mistake.symptom,
+                mistake.description,
             )
             return Diagnosis(name, sentence, mistake.hint, mistake, first.block)
     wrong = next(e for e in block if not e.right)
     return Diagnosis(
         name,
         f"The gradient by {first.block} is wrong, and no known mistake matches: "
-        f"{ratios(wrong.found, wrong.point.right)}.",
+        f"{describe_difference(wrong.found, wrong.point.right)}.",
         block=first.block,
     )
 
@@ -277,13 +277,13 @@ def _explained(name: str, block: list[Evidence]) -> Diagnosis:
 OWN_NAME: dict[str | None, str] = {"weight": "dw", "bias": "db", "inputs": "dx"}
 
 
-def _suspects(e: Evidence) -> Iterator[Mistake]:
+def _suspects(e: GradientSample) -> Iterator[KnownBug]:
     """Yield the mistakes that could be made there, the more specific first."""
     families = [e.subject, e.family]
     if e.family == "any activation":
         families.append("any layer")
     for family in families:
-        for mistake in GALLERY.values():
+        for mistake in KNOWN_BUGS.values():
             # A parameter of a layer that is none of ours can be wrong as a weight can.
             fits = mistake.block in (None, e.role) or (
                 e.role == "parameter" and mistake.block == "weight"

@@ -16,7 +16,7 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
 
 class WrongActivation(Layer):
@@ -35,7 +35,7 @@ class WrongActivation(Layer):
         """Return the wrong ``dx``."""
         right = self.right.backward(dy, cache)
         return self.wrong(
-            Point(right, x=cache.inputs, dy=dy, y=cache.outputs, constant=self.constant)
+            FormulaInputs(right, x=cache.inputs, dy=dy, y=cache.outputs, constant=self.constant)
         )
 
 
@@ -43,15 +43,15 @@ def _activation(
     subject: str,
     make: Callable[[], Layer],
     name: str,
-    symptom: str,
+    description: str,
     hint: str,
     wrong: Formula,
     constant: float = 1.0,
-) -> Mistake:
-    return Mistake(
+) -> KnownBug:
+    return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
-        symptom,
+        description,
         hint,
         make=lambda: WrongActivation(make(), wrong, constant),
         block="inputs",
@@ -59,32 +59,32 @@ def _activation(
     )
 
 
-def _relu(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("ReLU", ReLU, name, symptom, hint, wrong)
+def _relu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("ReLU", ReLU, name, description, hint, wrong)
 
 
-def _leaky(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("LeakyReLU", lambda: LeakyReLU(0.1), name, symptom, hint, wrong, 0.1)
+def _leaky(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("LeakyReLU", lambda: LeakyReLU(0.1), name, description, hint, wrong, 0.1)
 
 
-def _elu(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("ELU", lambda: ELU(0.5), name, symptom, hint, wrong, 0.5)
+def _elu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("ELU", lambda: ELU(0.5), name, description, hint, wrong, 0.5)
 
 
-def _tanh(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("tanh", Tanh, name, symptom, hint, wrong)
+def _tanh(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("tanh", Tanh, name, description, hint, wrong)
 
 
-def _sigmoid(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("sigmoid", Sigmoid, name, symptom, hint, wrong)
+def _sigmoid(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("sigmoid", Sigmoid, name, description, hint, wrong)
 
 
-def _softplus(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("softplus", Softplus, name, symptom, hint, wrong)
+def _softplus(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("softplus", Softplus, name, description, hint, wrong)
 
 
-def _gelu(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _activation("GELU", GELU, name, symptom, hint, wrong)
+def _gelu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _activation("GELU", GELU, name, description, hint, wrong)
 
 
 def _cdf(x: Array) -> Array:

@@ -1,10 +1,9 @@
-"""A mistake in a backward pass: what it is called, how it shows, what a tutor would say of it.
+"""Known bugs of backward passes: the base class and what their formulas are made of.
 
-A wrong gradient is a formula like a right one, only another: ``dy·(1 - y)`` where ``dy·(1 - y²)``
-belongs. So a mistake of the gallery holds its wrong formula, as a function of a :class:`Point`, and
-that one formula serves twice. In ``make()`` it stands in the place of the right one, and there is a
-layer to try a check on. Against somebody's gradient it is a prediction: whoever returns exactly
-these numbers made this mistake.
+A wrong gradient has a formula too: ``dy·(1 - y)`` instead of ``dy·(1 - y²)``. A :class:`KnownBug`
+holds this formula as a function of :class:`FormulaInputs`, and it is used twice: ``make()`` returns
+a layer, loss or penalty that computes it, and :func:`nnreg.testing.diagnose` compares it with a
+gradient whose bug is to be identified.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NOTHING = np.empty(0)
 
 
 @dataclass(frozen=True)
-class Point:
+class FormulaInputs:
     """All that a formula, right or wrong, can be made of, at one place.
 
     Attributes
@@ -85,11 +84,11 @@ class Point:
         return self.masks[0]
 
 
-Formula: TypeAlias = Callable[[Point], Array]
+Formula: TypeAlias = Callable[[FormulaInputs], Array]
 
 
 @dataclass(frozen=True)
-class Mistake:
+class KnownBug:
     """One classic mistake.
 
     Attributes
@@ -99,7 +98,7 @@ class Mistake:
     subject : str
         Where it is made: ``"dense"``, ``"ReLU"``, ``"softmax cross-entropy"``, ``"L2"``, ...;
         ``"any layer"``, ``"any activation"``, ``"any loss"``, ``"any penalty"``, ``"network"``.
-    symptom : str
+    description : str
         What is wrong with the gradient, as a sentence.
     hint : str
         What a tutor would say.
@@ -107,20 +106,20 @@ class Mistake:
         Returns something that makes this mistake, new at each call.
     block : str or None
         Which gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None is any.
-    wrong : function (Point) -> ndarray, or None
+    wrong : function (FormulaInputs) -> ndarray, or None
         The wrong gradient.
-    seen : function (Point, found) -> bool, or None
+    seen : function (FormulaInputs, found) -> bool, or None
         Where chance is at work and there is no formula: whether ``found`` looks like it.
-    finding : str or None
+    code : str or None
         What :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` finds,
         where the mistake shows in behaviour, the gradient at a generic point being right.
 
     Examples
     --------
     >>> import nnreg as nn
-    >>> from nnreg.testing import GALLERY
-    >>> mistake = GALLERY["tanh: 1 - y"]
-    >>> mistake.symptom
+    >>> from nnreg.testing import KNOWN_BUGS
+    >>> mistake = KNOWN_BUGS["tanh: 1 - y"]
+    >>> mistake.description
     'dx is dy·(1 - y); the derivative of tanh is 1 - y².'
     >>> nn.check_gradients(*mistake.example()).passed
     False
@@ -128,13 +127,13 @@ class Mistake:
 
     name: str
     subject: str
-    symptom: str
+    description: str
     hint: str
     make: Callable[[], Any] = field(repr=False)
     block: str | None = None
     wrong: Formula | None = field(default=None, repr=False)
-    seen: Callable[[Point, Array], bool] | None = field(default=None, repr=False)
-    finding: str | None = None
+    seen: Callable[[FormulaInputs, Array], bool] | None = field(default=None, repr=False)
+    code: str | None = None
 
     def example(self, seed: int = 0) -> tuple[Any, ...]:
         """Return ``(subject, *arguments)``, as ``check_gradients`` and ``diagnose`` take them."""
@@ -155,7 +154,7 @@ class Mistake:
         }
         return made, x, targets.get(self.subject, 2 * rng.standard_normal((5, 4)))
 
-    def explains(self, point: Point, found: Array) -> bool:
+    def explains(self, point: FormulaInputs, found: Array) -> bool:
         """Return whether ``found`` is the gradient that this mistake gives at this point."""
         with np.errstate(all="ignore"):
             if self.seen is not None:

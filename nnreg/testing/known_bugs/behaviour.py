@@ -14,7 +14,7 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.activations import LeakyReLU, ReLU, Tanh
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Mistake
+from nnreg.testing.known_bugs.base import KnownBug
 from nnreg.testing.known_bugs.dense import Affine
 
 
@@ -146,8 +146,8 @@ class OneDtype(Tanh):
         return dx
 
 
-def _found(name: str, finding: str, symptom: str, hint: str, make: Any) -> Mistake:
-    return Mistake(name, "any layer", symptom, hint, make=make, finding=finding)
+def _found(name: str, code: str, description: str, hint: str, make: Any) -> KnownBug:
+    return KnownBug(name, "any layer", description, hint, make=make, code=code)
 
 
 BEHAVIOUR = (

@@ -12,36 +12,38 @@ import numpy as np
 from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 from nnreg.testing.known_bugs.losses import loss_mistake
 
 
-def _softmax(name: str, symptom: str, hint: str, wrong: Formula, **more: Any) -> Mistake:
+def _softmax(name: str, description: str, hint: str, wrong: Formula, **more: Any) -> KnownBug:
     subject = "softmax cross-entropy"
-    return loss_mistake(subject, SoftmaxCrossEntropy, name, symptom, hint, wrong, **more)
+    return loss_mistake(subject, SoftmaxCrossEntropy, name, description, hint, wrong, **more)
 
 
-def _sigmoid(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return loss_mistake("sigmoid cross-entropy", SigmoidCrossEntropy, name, symptom, hint, wrong)
+def _sigmoid(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return loss_mistake(
+        "sigmoid cross-entropy", SigmoidCrossEntropy, name, description, hint, wrong
+    )
 
 
-def _labels(p: Point) -> Array:
+def _labels(p: FormulaInputs) -> Array:
     labels: Array = p.t.argmax(axis=1)
     return labels
 
 
-def _softmax_twice(p: Point) -> Array:
+def _softmax_twice(p: FormulaInputs) -> Array:
     """Return the Jacobian of softmax, ``diag(p) - p pᵀ``, times the right gradient."""
     carried = p.p * p.right
     twice: Array = carried - p.p * carried.sum(axis=1, keepdims=True)
     return twice
 
 
-def _softmax_by_columns(p: Point) -> Array:
+def _softmax_by_columns(p: FormulaInputs) -> Array:
     return (kernels.softmax(p.x.T).T - p.t) / p.N
 
 
-def _logistic(p: Point) -> Array:
+def _logistic(p: FormulaInputs) -> Array:
     s = kernels.sigmoid(p.x)
     slope: Array = s * (1 - s)
     return slope

@@ -15,7 +15,7 @@ from nnreg.cache import Cache
 from nnreg.initializers import zeros
 from nnreg.layers.base import Layer
 from nnreg.parameters import Parameter
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
 
 class Affine(Layer):
@@ -80,7 +80,7 @@ class WrongAffine(Affine):
             only[n] = dy[n]
             return _right(block, cache.x, only, self.weight)
 
-        return self.wrong(Point(right, x=cache.x, dy=dy, y=y, w=self.weight, row=row))
+        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y, w=self.weight, row=row))
 
 
 def _right(block: str, x: Array, dy: Array, w: Array) -> Array:
@@ -90,13 +90,20 @@ def _right(block: str, x: Array, dy: Array, w: Array) -> Array:
 
 
 def _dense(
-    name: str, block: str, symptom: str, hint: str, wrong: Formula, *, units: int = 3, **more: Any
-) -> Mistake:
+    name: str,
+    block: str,
+    description: str,
+    hint: str,
+    wrong: Formula,
+    *,
+    units: int = 3,
+    **more: Any,
+) -> KnownBug:
     subject = more.pop("subject", "dense")
-    return Mistake(
+    return KnownBug(
         name,
         subject,
-        symptom,
+        description,
         hint,
         make=lambda: WrongAffine(units, block, wrong),
         block=more.pop("seen_in", block),
@@ -104,15 +111,19 @@ def _dense(
     )
 
 
-def _any(name: str, symptom: str, hint: str, wrong: Formula, block: str | None = None) -> Mistake:
-    return _dense(name, block or "weight", symptom, hint, wrong, subject="any layer", seen_in=block)
+def _any(
+    name: str, description: str, hint: str, wrong: Formula, block: str | None = None
+) -> KnownBug:
+    return _dense(
+        name, block or "weight", description, hint, wrong, subject="any layer", seen_in=block
+    )
 
 
-def _reshaped(p: Point) -> Array:
+def _reshaped(p: FormulaInputs) -> Array:
     return p.right.T.reshape(p.right.shape)
 
 
-def _rows(p: Point) -> Array:
+def _rows(p: FormulaInputs) -> Array:
     """Return what is left when the sum over rows is forgotten: one more axis."""
     return np.stack([p.row(n) for n in range(len(p.dy))])
 

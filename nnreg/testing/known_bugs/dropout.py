@@ -13,7 +13,7 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dropout import Dropout
 from nnreg.random import Words
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point, close
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
 
 KEEP = 0.75
 
@@ -29,7 +29,7 @@ class WrongDropout(Dropout):
         """Return the wrong ``dx``."""
         right = super().backward(dy, cache)
         masks = tuple((self._mask_of(s, cache, dy) > 0) * 1.0 for s in (cache.step, cache.step + 1))
-        point = Point(right, x=dy, dy=dy, constant=float(cache.mask.max()), masks=masks)
+        point = FormulaInputs(right, x=dy, dy=dy, constant=float(cache.mask.max()), masks=masks)
         return self.wrong(point).astype(dy.dtype)
 
     def _mask_of(self, step: int, cache: Cache, x: Array) -> Array:
@@ -134,7 +134,7 @@ class OwnGenerator(Dropout):
         return super().forward(x, cache)
 
 
-def _redrawn(point: Point, found: Array) -> bool:
+def _redrawn(point: FormulaInputs, found: Array) -> bool:
     """Return whether ``found`` is ``dy`` times a mask of the right scale that is none we know."""
     if found.shape != point.dy.shape or not point.masks:
         return False
@@ -144,15 +144,15 @@ def _redrawn(point: Point, found: Array) -> bool:
     return bool(scale > 0 and not kept.all() and (kept | (np.abs(factor) < 1e-9)).all())
 
 
-def _another_step(point: Point, found: Array) -> bool:
+def _another_step(point: FormulaInputs, found: Array) -> bool:
     return any(close(found, point.dy * mask * point.constant) for mask in point.masks[1:])
 
 
-def _backward(name: str, symptom: str, hint: str, wrong: Formula, **more: Any) -> Mistake:
-    return Mistake(
+def _backward(name: str, description: str, hint: str, wrong: Formula, **more: Any) -> KnownBug:
+    return KnownBug(
         f"dropout: {name}",
         "dropout",
-        symptom,
+        description,
         hint,
         make=lambda: WrongDropout(wrong),
         block="inputs",
@@ -201,7 +201,7 @@ DROPOUT = (
         lambda p: p.dy * p.masks[1] * p.constant,
         seen=_another_step,
     ),
-    Mistake(
+    KnownBug(
         "dropout: mask redrawn in backward",
         "dropout",
         "dx has another mask than y: a new one was drawn in backward.",
@@ -210,52 +210,52 @@ DROPOUT = (
         block="inputs",
         seen=_redrawn,
     ),
-    Mistake(
+    KnownBug(
         "dropout: scaled at inference",
         "dropout",
         "Outside training the output is scaled, though training scales already.",
         "Inverted dropout divides by keep_prob in training so that inference need do nothing.",
         make=ScaledAtInference,
-        finding="expectation: inference",
+        code="expectation: inference",
     ),
-    Mistake(
+    KnownBug(
         "dropout: not scaled",
         "dropout",
         "Training does not divide by keep_prob, and inference does not make up for it.",
         "The mean over all masks must be the output of inference: divide the kept by keep_prob.",
         make=NotScaled,
-        finding="expectation: training",
+        code="expectation: training",
     ),
-    Mistake(
+    KnownBug(
         "dropout: on at inference",
         "dropout",
         "Units are dropped outside training too.",
         "if not cache.training: return x",
         make=OnAtInference,
-        finding="inference is random",
+        code="inference is random",
     ),
-    Mistake(
+    KnownBug(
         "dropout: keeps with the probability to drop",
         "dropout",
         "keep_prob is used as the probability to drop: the wrong share of units is kept.",
         "keep_prob = 0.8 keeps four units of five: mask = random < keep_prob.",
         make=DropsForKeeps,
-        finding="share",
+        code="share",
     ),
-    Mistake(
+    KnownBug(
         "dropout: one mask for all steps",
         "dropout",
         "Every step has the same mask: a smaller network is trained, always the same one.",
         "Do not seed in forward. Make the mask a function of (seed, step), as cache.step allows.",
         make=OneMaskForAllSteps,
-        finding="one mask",
+        code="one mask",
     ),
-    Mistake(
+    KnownBug(
         "dropout: cannot be replayed",
         "dropout",
         "The same step run twice gives two masks.",
         "Draw from a generator made of (seed, cache.step), so that a check can repeat the pass.",
         make=OwnGenerator,
-        finding="replay",
+        code="replay",
     ),
 )

@@ -18,7 +18,7 @@ from nnreg.losses import (
     MeanSquaredError,
     Poisson,
 )
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
 
 class WrongLoss(Loss):
@@ -42,7 +42,7 @@ class WrongLoss(Loss):
             value, gradient = value * len(outputs), gradient * len(outputs)
         if outputs.dtype.kind == "f":
             t = one_hot(targets, outputs.shape[1])
-            gradient = self.wrong(Point(gradient, x=outputs, t=t, constant=self.constant))
+            gradient = self.wrong(FormulaInputs(gradient, x=outputs, t=t, constant=self.constant))
         return value, gradient
 
 
@@ -60,38 +60,38 @@ def loss_mistake(
     subject: str,
     right: Callable[[], Loss],
     name: str,
-    symptom: str,
+    description: str,
     hint: str,
     wrong: Formula,
     *,
     summed: bool = False,
     constant: float = 1.0,
-) -> Mistake:
+) -> KnownBug:
     """Return the mistake of a loss whose gradient is ``wrong``."""
-    return Mistake(
+    return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
-        symptom,
+        description,
         hint,
         make=lambda: WrongLoss(right(), wrong, summed=summed, constant=constant),
         wrong=wrong,
     )
 
 
-def _mse(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return loss_mistake("squared error", MeanSquaredError, name, symptom, hint, wrong)
+def _mse(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return loss_mistake("squared error", MeanSquaredError, name, description, hint, wrong)
 
 
-def _huber(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return loss_mistake("Huber", lambda: Huber(0.7), name, symptom, hint, wrong, constant=0.7)
+def _huber(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return loss_mistake("Huber", lambda: Huber(0.7), name, description, hint, wrong, constant=0.7)
 
 
-def _poisson(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return loss_mistake("Poisson", Poisson, name, symptom, hint, wrong)
+def _poisson(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return loss_mistake("Poisson", Poisson, name, description, hint, wrong)
 
 
-def _any(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return loss_mistake("any loss", lambda: Huber(0.7), name, symptom, hint, wrong)
+def _any(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return loss_mistake("any loss", lambda: Huber(0.7), name, description, hint, wrong)
 
 
 LOSSES = (
@@ -224,5 +224,5 @@ LOSSES = (
 )
 
 
-def _branches(p: Point, *, beyond: Array, middle: Array) -> Array:
+def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
     return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)

@@ -16,7 +16,7 @@ from nnreg.layers.dense import Dense
 from nnreg.network import Network
 from nnreg.parameters import Parameters
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
-from nnreg.testing.known_bugs.base import Formula, Mistake, Point
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
 STRENGTH, SECOND = 0.3, 0.8
 
@@ -35,42 +35,44 @@ class WrongPenalty(Penalty):
         """Write the wrong gradient."""
         self.right.gradient(w, out)
         right = out * self.factor
-        out[...] = self.wrong(Point(right, x=w, constant=STRENGTH, second=SECOND))
+        out[...] = self.wrong(FormulaInputs(right, x=w, constant=STRENGTH, second=SECOND))
 
 
 def _penalty(
     subject: str,
     right: Callable[[], Penalty],
     name: str,
-    symptom: str,
+    description: str,
     hint: str,
     wrong: Formula,
     factor: float = 1.0,
-) -> Mistake:
-    return Mistake(
+) -> KnownBug:
+    return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
-        symptom,
+        description,
         hint,
         make=lambda: WrongPenalty(right(), wrong, factor),
         wrong=wrong,
     )
 
 
-def _l2(name: str, symptom: str, hint: str, wrong: Formula, factor: float = 1.0) -> Mistake:
-    return _penalty("L2", lambda: L2(STRENGTH), name, symptom, hint, wrong, factor)
+def _l2(name: str, description: str, hint: str, wrong: Formula, factor: float = 1.0) -> KnownBug:
+    return _penalty("L2", lambda: L2(STRENGTH), name, description, hint, wrong, factor)
 
 
-def _l1(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _penalty("L1", lambda: L1(STRENGTH), name, symptom, hint, wrong)
+def _l1(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _penalty("L1", lambda: L1(STRENGTH), name, description, hint, wrong)
 
 
-def _elastic(name: str, symptom: str, hint: str, wrong: Formula) -> Mistake:
-    return _penalty("elastic net", lambda: ElasticNet(STRENGTH, SECOND), name, symptom, hint, wrong)
+def _elastic(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    return _penalty(
+        "elastic net", lambda: ElasticNet(STRENGTH, SECOND), name, description, hint, wrong
+    )
 
 
-def _any(name: str, symptom: str, hint: str, wrong: Formula, factor: float = 1.0) -> Mistake:
-    return _penalty("any penalty", lambda: L2(STRENGTH), name, symptom, hint, wrong, factor)
+def _any(name: str, description: str, hint: str, wrong: Formula, factor: float = 1.0) -> KnownBug:
+    return _penalty("any penalty", lambda: L2(STRENGTH), name, description, hint, wrong, factor)
 
 
 class _Network(Network):
@@ -126,9 +128,9 @@ class PenaltyOverwrites(_Network):
         gradients.weights[...] = self._own().weights
 
 
-def _network(name: str, symptom: str, hint: str, make: Callable[[], Network]) -> Mistake:
-    return Mistake(
-        f"network: {name}", "network", symptom, hint, make=make, finding=f"penalty: {name}"
+def _network(name: str, description: str, hint: str, make: Callable[[], Network]) -> KnownBug:
+    return KnownBug(
+        f"network: {name}", "network", description, hint, make=make, code=f"penalty: {name}"
     )
 
 

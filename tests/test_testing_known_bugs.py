@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 import nnreg as nn
-from nnreg.testing import GALLERY, Mistake, assert_layer_contract, diagnose
+from nnreg.testing import KNOWN_BUGS, KnownBug, assert_layer_contract, diagnose
 
-mistakes = pytest.mark.parametrize("mistake", GALLERY.values(), ids=GALLERY)
-of_behaviour = [m for m in GALLERY.values() if m.finding and m.subject != "network"]
-of_formula = [m for m in GALLERY.values() if not m.finding or m.subject == "network"]
+mistakes = pytest.mark.parametrize("mistake", KNOWN_BUGS.values(), ids=KNOWN_BUGS)
+of_behaviour = [m for m in KNOWN_BUGS.values() if m.code and m.subject != "network"]
+of_formula = [m for m in KNOWN_BUGS.values() if not m.code or m.subject == "network"]
 
 
 def test_there_are_more_than_a_hundred_mistakes_on_every_kind_of_subject():
-    assert len(GALLERY) > 100
-    assert len({mistake.symptom for mistake in GALLERY.values()}) > 100
-    assert {mistake.subject for mistake in GALLERY.values()} == {
+    assert len(KNOWN_BUGS) > 100
+    assert len({mistake.description for mistake in KNOWN_BUGS.values()}) > 100
+    assert {mistake.subject for mistake in KNOWN_BUGS.values()} == {
         *("dense", "ReLU", "LeakyReLU", "ELU", "tanh", "sigmoid", "softplus", "GELU", "dropout"),
         *("softmax cross-entropy", "sigmoid cross-entropy", "squared error", "Huber", "Poisson"),
         *("L2", "L1", "elastic net", "network"),
@@ -26,9 +26,9 @@ def test_there_are_more_than_a_hundred_mistakes_on_every_kind_of_subject():
 
 @mistakes
 def test_a_mistake_says_how_it_shows_and_what_a_tutor_would_say(mistake):
-    assert mistake.symptom.endswith(".")
+    assert mistake.description.endswith(".")
     assert len(mistake.hint) > 20
-    assert GALLERY[mistake.name] is mistake
+    assert KNOWN_BUGS[mistake.name] is mistake
     assert mistake.make() is not mistake.make()
 
 
@@ -56,7 +56,7 @@ def test_it_is_the_right_gradient_of_the_wrong_layer_that_differs_and_no_other(m
 def test_the_contract_catches_what_a_gradient_at_one_point_does_not_show(mistake):
     with pytest.raises(AssertionError) as caught:
         assert_layer_contract(mistake.make)
-    assert caught.value.finding == mistake.finding
+    assert caught.value.code == mistake.code
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_contract_catches_every_wrong_layer(mistake):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_diagnose_names_the_mistake(mistake, seed):
     diagnosis = diagnose(*mistake.example(seed), seed=seed)
-    assert diagnosis.mistake is mistake
+    assert diagnosis.known_bug is mistake
     assert diagnosis.hint == mistake.hint
     assert not diagnosis.right
 
@@ -82,28 +82,28 @@ def test_diagnose_names_the_mistake(mistake, seed):
 @pytest.mark.parametrize("shape", [(3, 6), (7, 5)])
 def test_diagnose_names_most_mistakes_whatever_the_shape(shape):
     named = tried = 0
-    for mistake in GALLERY.values():
+    for mistake in KNOWN_BUGS.values():
         made = mistake.make()
         square = mistake.name.startswith("dense") and made.units != 3
         if not isinstance(made, nn.Layer) or square:
             continue
         tried += 1
         x = np.random.default_rng(5).standard_normal(shape)
-        named += diagnose(made, x).mistake is mistake
+        named += diagnose(made, x).known_bug is mistake
     assert tried > 60
     assert named == tried
 
 
 def test_a_wrong_loss_is_called_as_other_losses_are():
-    loss, outputs, targets = GALLERY["loss: sign"].example()
+    loss, outputs, targets = KNOWN_BUGS["loss: sign"].example()
     value, gradient = loss(outputs, targets)
     assert value > 0
     assert gradient.shape == outputs.shape
 
 
 def test_a_mistake_has_the_documented_fields():
-    assert [field.name for field in fields(Mistake)][:5] == [
-        *("name", "subject", "symptom", "hint", "make"),
+    assert [field.name for field in fields(KnownBug)][:5] == [
+        *("name", "subject", "description", "hint", "make"),
     ]
 
 
@@ -140,7 +140,7 @@ X = np.random.default_rng(3).standard_normal((5, 4))
 def test_diagnose_finds_nothing_wrong_in_a_right_layer(layer, rows):
     diagnosis = diagnose(layer, X[:rows])
     assert diagnosis.right, diagnosis
-    assert diagnosis.mistake is None
+    assert diagnosis.known_bug is None
     assert "right" in str(diagnosis)
 
 

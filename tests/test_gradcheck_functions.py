@@ -29,7 +29,7 @@ def failed(report):
 def test_a_pair_with_a_cache_is_checked_by_each_argument_under_its_own_name():
     report = nn.check_gradients(affine_forward, affine_backward, X, W, B)
     assert [row.block for row in report.rows] == ["x", "w", "b"]
-    assert report.worst < 1e-12
+    assert report.max_error < 1e-12
 
 
 def test_a_mistake_is_found_in_its_argument():
@@ -77,7 +77,7 @@ def test_a_scalar_function_with_its_gradient_is_a_pair_in_one():
         dz[rows, labels] -= 1
         return -np.log(p[rows, labels]).mean(), dz / len(z)
 
-    assert nn.check_gradients(loss, X, np.array([0, 1, 2, 0, 1])).worst < 1e-12
+    assert nn.check_gradients(loss, X, np.array([0, 1, 2, 0, 1])).max_error < 1e-12
 
 
 # --- Randomness and damage
@@ -235,7 +235,7 @@ def test_courses_measures_are_shown_and_where_their_verdict_differs():
         return dx, dw, db * (1 + 1e-8)  # too small for their lines, not for this one's
 
     for style, lines in (("cs231n", 3), ("deeplearning.ai", 1), ("allclose", 3)):
-        report = nn.check_gradients(affine_forward, backward, X, W, B, style=style)
+        report = nn.check_gradients(affine_forward, backward, X, W, B, error_metric=style)
         measures = report.measured_by(style)
         assert failed(report) == ["b"]
         assert len(measures) == lines
@@ -249,7 +249,7 @@ def test_the_norm_ratio_over_all_parameters_hides_a_small_block():
         return dx, dw, np.zeros_like(db)
 
     big = 1e9 * X
-    report = nn.check_gradients(affine_forward, backward, big, W, B, style="deeplearning.ai")
+    report = nn.check_gradients(affine_forward, backward, big, W, B, error_metric="deeplearning.ai")
     assert failed(report) == ["b"]
     assert report.measured_by("deeplearning.ai")[0][3]
 
@@ -299,6 +299,6 @@ def test_calls_that_cannot_be_understood_say_what_is_missing():
     with pytest.raises(ValueError, match=r"gradients\(\) must return 'W'"):
         nn.check_gradients(*pair, X, **wrong)
     with pytest.raises(ValueError, match="did you mean 'cs231n'"):
-        nn.check_gradients(nn.L2(1.0), X, style="cs231")
+        nn.check_gradients(nn.L2(1.0), X, error_metric="cs231")
     with pytest.raises(ValueError, match="dropout must be one of 'frozen', 'off'"):
         nn.check_gradients(nn.L2(1.0), X, dropout="on")

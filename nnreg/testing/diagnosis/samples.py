@@ -1,4 +1,4 @@
-"""Evidence: at one point, the gradient that somebody's code returns, and the right one.
+"""GradientSample: at one point, the gradient that somebody's code returns, and the right one.
 
 The right one is measured by moving what ``forward`` is given; nothing has to be known of the code.
 Measured is the whole Jacobian, every output by every entry, so that the part of each row of the
@@ -18,13 +18,13 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck.functions import foreign
-from nnreg.gradcheck.numerical import NotComplexSafe, slopes
+from nnreg.gradcheck.numerical import NotComplexSafe, directional_derivatives
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
-from nnreg.testing.diagnosis import recognition
-from nnreg.testing.known_bugs.base import Point, close
+from nnreg.testing.diagnosis import identify
+from nnreg.testing.known_bugs.base import FormulaInputs, close
 from nnreg.testing.known_bugs.losses import one_hot
 
 LARGEST = 2_000  # entries that are moved, one by one and several times each
@@ -32,7 +32,7 @@ STEP = 1  # so that there is a step before
 
 
 @dataclass(frozen=True)
-class Evidence:
+class GradientSample:
     """One gradient at one point.
 
     Attributes
@@ -45,7 +45,7 @@ class Evidence:
         ``"any layer"``, ``"any activation"``, ``"any loss"`` or ``"any penalty"``.
     role : str
         What the block is in the gallery's words: ``"weight"``, ``"bias"``, ``"inputs"``, ...
-    point : Point
+    point : FormulaInputs
         With the right gradient.
     found : ndarray
         The gradient that the code returns.
@@ -55,7 +55,7 @@ class Evidence:
     subject: str
     family: str
     role: str
-    point: Point
+    point: FormulaInputs
     found: Array
 
     @property
@@ -82,7 +82,7 @@ def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
 
     def along(method: str) -> tuple[Array, Array]:
         directions = np.eye(at.size).reshape(at.size, *at.shape)
-        found = (slopes(values, at, direction, method) for direction in directions)
+        found = (directional_derivatives(values, at, direction, method) for direction in directions)
         both = np.array([list(row.values()) for row in found])
         return both[..., 0], both[..., 1]
 
@@ -97,7 +97,7 @@ def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
     return exact if (np.abs(exact - real) <= 1e-5 * size + jumps).all() else real
 
 
-def of_layer(layer: Layer, x: Array, rng: Any) -> list[Evidence]:
+def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
     """Return the gradients of an nnreg layer, at its own parameters or random ones."""
     net = Network([copy.deepcopy(layer.unbound())], inputs=x.shape[1], dtype="float64")
     parameters = net.parameters.of(net.layers[0].name)
@@ -173,7 +173,7 @@ def of_functions(
     parameters: Mapping[str, Array] | None,
     gradients: Callable[[], Mapping[str, Array]] | None,
     rng: Any,
-) -> list[Evidence]:
+) -> list[GradientSample]:
     """Return the gradients of code that was never written for this."""
     x = arguments[0] if arguments else None
     if isinstance(x, np.ndarray) and x.dtype.kind == "f":
@@ -201,7 +201,7 @@ def of_functions(
     return [_of_penalty(first, x, answer, right)]
 
 
-def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[Evidence]:
+def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg loss."""
     z = _moved(outputs, rng)
     found = np.array(loss.compute(z.copy(), targets)[1], dtype=np.float64)
@@ -209,7 +209,7 @@ def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[Eviden
     return [_of_loss("outputs", z, targets, found, right)]
 
 
-def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[Evidence]:
+def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg penalty."""
     w = _moved(w, rng)
     found = np.empty_like(w)
@@ -218,17 +218,17 @@ def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[Evidence]:
     return [_of_penalty("w", w, found, right)]
 
 
-def _of_loss(block: str, z: Array, targets: Array, found: Array, right: Array) -> Evidence:
+def _of_loss(block: str, z: Array, targets: Array, found: Array, right: Array) -> GradientSample:
     t = one_hot(targets, z.shape[1]) if targets.ndim == 1 else targets
-    subject, constant = recognition.loss(z, t, right)
-    point = Point(right, x=z, t=t, constant=constant)
-    return Evidence(block, subject, "any loss", "outputs", point, found)
+    subject, constant = identify.loss(z, t, right)
+    point = FormulaInputs(right, x=z, t=t, constant=constant)
+    return GradientSample(block, subject, "any loss", "outputs", point, found)
 
 
-def _of_penalty(block: str, w: Array, found: Array, right: Array) -> Evidence:
-    subject, constant, second = recognition.penalty(w, right)
-    point = Point(right, x=w, constant=constant, second=second)
-    return Evidence(block, subject, "any penalty", "w", point, found)
+def _of_penalty(block: str, w: Array, found: Array, right: Array) -> GradientSample:
+    subject, constant, second = identify.penalty(w, right)
+    point = FormulaInputs(right, x=w, constant=constant, second=second)
+    return GradientSample(block, subject, "any penalty", "w", point, found)
 
 
 def _moved(a: Array, rng: Any) -> Array:
@@ -249,20 +249,20 @@ def _described(
     y: Array,
     dy: Array,
     others: list[Array],
-) -> list[Evidence]:
+) -> list[GradientSample]:
     """Give each block its role in what the code seems to compute.
 
     ``measured`` holds, by block, the point, the gradient found there, and the Jacobian; ``others``
     what the forward pass gave at other steps.
     """
     x, by_entry = measured[inputs][0], measured[inputs][2]
-    point = Point(dy, x=_rows(x), dy=_rows(dy), y=_rows(y))
+    point = FormulaInputs(dy, x=_rows(x), dy=_rows(dy), y=_rows(y))
     rights = {block: (of @ dy.ravel()).reshape(at.shape) for block, (at, _, of) in measured.items()}
     roles = _affine_roles(rights, inputs, point)
     subject, family = "dense" if roles else "", "any layer"
     if not roles and x.shape == y.shape and not (by_entry - np.diag(np.diag(by_entry))).any():
         family, slope = "any activation", np.diag(by_entry).reshape(x.shape)
-        subject, constant = recognition.activation(x, y, slope)
+        subject, constant = identify.activation(x, y, slope)
         masks = tuple(_rows(a != 0) * 1.0 for a in (slope, *others))
         point = replace(point, constant=constant, masks=masks if subject == "dropout" else ())
     for block, role in roles.items():
@@ -275,7 +275,7 @@ def _described(
             found = found.reshape(shape)
         at = replace(point, right=rights[block].reshape(shape), row=partial(_row, of, dy, shape))
         role = roles.get(block, "inputs" if block == inputs else "parameter")
-        described.append(Evidence(block, subject, family, role, at, found))
+        described.append(GradientSample(block, subject, family, role, at, found))
     return described
 
 
@@ -291,7 +291,7 @@ def _row(by_entry: Array, dy: Array, shape: tuple[int, ...], n: int) -> Array:
     return part
 
 
-def _affine_roles(rights: dict[str, Array], inputs: str, point: Point) -> dict[str, str]:
+def _affine_roles(rights: dict[str, Array], inputs: str, point: FormulaInputs) -> dict[str, str]:
     """Return which blocks are the weights and the bias of an affine map."""
     roles = {}
     if len(point.x) == len(point.dy):

@@ -13,7 +13,7 @@ from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.testing.known_bugs.base import close
 
 
-def behaviour(
+def check_functions(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
     arguments: tuple[Any, ...],

@@ -7,12 +7,12 @@ import numpy as np
 from nnreg._support.typing import Array
 
 
-def ratios(found: Array, right: Array) -> str:
+def describe_difference(found: Array, right: Array) -> str:
     """Return, in a sentence, how ``found`` differs from ``right``.
 
-    >>> ratios(np.array([3.0, 6.0]), np.array([1.0, 2.0]))
+    >>> describe_difference(np.array([3.0, 6.0]), np.array([1.0, 2.0]))
     'every entry is 3 times the right one'
-    >>> ratios(np.array([1.0, 2.0, 5.0]), np.array([1.0, 2.0, 3.0]))
+    >>> describe_difference(np.array([1.0, 2.0, 5.0]), np.array([1.0, 2.0, 3.0]))
     '1 of 3 entries is wrong, at [2]'
     """
     if found.shape != right.shape:
