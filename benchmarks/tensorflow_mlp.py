@@ -100,7 +100,7 @@ class WithNnreg:
         """Return the mask of the step to come: what dropout makes of ones."""
         dropout = next(layer for layer in self.net.layers if isinstance(layer, nn.Dropout))
         cache = nn.Cache("float64")
-        cache.begin(training=True, step=self.net.steps)
+        cache.reset(training=True, step=self.net.steps)
         return dropout.forward(np.ones((rows, HIDDEN)), cache).copy()
 
 

@@ -16,7 +16,7 @@ from nnreg._support.typing import Array
 
 if TYPE_CHECKING:
     from nnreg.parameters import Parameters
-    from nnreg.random import Words
+    from nnreg.random import RandomBits
 
 
 class Cache:
@@ -61,9 +61,9 @@ class Cache:
         "gradients",
         "layers",
         "owner",
+        "rng",
         "step",
         "training",
-        "words",
     )
 
     dy: Array
@@ -75,7 +75,7 @@ class Cache:
         self.first_row = 0
         self.owner: object = None
         self.gradients: Parameters | None = None
-        self.words: Words | None = None
+        self.rng: RandomBits | None = None
         self.layers: dict[str, Cache] = {}
         self._buffers: dict[str, Array] = {}
         self._found: dict[str, tuple[tuple[int, ...], Any, Array]] = {}  # asked for last
@@ -89,11 +89,6 @@ class Cache:
             f"the cache holds no {name!r}: the forward pass left none, "
             "or it was not in training mode"
         )
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """What the layer has set, by name."""
-        return self.__dict__
 
     def __getitem__(self, layer: str) -> Cache:
         if layer not in self.layers:
@@ -127,18 +122,18 @@ class Cache:
         self._found[name] = shape, dtype, array
         return array
 
-    def belong(self, owner: object) -> None:
+    def bind(self, owner: object) -> None:
         """Serve a network: what another one has left here is dropped."""
         if self.owner is not None and self.owner is not owner:
             self.gradients = None
             self.layers.clear()
         self.owner = owner
 
-    def begin(self, *, training: bool, step: int, first_row: int = 0) -> None:
+    def reset(self, *, training: bool, step: int, first_row: int = 0) -> None:
         """Open a new pass: what the previous one left is forgotten, the buffers stay."""
         self.training, self.step, self.first_row = training, step, first_row
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what the layer kept, as is done at once in inference."""
         self.__dict__.clear()

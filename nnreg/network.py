@@ -180,7 +180,7 @@ class Network(Objective):
             raise TypeError(f"cache must be a Cache, got {cache!r}")
         elif cache.dtype != self.dtype:
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
-        cache.belong(self)
+        cache.bind(self)
         if step is not None:
             step = validation.whole("step", step)
             if not training:
@@ -197,15 +197,15 @@ class Network(Objective):
 
         ``x`` is of the network's dtype already, and nothing is counted.
         """
-        cache.begin(training=training, step=step, first_row=first_row)
+        cache.reset(training=training, step=step, first_row=first_row)
         rows = len(x)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
             own = cache[layer.name]
-            own.begin(training=training, step=step, first_row=first_row)
+            own.reset(training=training, step=step, first_row=first_row)
             x = layer.forward(x, own)
             _fits(layer, "forward", x, (rows, width), cache.dtype)
             if not training:
-                own.forget()
+                own.clear()
         cache.rows = rows
         return x
 
@@ -305,7 +305,7 @@ class Network(Objective):
         dtype = self.dtype if dtype is None else _dtype(dtype, "float32", "float64", "complex128")
         # One deep copy, so that layers which share a penalty go on sharing its copy.
         rules = self.penalty, self.constraint
-        layers, rules = copy.deepcopy(([layer.unbound() for layer in self.layers], rules))
+        layers, rules = copy.deepcopy(([layer.clone() for layer in self.layers], rules))
         new._build(layers, self.inputs, self.seed, dtype)
         new.parameters.vector[...] = self.parameters.vector
         new.steps, new.epochs = self.steps, self.epochs

@@ -163,7 +163,7 @@ def _through(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_r
     """Carry rows up through some layers, of which the stochastic ones alone are in training."""
     for layer in layers:
         own = cache[layer.name]
-        own.begin(training=layer.stochastic, step=step, first_row=first_row)
+        own.reset(training=layer.stochastic, step=step, first_row=first_row)
         x = layer.forward(x, own)
     return x
 

@@ -45,7 +45,7 @@ def generator(seed: int, purpose: str, index: int = 0) -> Generator:
     return np.random.Generator(np.random.Philox(key=key(seed, purpose, index)))
 
 
-class Words:
+class RandomBits:
     """Raw 64-bit words of one stream, from any block of any counter.
 
     Holds a generator that is repositioned for each draw, so one object must not be shared by two
@@ -57,7 +57,7 @@ class Words:
 
     Examples
     --------
-    >>> words = Words(key(0, "mask"))
+    >>> words = RandomBits(key(0, "mask"))
     >>> whole = words.at(7, block=0).random_raw(8)
     >>> part = words.at(7, block=1).random_raw(4)  # jumps over the first block
     >>> bool((whole[4:] == part).all())

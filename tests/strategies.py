@@ -138,7 +138,7 @@ def alone(
 def training_cache(dtype: Any = "float64", *, step: int = 0, first_row: int = 0) -> nn.Cache:
     """Return a new cache, opened for a training pass."""
     cache = nn.Cache(dtype)
-    cache.begin(training=True, step=step, first_row=first_row)
+    cache.reset(training=True, step=step, first_row=first_row)
     return cache
 
 

@@ -10,10 +10,10 @@ import nnreg as nn
 
 def test_what_a_layer_keeps_is_dropped_when_the_next_pass_begins():
     cache = nn.Cache()
-    cache.begin(training=True, step=4, first_row=2)
+    cache.reset(training=True, step=4, first_row=2)
     cache.x = np.ones(3)
     assert (cache.training, cache.step, cache.first_row) == (True, 4, 2)
-    cache.begin(training=False, step=5)
+    cache.reset(training=False, step=5)
     assert (cache.training, cache.step, cache.first_row) == (False, 5, 0)
     with pytest.raises(AttributeError, match="the cache holds no 'x': the forward pass left none"):
         cache.x  # noqa: B018  (looking is the test)
@@ -21,10 +21,10 @@ def test_what_a_layer_keeps_is_dropped_when_the_next_pass_begins():
 
 def test_forgetting_drops_what_was_kept_but_not_the_buffers_nor_the_pass():
     cache = nn.Cache()
-    cache.begin(training=True, step=4)
+    cache.reset(training=True, step=4)
     buffer = cache.array("y", (2, 3))
     cache.y = buffer
-    cache.forget()
+    cache.clear()
     assert (cache.training, cache.step) == (True, 4)
     assert cache.array("y", (2, 3)) is buffer
     with pytest.raises(AttributeError):

@@ -205,7 +205,7 @@ def test_the_next_pass_reuses_the_buffers_of_a_cache(make, rng):
     _, layer = alone(make(), 5)
     cache = training_cache()
     first = layer.forward(batch(rng, (7, 5)), cache)
-    cache.begin(training=True, step=1)
+    cache.reset(training=True, step=1)
     x = batch(rng, (3, 5))
     again = layer.forward(x, cache)
     fresh = layer.forward(x, training_cache(step=1))
@@ -237,7 +237,7 @@ def test_what_a_layer_computes_lies_in_its_cache_under_its_name(make, rng):
     net, layer = alone(make(), 5)
     x = batch(rng, (7, 5))
     y, dy, dx, _, cache = passes(net, layer, x)
-    for name, value in {"y": y, "dx": dx, **cache.kept}.items():
+    for name, value in {"y": y, "dx": dx, **vars(cache)}.items():
         if value is not None and value is not x and value is not dy:
             assert np.shares_memory(value, cache.array(name, value.shape)), name
 
@@ -245,9 +245,9 @@ def test_what_a_layer_computes_lies_in_its_cache_under_its_name(make, rng):
 @layers
 def test_an_unbound_copy_has_the_settings_and_neither_name_nor_parameters(make):
     net, layer = alone(make(), 5)
-    free = layer.unbound()
+    free = layer.clone()
     assert free.name == ""
-    assert free.settings() == layer.settings() == make().unbound().settings()
+    assert free.settings() == layer.settings() == make().clone().settings()
     assert not any(name in vars(free) for name in ("weight", "bias"))
     nn.Network([free], inputs=5)
     assert layer.name == net.layers[0].name != ""

@@ -5,7 +5,7 @@ import pytest
 
 import nnreg as nn
 from nnreg import plots
-from nnreg.layers.dropout import drawn_factors
+from nnreg.layers.dropout import draw_factors
 
 pytest.importorskip("matplotlib")
 
@@ -14,17 +14,17 @@ pytest.importorskip("matplotlib")
 @pytest.mark.parametrize("row", [0, 5])
 def test_drawn_factors_are_those_of_training(kind, row):
     net = nn.Network([kind(keep_prob=0.7), kind(keep_prob=0.5)], inputs=6, seed=4, dtype="float64")
-    factors = drawn_factors(net.layers[1], 6, steps=4, row=row)
+    factors = draw_factors(net.layers[1], 6, steps=4, row=row)
     for step in range(4):
         both, _ = net.forward(np.ones((row + 1, 6)), training=True)
-        first = drawn_factors(net.layers[0], 6, steps=4, row=row)[step]
+        first = draw_factors(net.layers[0], 6, steps=4, row=row)[step]
         np.testing.assert_array_equal(both[row], first * factors[step])
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(keep_prob=0.5), nn.ReLU()])
 def test_a_layer_that_draws_nothing_or_is_nowhere_is_refused(layer):
     with pytest.raises(ValueError, match="layer must be a stochastic one, in a network, got"):
-        drawn_factors(layer, 3, steps=1)
+        draw_factors(layer, 3, steps=1)
 
 
 def test_masks_are_shown_with_steps_across_and_units_down():

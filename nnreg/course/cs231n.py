@@ -195,7 +195,7 @@ def dropout_forward(
     if mode == "test":
         return x, (dropout_param, None)
     seed = dropout_param.get("seed")
-    words = random.Words(random.key(secrets.randbits(32) if seed is None else seed, "mask"))
+    words = random.RandomBits(random.key(secrets.randbits(32) if seed is None else seed, "mask"))
     mask = np.empty(_flat(x).shape, x.real.dtype)
     for where, bits in words.rows(0, 0, mask.shape):
         kernels.keep_mask(bits, kernels.keep_threshold(p), out=mask[where])

@@ -66,7 +66,7 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
 def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Subject:
     """Put a copy of the layer into a network of its own, whose loss is a random projection."""
     x = validation.matrix("x", x)
-    net = Network([layer.unbound()], inputs=x.shape[1], dtype="float64")
+    net = Network([layer.clone()], inputs=x.shape[1], dtype="float64")
     for name in layer._bound or ():
         getattr(net.layers[0], name)[...] = getattr(layer, name)
     projection = _Projection(rng.standard_normal((len(x), net.widths[-1])))

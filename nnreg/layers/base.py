@@ -94,7 +94,7 @@ class Layer:
             f"{type(self).__name__} has parameters and must define gradient(dy, cache, gradients)"
         )
 
-    def bind(self, name: str, views: dict[str, Array], seed: int, place: int) -> None:
+    def bind(self, name: str, views: dict[str, Array], seed: int, index: int) -> None:
         """Take a name, the views of the parameters, the seed, and the number of the layer's place.
 
         The network calls it, once.
@@ -104,7 +104,7 @@ class Layer:
             setattr(self, own_name, view)
         self._bound = tuple(views)
 
-    def unbound(self) -> Layer:
+    def clone(self) -> Layer:
         """Return a copy that belongs to no network: the same hyper-parameters, no parameters."""
         new = copy.copy(self)
         for own_name in self._bound or ():

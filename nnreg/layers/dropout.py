@@ -56,10 +56,10 @@ class Dropout(Layer):
         self.keep_prob = keep_prob
         self._key = random.key(0, "mask")
 
-    def bind(self, name: str, views: dict[str, Array], seed: int, place: int) -> None:
+    def bind(self, name: str, views: dict[str, Array], seed: int, index: int) -> None:
         """Take the key of this layer's masks."""
-        super().bind(name, views, seed, place)
-        self._key = random.key(seed, "mask", place)
+        super().bind(name, views, seed, index)
+        self._key = random.key(seed, "mask", index)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` in training, ``x`` itself otherwise."""
@@ -67,10 +67,10 @@ class Dropout(Layer):
         cache.mask = None
         if not cache.training or threshold == 65536:
             return x
-        if cache.words is None:
-            cache.words = random.Words(self._key)
+        if cache.rng is None:
+            cache.rng = random.RandomBits(self._key)
         mask = cache.mask = cache.array("mask", x.shape)
-        for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):
+        for where, bits in cache.rng.rows(cache.step, cache.first_row, x.shape):
             kernels.keep_mask(bits, threshold, out=mask[where])
         return np.multiply(x, mask, out=cache.array("y", x.shape))
 
@@ -125,12 +125,12 @@ class GaussianDropout(Dropout):
         cache.factors = None
         if not cache.training or self.keep_prob == 1:
             return x
-        if cache.words is None:
-            cache.words = random.Words(self._key)
+        if cache.rng is None:
+            cache.rng = random.RandomBits(self._key)
         spread = math.sqrt((1 - self.keep_prob) / self.keep_prob)
         quantiles = normal_quantiles(cache.dtype)
         factors = cache.factors = cache.array("factors", x.shape)
-        for where, bits in cache.words.rows(cache.step, cache.first_row, x.shape):
+        for where, bits in cache.rng.rows(cache.step, cache.first_row, x.shape):
             piece, tall = factors[where], max(1, AT_ONCE // bits.shape[1])
             for top in range(0, len(bits), tall):
                 part = slice(top, top + tall)
@@ -166,7 +166,7 @@ def normal_quantiles(dtype: np.dtype[Any]) -> Array:
     return table
 
 
-def drawn_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array:
+def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array:
     """Return what a layer multiplies the units of one row by, at each of the first steps.
 
     Parameters
@@ -193,7 +193,7 @@ def drawn_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Arra
     --------
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=8)
-    >>> factors = drawn_factors(net.layers[0], 8, steps=30)
+    >>> factors = draw_factors(net.layers[0], 8, steps=30)
     >>> factors.shape, np.unique(factors)
     ((30, 8), array([0., 2.]))
     """
@@ -202,6 +202,6 @@ def drawn_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Arra
     factors = np.empty((validation.whole("steps", steps, 1), validation.whole("units", units, 1)))
     row, cache = validation.whole("row", row), Cache("float64")
     for step, drawn in enumerate(factors):
-        cache.begin(training=True, step=step, first_row=row)
+        cache.reset(training=True, step=step, first_row=row)
         drawn[...] = layer.forward(np.ones((1, units)), cache)[0]
     return factors

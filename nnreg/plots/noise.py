@@ -39,7 +39,7 @@ def dropout_masks(
     Parameters
     ----------
     factors : mapping of str to ndarray of shape (steps, units)
-        By the title of the panel, as :func:`nnreg.layers.dropout.drawn_factors` returns them.
+        By the title of the panel, as :func:`nnreg.layers.dropout.draw_factors` returns them.
     notes : mapping of str to str, optional
         A line under the title of each panel.
     columns : int, default 3

@@ -109,7 +109,7 @@ class LayerHarness:
     ) -> tuple[Array, Cache]:
         """Return the output and a new cache."""
         cache = Cache(x.dtype)
-        cache.begin(training=training, step=step, first_row=first_row)
+        cache.reset(training=training, step=step, first_row=first_row)
         return self.said("forward", layer.forward, x, cache), cache
 
     def derivative(self, y: Array) -> Array:
@@ -443,7 +443,7 @@ def _inference_keeps_nothing(trial: LayerHarness) -> None:
             "inference is random",
             f"{trial.name}.forward is random outside training: look at cache.training.",
         )
-        cache.forget()
+        cache.clear()
         views = net.parameters.like().of(layer.name)
         dy = trial.derivative(y)
         try:

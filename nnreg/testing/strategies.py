@@ -276,6 +276,6 @@ def _touches_a_kink(net: Network, x: Array) -> bool:
         if isinstance(layer, LeakyReLU | ELU) and ((x != 0) & (np.abs(x) < MARGIN)).any():
             return True
         own = cache[layer.name]
-        own.begin(training=True, step=net.steps)
+        own.reset(training=True, step=net.steps)
         x = layer.forward(x, own)
     return False

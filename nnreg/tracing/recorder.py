@@ -62,7 +62,7 @@ class Done:
         self.masks = {
             layer.name: found.copy()
             for layer in net.layers
-            for name, found in cache[layer.name].kept.items()
+            for name, found in vars(cache[layer.name]).items()
             if name in MASKS and isinstance(found, np.ndarray)
         }
         value, doutputs = loss.compute(outputs, y)

@@ -24,7 +24,7 @@ from nnreg.tracing import diagnostics
 from nnreg.tracing.recorder import Done
 from nnreg.tracing.stages import Stage, told
 from nnreg.training.data import validate_data
-from nnreg.training.step import QUIET
+from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
 #: Rows at which a layer is checked alone; the whole network is checked with all.
 ALONE = 8
@@ -191,7 +191,7 @@ def explain(
 
 
 def _explained(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool) -> Trace:
-    with np.errstate(**QUIET):
+    with np.errstate(**IGNORE_FLOAT_ERRORS):
         done = Done(net.copy(), x, y, loss, step)
         stages = told(done, loss)
     places = enumerate(net.layers, 1)

@@ -114,12 +114,12 @@ def join(whole: Cache, lanes: Sequence[Cache], names: Sequence[str]) -> None:
     for name in names:
         parts = [lane[name] for lane in lanes]
         target = whole[name]
-        for attribute, first in parts[0].kept.items():
-            values = [part.kept[attribute] for part in parts]
+        for attribute, first in vars(parts[0]).items():
+            values = [vars(part)[attribute] for part in parts]
             if (
                 isinstance(first, np.ndarray)
                 and first.ndim
-                and len(first) == len(parts[0].kept["dy"])
+                and len(first) == len(vars(parts[0])["dy"])
             ):
                 first = _joined(values)
             elif any(value is not first for value in values) and not _same(values):
@@ -127,7 +127,7 @@ def join(whole: Cache, lanes: Sequence[Cache], names: Sequence[str]) -> None:
                     f"{name} keeps {attribute!r}, which is not rows of the batch and differs "
                     "between lanes: keep arrays of rows, or say independent_rows = False"
                 )
-            target.kept[attribute] = first
+            vars(target)[attribute] = first
 
 
 def _same(values: list[Any]) -> bool:

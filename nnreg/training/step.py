@@ -33,7 +33,7 @@ PART = 2 * BLOCK
 Task: TypeAlias = tuple[Layer, slice | None, slice]
 
 # A loss that is not finite is found out by looking at it, so NumPy need not warn as well.
-QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 # NumPy adds a bias to rows through a buffer of this many values, faster when it fits into the
 # processor's cache. Like the error state it is put back at the end of the block.
@@ -95,7 +95,7 @@ class TrainingStep:
     def __init__(self, net: Network, loss: Loss, optimizer: Optimizer, *, lanes: int = 1) -> None:
         self.net, self.loss, self.optimizer = net, loss, optimizer
         self.cache = Cache(net.dtype)
-        self.cache.belong(net)
+        self.cache.bind(net)
         self.cache.gradients = self.gradients = net.parameters.like()
         splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
         self.crew = Crew(lanes if splits else 1)
@@ -134,14 +134,14 @@ class TrainingStep:
         """
         net = self.net
         step, net.steps = net.steps, net.steps + 1
-        with np.errstate(**QUIET):
+        with np.errstate(**IGNORE_FLOAT_ERRORS):
             np.setbufsize(SMALL_BUFFER)
             if self.crew.size == 1 or len(rows) < 2 * self.crew.size:
                 value = self._propagate(self.cache, x, targets, rows, weights, step)
             else:
                 value = self._propagate_in_lanes(x, targets, rows, weights, step)
             if not math.isfinite(value):
-                raise self._complaint(x[rows].astype(net.dtype), float(value), step)
+                raise self._non_finite_error(x[rows].astype(net.dtype), float(value), step)
             if net.parameters.vector.size <= SMALL:
                 for layer in net.trainable_layers():
                     net.run_gradient(layer, self.cache, self.gradients)
@@ -190,7 +190,7 @@ class TrainingStep:
             start, stop = bounds[lane], bounds[lane + 1]
             cache = self.lanes[lane]
             cache.take(start, stop, total)
-            with np.errstate(**QUIET):
+            with np.errstate(**IGNORE_FLOAT_ERRORS):
                 np.setbufsize(SMALL_BUFFER)
                 return self._propagate(
                     cache, x, targets, rows[start:stop], weights, step, start, normalizer
@@ -280,13 +280,13 @@ class TrainingStep:
         """Return whether a penalty or constraint wants to see some weight there in one piece."""
         return any(where.start <= array.start < where.stop for array in self.net.whole_arrays())
 
-    def _complaint(self, x: Array, value: float, step: int) -> NonFiniteLossError:
+    def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""
         cache = Cache(self.net.dtype)
         where = "loss"
         for layer in self.net.layers:
             own = cache[layer.name]
-            own.begin(training=True, step=step)
+            own.reset(training=True, step=step)
             x = layer.forward(x, own)
             if not np.isfinite(x).all():
                 where = layer.name

@@ -69,7 +69,7 @@ def declares(submission: Any, rng: np.random.Generator) -> None:
 def forward(submission: Any, rng: np.random.Generator) -> None:
     """Swish.forward: y is x times the sigmoid of beta x."""
     layer, cache = placed(submission.Swish()), Cache("float64")
-    cache.begin(training=True, step=0)
+    cache.reset(training=True, step=0)
     right, s = swish(X, BETA), kernels.sigmoid(BETA * X)
     wrongs = {
         "beta is missing: sigmoid(beta * x).": swish(X, np.ones(4)),
@@ -111,7 +111,7 @@ def dbeta(submission: Any, rng: np.random.Generator) -> None:
 def passed(submission: Any) -> tuple[Any, Cache, Array]:
     """Return the submission's layer after a training pass, its cache, and ``dy`` of all ones."""
     layer, cache = placed(submission.Swish()), Cache("float64")
-    cache.begin(training=True, step=0)
+    cache.reset(training=True, step=0)
     return layer, cache, np.ones_like(layer.forward(X.copy(), cache))
 
 

@@ -65,7 +65,7 @@ class SparsePredictor:
         self._layers: list[Layer | tuple[Any, Array]] = []
         for layer in net.layers:
             if not isinstance(layer, Dense):
-                self._layers.append(copy.deepcopy(layer.unbound()))
+                self._layers.append(copy.deepcopy(layer.clone()))
                 continue
             weight, bias = csr_array(layer.weight.T), bias_of(layer)[:, None].copy()
             self._layers.append((weight, bias))

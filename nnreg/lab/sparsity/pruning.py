@@ -101,7 +101,7 @@ def prune(net: Network) -> PrunedNetwork:
     """
     check_chain(net)
     copied = net.copy()
-    layers = [layer.unbound() for layer in copied.layers]
+    layers = [layer.clone() for layer in copied.layers]
     weights = [layer.weight.astype(np.float64) for layer in dense_layers(net.layers)]
     biases = [bias_of(layer).astype(np.float64) for layer in dense_layers(net.layers)]
     _fold(layers, weights, biases)

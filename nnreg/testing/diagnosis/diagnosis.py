@@ -169,9 +169,7 @@ def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
 def _broken(layer: Layer, x: Array) -> Diagnosis | None:
     """Return which promise of the layers' contract is broken, if one is."""
     try:
-        assert_layer_contract(
-            lambda: copy.deepcopy(layer.unbound()), inputs=x.shape[1], rows=len(x)
-        )
+        assert_layer_contract(lambda: copy.deepcopy(layer.clone()), inputs=x.shape[1], rows=len(x))
     except ContractError as error:
         return _behaviour(type(layer).__name__, error.code, str(error))
     return None
@@ -203,7 +201,7 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     for layer in copied.layers:
         parts.append((layer.name, (layer, outputs)))
         own = cache[layer.name]
-        own.begin(training=True, step=net.steps)
+        own.reset(training=True, step=net.steps)
         outputs = layer.forward(outputs.copy(), own).copy()
     parts.append(("the loss", (loss, outputs, y)))
     for penalty, where, shape in copied.penalized():

@@ -99,7 +99,7 @@ def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
 
 def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
     """Return the gradients of an nnreg layer, at its own parameters or random ones."""
-    net = Network([copy.deepcopy(layer.unbound())], inputs=x.shape[1], dtype="float64")
+    net = Network([copy.deepcopy(layer.clone())], inputs=x.shape[1], dtype="float64")
     parameters = net.parameters.of(net.layers[0].name)
     for name, view in parameters.items():
         own = getattr(layer, name) if layer._bound else rng.standard_normal(view.shape)
@@ -132,7 +132,7 @@ def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
 
 def _cache(dtype: Any, step: int = STEP, first_row: int = 0) -> Cache:
     cache = Cache(dtype)
-    cache.begin(training=True, step=step, first_row=first_row)
+    cache.reset(training=True, step=step, first_row=first_row)
     return cache
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dropout import Dropout
-from nnreg.random import Words
+from nnreg.random import RandomBits
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
 
 KEEP = 0.75
@@ -34,7 +34,7 @@ class WrongDropout(Dropout):
 
     def _mask_of(self, step: int, cache: Cache, x: Array) -> Array:
         other = Cache(cache.dtype)
-        other.begin(training=True, step=step, first_row=cache.first_row)
+        other.reset(training=True, step=step, first_row=cache.first_row)
         return Dropout.forward(self, np.ones_like(x), other)
 
 
@@ -130,7 +130,7 @@ class OwnGenerator(Dropout):
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` with the next mask."""
-        cache.words = Words(self.generator.integers(0, 2**63, 2, dtype=np.uint64))
+        cache.rng = RandomBits(self.generator.integers(0, 2**63, 2, dtype=np.uint64))
         return super().forward(x, cache)
 
 

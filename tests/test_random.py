@@ -15,9 +15,9 @@ from nnreg import random
 def bits(
     stream_key: np.ndarray, counter: int, shape: tuple[int, int], first_row: int = 0
 ) -> np.ndarray:
-    """Collect what ``Words.rows`` yields; every entry must come exactly once."""
+    """Collect what ``RandomBits.rows`` yields; every entry must come exactly once."""
     result, times = np.zeros(shape, np.uint16), np.zeros(shape, int)
-    for where, piece in random.Words(stream_key).rows(counter, first_row, shape):
+    for where, piece in random.RandomBits(stream_key).rows(counter, first_row, shape):
         result[where] = piece
         times[where] += 1
     assert (times == 1).all()
@@ -58,7 +58,7 @@ def test_a_generator_repeats_itself_for_the_same_arguments_and_for_no_others():
 
 @given(st.integers(0, 2**60), st.integers(0, 2**60))
 def test_a_jump_to_a_block_skips_exactly_the_words_before_it(seed, counter):
-    words = random.Words(random.key(seed, "mask"))
+    words = random.RandomBits(random.key(seed, "mask"))
     whole = words.at(counter, 0).random_raw(40)
     for block in [9, 0, 3]:  # back and forth
         np.testing.assert_array_equal(
@@ -95,14 +95,14 @@ def test_wide_rows_drawn_one_by_one_are_the_rows_drawn_at_once():
 
 
 def test_no_two_steps_share_words():
-    words = random.Words(random.key(0, "mask"))
+    words = random.RandomBits(random.key(0, "mask"))
     drawn = np.concatenate([words.at(step, 0).random_raw(4000) for step in range(10)])
     assert len(set(drawn.tolist())) == drawn.size
 
 
 def test_no_piece_is_larger_than_32_kib():
     for shape in [(1000, 512), (5, 100_000), (4000, 1)]:
-        for _, piece in random.Words(random.key(0, "mask")).rows(0, 0, shape):
+        for _, piece in random.RandomBits(random.key(0, "mask")).rows(0, 0, shape):
             assert piece.base.nbytes <= 32 * 1024
 
 
