@@ -65,7 +65,8 @@ class NonFiniteLossError(ArithmeticError):
     loss
     """
 
-    def __init__(self, message: str, step: int, layer: str) -> None:
+    # With defaults the error can be made again from its message alone, which pickle does.
+    def __init__(self, message: str, step: int = 0, layer: str = "") -> None:
         super().__init__(message)
         self.step, self.layer = step, layer
         self.history: Any = None
