@@ -49,7 +49,7 @@ AFFINE_AND_RELU = {
         "return x @ w + b, (x, w)",
         "return np.squeeze(x @ w + b), (x, w)",
         ["affine_one_row"],
-        r"has the shape \(3,\), wanted is \(1, 3\)",
+        r"has the shape \(3,\), expected \(1, 3\)",
     ),
     "a gradient forgotten in return": one(
         "return dx, dw, db",

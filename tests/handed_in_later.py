@@ -107,7 +107,7 @@ TRAINING = {
         "np.mean(net.predict", "np.sum(net.predict", ["accuracy_share"], "not the number"
     ),
     "the largest of each column": one(
-        "argmax(axis=1) == y", "argmax(axis=0)[0] == y", ["accuracy_share"], "wanted is"
+        "argmax(axis=1) == y", "argmax(axis=0)[0] == y", ["accuracy_share"], "expected"
     ),
     "measured in training mode": one(
         "net.predict(x)",

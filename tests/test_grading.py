@@ -12,7 +12,7 @@ from handed_in import COURSE, changed, solution
 
 from nnreg.commands.main import main
 from nnreg.course import check, exercise, grade
-from nnreg.course.grading.assertions import instead, same
+from nnreg.course.grading.assertions import assert_close, patched
 from nnreg.course.grading.exercises import VISIBILITIES
 from nnreg.course.grading.submission import LONGEST, load, reason
 
@@ -281,19 +281,19 @@ def test_a_reason_is_short_whatever_the_error_says():
 
 
 def test_same_wants_numbers_of_one_shape():
-    same("y", [1.0, 2.0], [1.0, 2.0])
-    with pytest.raises(AssertionError, match=r"y has the shape \(3,\), wanted is \(2,\)"):
-        same("y", [1, 2, 3], [1, 2])
+    assert_close("y", [1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(AssertionError, match=r"y has the shape \(3,\), expected \(2,\)"):
+        assert_close("y", [1, 2, 3], [1, 2])
     with pytest.raises(AssertionError, match="y must hold numbers, got <U1"):
-        same("y", ["a"], [1])
-    with pytest.raises(AssertionError, match=r"y\[1\] is nan, wanted is 2"):
-        same("y", [1, np.nan], [1, 2])
+        assert_close("y", ["a"], [1])
+    with pytest.raises(AssertionError, match=r"y\[1\] is nan, expected 2"):
+        assert_close("y", [1, np.nan], [1, 2])
 
 
 def test_a_function_is_called_in_place_of_another_only_for_a_while(tmp_path):
     (tmp_path / "s.py").write_text("def a():\n    return 1\n\n\ndef b():\n    return a()\n")
     submission = load(tmp_path / "s.py")
-    with instead(submission.b, a=lambda: 2, other=lambda: 3):
+    with patched(submission.b, a=lambda: 2, other=lambda: 3):
         assert submission.b() == 2
     assert submission.b() == 1
     assert not hasattr(submission, "other")

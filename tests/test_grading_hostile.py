@@ -22,25 +22,25 @@ EXERCISE = '''
 import numpy as np
 
 from nnreg.course import check
-from nnreg.course.grading.assertions import same
+from nnreg.course.grading.assertions import assert_close
 
 
 @check(3)
 def before(submission, rng):
     """fine: it returns its argument."""
-    same("fine(3)", submission.fine(3), 3)
+    assert_close("fine(3)", submission.fine(3), 3)
 
 
 @check(2)
 def between(submission, rng):
     """bad: it returns its argument."""
-    same("bad(2)", submission.bad(2), 2)
+    assert_close("bad(2)", submission.bad(2), 2)
 
 
 @check(5)
 def after(submission, rng):
     """fine: it returns another argument."""
-    same("fine(5)", submission.fine(5), 5)
+    assert_close("fine(5)", submission.fine(5), 5)
 '''
 FINE = """
 import numpy as np

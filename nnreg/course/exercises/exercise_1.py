@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from nnreg.course.grading.assertions import (
-    behind,
+    assert_close,
+    assert_gradient,
+    assert_unchanged,
+    call_pair,
     expect,
-    gradient,
     hint,
-    pair,
-    results,
-    same,
-    unchanged,
+    require_gradients,
+    with_reference_output,
 )
 from nnreg.course.grading.exercises import check
 
@@ -35,73 +35,77 @@ def relu(x: Any) -> Any:
 @check(15)
 def affine_forward(submission: Any, rng: np.random.Generator) -> None:
     """affine_forward: y is x w + b."""
-    wrongs = {"b is missing.": X @ W, "b is subtracted.": X @ W - B}
-    same("y", pair(submission.affine_forward, X, W, B)[0], affine(X, W, B), wrongs)
+    known_errors = {"b is missing.": X @ W, "b is subtracted.": X @ W - B}
+    assert_close(
+        "y", call_pair(submission.affine_forward, X, W, B)[0], affine(X, W, B), known_errors
+    )
 
 
 @check(12)
 def affine_dx(submission: Any, rng: np.random.Generator) -> None:
     """affine_backward: dx is the derivative by x."""
-    forward = behind(affine, submission.affine_forward)
-    gradient("x", forward, submission.affine_backward, X, W, B)
+    forward = with_reference_output(affine, submission.affine_forward)
+    assert_gradient("x", forward, submission.affine_backward, X, W, B)
 
 
 @check(12)
 def affine_dw(submission: Any, rng: np.random.Generator) -> None:
     """affine_backward: dw is the derivative by w."""
-    forward = behind(affine, submission.affine_forward)
-    gradient("w", forward, submission.affine_backward, X, W, B)
+    forward = with_reference_output(affine, submission.affine_forward)
+    assert_gradient("w", forward, submission.affine_backward, X, W, B)
 
 
 @check(12)
 def affine_db(submission: Any, rng: np.random.Generator) -> None:
     """affine_backward: db is the derivative by b."""
-    forward = behind(affine, submission.affine_forward)
-    gradient("b", forward, submission.affine_backward, X, W, B)
+    forward = with_reference_output(affine, submission.affine_forward)
+    assert_gradient("b", forward, submission.affine_backward, X, W, B)
 
 
 @check(5)
 def affine_one_row(submission: Any, rng: np.random.Generator) -> None:
     """affine_forward, affine_backward: a row alone gives what it gave in the batch."""
-    y, cache = pair(submission.affine_forward, X, W, B)
-    dx = results(submission.affine_backward(np.ones((5, 3)), cache), 3)[0]
-    one, cache = pair(submission.affine_forward, X[:1], W, B)
-    same("y of a batch of one row", one, y[:1])
-    one = results(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
-    same("dx of a batch of one row", one, dx[:1])
+    y, cache = call_pair(submission.affine_forward, X, W, B)
+    dx = require_gradients(submission.affine_backward(np.ones((5, 3)), cache), 3)[0]
+    one, cache = call_pair(submission.affine_forward, X[:1], W, B)
+    assert_close("y of a batch of one row", one, y[:1])
+    one = require_gradients(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
+    assert_close("dx of a batch of one row", one, dx[:1])
 
 
 @check(4)
 def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """affine_forward, affine_backward: x, w, b and dy stay as they were."""
-    unchanged(submission.affine_forward, submission.affine_backward, X, W, B)
+    assert_unchanged(submission.affine_forward, submission.affine_backward, X, W, B)
 
 
 @check(12)
 def relu_forward(submission: Any, rng: np.random.Generator) -> None:
     """relu_forward: y is max(x, 0)."""
-    wrongs = {
+    known_errors = {
         "The larger of x and 0, not the smaller.": np.minimum(X, 0),
         "That is |x|.": np.abs(X),
     }
-    same("y", pair(submission.relu_forward, X)[0], relu(X), wrongs)
+    assert_close("y", call_pair(submission.relu_forward, X)[0], relu(X), known_errors)
 
 
 @check(18)
 def relu_dx(submission: Any, rng: np.random.Generator) -> None:
     """relu_backward: dx is the derivative by x."""
-    gradient("x", behind(relu, submission.relu_forward), submission.relu_backward, X)
+    assert_gradient(
+        "x", with_reference_output(relu, submission.relu_forward), submission.relu_backward, X
+    )
 
 
 @check(6)
 def relu_at_zero(submission: Any, rng: np.random.Generator) -> None:
     """relu_backward: the derivative at exactly x = 0 is 0."""
-    _, cache = pair(submission.relu_forward, np.zeros((5, 4)))
-    dx = results(submission.relu_backward(np.ones((5, 4)), cache), 1)[0]
+    _, cache = call_pair(submission.relu_forward, np.zeros((5, 4)))
+    dx = require_gradients(submission.relu_backward(np.ones((5, 4)), cache), 1)[0]
     expect(not np.any(dx), hint("ReLU: >= 0"))
 
 
 @check(4)
 def relu_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """relu_forward, relu_backward: x and dy stay as they were."""
-    unchanged(submission.relu_forward, submission.relu_backward, X)
+    assert_unchanged(submission.relu_forward, submission.relu_backward, X)

@@ -8,15 +8,15 @@ import numpy as np
 
 from nnreg import kernels
 from nnreg.course.grading.assertions import (
-    copies,
+    assert_arguments_unchanged,
+    assert_close,
+    assert_slope,
+    call_pair,
+    copy_arrays,
     expect,
     hint,
-    instead,
-    pair,
-    same,
-    slope,
-    told,
-    untouched,
+    match_known_error,
+    patched,
 )
 from nnreg.course.grading.exercises import check
 
@@ -71,82 +71,82 @@ def l1_gradient(submission: Any, rng: np.random.Generator) -> None:
 @check(5)
 def l1_at_zero(submission: Any, rng: np.random.Generator) -> None:
     """l1: the gradient at exactly w = 0 is 0."""
-    found = pair(submission.l1, np.zeros((4, 3)), STRENGTH, made="(value, gradient)")[1]
-    side = np.sign(np.sum(found))
-    expect(not np.any(found), hint("L1: sign(0) = +1" if side > 0 else "L1: sign(0) = -1"))
+    result = call_pair(submission.l1, np.zeros((4, 3)), STRENGTH, made="(value, gradient)")[1]
+    side = np.sign(np.sum(result))
+    expect(not np.any(result), hint("L1: sign(0) = +1" if side > 0 else "L1: sign(0) = -1"))
 
 
 @check(15)
 def proximal(submission: Any, rng: np.random.Generator) -> None:
     """l1_proximal: every entry moves towards zero by the threshold."""
     far = np.sign(W) * (np.abs(W) + 0.5)
-    found = submission.l1_proximal(far.copy(), 0.5)
-    wrongs = {
+    result = submission.l1_proximal(far.copy(), 0.5)
+    known_errors = {
         "Subtract the threshold; don't just set to zero what is small.": far,
         "Negative entries move up, positive ones down: sign(w) times something.": far - 0.5,
         "Towards zero, not away from it.": far + 0.5 * np.sign(far),
         "The threshold is all that is subtracted, no fraction of w.": far * 0.5,
     }
-    same("w", found, W, wrongs)
+    assert_close("w", result, W, known_errors)
 
 
 @check(10)
 def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
     """l1_proximal: what is smaller than the threshold becomes exactly 0."""
-    found = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
-    said = "Nothing may pass zero and come out on the other side: max(|w| - threshold, 0)."
+    result = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
+    message = "Nothing may pass zero and come out on the other side: max(|w| - threshold, 0)."
     expect(
-        not np.any(found),
-        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {found}.\nHint: {said}",
+        not np.any(result),
+        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}.\nHint: {message}",
     )
 
 
 @check(8)
 def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
     """add_l2: the gradients of the weights have the penalty's added."""
-    found = _added(submission)
+    result = _added(submission)
     for name in ("w1", "w2"):
         right = GRADIENTS[name] + STRENGTH * PARAMETERS[name]
-        wrongs = {
+        known_errors = {
             "The gradient of L2 is never added to that of the data.": GRADIENTS[name],
             "The gradient of L2 replaces that of the data: add them.": STRENGTH * PARAMETERS[name],
             hint("L2: 2λ"): GRADIENTS[name] + 2 * STRENGTH * PARAMETERS[name],
             hint("penalty: sign"): GRADIENTS[name] - STRENGTH * PARAMETERS[name],
         }
-        said = told(found[name], wrongs)
-        expect(not said, said)
-        same(f"The gradient of {name}", found[name], right)
+        message = match_known_error(result[name], known_errors)
+        expect(not message, message)
+        assert_close(f"The gradient of {name}", result[name], right)
 
 
 @check(7)
 def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
     """add_l2: the gradients of the biases stay as they were."""
-    found = _added(submission)
+    result = _added(submission)
     for name in ("b1", "b2"):
-        expect(np.array_equal(found[name], GRADIENTS[name]), hint("network: on biases"))
+        expect(np.array_equal(result[name], GRADIENTS[name]), hint("network: on biases"))
 
 
 @check(5)
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """l2, l1, l1_proximal, add_l2: what is handed over stays as it was."""
     for function in (submission.l2, submission.l1, submission.l1_proximal):
-        untouched(function, W, STRENGTH)
-    untouched(submission.add_l2, GRADIENTS, PARAMETERS, STRENGTH)
+        assert_arguments_unchanged(function, W, STRENGTH)
+    assert_arguments_unchanged(submission.add_l2, GRADIENTS, PARAMETERS, STRENGTH)
 
 
-def _value(function: Any, right: Any, wrongs: dict[str, Any]) -> None:
-    found = pair(function, W, STRENGTH, made="(value, gradient)")[0]
-    expect(np.ndim(found) == 0, "The value must be one number.")
-    same("value", found, right, wrongs)
+def _value(function: Any, right: Any, known_errors: dict[str, Any]) -> None:
+    result = call_pair(function, W, STRENGTH, made="(value, gradient)")[0]
+    expect(np.ndim(result) == 0, "The value must be one number.")
+    assert_close("value", result, right, known_errors)
 
 
 def _gradient(function: Any, value: Any, w: Any) -> None:
-    pair(function, w, STRENGTH, made="(value, gradient)")
+    call_pair(function, w, STRENGTH, made="(value, gradient)")
 
     def penalty(w: Any, strength: float) -> Any:
         return value(w, strength), function(w.real.copy(), strength)[1]
 
-    slope(penalty, w, STRENGTH)
+    assert_slope(penalty, w, STRENGTH)
 
 
 def right_l2(w: Any, strength: float) -> tuple[Any, Any]:
@@ -155,8 +155,8 @@ def right_l2(w: Any, strength: float) -> tuple[Any, Any]:
 
 
 def _added(submission: Any) -> dict[str, Any]:
-    with instead(submission.add_l2, l2=right_l2):
-        found = submission.add_l2(*copies((GRADIENTS, PARAMETERS, STRENGTH)))
-    given = isinstance(found, dict) and found.keys() == GRADIENTS.keys()
+    with patched(submission.add_l2, l2=right_l2):
+        result = submission.add_l2(*copy_arrays((GRADIENTS, PARAMETERS, STRENGTH)))
+    given = isinstance(result, dict) and result.keys() == GRADIENTS.keys()
     expect(given, "add_l2 must return a dictionary with the same names as gradients.")
-    return dict(found)
+    return dict(result)

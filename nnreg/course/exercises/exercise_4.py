@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from nnreg.course.grading.assertions import expect, gradient, hint, pair, results, same, unchanged
+from nnreg.course.grading.assertions import (
+    assert_close,
+    assert_gradient,
+    assert_unchanged,
+    call_pair,
+    expect,
+    hint,
+    require_gradients,
+)
 from nnreg.course.grading.exercises import check
 
 RNG = np.random.default_rng(4)
@@ -19,53 +27,53 @@ KEEP_PROB = 0.8
 @check(15)
 def share(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: the share of units kept is keep_prob."""
-    y, _ = pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
+    y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
     kept = np.mean(np.asarray(y) != 0)
-    said = f"With keep_prob = {KEEP_PROB}, {kept:.0%} of the units are kept."
+    message = f"With keep_prob = {KEEP_PROB}, {kept:.0%} of the units are kept."
     if abs(kept - (1 - KEEP_PROB)) < 0.02:
-        said += f"\n{hint('dropout: keeps with the probability to drop')}"
-    expect(abs(kept - KEEP_PROB) < 0.02, said)
+        message += f"\n{hint('dropout: keeps with the probability to drop')}"
+    expect(abs(kept - KEEP_PROB) < 0.02, message)
 
 
 @check(20)
 def scale(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: the kept units are scaled so that the mean stays."""
-    y, _ = pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
+    y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
     factors = dropped(MANY, y)
     factor = factors.max()
     expect(np.allclose(factors[factors != 0], factor), "The kept units have different factors.")
     mean = factor * np.mean(factors != 0)
-    said = hint("dropout: not scaled") if np.isclose(factor, 1) else "It should be 1/keep_prob."
-    expect(abs(mean - 1) < 0.1, f"The kept units are multiplied by {factor:.3g}. {said}")
+    message = hint("dropout: not scaled") if np.isclose(factor, 1) else "It should be 1/keep_prob."
+    expect(abs(mean - 1) < 0.1, f"The kept units are multiplied by {factor:.3g}. {message}")
 
 
 @check(20)
 def inference(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, not training: y is x."""
-    y, _ = pair(submission.dropout_forward, MANY, KEEP_PROB, False, rng)
+    y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, False, rng)
     expect(np.all(y), "Units are dropped outside training too.\nHint: if not training, y is x.")
     expect(not np.allclose(y, KEEP_PROB * MANY), hint("dropout: scaled at inference"))
-    same("y", y, MANY)
+    assert_close("y", y, MANY)
 
 
 @check(25)
 def dx_in_training(submission: Any, rng: np.random.Generator) -> None:
     """dropout_backward, training: dx is the derivative by x, of the same mask."""
-    y, cache = pair(submission.dropout_forward, X, 0.6, True, rng)
+    y, cache = call_pair(submission.dropout_forward, X, 0.6, True, rng)
     factors = dropped(X, y)
 
     def dropout(x: Any) -> Any:
         return x * factors, deepcopy(cache)
 
-    gradient("x", dropout, submission.dropout_backward, X)
+    assert_gradient("x", dropout, submission.dropout_backward, X)
 
 
 @check(8)
 def dx_in_inference(submission: Any, rng: np.random.Generator) -> None:
     """dropout_backward, not training: dx is dy."""
-    _, cache = pair(submission.dropout_forward, X, KEEP_PROB, False, rng)
+    _, cache = call_pair(submission.dropout_forward, X, KEEP_PROB, False, rng)
     dy = np.arange(20.0).reshape(5, 4)
-    same("dx", results(submission.dropout_backward(dy.copy(), cache), 1)[0], dy)
+    assert_close("dx", require_gradients(submission.dropout_backward(dy.copy(), cache), 1)[0], dy)
 
 
 @check(8)
@@ -73,7 +81,7 @@ def draws(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: each call draws a new mask, from rng."""
     again = deepcopy(rng)
     first, second, replayed = (
-        pair(submission.dropout_forward, X, 0.6, True, g)[0] for g in (rng, rng, again)
+        call_pair(submission.dropout_forward, X, 0.6, True, g)[0] for g in (rng, rng, again)
     )
     expect(
         not np.array_equal(first, second),
@@ -91,12 +99,12 @@ def draws(submission: Any, rng: np.random.Generator) -> None:
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, dropout_backward: x and dy stay as they were."""
     forward, backward = submission.dropout_forward, submission.dropout_backward
-    unchanged(forward, backward, X, 0.6, True, rng)
+    assert_unchanged(forward, backward, X, 0.6, True, rng)
 
 
 def dropped(x: Any, y: Any) -> Any:
     """Return by what each entry was multiplied, where training dropped some and kept some."""
-    expect(np.shape(y) == x.shape, f"y has the shape {np.shape(y)}, wanted is {x.shape}.")
+    expect(np.shape(y) == x.shape, f"y has the shape {np.shape(y)}, expected {x.shape}.")
     factors = y / x
     some = np.any(factors == 0) and np.any(factors != 0)
     expect(some, "In training some units must be dropped and others kept; all were treated alike.")

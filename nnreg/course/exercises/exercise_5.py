@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.course.grading.assertions import expect, hint, instead, same, told
+from nnreg.course.grading.assertions import assert_close, expect, hint, match_known_error, patched
 from nnreg.course.grading.exercises import check
 from nnreg.layers.activations import Tanh
 from nnreg.layers.dense import Dense
@@ -104,10 +104,10 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
 def step_descends(submission: Any, rng: np.random.Generator) -> None:
     """train_step: without a penalty, the parameters move by -learning_rate * gradient."""
     net = network()
-    found, (_, g) = moved(submission, net), gradient(net)
+    result, (_, g) = moved(submission, net), gradient(net)
     weights = net.parameters.weights.size
     only_weights = np.concatenate([g[:weights], np.zeros_like(g[weights:])])
-    said = told(found, {
+    message = match_known_error(result, {
         "The parameters do not move.\nHint: -= on net.parameters.vector works in place;"
         " a new array in a name of yours changes no network.": 0 * g,
         "The step goes uphill.\nHint: the gradient points to where the loss grows.": RATE * g,
@@ -117,8 +117,8 @@ def step_descends(submission: Any, rng: np.random.Generator) -> None:
         "Only the weights move.\nHint: biases are trained too.": -RATE * only_weights,
         "Two steps are made in one, or the step is doubled.": -2 * RATE * g,
     })  # fmt: skip
-    expect(not said, said)
-    same("The change of the parameters", found, -RATE * g)
+    expect(not message, message)
+    assert_close("The change of the parameters", result, -RATE * g)
 
 
 @check(15)
@@ -130,17 +130,17 @@ def step_penalty(submission: Any, rng: np.random.Generator) -> None:
     without = moved(submission, plain)
     expect(np.any(without), "The parameters do not move.")
     share = np.vdot(without[:weights], g[:weights]) / np.vdot(g[:weights], -RATE * g[:weights])
-    found = (moved(submission, penalized) - without) / share  # whatever the step's length is
+    result = (moved(submission, penalized) - without) / share  # whatever the step's length is
     every = -RATE * STRENGTH * penalized.parameters.vector
     right = np.where(np.arange(g.size) < weights, every, 0.0)
-    said = told(found, {
+    message = match_known_error(result, {
         hint("network: not added"): 0 * g,
         hint("network: on biases"): every,
         hint("network: divided"): right / 7,
         "The penalty's gradient is added twice.": 2 * right,
     })  # fmt: skip
-    expect(not said, said)
-    same("What the penalty adds to the step", found, right)
+    expect(not message, message)
+    assert_close("What the penalty adds to the step", result, right)
 
 
 @check(10)
@@ -149,12 +149,12 @@ def step_dropout(submission: Any, rng: np.random.Generator) -> None:
     net = network(keep_prob=0.5)
     _, g = gradient(net)
     weights = net.parameters.weights.size
-    found, g = moved(submission, net)[:weights], g[:weights]
-    expect(np.any(found), "The parameters do not move.")
-    cosine = np.vdot(found, g) / np.linalg.norm(found) / np.linalg.norm(g)
-    said = "With dropout, the step is not along the gradient of the pass that was made."
+    result, g = moved(submission, net)[:weights], g[:weights]
+    expect(np.any(result), "The parameters do not move.")
+    cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
+    message = "With dropout, the step is not along the gradient of the pass that was made."
     how = "Hint: one forward with training=True, and backward with its cache."
-    expect(abs(cosine) > 0.999999, f"{said}\n{how}")
+    expect(abs(cosine) > 0.999999, f"{message}\n{how}")
 
 
 @check(8)
@@ -163,14 +163,14 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
     net = network(L2(STRENGTH))
     value, penalty = gradient(net)[0], net.penalty_value()
     own = net.copy()
-    found = submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
-    wrongs = {
+    result = submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    known_errors = {
         "The penalty is missing: net.penalty_value().": value,
         "Add the data loss to the penalty.": penalty,
         "Take the penalty before the step, not after it.": value + own.penalty_value(),
     }
-    expect(found is not None and np.ndim(found) == 0, "train_step must return one number.")
-    same("The objective", found, value + penalty, wrongs)
+    expect(result is not None and np.ndim(result) == 0, "train_step must return one number.")
+    assert_close("The objective", result, value + penalty, known_errors)
 
 
 @check(7)
@@ -189,9 +189,9 @@ def training_steps(submission: Any, rng: np.random.Generator) -> None:
     """train: each epoch makes a step for each of its batches."""
     net = network()
     trained(submission, net, rng)
-    wanted = EPOCHS * 6
-    said = f"{EPOCHS} epochs of {N} rows in batches of 16 are {wanted} steps, not {net.steps}."
-    expect(net.steps == wanted, said)
+    expected = EPOCHS * 6
+    message = f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {net.steps}."
+    expect(net.steps == expected, message)
 
 
 @check(5)
@@ -199,24 +199,26 @@ def accuracy_share(submission: Any, rng: np.random.Generator) -> None:
     """accuracy: the share of rows whose largest output is at their label."""
     net = network()
     right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
-    found = submission.accuracy(net, X.copy(), LABELS.copy())
-    same("accuracy", found, right, {"The share, not the number.": right * N})
+    result = submission.accuracy(net, X.copy(), LABELS.copy())
+    assert_close("accuracy", result, right, {"The share, not the number.": right * N})
 
 
 @check(5)
 def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
     """accuracy: nothing is dropped, and the network stays as it was."""
     net = network(keep_prob=0.5)
-    found = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
-    said = "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none."
-    expect(net.steps == 0 and len(set(found)) == 1, said)
+    result = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
+    message = (
+        "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none."
+    )
+    expect(net.steps == 0 and len(set(result)) == 1, message)
     expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
 
 
 def trained(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
     """Return what the submission's training says of each epoch."""
     how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
-    with instead(submission.train, batches=right_batches, train_step=right_step):
+    with patched(submission.train, batches=right_batches, train_step=right_step):
         history = submission.train(net, LOSS, X.copy(), LABELS.copy(), **how)
     listed = isinstance(history, list) and len(history) == EPOCHS
     expect(listed, "train must return a list with one number for each epoch.")

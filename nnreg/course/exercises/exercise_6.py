@@ -9,7 +9,7 @@ import numpy as np
 from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.course.grading.assertions import diagnosed, expect, promised, same
+from nnreg.course.grading.assertions import assert_close, assert_contract, assert_diagnosed, expect
 from nnreg.course.grading.exercises import check
 from nnreg.layers.base import Layer
 from nnreg.network import Network
@@ -57,7 +57,7 @@ def declares(submission: Any, rng: np.random.Generator) -> None:
     one = isinstance(declared, dict) and declared.keys() == {"beta"}
     expect(one, 'parameters must return a dictionary with one name, "beta".')
     beta = declared["beta"]
-    expect(beta.shape == (4,), f"beta has the shape {beta.shape}, wanted is (4,), one an input.")
+    expect(beta.shape == (4,), f"beta has the shape {beta.shape}, expected (4,), one an input.")
     expect(np.all(beta.initializer((4,), rng) == 1), "beta must begin at 1: nn.ones.")
     pulled = (
         "beta is declared as a weight, so that a penalty would pull it to 0.\nHint: weight=False."
@@ -71,12 +71,12 @@ def forward(submission: Any, rng: np.random.Generator) -> None:
     layer, cache = placed(submission.Swish()), Cache("float64")
     cache.reset(training=True, step=0)
     right, s = swish(X, BETA), kernels.sigmoid(BETA * X)
-    wrongs = {
+    known_errors = {
         "beta is missing: sigmoid(beta * x).": swish(X, np.ones(4)),
         "x is missing: it is multiplied by the sigmoid.": s,
         "beta stands inside the sigmoid only.": BETA * right,
     }
-    same("y", layer.forward(X.copy(), cache), right, wrongs)
+    assert_close("y", layer.forward(X.copy(), cache), right, known_errors)
 
 
 @check(22)
@@ -84,28 +84,32 @@ def dx(submission: Any, rng: np.random.Generator) -> None:
     """Swish.backward: dx is the derivative by x."""
     layer, cache, dy = passed(submission)
     s = kernels.sigmoid(BETA * X)
-    wrongs = {
+    known_errors = {
         "A product has two terms: dx also has x * s'.": s,
         "A product has two terms: dx also has s itself.": BETA * X * s * (1 - s),
         "The sigmoid's argument is beta * x, so a beta comes out.": s + X * s * (1 - s),
     }
-    found = layer.backward(dy, cache)
-    diagnosed("inputs", placed(tidied(submission)()), X, found=found, wrongs=wrongs)
+    result = layer.backward(dy, cache)
+    assert_diagnosed(
+        "inputs", placed(tidied(submission)()), X, result=result, known_errors=known_errors
+    )
 
 
 @check(22)
 def dbeta(submission: Any, rng: np.random.Generator) -> None:
     """Swish.gradient: that of beta is the derivative by beta."""
     layer, cache, dy = passed(submission)
-    s, found = kernels.sigmoid(BETA * X), {"beta": np.zeros(4)}
+    s, result = kernels.sigmoid(BETA * X), {"beta": np.zeros(4)}
     slope = s * (1 - s)
-    wrongs = {
+    known_errors = {
         "beta * x by beta is x, so x stands there twice.": (X * slope).sum(axis=0),
         "By beta, it is x that comes out of the sigmoid.": (BETA * X * slope).sum(axis=0),
         "The sigmoid must be differentiated: s * (1 - s).": (X * X * s).sum(axis=0),
     }
-    layer.gradient(dy, cache, found)
-    diagnosed("beta", placed(tidied(submission)()), X, found=found["beta"], wrongs=wrongs)
+    layer.gradient(dy, cache, result)
+    assert_diagnosed(
+        "beta", placed(tidied(submission)()), X, result=result["beta"], known_errors=known_errors
+    )
 
 
 def passed(submission: Any) -> tuple[Any, Cache, Array]:
@@ -119,22 +123,22 @@ def passed(submission: Any) -> tuple[Any, Cache, Array]:
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """Swish: x, dy, the parameters and the cache stay as they were."""
     changed = ("changes x", "changes dy", "changes y", "changes the parameters", "backward once")
-    promised(submission.Swish, *changed, "shares memory")
+    assert_contract(submission.Swish, *changed, "shares memory")
 
 
 @check(8)
 def overwrites(submission: Any, rng: np.random.Generator) -> None:
     """Swish.gradient: it writes over what the array held."""
-    promised(submission.Swish, "accumulates", "rebinds", "not written")
+    assert_contract(submission.Swish, "accumulates", "rebinds", "not written")
 
 
 @check(8)
 def remembers_nothing(submission: Any, rng: np.random.Generator) -> None:
     """Swish: what backward needs is in the cache, not on the layer."""
-    promised(tidied(submission), "stale", "one memory", "remembers inference")
+    assert_contract(tidied(submission), "stale", "one memory", "remembers inference")
 
 
 @check(5)
 def keeps_dtype(submission: Any, rng: np.random.Generator) -> None:
     """Swish: float32 in, float32 out; a batch of one row works."""
-    promised(submission.Swish, "shape", "dtype", "one row", "one column")
+    assert_contract(submission.Swish, "shape", "dtype", "one row", "one column")

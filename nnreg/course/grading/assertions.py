@@ -43,17 +43,17 @@ def hint(name: str) -> str:
     return f"{KNOWN_BUGS[name].description}\nHint: {KNOWN_BUGS[name].hint}"
 
 
-def copies(arguments: tuple[Any, ...]) -> list[Any]:
+def copy_arrays(arguments: tuple[Any, ...]) -> list[Any]:
     """Return the arguments, with arrays and dictionaries of arrays of their own."""
     return [deepcopy(a) if isinstance(a, np.ndarray | dict) else a for a in arguments]
 
 
-def pair(function: Callable[..., Any], *arguments: Any, made: str = "(y, cache)") -> Any:
+def call_pair(function: Callable[..., Any], *arguments: Any, made: str = "(y, cache)") -> Any:
     """Return the pair that a function returns, whatever it does with its arrays."""
-    return paired(function, function(*copies(arguments)), made)
+    return require_pair(function, function(*copy_arrays(arguments)), made)
 
 
-def paired(function: Callable[..., Any], result: Any, made: str = "(y, cache)") -> Any:
+def require_pair(function: Callable[..., Any], result: Any, made: str = "(y, cache)") -> Any:
     """Return a result if it is a pair."""
     good = isinstance(result, tuple) and len(result) == 2 and result[0] is not None
     name = getattr(function, "__name__", "It")
@@ -61,7 +61,7 @@ def paired(function: Callable[..., Any], result: Any, made: str = "(y, cache)") 
     return result
 
 
-def results(answer: Any, count: int) -> tuple[Any, ...]:
+def require_gradients(answer: Any, count: int) -> tuple[Any, ...]:
     """Return the answer of a backward function as a tuple of so many gradients."""
     answer = answer if isinstance(answer, tuple) else (answer,)
     given = len(answer) == count and all(a is not None for a in answer)
@@ -69,52 +69,56 @@ def results(answer: Any, count: int) -> tuple[Any, ...]:
     return tuple(answer)
 
 
-def same(name: str, found: Any, wanted: Any, wrongs: Mapping[str, Any] | None = None) -> None:
-    """Raise unless an array, or a number, has the shape and the values that are wanted.
+def assert_close(
+    name: str, result: Any, expected: Any, known_errors: Mapping[str, Any] | None = None
+) -> None:
+    """Raise unless an array, or a number, has the shape and the values that are expected.
 
     Parameters
     ----------
     name : str
         What it is called.
-    found, wanted : array_like
-    wrongs : mapping of str to array_like, optional
-        Values that would come of a mistake, under what is to be said of it.
+    result, expected : array_like
+    known_errors : mapping of str to array_like, optional
+        Values that would come of a mistake, under what is to be message of it.
 
     Examples
     --------
-    >>> same("value", 0.6, 0.3, {"There is a factor 1/2.": 0.6})
+    >>> assert_close("value", 0.6, 0.3, {"There is a factor 1/2.": 0.6})
     Traceback (most recent call last):
         ...
-    nnreg.course.grading.submission.MissedError: value is 0.6, wanted is 0.3.
+    nnreg.course.grading.submission.MissedError: value is 0.6, expected 0.3.
     Hint: There is a factor 1/2.
     """
-    found, wanted = np.asarray(found), np.asarray(wanted)
-    shapes = f"{name} has the shape {found.shape}, wanted is {wanted.shape}."
-    expect(found.shape == wanted.shape, shapes)
-    expect(found.dtype.kind in "fiub", f"{name} must hold numbers, got {found.dtype}.")
-    close = np.isclose(found, wanted, rtol=1e-6, atol=1e-12)
+    result, expected = np.asarray(result), np.asarray(expected)
+    shapes = f"{name} has the shape {result.shape}, expected {expected.shape}."
+    expect(result.shape == expected.shape, shapes)
+    expect(result.dtype.kind in "fiub", f"{name} must hold numbers, got {result.dtype}.")
+    close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
         where = f"{name}{list(at) if at else ''}"
-        said = told(found, wrongs or {})
-        hinted = f"\nHint: {said}" if said else ""
-        expect(False, f"{where} is {found[at]:.6g}, wanted is {wanted[at]:.6g}.{hinted}")
+        message = match_known_error(result, known_errors or {})
+        hinted = f"\nHint: {message}" if message else ""
+        expect(False, f"{where} is {result[at]:.6g}, expected {expected[at]:.6g}.{hinted}")
 
 
-def told(found: Any, wrongs: Mapping[str, Any]) -> str:
-    """Return what is said of the first of the wrong values that equals what was found.
+def match_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
+    """Return what is message of the first of the wrong values that equals what was result.
 
-    >>> told([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
+    >>> match_known_error([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
     'twice'
     """
-    for words, wrong in wrongs.items():
-        if np.shape(found) == np.shape(wrong) and np.allclose(found, wrong, rtol=1e-6, atol=1e-12):
+    for words, wrong in known_errors.items():
+        if np.shape(result) == np.shape(wrong) and np.allclose(
+            result, wrong, rtol=1e-6, atol=1e-12
+        ):
             return words
     return ""
 
 
 @contextmanager
-def instead(function: Callable[..., Any], **right: Any) -> Iterator[None]:
+def patched(function: Callable[..., Any], **right: Any) -> Iterator[None]:
     """Let a function of the submission call right ones, where it would call its own.
 
     Examples
@@ -123,7 +127,7 @@ def instead(function: Callable[..., Any], **right: Any) -> Iterator[None]:
     ...     return x + x + 1
     >>> def four_times(x):
     ...     return double(double(x))
-    >>> with instead(four_times, double=lambda x: 2 * x):
+    >>> with patched(four_times, double=lambda x: 2 * x):
     ...     four_times(3)
     12
     """
@@ -138,40 +142,45 @@ def instead(function: Callable[..., Any], **right: Any) -> Iterator[None]:
         names.update(own)
 
 
-def behind(right: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+def with_reference_output(
+    right: Callable[..., Any], forward: Callable[..., Any]
+) -> Callable[..., Any]:
     """Return a forward function with the right output and the submission's cache."""
 
     @wraps(right)
     def both(*arguments: Any) -> Any:
-        return right(*arguments), pair(forward, *arguments)[1]
+        return right(*arguments), call_pair(forward, *arguments)[1]
 
     return both
 
 
-def gradient(
+def assert_gradient(
     block: str, forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
     """Raise, with a diagnosis, unless the derivative by one argument is right."""
-    y, cache = forward(*copies(arguments))
+    y, cache = forward(*copy_arrays(arguments))
     arrays = sum(isinstance(a, np.ndarray) for a in arguments)
-    results(backward(np.ones_like(y), cache), arrays)
-    diagnosed(block, forward, backward, *arguments)
+    require_gradients(backward(np.ones_like(y), cache), arrays)
+    assert_diagnosed(block, forward, backward, *arguments)
 
 
-def slope(function: Callable[..., Any], *arguments: Any) -> None:
+def assert_slope(function: Callable[..., Any], *arguments: Any) -> None:
     """Raise, with a diagnosis, unless a function's gradient is that of its value.
 
     ``function`` returns ``(value, gradient)``; the gradient is by the first argument.
     """
-    answer = pair(function, *arguments, made="(value, gradient)")[1]
-    wanted = np.shape(arguments[0])
-    shapes = f"The gradient has the shape {np.shape(answer)}, wanted is {wanted}."
-    expect(np.shape(answer) == wanted, shapes)
-    diagnosed(None, function, *arguments)
+    answer = call_pair(function, *arguments, made="(value, gradient)")[1]
+    expected = np.shape(arguments[0])
+    shapes = f"The gradient has the shape {np.shape(answer)}, expected {expected}."
+    expect(np.shape(answer) == expected, shapes)
+    assert_diagnosed(None, function, *arguments)
 
 
-def diagnosed(
-    block: str | None, *subject: Any, found: Any = None, wrongs: Mapping[str, Any] | None = None
+def assert_diagnosed(
+    block: str | None,
+    *subject: Any,
+    result: Any = None,
+    known_errors: Mapping[str, Any] | None = None,
 ) -> None:
     """Raise, with a diagnosis, unless a gradient is right.
 
@@ -181,24 +190,26 @@ def diagnosed(
         Which gradient, as :func:`nnreg.check_gradients` calls it; None is any.
     *subject
         What :func:`nnreg.check_gradients` takes.
-    found, wrongs : array_like and mapping, optional
+    result, known_errors : array_like and mapping, optional
         As for :func:`same`, for mistakes that the gallery does not have.
     """
     rows = check_gradients(*subject).rows
     wrong = [row for row in rows if not row.passed and block in (None, row.block)]
     if wrong:
-        said = told(found, wrongs or {})
-        expect(not said, f"{wrong[0].sentence()}.\nHint: {said}")
+        message = match_known_error(result, known_errors or {})
+        expect(not message, f"{wrong[0].sentence()}.\nHint: {message}")
         first = diagnose(*subject)
         known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
         expect(not known, f"{known[0].sentence}\nHint: {known[0].hint}" if known else "")
         expect(False, f"{wrong[0].sentence()}.")
 
 
-def unchanged(forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any) -> None:
+def assert_unchanged(
+    forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
+) -> None:
     """Raise unless both functions leave the arrays that they are given as they were."""
-    given = copies(arguments)
-    y, cache = paired(forward, forward(*given))
+    given = copy_arrays(arguments)
+    y, cache = require_pair(forward, forward(*given))
     expect(_equal(given, arguments), hint("layer: x damaged"))
     dy = np.ones_like(y)
     backward(dy, cache)
@@ -209,9 +220,9 @@ def unchanged(forward: Callable[..., Any], backward: Callable[..., Any], *argume
     )
 
 
-def untouched(function: Callable[..., Any], *arguments: Any) -> None:
+def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) -> None:
     """Raise unless a function leaves the arrays that it is given as they were."""
-    given = copies(arguments)
+    given = copy_arrays(arguments)
     function(*given)
     name = function.__name__
     expect(_equal(given, arguments), f"{name} changes an array that it is given: make a new one.")
@@ -232,7 +243,7 @@ def _kind(result: Any) -> str:
     return f"{len(result)} things" if isinstance(result, tuple) else name
 
 
-def promised(make: Callable[[], Layer], *findings: str) -> None:
+def assert_contract(make: Callable[[], Layer], *findings: str) -> None:
     """Raise if a layer breaks one of these promises of the layers' contract, and not for others.
 
     An exception of the layer's own is raised as it is.

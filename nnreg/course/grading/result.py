@@ -48,7 +48,7 @@ class Grade:
 
     Examples
     --------
-    >>> from nnreg.testing import check
+    >>> from nnreg.course import check
     >>> @check(10)
     ... def doubles(submission, rng):
     ...     '''double: it returns twice its argument.'''
