@@ -5,6 +5,22 @@ from __future__ import annotations
 import os
 
 
+def check_path(name: str, value: object) -> str:
+    """Return ``value`` as text if it is a path: a str or a ``pathlib.Path``.
+
+    ``open`` takes a number for a file descriptor, and closes it; so a number is refused.
+
+    >>> check_path("path", 1)
+    Traceback (most recent call last):
+        ...
+    TypeError: path must be a str or a pathlib.Path, got 1
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a str or a pathlib.Path, got {value!r}")
+    return text
+
+
 def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> None:
     """Write ``content`` to a new file beside ``path``, then put it in its place in one move.
 
@@ -31,7 +47,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     """
     import tempfile
 
-    path = os.fspath(path)
+    path = check_path("path", path)
     if os.path.exists(path) and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite=True replaces it")
     folder, own_name = os.path.split(os.path.abspath(path))
