@@ -29,7 +29,7 @@ from nnreg.losses import (
     softmax,
 )
 from nnreg.network import Network
-from nnreg.optimizers import SGD, Adam, AdamW, InertialSGD, Optimizer, RMSprop
+from nnreg.optimizers import SGD, Adam, AdamW, IPiano, Optimizer, RMSprop
 from nnreg.parameters import Parameter, Parameters
 from nnreg.penalties import L1, L2, Constraint, ElasticNet, GroupLasso, MaxNorm, Penalty
 from nnreg.prediction import SampledPredictions, sample_predictions
@@ -81,7 +81,7 @@ __all__ = [
     "History",
     "Huber",
     "HyperparameterScheduler",
-    "InertialSGD",
+    "IPiano",
     "InverseTimeDecay",
     "Layer",
     "LeakyReLU",

@@ -175,7 +175,7 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     if isinstance(value, Penalty | Constraint):
         place = next((i for i, (other, _) in enumerate(shared) if other is value), None)
         if place is None:
-            entry = _described(value, hyperparameters.settings(value), shared)
+            entry = _described(value, hyperparameters.get_config(value), shared)
             place = len(shared)
             shared.append((value, entry))
         return {"penalty" if isinstance(value, Penalty) else "constraint": place}

@@ -1,10 +1,10 @@
-r"""Conventions: what the same strength means elsewhere, as code.
+"""Penalty conventions of other libraries, courses and books.
 
-Everybody writes "L2 with strength s" and means something else: a factor of two, a division by the
-rows of the data or of the batch, biases included or not, added to the gradient or taken off the
-weights. What matters in training is what a strength ``s`` adds to the derivative by one weight:
-``c·s·w`` for L2 and ``c·s·sign(w)`` for L1. Here each source's ``c`` is written down, and
-:func:`convert_penalty` is a quotient of two of them.
+"L2 with strength s" has many definitions. They differ by a factor of two, by a division by the rows
+of the data or of the batch, in whether biases are included, and in whether the decay is added to
+the gradient or subtracted from the weights. For training only the derivative by one weight matters:
+``c·s·w`` for L2 and ``c·s·sign(w)`` for L1. The table states ``c`` for each source, and
+:func:`convert_penalty` returns a quotient of two of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Convention:
     Attributes
     ----------
     source : str
-        The name by which :func:`convert_penalty` knows it.
+        The name that :func:`convert_penalty` takes.
     kind : {"l2", "l1"}
     formula : str
         As the source writes it, ``s`` the strength.
@@ -32,11 +32,11 @@ class Convention:
     biases : str
         Whether biases are penalized.
     decoupled : bool
-        Whether the decay is taken off the weights instead of being added to the gradient. The two
-        are the same for plain SGD and for nothing else.
-    held_by : str
-        Which library was made to take a step of training that came out as the same step here; where
-        there is none, the formula alone was compared, as its source documents it.
+        Whether the decay is subtracted from the weights instead of being added to the gradient. The
+        two are the same for plain SGD only.
+    verified_with : str
+        The library whose training step was compared with the same step here. Empty where only the
+        documented formula was compared.
     note : str
 
     Examples
@@ -52,7 +52,7 @@ class Convention:
     divided_by: str = ""
     biases: str = "no"
     decoupled: bool = False
-    held_by: str = ""
+    verified_with: str = ""
     note: str = ""
 
     def coefficient(self, *, n: int | None = None, batch: int | None = None) -> float:
@@ -63,13 +63,15 @@ class Convention:
         if rows is None:
             what = {"n": "rows of the training set", "batch": "rows of a batch"}[self.divided_by]
             raise ValueError(f"{self.source} divides by the {what}: give {self.divided_by}=")
-        return self.factor / validation.whole(self.divided_by, rows, 1)
+        return self.factor / rows
 
 
 CONVENTIONS = (
     Convention("nnreg", "l2", "s/2 sum w^2"),
     Convention("article", "l2", "s/2 sum w^2", note="the article that nnreg grew from"),
-    Convention("tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="as called", held_by="TensorFlow"),
+    Convention(
+        "tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="as called", verified_with="TensorFlow"
+    ),
     Convention(
         "tf.contrib",
         "l2",
@@ -83,7 +85,7 @@ CONVENTIONS = (
         "s sum w^2",
         2.0,
         biases="own argument",
-        held_by="Keras",
+        verified_with="Keras",
         note="regularizers.L2",
     ),
     Convention(
@@ -92,7 +94,7 @@ CONVENTIONS = (
         "w -= lr s w",
         biases="yes",
         decoupled=True,
-        held_by="Keras",
+        verified_with="Keras",
         note="weight_decay= of an optimizer",
     ),
     Convention(
@@ -100,7 +102,7 @@ CONVENTIONS = (
         "l2",
         "g += s w",
         biases="yes",
-        held_by="PyTorch",
+        verified_with="PyTorch",
         note="weight_decay= of SGD and Adam",
     ),
     Convention(
@@ -109,7 +111,7 @@ CONVENTIONS = (
         "w -= lr s w",
         biases="yes",
         decoupled=True,
-        held_by="PyTorch",
+        verified_with="PyTorch",
         note="weight_decay= of AdamW",
     ),
     Convention(
@@ -117,7 +119,7 @@ CONVENTIONS = (
         "l2",
         "s/(2 batch) sum w^2",
         divided_by="batch",
-        held_by="scikit-learn",
+        verified_with="scikit-learn",
         note="alpha of MLPClassifier with sgd or adam",
     ),
     Convention(
@@ -125,7 +127,7 @@ CONVENTIONS = (
         "l2",
         "s/(2n) sum w^2",
         divided_by="n",
-        held_by="scikit-learn",
+        verified_with="scikit-learn",
         note="alpha of MLPClassifier with lbfgs",
     ),
     Convention(
@@ -134,7 +136,7 @@ CONVENTIONS = (
         "w -= lr s w",
         biases="yes",
         decoupled=True,
-        held_by="thinc",
+        verified_with="thinc",
         note="L2= of an optimizer; w is the updated weight already",
     ),
     Convention(
@@ -142,7 +144,7 @@ CONVENTIONS = (
         "l2",
         "g += s w",
         biases="yes",
-        held_by="thinc",
+        verified_with="thinc",
         note="L2= with L2_is_weight_decay=False",
     ),
     Convention("nnfs", "l2", "s sum w^2", 2.0, biases="own argument"),
@@ -164,7 +166,7 @@ CONVENTIONS = (
         "l1",
         "s sum abs(w)",
         biases="own argument",
-        held_by="Keras",
+        verified_with="Keras",
         note="regularizers.L1",
     ),
     Convention("nielsen", "l1", "s/n sum abs(w)", divided_by="n"),
@@ -176,8 +178,8 @@ CONVENTIONS = (
 )
 
 
-def find(source: str, kind: str = "l2") -> Convention:
-    """Return the convention of a source.
+def find(source: str, kind: str = "l2", argument: str = "source") -> Convention:
+    """Return the convention of a source, for the argument of this name.
 
     Raises
     ------
@@ -186,31 +188,37 @@ def find(source: str, kind: str = "l2") -> Convention:
     """
     kind = validation.one_of("kind", kind, ["l2", "l1"])
     known = {c.source: c for c in CONVENTIONS if c.kind == kind}
-    return known[validation.one_of("source", source, known)]
+    return known[validation.one_of(argument, source, known)]
 
 
 def convert_penalty(
     strength: float,
     *,
-    from_: str,
-    to: str,
+    source: str,
+    target: str,
     kind: str = "l2",
     n: int | None = None,
     batch: int | None = None,
     plain_sgd: bool = False,
 ) -> float:
-    """Return the strength that does in one source what ``strength`` does in another.
+    """Convert a penalty's strength from one source's definition to another's.
 
     Parameters
     ----------
     strength : float
-    from_, to : str
-        Sources of the table ``CONVENTIONS``: ``"nnreg"``, ``"keras"``, ``"sklearn"``, ...
+        As the source defines it.
+    source, target : str
+        Names in the table ``CONVENTIONS``: ``"nnreg"``, ``"keras"``, ``"sklearn"``, ...
     kind : {"l2", "l1"}, default "l2"
     n, batch : int, optional
         Rows of the training set and of a batch, for sources that divide by them.
     plain_sgd : bool, default False
-        Says that the optimizer is plain SGD, for which decoupled decay and a penalty are the same.
+        True if the optimizer is plain SGD, for which decoupled decay and a penalty are the same.
+
+    Returns
+    -------
+    float
+        The strength with the same effect, as the target defines it.
 
     Raises
     ------
@@ -219,26 +227,29 @@ def convert_penalty(
 
     Examples
     --------
-    >>> convert_penalty(0.01, from_="nnreg", to="keras")
+    >>> convert_penalty(0.01, source="nnreg", target="keras")
     0.005
-    >>> convert_penalty(5.0, from_="nielsen", to="nnreg", n=50_000)
+    >>> convert_penalty(5.0, source="nielsen", target="nnreg", n=50_000)
     0.0001
-    >>> convert_penalty(0.01, from_="nnreg", to="torch-adamw")
+    >>> convert_penalty(0.01, source="nnreg", target="torch-adamw")
     Traceback (most recent call last):
         ...
-    ValueError: torch-adamw takes its decay off the weights, which equals a penalty for plain SGD
-    only: \
-say plain_sgd=True if that is what you use
+    ValueError: torch-adamw subtracts its decay from the weights, which equals a penalty for plain
+    SGD only: pass plain_sgd=True if you use that
     """
     strength = validation.number("strength", strength, 0)
-    source, target = find(from_, kind), find(to, kind)
-    if source.decoupled != target.decoupled and not plain_sgd:
-        name = (source if source.decoupled else target).source
+    plain_sgd = validation.flag("plain_sgd", plain_sgd)
+    for name, rows in (("n", n), ("batch", batch)):
+        if rows is not None:
+            validation.whole(name, rows, 1)
+    old, new = find(source, kind, "source"), find(target, kind, "target")
+    if old.decoupled != new.decoupled and not plain_sgd:
+        name = (old if old.decoupled else new).source
         raise ValueError(
-            f"{name} takes its decay off the weights, which equals a penalty for plain SGD only: "
-            "say plain_sgd=True if that is what you use"
+            f"{name} subtracts its decay from the weights, which equals a penalty for plain SGD "
+            "only: pass plain_sgd=True if you use that"
         )
-    return strength * source.coefficient(n=n, batch=batch) / target.coefficient(n=n, batch=batch)
+    return strength * old.coefficient(n=n, batch=batch) / new.coefficient(n=n, batch=batch)
 
 
 def markdown_table(kind: str = "l2") -> str:
@@ -256,7 +267,7 @@ def markdown_table(kind: str = "l2") -> str:
         number = "" if c.factor == 1 else f"{c.factor:g} "
         derivative = f"{number}s {slope}" + (f" / {c.divided_by}" if c.divided_by else "")
         derivative = f"`{derivative}`" + (", decoupled" if c.decoupled else "")
-        held_by = f"a step of {c.held_by}" if c.held_by else "its formula"
-        cells = (f"`{c.source}`", f"`{c.formula}`", derivative, c.biases, held_by, c.note)
+        verified_with = f"a step of {c.verified_with}" if c.verified_with else "its formula"
+        cells = (f"`{c.source}`", f"`{c.formula}`", derivative, c.biases, verified_with, c.note)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

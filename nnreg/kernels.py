@@ -376,7 +376,7 @@ def l1(w: Array) -> Any:
 # -------------------------------------------------------------------
 
 
-def flush(v: Array, limit: float, work: Array | None = None) -> None:
+def flush_denormals(v: Array, limit: float, work: Array | None = None) -> None:
     """Set to zero, in place, what is smaller than ``limit``: ``v = v·[|v| > limit]``.
 
     Below about 1e-38 float32 has only *subnormal* numbers, on which a processor's product takes a
@@ -384,7 +384,7 @@ def flush(v: Array, limit: float, work: Array | None = None) -> None:
     some 830 steps, and then it stays, since 0.9 times the smallest one rounds to itself.
 
     >>> v = np.array([1.0, -1e-35, 1e-20])
-    >>> flush(v, 1e-30)
+    >>> flush_denormals(v, 1e-30)
     >>> v
     array([ 1.e+00, -0.e+00,  1.e-20])
     """

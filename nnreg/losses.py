@@ -99,7 +99,7 @@ class Loss:
         raise TypeError(f"{type(self).__name__} predicts no classes")
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self)
+        return hyperparameters.repr_from_config(self)
 
 
 def _shapes(found: Any) -> str:

@@ -1,38 +1,36 @@
 r"""Optimizers: arithmetic on one vector.
 
-``update(parameters, gradients)`` changes the parameters, its own state, and nothing else. Every
-rule is written once, for a block of the vector that fits into the processor's cache, and applied
-block by block.
+``update(parameters, gradients)`` modifies the parameters and the optimizer's own state, and nothing
+else. Every rule is written once, for a block of the vector that fits into the processor's cache.
 
-``step_size`` is what a proximal map needs: the factor that a *constant* gradient would end up being
-multiplied with. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is
-``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate
-instead, the fixed point would not be a minimum. Descent is proven for plain SGD only; for the
-others the fixed points are the right ones.
+``step_size`` is what a proximal map needs: the factor by which a *constant* gradient would be
+multiplied in the long run. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it
+is ``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning
+rate instead, the fixed point would not be a minimum. Descent is proven for plain SGD and for
+:class:`IPiano`; for the other rules only the fixed points are right.
+
+Gradient clipping is an option of every rule. ``clip_norm=c`` multiplies the whole gradient by
+``min(1, c/‖g‖)`` (Pascanu, Mikolov & Bengio, 2013, algorithm 1), then ``clip_value=c`` limits each
+value to ``[-c, c]``. ``g`` is the gradient that ``update`` gets, penalties included. A proximal map
+comes after the step and is not clipped: its ``step_size`` stays what it was. While the gradient is
+clipped, a proximal penalty therefore weighs more beside the data than its strength says, and a
+limit so small that it still clips at the minimum moves the minimum.
 """
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Any
 
 import numpy as np
 
 from nnreg import kernels
-from nnreg._support import hyperparameters, validation
+from nnreg._support.hyperparameters import Configurable, boolean, bounded, repr_from_config
 from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
 
-# MERGED DOCSTRING: iPiano: gradient descent with momentum that is proven to descend under a
-# proximal map too.
-#
-# The momentum of :class:`nnreg.SGD` averages gradients. It goes on pushing at a weight that the
-# proximal map holds at zero, and nothing guarantees that the objective goes down. Here it is the
-# weights that have momentum, after the proximal map has had its say: the step is begun with ``β``
-# times the last *whole* step, penalty included.
-#
-
-
-BLOCK = 65_536  # values: with gradient and state, some megabyte in float32
+BLOCK = 65_536  # values: with gradient and state, some megabytes in float32
 
 # Every so many updates, parameters and state smaller than this many times the smallest normal
 # number become zero (1.6e-30 in float32, 3e-300 in float64), before they are subnormal and slow.
@@ -40,24 +38,37 @@ FLUSH_EVERY = 64
 FLUSH_BELOW = 2.0**27
 
 
-class Optimizer:
-    """What the rules share: state vectors, the number of steps, and the walk over blocks.
+class Optimizer(Configurable):
+    """Base class of optimizers: state vectors, the number of steps, clipping, and the blocks.
 
-    A rule names its state vectors in ``slots`` and gives ``_block``, which updates one block of the
-    parameters.
+    A rule names its state vectors in ``state_names`` and defines :meth:`update_block`.
+
+    Parameters
+    ----------
+    learning_rate : float
+        At least 0; may be changed at any time.
+    clip_norm : float, optional
+        Largest Euclidean norm of the whole gradient.
+    clip_value : float, optional
+        Largest absolute value in the gradient.
 
     Attributes
     ----------
     steps : int
         Updates made so far.
     state : dict of str to ndarray of shape (P,)
-        Made, zero, at the first update.
+        Created, zero, at the first update.
+
+    Notes
+    -----
+    One optimizer serves one network: after the first update, the parameters of another one are an
+    error. :meth:`reset` begins anew.
 
     Examples
     --------
     >>> import nnreg as nn
     >>> class SignDescent(nn.Optimizer):
-    ...     def _block(self, w, g, part, work):
+    ...     def update_block(self, w, g, part, work):
     ...         w -= self.learning_rate * np.sign(g)
     >>> p = nn.Parameters({"w": nn.Parameter((2,), nn.zeros)}, "float64")
     >>> g = p.like()
@@ -67,17 +78,37 @@ class Optimizer:
     array([-0.1,  0.1])
     """
 
-    learning_rate = hyperparameters.bounded(0)
-    slots: tuple[str, ...] = ()
+    learning_rate = bounded(0)
+    clip_norm = bounded(0, open_low=True, optional=True)
+    clip_value = bounded(0, open_low=True, optional=True)
+    state_names: tuple[str, ...] = ()
 
-    def __init__(self, learning_rate: float) -> None:
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if isinstance(learning_rate, Parameters):
+            raise TypeError(
+                "learning_rate must be a number, got parameters: an optimizer takes none, "
+                "update(net.parameters, gradients) does"
+            )
         self.learning_rate = learning_rate
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the state, the number of steps and the network; keep the hyperparameters."""
         self.steps = 0
         self.state: dict[str, Array] = {}
-        self._work: dict[str, Array] = {}
+        self._network: Any = None
+        self._scale = 1.0
+        self._buffers: dict[str, Array] = {}
 
     def update(self, parameters: Parameters, gradients: Parameters) -> None:
-        """Move ``parameters`` one step against ``gradients``, which stay as they are.
+        """Move ``parameters`` one step against ``gradients``, which are not modified.
 
         Parameters
         ----------
@@ -86,67 +117,149 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            If one of them is not a Parameters object.
         ValueError
-            If the two differ in size, or from what this optimizer has been used with.
+            If they differ in names, shapes or dtype, or this optimizer serves another network.
         """
-        for name, given in (("parameters", parameters), ("gradients", gradients)):
-            if not isinstance(given, Parameters):
-                raise TypeError(f"{name} must be Parameters such as net.parameters, got {given!r}")
-        if parameters.vector.shape != gradients.vector.shape:
-            raise ValueError(
-                f"gradients must have {parameters.vector.size} values, as the parameters, "
-                f"got {gradients.vector.size}"
-            )
-        self.begin(parameters)
-        for start in range(0, parameters.vector.size, BLOCK):
-            self.update_block(parameters, gradients, start, self._work["block"])
+        for name, value in (("parameters", parameters), ("gradients", gradients)):
+            if not isinstance(value, Parameters):
+                raise TypeError(f"{name} must be Parameters such as net.parameters, got {value!r}")
+        _check_layout(parameters, gradients)
+        self.begin(parameters, gradients)
+        size = parameters.vector.size
+        work = self._buffer("work", min(BLOCK, size), parameters.vector.dtype)
+        for start in range(0, size, BLOCK):
+            part = slice(start, min(start + BLOCK, size))
+            self.update_slice(parameters, gradients, part, work)
 
-    def begin(self, parameters: Parameters) -> None:
-        """Begin an update: count it, and see that the state fits."""
+    @property
+    def needs_whole_gradient(self) -> bool:
+        """Whether :meth:`begin` needs every gradient, penalties included."""
+        return self.clip_norm is not None
+
+    def begin(self, parameters: Parameters, gradients: Parameters | None = None) -> None:
+        """Begin an update: check the network, count the step, and measure the gradient's norm.
+
+        ``gradients`` may be left out unless :attr:`needs_whole_gradient`.
+        """
         self.prepare(parameters)
         self._weights = parameters.weights.size
+        self._scale = 1.0
+        if self.clip_norm is not None and gradients is not None:
+            self._scale = self.clip_norm / max(_norm(gradients.vector), self.clip_norm)
         self.steps += 1
 
-    def update_block(
-        self, parameters: Parameters, gradients: Parameters, start: int, work: Array
+    def prepare(self, parameters: Parameters) -> None:
+        """Create the state for these parameters.
+
+        Raises
+        ------
+        ValueError
+            If this optimizer has updated another network.
+        """
+        w = parameters.vector
+        network = (w.size, w.dtype)
+        if self._network is None:
+            self._network = network
+        if self._network != network:
+            raise ValueError(
+                f"this optimizer has updated {self._network[0]} values of {self._network[1]}, it "
+                f"cannot update {w.size} of {w.dtype}. One optimizer serves one network: create "
+                "another one, or call reset()"
+            )
+        for name in self.state_names:
+            if name not in self.state:
+                self.state[name] = np.zeros_like(w)
+
+    def update_slice(
+        self, parameters: Parameters, gradients: Parameters, part: slice, work: Array
     ) -> None:
-        """Update up to ``len(work)`` values from ``start`` on; each once after :meth:`begin`."""
-        part = slice(start, min(start + len(work), parameters.vector.size))
+        """Update one part of the vector; each part once after :meth:`begin`.
+
+        ``work`` is memory for at least as many values.
+        """
         w, g = parameters.vector[part], gradients.vector[part]
-        self._block(w, g, part, work[: len(w)])
+        work = work[: w.size]
+        if self._scale != 1.0 or self.clip_value is not None:
+            g = np.multiply(g, self._scale, out=self._buffer("clipped", g.size, g.dtype))
+            if self.clip_value is not None:
+                np.clip(g, -self.clip_value, self.clip_value, out=g)
+        self.update_block(w, g, part, work)
         if self.steps % FLUSH_EVERY == 0:
             limit = float(np.finfo(w.dtype).tiny) * FLUSH_BELOW
             for values in (w, *(state[part] for state in self.state.values())):
-                kernels.flush(values, limit, work[: len(w)])
+                kernels.flush_denormals(values, limit, work)
 
-    def prepare(self, parameters: Parameters) -> None:
-        """Make the state for these parameters; refuse what an earlier state does not fit."""
-        w = parameters.vector
-        if "block" not in self._work:
-            self._work["block"] = np.empty(min(BLOCK, w.size), w.dtype)
-            self._serves = (w.size, w.dtype)
-            for name in self.slots:
-                self.state.setdefault(name, np.zeros_like(w))
-        if self._serves != (w.size, w.dtype):
-            raise ValueError(
-                f"this optimizer has updated {self._serves[0]} values of {self._serves[1]}, it "
-                f"cannot update {w.size} of {w.dtype}. One optimizer serves one network"
-            )
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block of parameters in place: the rule itself.
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
-        raise NotImplementedError
+        Parameters
+        ----------
+        w, g : ndarray of shape (n,)
+            Parameters, and the gradient, which must not be modified.
+        part : slice
+            Where they are in the vector: ``self.state[name][part]`` belongs to them.
+        work : ndarray of shape (n,)
+            Memory for intermediate results.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define update_block(w, g, part, work)"
+        )
 
     @property
     def step_size(self) -> float | Array:
-        """The step that a proximal map needs; see the module's text."""
+        """The step that a proximal map needs, a number or an array of shape (P,)."""
         return self.step_size_of(slice(None))
 
     def step_size_of(self, part: slice) -> float | Array:
         """Return :attr:`step_size` of a part of the vector; the next call may overwrite it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define step_size_of(part)")
+
+    def _buffer(self, name: str, size: int, dtype: Any) -> Array:
+        """Return ``size`` values of memory that is kept for the next update."""
+        if name not in self._buffers or self._buffers[name].size < size:
+            self._buffers[name] = np.empty(size, dtype)
+        return self._buffers[name][:size]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_buffers": {}}
+
+    def __copy__(self) -> Optimizer:
+        return copy.deepcopy(self)
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self)
+        config = {name: value for name, value in self.get_config().items() if value is not None}
+        return repr_from_config(self, config)
+
+
+def _check_layout(parameters: Parameters, gradients: Parameters) -> None:
+    """Raise ``ValueError`` unless both have the same names, shapes and dtype."""
+    size, other = parameters.vector.size, gradients.vector.size
+    if size != other:
+        raise ValueError(f"gradients must have {size} values, as the parameters, got {other}")
+    if parameters.vector.dtype != gradients.vector.dtype:
+        raise ValueError(
+            f"gradients must have dtype {parameters.vector.dtype}, as the parameters, "
+            f"got {gradients.vector.dtype}"
+        )
+    if [(name, parameters[name].shape) for name in parameters] != [
+        (name, gradients[name].shape) for name in gradients
+    ]:
+        raise ValueError(
+            f"gradients must have the names and shapes of the parameters, {parameters!r}, "
+            f"got {gradients!r}"
+        )
+
+
+def _norm(g: Array) -> float:
+    """Return ``‖g‖``, right where the squares overflow too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = math.sqrt(np.dot(g, g))
+        if math.isinf(norm):
+            largest = float(max(g.max(), -g.min()))
+            norm = largest * float(np.linalg.norm(g / largest))
+    return norm
 
 
 class SGD(Optimizer):
@@ -163,6 +276,8 @@ class SGD(Optimizer):
     momentum : float, default 0
         In [0, 1).
     nesterov : bool, default False
+    clip_norm, clip_value : float, optional
+        As for :class:`Optimizer`.
 
     Examples
     --------
@@ -179,24 +294,31 @@ class SGD(Optimizer):
     0.2
     """
 
-    momentum = hyperparameters.bounded(0, 1, open_high=True)
+    momentum = bounded(0, 1, open_high=True)
+    nesterov = boolean()
 
     def __init__(
-        self, learning_rate: float, *, momentum: float = 0.0, nesterov: bool = False
+        self,
+        learning_rate: float,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate)
-        self.momentum = momentum
-        self.nesterov = validation.flag("nesterov", nesterov)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.momentum, self.nesterov = momentum, nesterov
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
     def prepare(self, parameters: Parameters) -> None:
-        """Make the velocity too, once there is a momentum."""
+        """Create the velocity once there is a momentum."""
+        super().prepare(parameters)
         if self.momentum and "velocity" not in self.state:
             self.state["velocity"] = np.zeros_like(parameters.vector)
-        super().prepare(parameters)
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block in place."""
         direction = g
         if "velocity" in self.state:
             direction = self.state["velocity"][part]
@@ -215,23 +337,24 @@ class SGD(Optimizer):
 
 
 class _Adaptive(Optimizer):
-    """A rule whose steps are divided, parameter by parameter, by a root of past squares."""
+    """A rule whose steps are divided, value by value, by a root of past squares."""
 
-    epsilon = hyperparameters.bounded(0, open_low=True)
-    slots: tuple[str, ...] = ("square",)
+    epsilon = bounded(0, open_low=True)
+    state_names: tuple[str, ...] = ("mean_square",)
 
-    def _root(self, square: Array, out: Array) -> None:
-        """Write what the rule divides by: ``√v + epsilon``, or ``√v̂ + epsilon``."""
-        raise NotImplementedError
+    def _correction(self) -> float:
+        """Return the number that ``mean_square`` is divided by to be unbiased."""
+        return 1.0
 
     def step_size_of(self, part: slice) -> Array:
-        """Return ``learning_rate`` divided by the root."""
+        """Return ``learning_rate/(√v̂ + epsilon)``."""
         if not self.steps:
             raise ValueError("step_size is known after the first update, there was none yet")
-        if "step_size" not in self._work:
-            self._work["step_size"] = np.empty_like(self.state["square"])
-        size = self._work["step_size"][part]
-        self._root(self.state["square"][part], size)
+        square = self.state["mean_square"]
+        size = self._buffer("step_size", square.size, square.dtype)[part]
+        np.sqrt(square[part], out=size)
+        size *= 1.0 / math.sqrt(self._correction())
+        size += self.epsilon
         np.divide(self.learning_rate, size, out=size)
         return size
 
@@ -251,11 +374,8 @@ class RMSprop(_Adaptive):
         In [0, 1).
     epsilon : float, default 1e-8
         Positive; outside the root, as in PyTorch. Keras puts it inside.
-
-    Notes
-    -----
-    The state holds ``s = v/(1 - rho)``, whose recursion ``s = rho·s + g²`` needs one pass less.
-    So a ``rho`` that is changed in mid-training weighs the past anew, by its own ``1 - rho``.
+    clip_norm, clip_value : float, optional
+        As for :class:`Optimizer`.
 
     Examples
     --------
@@ -268,28 +388,36 @@ class RMSprop(_Adaptive):
     array([-0.2])
     """
 
-    rho = hyperparameters.bounded(0, 1, open_high=True)
+    rho = bounded(0, 1, open_high=True)
 
     def __init__(
-        self, learning_rate: float = 1e-3, *, rho: float = 0.9, epsilon: float = 1e-8
+        self,
+        learning_rate: float = 1e-3,
+        *,
+        rho: float = 0.9,
+        epsilon: float = 1e-8,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.rho, self.epsilon = rho, epsilon
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
-        square = self.state["square"][part]
-        square *= self.rho
-        np.multiply(g, g, out=work)
-        square += work
-        self._root(square, work)
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block in place."""
+        square = self.state["mean_square"][part]
+        _average(square, np.multiply(g, g, out=work), self.rho)
+        np.sqrt(square, out=work)
+        work += self.epsilon
         np.divide(g, work, out=work)
         work *= self.learning_rate
         w -= work
 
-    def _root(self, square: Array, out: Array) -> None:
-        np.multiply(square, 1.0 - self.rho, out=out)
-        np.sqrt(out, out=out)
-        out += self.epsilon
+
+def _average(mean: Array, new: Array, rate: float) -> None:
+    """Set ``mean = rate·mean + (1 - rate)·new``; ``new`` is scaled in place."""
+    mean *= rate
+    new *= 1.0 - rate
+    mean += new
 
 
 class Adam(_Adaptive):
@@ -308,18 +436,19 @@ class Adam(_Adaptive):
         In [0, 1).
     epsilon : float, default 1e-8
         Positive; added to the root of the *corrected* moment, as in the paper and PyTorch. Keras
-        adds its own, ``e``, to the root of the uncorrected one, which comes to
+        adds its own, ``e``, to the root of the uncorrected one, which is
         ``epsilon = e/√(1 - beta_2ᵗ)`` here.
+    clip_norm, clip_value : float, optional
+        As for :class:`Optimizer`.
 
     Notes
     -----
-    The state holds ``a = m/(1 - beta_1)`` and ``s = v/(1 - beta_2)``, whose recursions
-    ``a = beta_1·a + g`` and ``s = beta_2·s + g²`` save two passes. (So a beta that is changed in
-    mid-training weighs the past anew, by its own ``1 - beta``.) With
-    ``c₁ = (1 - beta_1)/(1 - beta_1ᵗ)`` and ``c₂ = √((1 - beta_2)/(1 - beta_2ᵗ))`` the corrected
-    moments are ``m̂ = c₁a`` and ``√v̂ = c₂√s``. Divided above and below by ``c₂``, the step is::
+    The corrections are numbers, so they are applied to numbers (the paper, end of section 2): with
+    ``c = √(1 - beta_2ᵗ)``, the last line above and below multiplied by ``c`` is::
 
-        w = w - (learning_rate·c₁/c₂)·a/(√s + epsilon/c₂)
+        w = w - (learning_rate·c/(1 - beta_1ᵗ))·m/(√v + c·epsilon)
+
+    ``state["mean"]`` is ``m``, ``state["mean_square"]`` is ``v``.
 
     Examples
     --------
@@ -332,9 +461,9 @@ class Adam(_Adaptive):
     array([-0.1,  0.1])
     """
 
-    beta_1 = hyperparameters.bounded(0, 1, open_high=True)
-    beta_2 = hyperparameters.bounded(0, 1, open_high=True)
-    slots = ("mean", "square")
+    beta_1 = bounded(0, 1, open_high=True)
+    beta_2 = bounded(0, 1, open_high=True)
+    state_names = ("mean", "mean_square")
 
     def __init__(
         self,
@@ -343,34 +472,27 @@ class Adam(_Adaptive):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate)
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def _corrections(self) -> tuple[float, float]:
-        c1 = (1.0 - self.beta_1) / (1.0 - self.beta_1**self.steps)
-        c2 = math.sqrt((1.0 - self.beta_2) / (1.0 - self.beta_2**self.steps))
-        return c1, c2
+    def _correction(self) -> float:
+        return 1.0 - float(self.beta_2) ** self.steps
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
-        c1, c2 = self._corrections()
-        mean, square = self.state["mean"][part], self.state["square"][part]
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block in place."""
+        mean, square = self.state["mean"][part], self.state["mean_square"][part]
+        c = math.sqrt(self._correction())
         mean *= self.beta_1
-        mean += g
-        square *= self.beta_2
-        np.multiply(g, g, out=work)
-        square += work
+        mean += np.multiply(g, 1.0 - self.beta_1, out=work)
+        _average(square, np.multiply(g, g, out=work), self.beta_2)
         np.sqrt(square, out=work)
-        work += self.epsilon / c2
+        work += c * self.epsilon
         np.divide(mean, work, out=work)
-        work *= self.learning_rate * c1 / c2
+        work *= self.learning_rate * c / (1.0 - self.beta_1**self.steps)
         w -= work
-
-    def _root(self, square: Array, out: Array) -> None:
-        _, c2 = self._corrections()
-        np.sqrt(square, out=out)
-        out *= c2
-        out += self.epsilon
 
 
 class AdamW(Adam):
@@ -389,6 +511,8 @@ class AdamW(Adam):
         As for :class:`Adam`.
     weight_decay : float, default 0.01
         At least 0.
+    clip_norm, clip_value : float, optional
+        As for :class:`Optimizer`.
 
     Examples
     --------
@@ -400,7 +524,7 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    weight_decay = hyperparameters.bounded(0)
+    weight_decay = bounded(0)
 
     def __init__(
         self,
@@ -410,37 +534,53 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 1e-2,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        super().__init__(
+            learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+        )
         self.weight_decay = weight_decay
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block in place."""
         w[: max(0, self._weights - part.start)] *= 1.0 - self.learning_rate * self.weight_decay
-        super()._block(w, g, part, work)
+        super().update_block(w, g, part, work)
 
 
-class InertialSGD(Optimizer):
-    """Inertial proximal gradient descent, iPiano (Ochs, Chen, Brox & Pock, 2014).
+class IPiano(Optimizer):
+    """Inertial proximal gradient descent (Ochs, Chen, Brox & Pock, 2014).
 
     ::
 
         w = prox(w - learning_rate·g + momentum·(w - w_before))
 
-    where ``w_before`` is ``w`` as it was one step earlier, after the proximal map.
+    where ``w_before`` is ``w`` one step earlier, after the proximal map.
 
     Parameters
     ----------
     learning_rate : float
     momentum : float, default 0.9
         In [0, 1).
+    clip_norm, clip_value : float, optional
+        As for :class:`Optimizer`.
 
     Notes
     -----
-    Proven for full batches, a data loss whose gradient changes by at most ``L`` times as much as
-    the parameters, a convex penalty and a learning rate below ``2(1 - momentum)/L``: for some
-    positive ``c``, ``total + c·‖w - w_before‖²`` falls with every step, and parameters that stay
-    bounded converge to a stationary point. Without a proximal map, and with constant numbers, it is
-    :class:`nnreg.SGD` with momentum.
+    The momentum of :class:`SGD` averages gradients. It goes on pushing at a weight that the
+    proximal map keeps at zero, and nothing guarantees that the objective falls. Here momentum is
+    applied to the full previous step, proximal map included.
+
+    Descent is proven for full batches, a data loss whose gradient changes by at most ``L`` times as
+    much as the parameters, a convex penalty and a learning rate below ``2(1 - momentum)/L``: for
+    some positive ``c``, ``total + c·‖w - w_before‖²`` falls with every step, and parameters that
+    stay bounded converge to a stationary point. Without a proximal map, and with constant
+    hyperparameters, it is :class:`SGD` with momentum.
 
     Examples
     --------
@@ -448,29 +588,37 @@ class InertialSGD(Optimizer):
     >>> p = nn.Parameters({"w": nn.Parameter((1,), nn.zeros)}, "float64")
     >>> g = p.like()
     >>> g.vector[:] = 1.0
-    >>> inertial = InertialSGD(0.1, momentum=0.5)
-    >>> inertial.update(p, g)
-    >>> inertial.update(p, g)
+    >>> optimizer = IPiano(0.1, momentum=0.5)
+    >>> optimizer.update(p, g)
+    >>> optimizer.update(p, g)
     >>> p.vector.round(9)  # -0.1, then -0.1 and half of the last step
     array([-0.25])
-    >>> inertial.step_size
+    >>> optimizer.step_size
     0.1
     """
 
-    momentum = hyperparameters.bounded(0, 1, open_high=True)
-    slots = ("before",)
+    momentum = bounded(0, 1, open_high=True)
+    state_names = ("before",)
 
-    def __init__(self, learning_rate: float, *, momentum: float = 0.9) -> None:
-        super().__init__(learning_rate)
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        momentum: float = 0.9,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.momentum = momentum
 
     def prepare(self, parameters: Parameters) -> None:
-        """Begin at rest: one step earlier the parameters were where they are."""
+        """Begin at rest: before the first step ``w_before`` is ``w``."""
         super().prepare(parameters)
         if not self.steps:
             self.state["before"][...] = parameters.vector
 
-    def _block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+    def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
+        """Update a block in place."""
         before = self.state["before"][part]
         np.subtract(w, before, out=work)
         np.copyto(before, w)

@@ -105,7 +105,7 @@ class Penalty:
         out += dw
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self)
+        return hyperparameters.repr_from_config(self)
 
 
 class L2(Penalty):
@@ -290,12 +290,12 @@ class GroupLasso(Penalty):
 
     def value(self, w: Array) -> Any:
         """Return ``strength · Σ ‖w_g‖``."""
-        return self.strength * proximal.norms(self._columns(w)).sum()
+        return self.strength * proximal.column_norms(self._columns(w)).sum()
 
     def gradient(self, w: Array, out: Array) -> None:
         """Write ``strength · w_g/‖w_g‖``, and 0 for a group of zeros."""
         columns = self._columns(w)
-        length = proximal.norms(columns)
+        length = proximal.column_norms(columns)
         length[length == 0] = 1.0
         np.multiply(columns, self.strength / length, out=self._columns(out))
 
@@ -358,7 +358,7 @@ class Constraint:
         raise NotImplementedError(f"{type(self).__name__} does not define residual(w, dw, out)")
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self)
+        return hyperparameters.repr_from_config(self)
 
 
 class MaxNorm(Constraint):

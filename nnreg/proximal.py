@@ -21,10 +21,10 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     return result
 
 
-def norms(w: Array) -> Array:
+def column_norms(w: Array) -> Array:
     """Return ``‖w_j‖ = √Σᵢ wᵢⱼ²`` for each column ``j`` of ``w`` (D, M): shape (M,).
 
-    >>> norms(np.array([[3.0, 0.0], [4.0, 0.0]]))
+    >>> column_norms(np.array([[3.0, 0.0], [4.0, 0.0]]))
     array([5., 0.])
     """
     squares = np.einsum("dm,dm->m", w, w)
@@ -45,14 +45,14 @@ def group_threshold(w: Array, threshold: float | Array, out: Array | None = None
            [3.2, 0. ]])
     """
     if not isinstance(threshold, np.ndarray):
-        length = norms(w)
+        length = column_norms(w)
         kept = np.divide(threshold, length, out=np.ones_like(length), where=length > threshold)
         shrunk: Array = np.multiply(w, 1.0 - kept, out=out)
         shrunk += 0.0  # for -1 * 0 = -0, as in rectifier
         return shrunk
     if not threshold.any():
         return np.positive(w, out=out)
-    alive = np.flatnonzero(norms(w / threshold) > 1.0)
+    alive = np.flatnonzero(column_norms(w / threshold) > 1.0)
     v, t = w[:, alive], threshold[:, alive]
     root = secular_root(v, t, np.ones_like(v))
     result = np.empty_like(w) if out is None else out
@@ -74,7 +74,7 @@ def clip_norms(
     array([[0.6, 0.3],
            [0.8, 0.4]])
     """
-    length = norms(w)
+    length = column_norms(w)
     # Where a learning rate is 0, so are the steps, and any distance will do.
     if not isinstance(step, np.ndarray) or not step.all():
         return np.multiply(w, limit / np.maximum(length, limit), out=out)
@@ -110,7 +110,7 @@ def group_residual(w: Array, dw: Array, strength: float, out: Array | None = Non
 
     That is ``dw + λ·w_j/‖w_j‖``, or where ``w_j`` is zero, ``dw_j·max(1 - λ/‖dw_j‖, 0)``.
     """
-    length = norms(w)
+    length = column_norms(w)
     dead = length == 0
     result: Array = np.multiply(w, strength / np.where(dead, 1.0, length), out=out)
     result += dw
@@ -149,7 +149,7 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
     >>> secular_root(np.array([[3.0], [4.0]]), np.ones((2, 1)), np.ones((2, 1)))  # 5/(1 + r) = 1
     array([4.])
     """
-    root: Array = np.maximum(norms(a) - d.max(axis=0), 0) / b.max(axis=0)
+    root: Array = np.maximum(column_norms(a) - d.max(axis=0), 0) / b.max(axis=0)
     growing = True
     while growing:
         y = d + root * b

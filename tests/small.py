@@ -14,7 +14,7 @@ OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "RMSprop": lambda: nn.RMSprop(0.01),
     "Adam": lambda: nn.Adam(0.01),
     "AdamW": lambda: nn.AdamW(0.01, weight_decay=0.1),
-    "InertialSGD": lambda: nn.InertialSGD(0.02, momentum=0.8),
+    "IPiano": lambda: nn.IPiano(0.02, momentum=0.8),
 }
 
 PENALTIES: dict[str, Callable[[], nn.Penalty | None]] = {

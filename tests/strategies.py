@@ -46,7 +46,7 @@ OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "RMSprop": nn.RMSprop,
     "Adam": nn.Adam,
     "AdamW": nn.AdamW,
-    "InertialSGD": lambda: nn.InertialSGD(0.01),
+    "IPiano": lambda: nn.IPiano(0.01),
 }
 
 

@@ -13,9 +13,9 @@ ROWS = {"n": 1_000, "batch": 50}
 @pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda c: f"{c.source}-{c.kind}")
 def test_every_row_goes_to_nnreg_and_back(convention):
     options = {"kind": convention.kind, "plain_sgd": True, **ROWS}
-    there = convert_penalty(0.3, from_=convention.source, to="nnreg", **options)
+    there = convert_penalty(0.3, source=convention.source, target="nnreg", **options)
     assert there == pytest.approx(0.3 * convention.coefficient(**ROWS))
-    back = convert_penalty(there, from_="nnreg", to=convention.source, **options)
+    back = convert_penalty(there, source="nnreg", target=convention.source, **options)
     assert back == pytest.approx(0.3)
 
 
@@ -37,7 +37,7 @@ def test_every_row_goes_to_nnreg_and_back(convention):
     ],
 )
 def test_the_strength_in_nnreg_is_the_factor_of_the_weight(source, kind, strength, expected):
-    found = convert_penalty(strength, from_=source, to="nnreg", kind=kind, **ROWS)
+    found = convert_penalty(strength, source=source, target="nnreg", kind=kind, **ROWS)
     assert found == pytest.approx(expected, rel=1e-15)
 
 
@@ -53,27 +53,39 @@ def test_one_step_with_converted_strength_is_the_step_with_the_formula_as_writte
     one_step.assert_same_step(find(source, kind), step, tolerance=1e-9)
 
 
-def test_every_row_is_held_by_a_library_or_by_its_formula():
-    assert FORMULAS.keys() == {(c.source, c.kind) for c in CONVENTIONS if not c.held_by}
+def test_every_row_is_verified_with_a_library_or_its_formula():
+    assert FORMULAS.keys() == {(c.source, c.kind) for c in CONVENTIONS if not c.verified_with}
     libraries = {"TensorFlow", "Keras", "PyTorch", "scikit-learn", "thinc"}
-    assert {c.held_by for c in CONVENTIONS if c.held_by} == libraries
+    assert {c.verified_with for c in CONVENTIONS if c.verified_with} == libraries
 
 
 def test_a_missing_number_of_rows_is_asked_for():
     with pytest.raises(ValueError, match="sklearn divides by the rows of a batch: give batch="):
-        convert_penalty(0.1, from_="nnreg", to="sklearn")
+        convert_penalty(0.1, source="nnreg", target="sklearn")
 
 
 def test_decoupled_decay_is_a_penalty_for_plain_sgd_only():
-    with pytest.raises(ValueError, match="torch-adamw takes its decay off the weights"):
-        convert_penalty(0.1, from_="torch-adamw", to="nnreg")
-    assert convert_penalty(0.1, from_="torch-adamw", to="nnreg", plain_sgd=True) == 0.1
-    assert convert_penalty(0.1, from_="torch-adamw", to="thinc") == 0.1
+    with pytest.raises(ValueError, match="torch-adamw subtracts its decay from the weights"):
+        convert_penalty(0.1, source="torch-adamw", target="nnreg")
+    assert convert_penalty(0.1, source="torch-adamw", target="nnreg", plain_sgd=True) == 0.1
+    assert convert_penalty(0.1, source="torch-adamw", target="thinc") == 0.1
 
 
-def test_an_unknown_source_is_met_with_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'keras'"):
-        find("kers")
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"source": "kers"}, ValueError, "source must be one of .*did you mean 'keras'"),
+        ({"target": "kers"}, ValueError, "target must be one of .*did you mean 'keras'"),
+        ({"kind": "l3"}, ValueError, "kind must be one of 'l2', 'l1', got 'l3'"),
+        ({"plain_sgd": "no"}, TypeError, "plain_sgd must be True or False, got 'no'"),
+        ({"n": "x"}, TypeError, "n must be a whole number of at least 1, got 'x'"),
+        ({"batch": 0}, ValueError, "batch must be a whole number of at least 1, got 0"),
+        ({"strength": -1.0}, ValueError, "strength must be .*got -1.0"),
+    ],
+)
+def test_a_wrong_argument_is_named(options, error, message):
+    with pytest.raises(error, match=message):
+        convert_penalty(**({"strength": 0.1, "source": "nnreg", "target": "keras"} | options))
 
 
 def test_the_table_has_a_line_a_source_and_no_broken_cell():

@@ -53,7 +53,7 @@ def test_cost_with_l2_of_deeplearning_ai():
     net = nn.Network(
         [nn.Dense(2), nn.ReLU(), nn.Dense(3), nn.ReLU(), nn.Dense(1)],
         inputs=3,
-        penalty=nn.L2(convert_penalty(0.1, from_="deeplearning.ai", to="nnreg", n=5)),
+        penalty=nn.L2(convert_penalty(0.1, source="deeplearning.ai", target="nnreg", n=5)),
         dtype="float64",
     )
     fill(net, [rng.standard_normal(shape).T for shape in shapes])

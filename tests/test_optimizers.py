@@ -89,7 +89,7 @@ RULES = {
         adam,
         {"decay": 0.3},
     ),
-    "InertialSGD": (lambda: nn.InertialSGD(0.05, momentum=0.9), inertial, {}),
+    "IPiano": (lambda: nn.IPiano(0.05, momentum=0.9), inertial, {}),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_vector_longer_than_a_block_is_updated_to_its_end(make, monkeypatch, r
 @dtypes
 def test_a_rule_of_ones_own_is_handed_blocks_and_working_memory_of_their_kind(dtype):
     class Watched(nn.Optimizer):
-        def _block(self, w, g, part, work):
+        def update_block(self, w, g, part, work):
             seen.append((part, w.shape, g.shape, work.shape, work.dtype))
 
     seen, p = [], parameters(BLOCK, 7, dtype)
@@ -262,7 +262,7 @@ def test_a_constant_gradient_is_in_the_end_multiplied_by_step_size(make, g):
     optimizer = make()
     if isinstance(optimizer, nn.AdamW):
         optimizer.weight_decay = 0
-    if isinstance(optimizer, nn.InertialSGD):
+    if isinstance(optimizer, nn.IPiano):
         optimizer.momentum = 0  # it moves on what the proximal map has left, and there is none
     for _ in range(300):
         before = p.vector.copy()
@@ -372,5 +372,5 @@ def test_where_gradients_have_ended_nothing_becomes_subnormal(make, dtype):
 
 def test_what_is_not_finite_is_not_flushed():
     v = np.array([np.inf, -np.inf, np.nan, 1e-20])
-    kernels.flush(v, 1e-10)
+    kernels.flush_denormals(v, 1e-10)
     np.testing.assert_array_equal(v, [np.inf, -np.inf, np.nan, 0.0])

@@ -70,7 +70,7 @@ def test_so_it_does_below_a_hidden_layer():
             seed=1,
             dtype="float64",
         )
-        report = trained(net, x, y, nn.InertialSGD(0.1, momentum=0.8), steps)
+        report = trained(net, x, y, nn.IPiano(0.1, momentum=0.8), steps)
         alive = net.layers[0].weight.any(axis=1)
         if method == "proximal":
             np.testing.assert_array_equal(alive, matter)
@@ -121,7 +121,7 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     }[kind]
     net = linear(30, penalty, M)
     rate = M / (curvature(x) + strength)
-    report = trained(net, x, y, nn.InertialSGD(rate / 5, momentum=0.9), 4000)
+    report = trained(net, x, y, nn.IPiano(rate / 5, momentum=0.9), 4000)
     expected = theirs().fit(x, y)
     coefficients = expected.coef_.reshape(M, 30).T
     found = net.parameters["dense_1.weight"]
@@ -237,7 +237,7 @@ def test_but_it_holds_a_large_weight_no_harder_than_a_small_one_and_l2_does():
     ],
     ids=["L1", "ElasticNet", "GroupLasso"],
 )
-@pytest.mark.parametrize("optimizer", [lambda: nn.SGD(0.1), lambda: nn.InertialSGD(0.05)])
+@pytest.mark.parametrize("optimizer", [lambda: nn.SGD(0.1), lambda: nn.IPiano(0.05)])
 def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_start(
     make, attribute, optimizer
 ):

@@ -227,7 +227,7 @@ MAKERS = {
     "SGD": lambda rate: nn.SGD(rate),
     "momentum": lambda rate: nn.SGD(rate / 10, momentum=0.9),
     "Nesterov": lambda rate: nn.SGD(rate / 10, momentum=0.9, nesterov=True),
-    "InertialSGD": lambda rate: nn.InertialSGD(rate / 5, momentum=0.85),
+    "IPiano": lambda rate: nn.IPiano(rate / 5, momentum=0.85),
     # An epsilon that is not small bounds the steps where the gradient ends at zero.
     "RMSprop": lambda rate: nn.RMSprop(rate * STRENGTH, epsilon=STRENGTH),
     "Adam": lambda rate: nn.Adam(rate * STRENGTH, beta_2=0.9, epsilon=STRENGTH),

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nnreg._support.validation import number
+from nnreg._support.validation import TRANSLATIONS, flag, number, one_of, unknown_arguments
 
 
 class Checked:
-    """An attribute that passes the same check whenever it is set, in mid-training too.
+    """An attribute that is checked whenever it is set, in mid-training too.
 
     Parameters
     ----------
     check : function (name, value) -> value
-        Called with the attribute's name and what is being assigned.
+        Called with the attribute's name and the value to be assigned.
+    is_number : bool, default False
+        True for a number that a schedule may set.
 
     Examples
     --------
     >>> class Step:
     ...     size = Checked(lambda name, value: number(name, value, 0))
     >>> step = Step()
-    >>> step.size = np.float64(0.5)
+    >>> step.size = 2
     >>> type(step.size).__name__
     'float'
     """
 
-    def __init__(self, check: Callable[[str, Any], Any]) -> None:
-        self.check = check
+    def __init__(self, check: Callable[[str, Any], Any], *, is_number: bool = False) -> None:
+        self.check, self.is_number = check, is_number
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    if TYPE_CHECKING:  # without a __get__ Python looks into the instance, as fast as ever
+    if TYPE_CHECKING:  # without a __get__ Python reads the instance's dictionary, which is faster
 
         def __get__(self, instance: object, owner: type | None = None) -> Any: ...
 
@@ -41,50 +45,112 @@ class Checked:
         instance.__dict__[self.name] = self.check(self.name, value)
 
 
-class Hyperparameter(Checked):
-    """A number that may be changed at any time, by a schedule too."""
-
-
 def bounded(
-    low: float, high: float = math.inf, *, open_low: bool = False, open_high: bool = False
-) -> Hyperparameter:
-    """Return a :class:`Hyperparameter` whose values are floats within the bounds."""
-    return Hyperparameter(
-        lambda name, value: number(name, value, low, high, open_low=open_low, open_high=open_high)
-    )
+    low: float,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+    optional: bool = False,
+) -> Checked:
+    """Return an attribute whose values are floats within the bounds, or None if ``optional``."""
+
+    def check(name: str, value: Any) -> float | None:
+        if optional and value is None:
+            return None
+        return number(name, value, low, high, open_low=open_low, open_high=open_high)
+
+    return Checked(check, is_number=True)
 
 
-def settings(thing: object) -> dict[str, Any]:
+def choice(*options: str) -> Checked:
+    """Return an attribute whose values are among these strings."""
+    return Checked(lambda name, value: one_of(name, value, options))
+
+
+def boolean() -> Checked:
+    """Return an attribute that is True or False."""
+    return Checked(flag)
+
+
+class Configurable:
+    """An object that is described by the arguments of its ``__init__``.
+
+    Each argument is kept as an attribute of the same name. ``repr`` shows the call that constructs
+    the object; an unknown argument is an error that names the right one.
+
+    Examples
+    --------
+    >>> class Window(Configurable):
+    ...     def __init__(self, width, *, height=2):
+    ...         self.width, self.height = width, height
+    >>> Window(3)
+    Window(width=3, height=2)
+    >>> Window(3, hight=2)
+    Traceback (most recent call last):
+        ...
+    TypeError: Window has no argument 'hight' (did you mean 'height'?)
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _explain_arguments(cls.__init__)  # type: ignore[method-assign]  # wrapped
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that would construct this object again."""
+        return get_config(self)
+
+    def __repr__(self) -> str:
+        return repr_from_config(self)
+
+
+def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Return ``init`` with errors that name the right argument."""
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    keyword_only = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes_any = len(names) < len(parameters)
+
+    @functools.wraps(init)
+    def explained(self: object, *args: Any, **options: Any) -> None:
+        if not takes_any:
+            unknown_arguments(type(self).__name__, options, names)
+            if len(args) > len(positional) and keyword_only:
+                name = keyword_only[0]
+                raise TypeError(
+                    f"{type(self).__name__} takes {', '.join(keyword_only)} by name, "
+                    f"got {args[len(positional)]!r}: {TRANSLATIONS.get(name, f'write {name}=')}"
+                )
+        init(self, *args, **options)
+
+    return explained
+
+
+def get_config(thing: object) -> dict[str, Any]:
     """Return the arguments that would construct ``thing`` again.
 
     The names are those of its ``__init__``, the values its attributes of these names.
-
-    >>> class Window:
-    ...     def __init__(self, width, *, height=2):
-    ...         self.width, self.height = width, height
-    >>> settings(Window(3))
-    {'width': 3, 'height': 2}
     """
-    import inspect
-
     if type(thing).__init__ is object.__init__:
         return {}
-    arguments = list(inspect.signature(type(thing).__init__).parameters.values())[1:]
-    named = [a.name for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
-    missing = [name for name in named if not hasattr(thing, name)]
+    parameters = list(inspect.signature(type(thing).__init__).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [name for name in names if not hasattr(thing, name)]
     if missing:
         raise TypeError(
             f"{type(thing).__name__} must keep its argument {missing[0]!r} "
             "as an attribute of that name to be saved"
         )
-    return {name: getattr(thing, name) for name in named}
+    return {name: getattr(thing, name) for name in names}
 
 
-def described(thing: object, arguments: dict[str, Any] | None = None) -> str:
-    """Return ``thing`` as the call that makes it, for a ``__repr__``."""
+def repr_from_config(thing: object, config: dict[str, Any] | None = None) -> str:
+    """Return the call that constructs ``thing``, for a ``__repr__``."""
     try:
-        arguments = settings(thing) if arguments is None else arguments
+        config = get_config(thing) if config is None else config
     except TypeError:
         return f"<{type(thing).__name__}>"
-    shown = (f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in arguments.items())
+    shown = (f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in config.items())
     return f"{type(thing).__name__}({', '.join(shown)})"

@@ -16,6 +16,40 @@ import numpy as np
 
 from nnreg._support.typing import Array
 
+# Arguments of other libraries, and what to write instead.
+TRANSLATIONS = {
+    "lr": "write learning_rate=",
+    "betas": "write beta_1= and beta_2=",
+    "eps": "write epsilon=",
+    "params": "an optimizer takes no parameters; update(net.parameters, gradients) does",
+    "clipnorm": "write clip_norm=, for the whole gradient, or clip_value=",
+    "global_clipnorm": "write clip_norm=",
+    "max_norm": "write clip_norm= in an optimizer, limit= in nn.MaxNorm",
+    "clipvalue": "write clip_value=",
+    "weight_decay": "give the network penalty=nn.L2(strength); only nn.AdamW has a weight_decay",
+    "decay": "write a schedule, such as nn.InverseTimeDecay",
+    "lambda_": "write strength=",
+    "alpha": "write strength=",
+    "l": "write strength=",
+    "l1": "write strength=",
+    "l2": "write strength=",
+    "max_value": "write limit=",
+    "from_logits": "every loss takes raw outputs (logits)",
+    "reduction": "every loss is a mean over rows; weights= weighs them",
+    "kernel_regularizer": "write penalty=",
+    "kernel_constraint": "write constraint=",
+    "kernel_initializer": "write initializer=",
+    "use_bias": "write bias=",
+    "activation": "activations are layers of their own, such as nn.ReLU()",
+    "in_features": "the number of inputs is known from the layer before; write nn.Dense(units)",
+    "input_dim": "give the network inputs=",
+    "input_shape": "give the network inputs=",
+    "negative_slope": "write slope=",
+    "keep_prob": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
+    "rate": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
+    "p": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - p",
+}
+
 
 def number(
     name: str,
@@ -248,7 +282,18 @@ def sample_weights(name: str, value: object, rows: int) -> Array:
     return weights
 
 
-def unknown_arguments(where: str, given: dict[str, object], known: Iterable[str]) -> None:
-    """Raise ``TypeError`` for the first keyword that nobody takes, with the nearest known one."""
+def unknown_arguments(function: str, given: dict[str, object], known: Iterable[str]) -> None:
+    """Raise ``TypeError`` for the first unknown argument, with the right one where it is known.
+
+    >>> unknown_arguments("Adam", {"lr": 0.1}, ["learning_rate"])
+    Traceback (most recent call last):
+        ...
+    TypeError: Adam has no argument 'lr': write learning_rate=
+    """
+    known = list(known)
     for name in given:
-        raise TypeError(f"{where} has no argument {name!r}{nearest(name, known)}")
+        if name not in known:
+            hint = nearest(name, known)
+            if name in TRANSLATIONS:
+                hint = f": {TRANSLATIONS[name]}"
+            raise TypeError(f"{function} has no argument {name!r}{hint}")

@@ -310,9 +310,9 @@ def rmsprop(
     )
     rho = config["decay_rate"]
     rule = RMSprop(_rate(config), rho=rho, epsilon=config["epsilon"])
-    rule.state["square"] = np.ravel(config["cache"]) / (1 - rho)
+    rule.state["mean_square"] = np.array(config["cache"], w.dtype).ravel()
     next_w = _stepped(rule, w, dw)
-    return next_w, {**config, "cache": (1 - rho) * rule.state["square"].reshape(w.shape)}
+    return next_w, {**config, "cache": rule.state["mean_square"].reshape(w.shape)}
 
 
 def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -344,12 +344,11 @@ def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arr
     )
     one, two = config["beta1"], config["beta2"]
     rule = Adam(_rate(config), beta_1=one, beta_2=two, epsilon=config["epsilon"])
-    rule.state["mean"] = np.ravel(config["m"]) / (1 - one)
-    rule.state["square"] = np.ravel(config["v"]) / (1 - two)
+    rule.state["mean"] = np.array(config["m"], w.dtype).ravel()
+    rule.state["mean_square"] = np.array(config["v"], w.dtype).ravel()
     rule.steps = validation.whole('config["t"]', config["t"])
     next_w = _stepped(rule, w, dw)
-    m = (1 - one) * rule.state["mean"].reshape(w.shape)
-    v = (1 - two) * rule.state["square"].reshape(w.shape)
+    m, v = rule.state["mean"].reshape(w.shape), rule.state["mean_square"].reshape(w.shape)
     return next_w, {**config, "m": m, "v": v, "t": rule.steps}
 
 

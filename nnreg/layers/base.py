@@ -115,10 +115,10 @@ class Layer:
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments that would construct this layer again."""
-        return hyperparameters.settings(self)
+        return hyperparameters.get_config(self)
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self, self.settings())
+        return hyperparameters.repr_from_config(self, self.settings())
 
 
 def inherited(kind: type) -> hyperparameters.Checked:

@@ -137,7 +137,7 @@ class HyperparameterScheduler(Callback):
             name
             for kind in reversed(type(target).__mro__)
             for name, value in vars(kind).items()
-            if isinstance(value, hyperparameters.Hyperparameter)
+            if isinstance(value, hyperparameters.Checked) and value.is_number
         )
         names = list(adjustable)
         if not names:

@@ -35,7 +35,7 @@ class Schedule:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return hyperparameters.described(self)
+        return hyperparameters.repr_from_config(self)
 
 
 class ConstantSchedule(Schedule):

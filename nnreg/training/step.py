@@ -149,7 +149,8 @@ class TrainingStep:
                 work = self.work[0]
                 net.add_penalty_gradient(self.gradients, work=work)
                 self.optimizer.begin(net.parameters)
-                self.optimizer.update_block(net.parameters, self.gradients, 0, work)
+                everything = slice(0, net.parameters.vector.size)
+                self.optimizer.update_slice(net.parameters, self.gradients, everything, work)
                 if net.has_proximal:
                     net.apply_proximal(self.optimizer.step_size)
             else:
@@ -252,9 +253,7 @@ class TrainingStep:
         for start in range(where.start, where.stop, len(work)):
             block = slice(start, min(start + len(work), where.stop))
             net.add_penalty_gradient(self.gradients, block, work)
-            self.optimizer.update_block(
-                net.parameters, self.gradients, start, work[: block.stop - start]
-            )
+            self.optimizer.update_slice(net.parameters, self.gradients, block, work)
             if proximal and not whole:
                 net.apply_proximal(self.optimizer.step_size_of(block), block)
         if whole:

@@ -27,9 +27,9 @@ WEIGHT, BIAS = _rng.normal(size=(INPUTS, CLASSES)), _rng.normal(size=CLASSES)
 WEIGHT[1, 2] = 0.0  # where the subgradient of L1 is a choice
 
 
-def conventions(held_by: str) -> pytest.MarkDecorator:
+def conventions(library: str) -> pytest.MarkDecorator:
     """Return the test parameter ``convention``: every row that says it is held by this library."""
-    rows = [c for c in CONVENTIONS if c.held_by == held_by]
+    rows = [c for c in CONVENTIONS if c.verified_with == library]
     assert rows
     return pytest.mark.parametrize("convention", rows, ids=lambda c: f"{c.source}-{c.kind}")
 
@@ -38,8 +38,8 @@ def converted(convention: Convention, strength: float = STRENGTH) -> float:
     """Return what a source's strength is in nnreg."""
     return convert_penalty(
         strength,
-        from_=convention.source,
-        to="nnreg",
+        source=convention.source,
+        target="nnreg",
         kind=convention.kind,
         n=N,
         batch=ROWS,

@@ -106,8 +106,8 @@ class KerasTraining:
             return LAYERS[type(layer)](layer)
         l1, l2 = shared.strengths(self.net.penalty)
         penalty = keras.regularizers.L1L2(
-            convert_penalty(l1, from_="nnreg", to="keras", kind="l1"),
-            convert_penalty(l2, from_="nnreg", to="keras", kind="l2"),
+            convert_penalty(l1, source="nnreg", target="keras", kind="l1"),
+            convert_penalty(l2, source="nnreg", target="keras", kind="l2"),
         )
         return keras.layers.Dense(layer.units, kernel_regularizer=penalty)
 

@@ -90,7 +90,7 @@ class TorchTraining:
         if isinstance(ours, nn.AdamW):
             decay = ours.weight_decay
         else:
-            decay = convert_penalty(self.l2, from_="nnreg", to="torch")
+            decay = convert_penalty(self.l2, source="nnreg", target="torch")
             self.l2 = 0.0
         groups = [
             {"params": [m.weight for m in self.linear.values()], "weight_decay": decay},

@@ -11,7 +11,7 @@ from nnreg.training.step import TrainingStep
 
 def test_without_a_proximal_map_it_is_sgd_with_momentum():
     nets = network(penalty=nn.L2(0.1)), network(penalty=nn.L2(0.1))
-    fit(nets[0], optimizer=nn.InertialSGD(0.05, momentum=0.8), epochs=5)
+    fit(nets[0], optimizer=nn.IPiano(0.05, momentum=0.8), epochs=5)
     fit(nets[1], optimizer=nn.SGD(0.05, momentum=0.8), epochs=5)
     vectors = [net.parameters.vector for net in nets]
     np.testing.assert_allclose(*vectors, rtol=1e-10, atol=1e-12)
@@ -20,7 +20,7 @@ def test_without_a_proximal_map_it_is_sgd_with_momentum():
 def test_the_whole_last_step_is_carried_on_proximal_map_and_projection_included(rng):
     net = network(penalty=nn.ElasticNet(0.05, 0.1, method="proximal"))
     net.constraint = nn.MaxNorm(1.0)
-    optimizer = nn.InertialSGD(0.1, momentum=0.6)
+    optimizer = nn.IPiano(0.1, momentum=0.6)
     w, before = net.parameters.vector.copy(), net.parameters.vector.copy()
     by_hand = net.copy()
     for _ in range(4):
@@ -36,7 +36,7 @@ def test_the_whole_last_step_is_carried_on_proximal_map_and_projection_included(
 def test_a_weight_at_zero_gathers_no_momentum_while_the_penalty_holds_it():
     """The velocity of SGD does, and throws the weight far out once it is let go."""
     lengths = []
-    for optimizer in (nn.InertialSGD(0.01), nn.SGD(0.01, momentum=0.9)):
+    for optimizer in (nn.IPiano(0.01), nn.SGD(0.01, momentum=0.9)):
         penalty = nn.L1(2.0, method="proximal")
         net = nn.Network([nn.Dense(1, bias=False)], inputs=1, penalty=penalty, dtype="float64")
         net.parameters.weights[:] = 0
@@ -58,7 +58,7 @@ def test_total_and_last_step_together_never_rise_on_a_network_with_a_hidden_laye
     penalty = nn.L1(0.01, method="proximal")
     layers = [nn.Dense(6), nn.Tanh(), nn.Dense(1)]
     net = nn.Network(layers, inputs=5, penalty=penalty, dtype="float64")
-    loss, optimizer = nn.MeanSquaredError(), nn.InertialSGD(0.02, momentum=0.8)
+    loss, optimizer = nn.MeanSquaredError(), nn.IPiano(0.02, momentum=0.8)
     step, every = TrainingStep(net, loss, optimizer), np.arange(60)
     values, before = [], net.parameters.vector.copy()
     for _ in range(300):
@@ -73,13 +73,13 @@ def test_total_and_last_step_together_never_rise_on_a_network_with_a_hidden_laye
 
 def test_after_an_epoch_that_blew_up_it_begins_at_rest_again():
     x, y = problem()
-    net, optimizer = network(), nn.InertialSGD(0.1)
+    net, optimizer = network(), nn.IPiano(0.1)
     start = net.copy()
     bad = np.array(x)
     bad[30:] = 1e200
     with pytest.raises(nn.NonFiniteLossError):
         fit(net, bad, y, optimizer=optimizer, shuffle=False, epochs=5)
-    fresh = nn.InertialSGD(0.1)
+    fresh = nn.IPiano(0.1)
     fit(net, x, y, optimizer=optimizer)
     fit(start, x, y, optimizer=fresh)
     assert everything(net, optimizer) == everything(start, fresh)
