@@ -1,10 +1,14 @@
 """Between the training objective and the test loss: penalty, dropout, generalization."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 import nnreg as nn
+from nnreg import plots
 from nnreg.lab import LossGap, explain_gap
+from nnreg.lab.gap import plot_gaps
 
 LOSS = nn.SoftmaxCrossEntropy()
 
@@ -97,3 +101,22 @@ def test_rows_that_do_not_fit_are_refused(trained, digits):
     x, y, x_test, y_test = digits
     with pytest.raises(ValueError, match="shape"):
         explain_gap(trained, x, y, x_test[:, :3], y_test, loss=LOSS)
+
+
+@pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
+)
+class TestPlot:
+    def test_the_bars_lead_from_the_objective_to_the_test_loss(self):
+        gap = LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
+        bars = plot_gaps({"dropout": gap}).axes[0].patches
+        ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars]
+        expected = [(0, 0.5), (0.5, 0.45), (0.45, 0.3), (0, 0.3), (0.3, 0.4), (0, 0.4)]
+        np.testing.assert_allclose(ends, expected, atol=1e-12)
+
+    def test_a_negative_part_goes_the_other_way_in_every_layout(self):
+        gap = LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20)
+        for columns, theme in ((1, plots.LIGHT), (3, plots.DARK)):
+            figure = plot_gaps({"a": gap, "b": gap}, columns=columns, theme=theme)
+            assert figure.axes[0].patches[4].get_width() == pytest.approx(-0.1)
+            assert plots.render(figure, "svg").startswith(b"<?xml")

@@ -107,14 +107,6 @@ class TestResuming:
         assert same(study_path(digits, QUICK, folder=tmp_path), small)
         assert len(list(tmp_path.iterdir())) == 12
 
-    def test_an_interruption_inside_training_is_one(self, digits, monkeypatch):
-        class Interrupted:
-            stopped = "interrupted"
-
-        monkeypatch.setattr(study, "fit", lambda *_, **__: Interrupted())
-        with pytest.raises(KeyboardInterrupt):
-            study_path(digits, QUICK)
-
     def test_two_processes_find_what_one_finds(self, digits, small):
         pytest.importorskip("joblib")
         told = []
@@ -206,7 +198,7 @@ class TestCommand:
             "--seed 11 --jobs 2"
         )
         self.walk("--linear")
-        assert seen[0] == (PathSettings((5, 6), 0.1, 4, 0.2, 7, 9, 0.4, "sgd", 50, 0.25, 4, 11), 2)
+        assert seen[0] == (PathSettings((5, 6), 7, 9, 0.4, "sgd", 50, 0.25, 4, 11, 0.1, 4, 0.2), 2)
         assert (seen[1][0].hidden, seen[1][0].repeats) == ((), 1)
 
     def test_an_interrupted_walk_says_how_to_go_on_and_goes_on(self, capsys, monkeypatch, tmp_path):

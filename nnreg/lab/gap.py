@@ -1,8 +1,8 @@
-"""Why the loss of training is not the loss of the test, part by part.
+"""Loss gap: the difference between the training objective and the test loss, part by part.
 
-While a network is trained, what one watches is its objective: the loss on the training rows with
-dropout at work, plus the penalty. What one wants is the loss on new rows, in inference mode, with
-neither. Three things lie between them, and only the last of them is overfitting::
+The objective that training minimizes is the loss on the training rows with dropout active, plus the
+penalty. The test loss is that of new rows in inference mode, without a penalty. They differ by
+three terms, and only the last of them is overfitting::
 
     objective  =  train loss + dropout + penalty
     test loss  =  train loss + generalization
@@ -10,11 +10,13 @@ neither. Three things lie between them, and only the last of them is overfitting
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnreg import plots
 from nnreg._support import validation
 from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
@@ -23,19 +25,22 @@ from nnreg.losses import Loss
 from nnreg.network import PREDICT_ROWS, Network
 from nnreg.training import data
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclass(frozen=True)
 class LossGap:
-    """The training objective, the test loss, and what lies between them.
+    """The training objective, the test loss, and the terms between them.
 
     Parameters
     ----------
     train_loss : float
         Data loss on the training rows in inference mode.
     dropout_loss : float
-        The same in training mode, dropout at work: the mean over ``masks`` draws.
+        Data loss on the training rows in training mode, the mean over ``masks`` draws.
     dropout_error : float
-        Its Monte-Carlo standard error.
+        Monte-Carlo standard error of ``dropout_loss``.
     penalty : float
     test_loss : float
         Data loss on the test rows in inference mode.
@@ -44,7 +49,7 @@ class LossGap:
     Examples
     --------
     >>> print(LossGap(0.30, 0.45, 0.01, 0.05, 0.40, 20))
-    objective         0.5000  what training watches
+    objective         0.5000  minimized by training
     - penalty         0.0500
     - dropout         0.1500  ± 0.0100, 20 draws
     = train loss      0.3000  in inference mode
@@ -61,7 +66,7 @@ class LossGap:
 
     @property
     def objective(self) -> float:
-        """What training watches: loss in training mode plus penalty."""
+        """Loss in training mode plus penalty."""
         return self.dropout_loss + self.penalty
 
     @property
@@ -71,45 +76,43 @@ class LossGap:
 
     @property
     def generalization(self) -> float:
-        """What new rows cost: test loss minus train loss, both in inference mode."""
+        """Test loss minus train loss, both in inference mode."""
         return self.test_loss - self.train_loss
 
     @property
     def difference(self) -> float:
-        """Test loss minus objective: generalization, minus dropout, minus penalty."""
+        """Test loss minus objective: generalization - dropout - penalty."""
         return self.test_loss - self.objective
 
     def __str__(self) -> str:
+        error = f"± {self.dropout_error:.4f}, {self.masks} draws" if self.dropout_error else ""
         rows = [
-            ["objective", f"{self.objective:.4f}", "what training watches"],
+            ["objective", f"{self.objective:.4f}", "minimized by training"],
             ["- penalty", f"{self.penalty:.4f}", ""],
-            ["- dropout", f"{self.dropout:.4f}", self._draws()],
+            ["- dropout", f"{self.dropout:.4f}", error],
             ["= train loss", f"{self.train_loss:.4f}", "in inference mode"],
             ["+ generalization", f"{self.generalization:.4f}", ""],
             ["= test loss", f"{self.test_loss:.4f}", ""],
         ]
         return "\n".join(text_table(["", "", ""], rows, right=[1]).splitlines()[2:])
 
-    def _draws(self) -> str:
-        return f"± {self.dropout_error:.4f}, {self.masks} draws" if self.dropout_error else ""
-
 
 def explain_gap(
     net: Network, x: Any, y: Any, x_test: Any, y_test: Any, *, loss: Loss, masks: int = 20
 ) -> LossGap:
-    """Take the difference between a network's training objective and its test loss apart.
+    """Decompose the difference between a network's training objective and its test loss.
 
     Parameters
     ----------
     net : Network
-        It is left as it is; its counters too.
+        Not modified, its counters included.
     x, y : array_like
         Training rows.
     x_test, y_test : array_like
-        Rows that it was not trained on.
+        Rows that the network was not trained on.
     loss : Loss
     masks : int, default 20
-        Draws of dropout's masks, at least 2: those of the next training steps.
+        Draws of the dropout masks, at least 2: those of the next training steps.
 
     Returns
     -------
@@ -118,12 +121,12 @@ def explain_gap(
     Raises
     ------
     ValueError, TypeError
-        If the rows do not fit the network or the loss, or there are too few draws.
+        If the rows do not fit the network or the loss, or ``masks`` is below 2.
 
     Notes
     -----
-    The training loss in a `History` is the mean over an epoch in which the network changed; while
-    it still improves, that is larger than what is found here for the network as it stands.
+    The training loss in a `History` is the mean over an epoch during which the network changed.
+    While it still improves, that mean is larger than the value computed here.
 
     Examples
     --------
@@ -140,24 +143,27 @@ def explain_gap(
     >>> gap.objective > gap.test_loss > gap.train_loss
     True
     """
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
     x, y = data.validate_data(net, loss, x, y)
     x_test, y_test = data.validate_data(net, loss, x_test, y_test, "test ")
     masks = validation.whole("masks", masks, 2)
-    dropped = [
-        float(loss.compute(_in_training(net, x, net.steps + draw), y)[0]) for draw in range(masks)
+    losses = [
+        float(loss.compute(_forward_in_training(net, x, net.steps + draw), y)[0])
+        for draw in range(masks)
     ]
     return LossGap(
         train_loss=float(loss.compute(net.predict(x), y)[0]),
-        dropout_loss=float(np.mean(dropped)),
-        dropout_error=float(np.std(dropped, ddof=1)) / masks**0.5,
+        dropout_loss=float(np.mean(losses)),
+        dropout_error=float(np.std(losses, ddof=1)) / masks**0.5,
         penalty=float(net.penalty_value()),
         test_loss=float(loss.compute(net.predict(x_test), y_test)[0]),
         masks=masks,
     )
 
 
-def _in_training(net: Network, x: Array, step: int) -> Array:
-    """Return the outputs of one training step, piece by piece, counting nothing."""
+def _forward_in_training(net: Network, x: Array, step: int) -> Array:
+    """Return the outputs (N, M) of one training step without counting it."""
     outputs = np.empty((len(x), net.widths[-1]), net.dtype)
     cache = Cache(net.dtype)
     for start in range(0, len(x), PREDICT_ROWS):
@@ -165,3 +171,28 @@ def _in_training(net: Network, x: Array, step: int) -> Array:
         part = validation.cast("x", x[piece], net.dtype)
         outputs[piece] = net.run_forward(part, cache, training=True, step=step, first_row=start)
     return outputs
+
+
+def plot_gaps(
+    gaps: Mapping[str, LossGap], *, columns: int = 3, theme: plots.Theme = plots.LIGHT
+) -> Figure:
+    """Draw the terms from the training objective to the test loss, a panel for each network.
+
+    Parameters
+    ----------
+    gaps : mapping of str to LossGap
+        By the panel's title.
+    columns : int, default 3
+        Panels side by side.
+    theme : Theme, default LIGHT
+    """
+    parts = {
+        name: {
+            "penalty": gap.penalty,
+            "dropout": gap.dropout,
+            "train loss": gap.train_loss,
+            "generalization": gap.generalization,
+        }
+        for name, gap in gaps.items()
+    }
+    return plots.gap_bars(parts, columns=columns, theme=theme)

@@ -57,29 +57,96 @@ class Strengths:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The settings of a comparison; a strength that is not given is chosen on validation rows.
+class TrainingSettings:
+    """The settings of a network and its training that several experiments have.
 
     Parameters
     ----------
     hidden : tuple of int, default (256, 256)
-        Units of the hidden layers, each followed by ReLU and, where there is one, dropout.
-    l2, l1 : float, optional
-    keep_prob : float, optional
-    l1_method : {"proximal", "subgradient"}, default "proximal"
+        Units of the hidden layers, each followed by ReLU.
     epochs : int, optional
-        Unless given, as many as make 1,000 steps, but 10 at least and 100 at most.
+        By default as many as make 1,000 steps, but at least 10 and at most 100.
     batch_size : int, default 32
     learning_rate : float, optional
-        Unless given, the optimizer's own; see `OPTIMIZERS`.
+        By default the optimizer's own; see `OPTIMIZERS`.
     optimizer : str, default "adam"
     train_size : int, optional
-        Training rows to use; all of them unless given.
+        Number of training rows to use; by default all.
     label_noise : float, default 0
         Share of the training labels, in [0, 0.5), to make wrong.
     repeats : int, default 3
     seed : int, default 0
         Chooses rows and wrong labels; repeat number r is trained with the seed ``seed + r``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> TrainingSettings(optimizer="sgd").rate
+    0.1
+    """
+
+    hidden: tuple[int, ...] = (256, 256)
+    epochs: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    optimizer: str = "adam"
+    train_size: int | None = None
+    label_noise: float = 0.0
+    repeats: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for units in self.hidden:
+            validation.whole("hidden", units, 1)
+        if self.learning_rate is not None:
+            validation.number("learning_rate", self.learning_rate, 0, open_low=True)
+        for name in ("epochs", "train_size"):
+            if getattr(self, name) is not None:
+                validation.whole(name, getattr(self, name), 1)
+        validation.whole("batch_size", self.batch_size, 1)
+        validation.whole("repeats", self.repeats, 1)
+        validation.whole("seed", self.seed)
+        validation.number("label_noise", self.label_noise, 0, 0.5, open_high=True)
+        validation.one_of("optimizer", self.optimizer, OPTIMIZERS)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate in use."""
+        default = OPTIMIZERS[self.optimizer][1]
+        return default if self.learning_rate is None else self.learning_rate
+
+    def epochs_for(self, rows: int) -> int:
+        """Return the number of epochs for a number of training rows.
+
+        >>> settings = TrainingSettings()
+        >>> settings.epochs_for(300), settings.epochs_for(60_000)
+        (100, 10)
+        """
+        if self.epochs is not None:
+            return self.epochs
+        batches = -(-rows // self.batch_size)
+        return min(100, max(10, round(STEPS / batches)))
+
+    def new_optimizer(self) -> Optimizer:
+        """Return an optimizer without state."""
+        return OPTIMIZERS[self.optimizer][0](self.rate)
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The settings of a comparison; a strength that is not given is chosen on validation rows.
+
+    Parameters
+    ----------
+    hidden, epochs, batch_size, learning_rate, optimizer, train_size, label_noise, repeats, seed
+        As in `TrainingSettings`. After each hidden layer a variant may have dropout.
+    l2, l1 : float, optional
+    keep_prob : float, optional
+    l1_method : {"proximal", "subgradient"}, default "proximal"
 
     Raises
     ------
@@ -94,61 +161,16 @@ class Settings:
     ValueError: keep_prob must be a number in (0, 1], got 2.0
     """
 
-    hidden: tuple[int, ...] = (256, 256)
     l2: float | None = None
     l1: float | None = None
     keep_prob: float | None = None
     l1_method: str = "proximal"
-    epochs: int | None = None
-    batch_size: int = 32
-    learning_rate: float | None = None
-    optimizer: str = "adam"
-    train_size: int | None = None
-    label_noise: float = 0.0
-    repeats: int = 3
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for units in self.hidden:
-            validation.whole("hidden", units, 1)
+        super().__post_init__()
         for name in ("l2", "l1"):
             if getattr(self, name) is not None:
                 validation.number(name, getattr(self, name), 0)
         if self.keep_prob is not None:
             validation.number("keep_prob", self.keep_prob, 0, 1, open_low=True)
-        if self.learning_rate is not None:
-            validation.number("learning_rate", self.learning_rate, 0, open_low=True)
-        for name in ("epochs", "train_size"):
-            if getattr(self, name) is not None:
-                validation.whole(name, getattr(self, name), 1)
-        validation.whole("batch_size", self.batch_size, 1)
-        validation.whole("repeats", self.repeats, 1)
-        validation.whole("seed", self.seed)
-        validation.number("label_noise", self.label_noise, 0, 0.5, open_high=True)
         validation.one_of("l1_method", self.l1_method, METHODS)
-        validation.one_of("optimizer", self.optimizer, OPTIMIZERS)
-
-    @property
-    def rate(self) -> float:
-        """The learning rate in use."""
-        own = OPTIMIZERS[self.optimizer][1]
-        return own if self.learning_rate is None else self.learning_rate
-
-    def epochs_for(self, rows: int) -> int:
-        """Return the number of epochs for so many training rows.
-
-        >>> (
-        ...     Settings().epochs_for(300),
-        ...     Settings().epochs_for(60_000),
-        ...     Settings(epochs=3).epochs_for(1),
-        ... )
-        (100, 10, 3)
-        """
-        if self.epochs is not None:
-            return self.epochs
-        batches = -(-rows // self.batch_size)
-        return min(100, max(10, round(STEPS / batches)))
-
-    def new_optimizer(self) -> Optimizer:
-        """Return an optimizer that has no state yet."""
-        return OPTIMIZERS[self.optimizer][0](self.rate)

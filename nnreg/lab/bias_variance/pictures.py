@@ -1,4 +1,4 @@
-"""The pictures of a sweep: the terms along its axis, and three of its fits; and that of gaps."""
+"""The pictures of a sweep: the terms along its axis, and three of its fits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance
 from nnreg.lab.bias_variance.processes import Classification
 from nnreg.lab.bias_variance.verdicts import select_fits
-from nnreg.lab.gap import LossGap
 from nnreg.plots import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def terms(
+def plot_terms(
     found: Mapping[str, BiasVariance], *, axis: str = "", columns: int = 3, theme: Theme = LIGHT
 ) -> Figure:
     """Draw bias², variance, noise, their sum, and the measured risk, along the sweep."""
@@ -43,7 +42,7 @@ def terms(
     )
 
 
-def fits(
+def plot_fits(
     found: Mapping[str, BiasVariance], *, axis: str = "", columns: int = 2, theme: Theme = LIGHT
 ) -> Figure:
     """Draw the models of the stiffest, the best and the most flexible way to learn.
@@ -69,20 +68,6 @@ def can_be_drawn(result: BiasVariance) -> bool:
     """Tell whether models are curves: of one input, with one output or two classes."""
     classes = isinstance(result.process, Classification)
     return result.points.shape[1] == 1 and result.process.outputs == (2 if classes else 1)
-
-
-def gap_bars(gaps: Mapping[str, LossGap], *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
-    """Draw the way from the training objective to the test loss, a panel a network."""
-    parts = {
-        name: {
-            "penalty": gap.penalty,
-            "dropout": gap.dropout,
-            "train loss": gap.train_loss,
-            "generalization": gap.generalization,
-        }
-        for name, gap in gaps.items()
-    }
-    return plots.gap_bars(parts, columns=columns, theme=theme)
 
 
 def _pair(estimates: list[Estimate]) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from nnreg import plots
 from nnreg._support.tables import text_table
 from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance
-from nnreg.lab.bias_variance.pictures import can_be_drawn, fits, terms
+from nnreg.lab.bias_variance.pictures import can_be_drawn, plot_fits, plot_terms
 from nnreg.lab.bias_variance.processes import Classification
 from nnreg.lab.bias_variance.verdicts import RULE, best, verdicts
 from nnreg.lab.comparison.report import provenance, wrapped
@@ -202,7 +202,7 @@ def write(found: Mapping[str, BiasVariance], axis: str, folder: Path) -> list[st
     folder : Path
         Existing. Files of the same names in it are replaced.
     """
-    draw: dict[str, Callable[..., Figure]] = {"terms": terms, "fits": fits}
+    draw: dict[str, Callable[..., Figure]] = {"terms": plot_terms, "fits": plot_fits}
     if not all(map(can_be_drawn, found.values())):
         del draw["fits"]
     contents: dict[str, bytes] = {}

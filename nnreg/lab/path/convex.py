@@ -1,11 +1,15 @@
-r"""Training a linear model to the end: the one case where the optimum is unique and can be reached.
+r"""Convex solver: a linear model trained to its optimum by accelerated proximal gradient descent.
 
-With one `Dense` layer every shipped loss is convex in the parameters, and so is the objective with
-an L1, elastic net or L2 penalty. A step of plain gradient descent followed by the proximal map goes
-down for every learning rate up to ``1/L``, where ``L`` bounds the curvature of the smooth part.
-Between steps the parameters are pushed on in the direction they came from, and the push starts anew
-whenever it points uphill (Beck & Teboulle, 2009; O'Donoghue & Candès, 2015). The steps themselves
-are the engine's own.
+With one `Dense` layer every loss accepted here is convex in the parameters, and so is the objective
+with an L1, elastic net or L2 penalty. A gradient step with learning rate ``1/L`` followed by the
+proximal map never increases the objective if ``L`` bounds the curvature of the smooth part. With
+``w₀ = v₀`` and ``t₀ = 1``, FISTA (Beck & Teboulle, 2009, eq. 4.1 to 4.3) iterates
+
+    wₖ₊₁ = prox(vₖ - ∇f(vₖ)/L),    tₖ₊₁ = (1 + √(1 + 4tₖ²))/2,
+    vₖ₊₁ = wₖ₊₁ + (tₖ - 1)/tₖ₊₁ · (wₖ₊₁ - wₖ)
+
+``t`` is set back to 1 whenever ``(vₖ - wₖ₊₁)ᵀ(wₖ₊₁ - wₖ) > 0``, that is, when the momentum points
+uphill (O'Donoghue & Candès, 2015, section 3.2). The steps are those of `TrainingStep`.
 """
 
 from __future__ import annotations
@@ -16,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from nnreg._support import validation
-from nnreg._support.typing import Array
 from nnreg.layers.dense import Dense
 from nnreg.losses import Huber, Loss, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from nnreg.network import Network
@@ -29,11 +32,11 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 class NotConvergedError(ArithmeticError):
-    """The steps were used up before the optimum was reached."""
+    """The solver reached ``max_steps`` before its tolerance."""
 
 
 def is_linear(net: Network) -> bool:
-    """Tell whether a network is one `Dense` layer and nothing else.
+    """Return whether a network is a single `Dense` layer.
 
     >>> import nnreg as nn
     >>> is_linear(nn.Network([nn.Dense(1)], inputs=2))
@@ -56,30 +59,29 @@ def solve(
     Parameters
     ----------
     net : Network
-        One `Dense` layer. Its penalty is None, `L2`, or one with a proximal map.
+        One `Dense` layer, trained in place. Its penalty is None, `L2`, or one with a proximal map.
     x : array_like of shape (N, D)
     y : array_like
-        What the loss wants.
+        Targets of the loss.
     loss : Loss
         `MeanSquaredError`, `Huber`, `SigmoidCrossEntropy` or `SoftmaxCrossEntropy`, whose curvature
         is bounded.
     tolerance : float, optional
-        How large the step divided by the learning rate may be, in what the rows' derivatives at
-        parameters of zero come to if none cancels another. Unless given, 1e-12 in float64 and 1e-5
-        in float32.
+        Bound of ``max |wₖ₊₁ - vₖ|·L``, relative to the largest sum over rows of the absolute
+        derivatives of the loss at outputs of zero. By default 1e-12 in float64, 1e-5 in float32.
     max_steps : int, default 100,000
 
     Returns
     -------
     int
-        The number of steps that it took.
+        The number of steps.
 
     Raises
     ------
     ValueError, TypeError
-        If the model is not linear, or loss or penalty are of another kind.
+        If the model is not linear, or the loss or penalty is of another kind.
     NotConvergedError
-        After ``max_steps`` steps.
+        After ``max_steps`` steps. The network has the parameters of the last one.
 
     Examples
     --------
@@ -89,49 +91,41 @@ def solve(
     >>> net.parameters.vector.round(9)  # y = 2x + 1
     array([2., 1.])
     """
-    _check_model(net)
+    _check_convex(net, loss)
     x, y = data.validate_data(net, loss, x, y)
     tolerance = TOLERANCES[str(net.dtype)] if tolerance is None else tolerance
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     max_steps = validation.whole("max_steps", max_steps, 1)
-    rate = 1.0 / (_curvature(loss, net.widths[-1]) * _largest_eigenvalue(x) + _of_penalty(net))
-    wanted = tolerance * _scale(x, loss(np.zeros((len(x), net.widths[-1])), y)[1])
-    every = np.arange(len(x))
-    w = net.parameters.vector
-    last, start, push = w.copy(), w.copy(), 1.0
+    features = np.column_stack([x.astype(np.float64), np.ones(len(x))])  # the bias's 1 included
+    eigenvalue = float(np.linalg.eigvalsh(features.T @ features / len(x))[-1])
+    l2 = max((p.strength for p, _, _ in net.penalized() if isinstance(p, L2)), default=0.0)
+    rate = 1.0 / (_curvature(loss, net.widths[-1]) * eigenvalue + l2)
+    doutputs = loss(np.zeros((len(x), net.widths[-1])), y)[1]
+    scale = max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
+    rows = np.arange(len(x))
+    w = net.parameters.vector  # at the start of a step v, at its end the new w
+    previous, v, t = w.copy(), w.copy(), 1.0
     with TrainingStep(net, loss, SGD(rate)) as step:
         for count in range(1, max_steps + 1):
-            step(x, y, every)
-            residual = float(np.abs(w - start).max()) / rate
-            if residual <= wanted:
+            step(x, y, rows)
+            residual = float(np.abs(w - v).max()) / rate
+            if residual <= tolerance * scale:
                 return count
-            if (start - w) @ (w - last) > 0:
-                push = 1.0
-            following = (1.0 + math.sqrt(1.0 + 4.0 * push**2)) / 2.0
-            start[:] = w + (push - 1.0) / following * (w - last)
-            last[:], push = w, following
-            w[:] = start
-    w[:] = last
+            if (v - w) @ (w - previous) > 0:
+                t = 1.0
+            next_t = (1.0 + math.sqrt(1.0 + 4.0 * t**2)) / 2.0
+            v[:] = w + (t - 1.0) / next_t * (w - previous)
+            previous[:], t = w, next_t
+            w[:] = v
+    w[:] = previous
     raise NotConvergedError(
-        f"after {max_steps:,} steps the residual is {residual:.1e}, wanted is {wanted:.1e}; "
-        "columns of x of one scale, more steps or a larger tolerance help"
+        f"after {max_steps:,} steps the residual is {residual:.1e}, above the tolerance of "
+        f"{tolerance * scale:.1e}; scale the columns of x alike, or raise max_steps or tolerance"
     )
 
 
-def check_network(net: Any) -> None:
-    """Raise unless ``net`` is a network.
-
-    >>> check_network(None)
-    Traceback (most recent call last):
-        ...
-    TypeError: net must be a Network, got None
-    """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
-
-
-def _check_model(net: Network) -> None:
-    check_network(net)
+def _check_convex(net: Network, loss: Loss) -> None:
+    validation.instance("net", net, Network, "a Network")
     if not is_linear(net):
         raise ValueError(f"net must be one Dense layer and nothing else, got {net!r}")
     if any(True for _ in net.constrained()):
@@ -142,6 +136,7 @@ def _check_model(net: Network) -> None:
                 f"penalty must be L2 or one with a proximal map, got {penalty!r}, "
                 "whose subgradient steps do not converge"
             )
+    _curvature(loss, 1)
 
 
 def _curvature(loss: Loss, outputs: int) -> float:
@@ -156,22 +151,3 @@ def _curvature(loss: Loss, outputs: int) -> float:
         known = ", ".join(kind.__name__ for kind in bounds)
         raise ValueError(f"loss must be one of {known}, whose curvature is bounded, got {loss!r}")
     return bounds[type(loss)]
-
-
-def _scale(x: Array, doutputs: Array) -> float:
-    """Return the largest sum over rows of absolute derivatives, by a weight or a bias."""
-    return max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
-
-
-def _largest_eigenvalue(x: Array) -> float:
-    """Return that of the mean over rows of the products of features, the bias's 1 among them."""
-    features = np.column_stack([x.astype(np.float64), np.ones(len(x))])
-    return float(np.linalg.eigvalsh(features.T @ features / len(x))[-1])
-
-
-def _of_penalty(net: Network) -> float:
-    """Return the curvature that the gradient's part of the penalty adds."""
-    return max(
-        (penalty.strength for penalty, _, _ in net.penalized() if isinstance(penalty, L2)),
-        default=0.0,
-    )

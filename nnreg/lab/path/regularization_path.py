@@ -1,15 +1,14 @@
-r"""The regularization path: one model under ever other strengths of its penalty.
+r"""Regularization path: one model trained at a sequence of penalty strengths, each warm-started.
 
-A linear model is walked from the strongest penalty down. It begins where every weight is zero,
-since there the answer is known: zero is optimal as long as the penalty holds each weight against
-the slope of the data loss there, which for L1 means ``strength ≥ max |∂data_loss/∂w|``; for squared
-error that is ``max |xᵀ(y - ȳ)|·2/(N·M)``. Then each optimum is the start for the next.
+A linear model is trained from the strongest penalty down, as glmnet does it (Friedman, Hastie &
+Tibshirani, 2010, section 2.5). Zero weights are optimal from :func:`lambda_max` on, which for L1 is
+``max |∂data_loss/∂w|`` at zero weights and the best biases; for squared error that is
+``max |xᵀ(y - ȳ)|·2/(N·M)``. Each optimum is the start for the next, weaker penalty.
 
-A network with hidden layers cannot be walked that way. Where all its weights are zero, so are all
-their derivatives: at *no* strength would anything ever grow again. It is walked upwards instead:
-trained from its initial weights under the weakest penalty first, and from there on under stronger
-ones, each from what the one before has left. Its strongest penalty is the one that holds every
-weight against the slope of the data loss at the initial weights.
+A network with hidden layers cannot start from zero weights: all their derivatives are zero there,
+so the weights would stay zero at every strength. It is trained from its initial weights under the
+weakest penalty first, and then under stronger ones, each from the weights of the one before. Its
+strongest penalty is ``max |∂data_loss/∂w|`` at the initial weights.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.lab.path.convex import check_network, is_linear, solve
-from nnreg.lab.stationarity import data_slope, measure_stationarity
+from nnreg.lab.path.convex import is_linear, solve
+from nnreg.lab.stationarity import compute_data_gradient, measure_stationarity
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import L1, Penalty
@@ -33,11 +32,11 @@ from nnreg.training import data
 from nnreg.training.loop import evaluate
 from nnreg.training.metrics import Metric
 
-HALVINGS = 60
+BISECTIONS = 60
 
 
 def lasso(strength: float) -> Penalty:
-    """Return the proximal L1 of this strength: the penalty of a path, unless another is wanted.
+    """Return the proximal L1 penalty of this strength.
 
     >>> lasso(0.1)
     L1(strength=0.1, method='proximal')
@@ -47,16 +46,15 @@ def lasso(strength: float) -> Penalty:
 
 @dataclass(frozen=True, eq=False)
 class PathPoint:
-    """What training under one strength came to.
+    """The network at one penalty strength.
 
     Parameters
     ----------
     strength : float
     figures : dict of str to float
         ``nonzeros``, the number of weights that are not exactly zero; ``data_loss``, ``penalty``,
-        ``total`` and metrics; ``residual``, how far from stationary the network is (see
-        :func:`nnreg.lab.measure_stationarity`); with test data those of the test rows too, as
-        ``test_data_loss`` and so on; ``seconds``, the time that training took.
+        ``total`` and metrics; ``residual`` (see :func:`nnreg.lab.measure_stationarity`);
+        ``test_data_loss`` and so on where there are test data; ``seconds``, the training time.
     parameters : ndarray of shape (P,)
         The network's vector: the weights, then the biases.
 
@@ -73,13 +71,13 @@ class PathPoint:
 
 @dataclass(frozen=True, eq=False)
 class RegularizationPath:
-    """A walk, the strongest penalty first, whichever way it was walked.
+    """A path, the strongest penalty first, whatever the order of training.
 
     Parameters
     ----------
     points : tuple of PathPoint
     weights_size : int
-        How many values of a point's parameters are weights.
+        How many values of a point's parameters are weights, W.
 
     Examples
     --------
@@ -97,7 +95,7 @@ class RegularizationPath:
 
     @property
     def weights(self) -> Array:
-        """The weights under each strength, (S, W)."""
+        """The weights at each strength, (S, W)."""
         return np.array([point.parameters[: self.weights_size] for point in self.points])
 
     def values(self, figure: str) -> Array:
@@ -119,26 +117,29 @@ def regularization_path(
     test_data: tuple[Any, Any] | None = None,
     metrics: Iterable[str | Metric] = (),
 ) -> RegularizationPath:
-    """Train one network under many strengths, each from what the one before has left.
+    """Train one network at many penalty strengths, each from the weights of the one before.
 
     Parameters
     ----------
     net : Network
-        Where to begin. It stays as it is; its own penalty does not count, those of its layers do.
+        The initial network. It is not modified; its own penalty is replaced, those of its layers
+        are not.
     x : array_like of shape (N, D)
     y : array_like
+        Targets of the loss.
     loss : Loss
     penalty : function (strength) -> Penalty, default proximal L1
     strengths : iterable of float, optional
-        Unless given, a geometric grid from :func:`lambda_max` down. (It begins above it by the
-        root of the dtype's rounding, so that its first weights are zero in spite of it.)
+        By default a geometric grid from :func:`lambda_max` down. It starts at
+        ``lambda_max·(1 + √ε)``, with the dtype's ε, so that all first weights are zero in spite of
+        rounding.
     points : int, default 20
-        Strengths of the grid.
+        The number of strengths of the grid.
     ratio : float, default 0.001
         The weakest strength of the grid over the strongest.
     train : function (Network), optional
-        Trains a network, in place, under the penalty it has. A network of one `Dense` layer is
-        brought to its optimum by :func:`nnreg.lab.solve` unless it is given; every other needs it.
+        Trains a network in place under the penalty it has. The default for a network of one `Dense`
+        layer is :func:`nnreg.lab.solve`; every other network needs it.
     test_data : tuple (x, y), optional
     metrics : names or functions, default ()
         As for :func:`nnreg.fit`.
@@ -150,7 +151,8 @@ def regularization_path(
     Raises
     ------
     ValueError, TypeError
-        If arguments do not fit each other, or a grid is wanted of a penalty that makes no zeros.
+        If arguments do not fit each other, or the default grid is asked of a penalty that sets no
+        weight to zero.
 
     Examples
     --------
@@ -158,35 +160,47 @@ def regularization_path(
     >>> x = np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
     >>> y = x @ [[3.0], [1.0]]
     >>> net = nn.Network([nn.Dense(1)], inputs=2, dtype="float64")
-    >>> found = regularization_path(
+    >>> path = regularization_path(
     ...     net, x, y, loss=nn.MeanSquaredError(), strengths=[6.0, 4.0, 2.0, 0.0]
     ... )
-    >>> found.weights.round(9) + 0.0
+    >>> path.weights.round(9) + 0.0
     array([[0., 0.],
            [1., 0.],
            [2., 0.],
            [3., 1.]])
     """
-    check_network(net)
-    given = None if strengths is None else sorted(strengths, reverse=True)
-    if given is None:
-        given = grid(lambda_max(net, x, y, loss=loss, penalty=penalty), points, ratio, net.dtype)
-    if not given:
+    x, y = _validate(net, x, y, loss)
+    if train is None:
+        train = partial(solve, x=x, y=y, loss=loss)
+        if not is_linear(net):
+            raise ValueError(
+                "train must be given for a network that is not one Dense layer: "
+                "a function that trains it in place, such as lambda net: nn.fit(net, ...)"
+            )
+    metrics = metrics if isinstance(metrics, str) or callable(metrics) else tuple(metrics)
+    evaluate(net, x[:1], y[:1], loss=loss, metrics=metrics)  # an error here costs no training
+    if test_data is not None:
+        x_test, y_test = test_data
+        test_data = data.validate_data(net, loss, x_test, y_test, "test ")
+    if strengths is None:
+        top = lambda_max(net, x, y, loss=loss, penalty=penalty)
+        strengths = strength_grid(top, points, ratio, net.dtype)
+    order = sorted(validation.number("strengths", strength, 0) for strength in strengths)
+    if not order:
         raise ValueError("strengths must not be empty")
-    train = trainer(net, x, y, loss, train)
-    walked = net.copy()
-    down = is_linear(net)
-    found = []
-    for strength in given if down else reversed(given):
-        walked.penalty = penalty(validation.number("strengths", strength, 0))
+    if is_linear(net):
+        order.reverse()
+    fitted = net.copy()
+    results = []
+    for strength in order:
+        fitted.penalty = penalty(strength)
         started = time.perf_counter()
-        train(walked)
+        train(fitted)
         seconds = time.perf_counter() - started
-        figures = measure(walked, (x, y), test_data, loss, metrics) | {"seconds": seconds}
-        found.append(PathPoint(strength, figures, walked.parameters.vector.copy()))
-    return RegularizationPath(
-        tuple(found if down else reversed(found)), net.parameters.weights.size
-    )
+        figures = measure(fitted, (x, y), test_data, loss, metrics) | {"seconds": seconds}
+        results.append(PathPoint(strength, figures, fitted.parameters.vector.copy()))
+    results.sort(key=lambda point: -point.strength)
+    return RegularizationPath(tuple(results), net.parameters.weights.size)
 
 
 def lambda_max(
@@ -197,22 +211,28 @@ def lambda_max(
     loss: Loss,
     penalty: Callable[[float], Penalty] = lasso,
 ) -> float:
-    """Return the smallest strength whose penalty holds every weight at zero.
+    """Return the smallest strength at which the proximal map sets every weight to zero.
 
     Parameters
     ----------
     net : Network
-        For one of a single `Dense` layer, it is the strength from which on zero weights, with the
-        best biases, are optimal. For others it holds zeros against the derivatives of the data loss
-        at the present weights (with dropout off): from there on, all weights would rather shrink.
-    x, y : array_like
+        For one `Dense` layer the result is the strength from which on zero weights, with the best
+        biases, are optimal. For other networks it is the strength whose proximal map sets the
+        gradient of the data loss at the present weights, with dropout off, to zero.
+    x : array_like of shape (N, D)
+    y : array_like
+        Targets of the loss.
     loss : Loss
     penalty : function (strength) -> Penalty, default proximal L1
+
+    Returns
+    -------
+    float
 
     Raises
     ------
     ValueError
-        If the penalty has no proximal map, or none of its strengths makes zeros.
+        If the penalty has no proximal map, or sets no weight to zero at any strength.
 
     Examples
     --------
@@ -222,61 +242,52 @@ def lambda_max(
     >>> round(lambda_max(net, x, y, loss=nn.MeanSquaredError()), 9)  # (1*2 + 1*2) * 2/3
     2.666666667
     """
-    check_network(net)
+    x, y = _validate(net, x, y, loss)
     probe = net.copy()
     if is_linear(net):
         probe.penalty = None
         # With inputs of zero a linear model is its biases.
         probe.parameters.weights[...] = 0.0
         solve(probe, np.zeros_like(x), y, loss=loss)
-    slopes = data_slope(probe, *data.validate_data(probe, loss, x, y), loss)[1].vector
+    gradient = compute_data_gradient(probe, x, y, loss)[1].vector
 
-    def holds(strength: float) -> bool:
+    def all_zero(strength: float) -> bool:
         probe.penalty = penalty(strength)
         if not probe.has_proximal:
             raise ValueError(f"strengths must be given: {probe.penalty!r} has no proximal map")
-        probe.parameters.vector[...] = slopes
+        probe.parameters.vector[...] = gradient
         probe.apply_proximal(1.0)
         return not any(probe.parameters.vector[where].any() for _, where, _ in probe.penalized())
 
-    high = float(np.abs(slopes).max()) or 1.0
-    for _ in range(HALVINGS):
-        if holds(high):
+    low, high = 0.0, float(np.abs(gradient).max()) or 1.0
+    for _ in range(BISECTIONS):
+        if all_zero(high):
             break
         high *= 2.0
     else:
         raise ValueError(f"strengths must be given: {penalty(1.0)!r} makes no weight zero")
-    low = 0.0
-    for _ in range(HALVINGS):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
-        low, high = (low, middle) if holds(middle) else (middle, high)
+        low, high = (low, middle) if all_zero(middle) else (middle, high)
     return high
 
 
-def grid(top: float, points: int, ratio: float, dtype: Any = "float64") -> list[float]:
+def _validate(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    return data.validate_data(net, loss, x, y)
+
+
+def strength_grid(top: float, points: int, ratio: float, dtype: Any = "float64") -> list[float]:
     """Return a geometric grid of strengths, falling, from a little above ``top``.
 
-    >>> [round(strength, 6) for strength in grid(1.0, 3, 0.01)]
+    >>> [round(strength, 6) for strength in strength_grid(1.0, 3, 0.01)]
     [1.0, 0.1, 0.01]
     """
     points = validation.whole("points", points, 2)
     ratio = validation.number("ratio", ratio, 0, 1, open_low=True, open_high=True)
     first = top * (1.0 + float(np.sqrt(np.finfo(dtype).eps)))
-    return [float(first * ratio ** (place / (points - 1))) for place in range(points)]
-
-
-def trainer(
-    net: Network, x: Any, y: Any, loss: Loss, train: Callable[[Network], Any] | None
-) -> Callable[[Network], Any]:
-    """Return ``train`` or, for a linear model without one, what brings it to its optimum."""
-    if train is not None:
-        return train
-    if not is_linear(net):
-        raise ValueError(
-            "train must be given for a network that is not one Dense layer: "
-            "a function that trains it in place, such as lambda net: nn.fit(net, ...)"
-        )
-    return partial(solve, x=x, y=y, loss=loss)
+    return [float(first * ratio ** (i / (points - 1))) for i in range(points)]
 
 
 def measure(
@@ -286,13 +297,12 @@ def measure(
     loss: Loss,
     metrics: Iterable[str | Metric],
 ) -> dict[str, float]:
-    """Return the figures of a point, but for the time."""
-    metrics = tuple(metrics)
+    """Return the figures of a `PathPoint`, without the time."""
     figures = {"nonzeros": float(np.count_nonzero(net.parameters.weights))}
     figures |= evaluate(net, *data, loss=loss, metrics=metrics)
     figures["residual"] = measure_stationarity(net, *data, loss=loss).residual
     if test_data is not None:
-        found = evaluate(net, *test_data, loss=loss, metrics=metrics)
-        kept = {name: value for name, value in found.items() if name not in ("penalty", "total")}
-        figures |= {f"test_{name}": value for name, value in kept.items()}
+        test = evaluate(net, *test_data, loss=loss, metrics=metrics)
+        del test["penalty"], test["total"]
+        figures |= {f"test_{name}": value for name, value in test.items()}
     return figures

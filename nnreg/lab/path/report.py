@@ -101,7 +101,7 @@ def network_line(study: PathStudy) -> str:
     how = "linear, brought to its optimum at each strength"
     if settings.hidden:
         how = (
-            f"with ReLU; {settings.optimizer} with learning rate {settings.training.rate:g}, "
+            f"with ReLU; {settings.optimizer} with learning rate {settings.rate:g}, "
             f"batches of {settings.batch_size}, {settings.epochs} epochs at each strength"
         )
     return (
@@ -173,7 +173,7 @@ def as_dict(study: PathStudy) -> dict[str, Any]:
     return {
         **provenance(),
         "data": data_facts(study.dataset, study.rows),
-        "settings": asdict(study.settings) | {"learning_rate": study.settings.training.rate},
+        "settings": asdict(study.settings) | {"learning_rate": study.settings.rate},
         "rules": RULES,
         "columns": {column.key: column.text for column in COLUMNS},
         "strengths": study.strengths.tolist(),
