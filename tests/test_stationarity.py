@@ -113,7 +113,7 @@ def test_many_rows_are_worked_through_in_parts(weighted, monkeypatch, rng):
     weights = rng.uniform(0, 2, len(x)) if weighted else None
     options = {"loss": nn.SoftmaxCrossEntropy(), "sample_weight": weights}
     whole = measure_stationarity(network(), x, y, **options)
-    monkeypatch.setattr("nnreg.lab.stationarity.AT_ONCE", 7)
+    monkeypatch.setattr("nnreg.lab.stationarity.CHUNK_ROWS", 7)
     parts = measure_stationarity(network(), x, y, **options)
     assert parts.data_loss == pytest.approx(whole.data_loss, rel=1e-13)
     for one, other in zip(parts.parameters, whole.parameters, strict=True):
@@ -127,9 +127,7 @@ def test_a_report_is_printed_as_a_sentence_and_a_table():
     text = repr(measure_stationarity(net, x, y, loss=nn.SoftmaxCrossEntropy())).splitlines()
     assert text[0].startswith("residual ")
     assert "; constraints exceeded by " in text[0]
-    assert text[1].split() == [
-        *("parameter", "values", "zeros", "slope", "of", "the", "data", "loss", "residual")
-    ]
+    assert text[1].split() == [*("parameter", "values", "zeros", "data", "gradient", "residual")]
     assert [line.split()[0] for line in text[3:]] == list(net.parameters)
 
 
@@ -217,7 +215,7 @@ def test_there_is_no_gap_where_no_bound_is_known():
         (nn.Network([nn.Dense(2), nn.Dense(1)], inputs=6, penalty=nn.L1(0.1)), SQUARED),
         (nn.Network([nn.Dense(1), nn.Tanh()], inputs=6, penalty=nn.L1(0.1)), SQUARED),
     ]:
-        assert duality_gap(net, x, y, loss) is None
+        assert duality_gap(net, x, y, loss=loss) is None
 
 
 # --- Where optimizers come to rest ----------------------------------------------------------------
