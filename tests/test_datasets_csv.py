@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_what_was_written_is_read_back(tmp_path_factory, table, ending, quoting,
     path = tmp_path_factory.mktemp("csv") / "table.csv"
     path.write_bytes(text.getvalue().encode("utf-8-sig" if mark else "utf-8"))
 
-    data = read_csv(path, target=columns[target] if by_name else target)
+    data = read_csv(path, target=columns[target] if by_name else target, header=True)
 
     assert data.x.dtype == np.float64
     assert np.array_equal(data.x, x)
@@ -87,12 +88,48 @@ def test_the_target_is_a_name_or_a_number(read, target):
     assert read(text, target=target).feature_names == ("a", "b")
 
 
+def test_a_table_without_a_header_is_read_whole(read):
+    data = read("5.1,3.5,alba\n4.9,3.0,alba\n6.3,2.9,rosa\n6.6,3.0,rosa\n", header=False)
+    assert data.x[0].tolist() == [5.1, 3.5]
+    assert data.feature_names == ("column 0", "column 1")
+    first = read("1,14.2,1.7\n1,13.2,1.8\n2,12.4,0.9\n2,12.3,1.1\n", target=0, header=False)
+    assert first.y.tolist() == [0, 0, 1, 1]
+
+
+def test_numbers_for_names_are_a_header_where_the_target_is_named_or_it_is_said(read):
+    text = "400,410,kind\n1,2,cat\n3,4,dog\n"
+    assert read(text, target="kind").feature_names == ("400", "410")
+    assert read(text, header=True).feature_names == ("400", "410")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_taken_where_it_is_named(read, separator):
+    assert len(read(ROWS.replace(",", separator), separator=separator).x) == 4
+
+
+def test_quotes_may_follow_a_space(read):
+    data = read('a, b, kind\n1, 2, "x"\n3, 4, "y"\n')
+    assert data.class_names == ("x", "y")
+
+
+def test_a_wide_table_takes_linear_time(read):
+    names = ",".join(f"c{i}" for i in range(30_000))
+    begun = time.perf_counter()
+    read(f"{names},y\n" + ("1," * 30_000 + "u\n" + "1," * 30_000 + "v\n"))
+    assert time.perf_counter() - begun < 5
+
+
 def test_minus_one_is_the_last_column(read):
     assert read(ROWS, target=-1).feature_names == ("a", "b")
 
 
 def test_a_name_that_is_a_number_is_the_name(read):
-    assert read("1,0\n5,a\n6,b\n7,a\n8,b\n", target="0").x[:, 0].tolist() == [5, 6, 7, 8]
+    assert read("1,0\n5,a\n6,b\n7,a\n8,b\n", target="0", header=True).x[:, 0].tolist() == [
+        5,
+        6,
+        7,
+        8,
+    ]
 
 
 def test_number_classes_are_sorted_by_size_and_text_by_letters(read):
@@ -137,12 +174,22 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
         ("a,y\n", "a header, but no rows"),
-        ("a;y\n1;u\n", "line 1: the header has one column, 'a;y'.*separated by commas"),
+        (
+            "a;y\n1;u\n",
+            "line 1: one column, 'a;y'.*by commas.*separated by semicolons: say separator=';'",
+        ),
         ("a,,y\n1,2,u\n", "line 1: column 1 has no name"),
         ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 are both called "a"'),
+        ('"a";"y"\n1;u\n', "separated by semicolons"),
+        ("a\ty\n1\tu\n", r"separated by tabs: say separator='\\t'"),
+        ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False; .* header=True"),
+        ("a,\x1b[2J\n1,\n", r'column "\\x1b\[2J", line 2: a missing label'),
+        ("\x1b,y\n,u\n", r'column "\\x1b": a missing value'),
+        ("a,y\n1,\x9bu\n2,v\n3,w\n4,x\n5,z\n", "5 different labels in 5 rows"),
+        ("a,y\n1,u\n2," + "v" * 10**5 + "\n", "line 3: a label of 100,000 characters"),
         ("a,y\n1,0.5\n2,1.5\n", r'column "y": 0\.5 \(row 0\) is not a class'),
         ("a,y\n1,1e300\n2,1\n", r'column "y": 1e\+300 \(row 0\) is not a class'),
-        ("a,y\n1,u\n2,u\n", 'column "y": 1 different labels in 2 rows; .* wants 2 to 2'),
+        ("a,y\n1,u\n2,u\n", 'column "y": 1 different labels in 2 rows; .* has 2 to 2'),
         ("a,y\n1,u\n2,v\n3,w\n", 'column "y": 3 different labels in 3 rows'),
         (b"a,y\n1,\xff\n", "not UTF-8"),
         ("a,y\n1,u\n".encode("utf-16"), "not UTF-8"),

@@ -1,6 +1,7 @@
 """The IDX format is read as it is defined, and a damaged file is refused by name."""
 
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from nnreg import datasets
 from nnreg.datasets import read_idx, read_idx_folder
 from nnreg.datasets.idx import PARTS, decode_idx
 
@@ -79,8 +81,8 @@ def test_the_array_may_be_written_to(tmp_path):
         (bytes([0, 0, 10, 1, 0, 0, 0, 0]), "not an IDX file"),
         (bytes([0, 0, 8, 0]), "not an IDX file"),
         (bytes([0, 0, 8, 255]), "not an IDX file"),
-        (bytes([0, 0, 8, 2, 0, 0]), "truncated header: 6 bytes, wanted 12"),
-        (bytes([0, 0, 8, 1, 255, 255, 255, 255]), "truncated: 8 bytes, wanted 4294967303"),
+        (bytes([0, 0, 8, 2, 0, 0]), "truncated header: 6 bytes, expected 12"),
+        (bytes([0, 0, 8, 1, 255, 255, 255, 255]), "truncated: 8 bytes, expected 4294967303"),
         (gzip.compress(bytes(100))[:20], "damaged gzip data"),
         (gzip.compress(bytes(range(100)))[:-6] + bytes(6), "damaged gzip data"),
         (b"\x1f\x8b\x08" + bytes(20), "damaged gzip data"),
@@ -93,6 +95,17 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, raw, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_idx(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "read", [read_idx, read_idx_folder, datasets.read_csv, datasets.read_npz, datasets.load]
+)
+@pytest.mark.parametrize("path", [True, 1, np.int64(1), None, b"name"], ids=repr)
+def test_a_path_is_no_number(read, path):
+    """`open` would read and close a file descriptor, such as stdout."""
+    with pytest.raises(TypeError, match=r"must be a str or a pathlib\.Path, got"):
+        read(path)
+    os.fstat(1)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -19,7 +19,9 @@ def read(tmp_path):
     return read
 
 
-@pytest.mark.parametrize(("x", "y"), [("x", "y"), ("X", "y"), ("x_train", "y_train")])
+@pytest.mark.parametrize(
+    ("x", "y"), [("x", "y"), ("X", "Y"), ("X", "y"), ("x_train", "y_train"), ("X_train", "Y_TRAIN")]
+)
 def test_training_arrays_have_several_spellings(read, x, y):
     data = read(**{x: X, y: Y})
     assert np.array_equal(data.x, X)
@@ -78,9 +80,10 @@ def test_labels_are_text_or_whole_numbers(read, labels, classes):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y": Y}, "no array x or X or x_train or X_train"),
-        ({"x": X}, "no array y or y_train"),
+        ({"y": Y}, "no array x or x_train; the file has y"),
+        ({"x": X}, "no array y or y_train; the file has x"),
         ({"x": X, "X": X, "y": Y}, "both x and X are there"),
+        ({"data": X, "\x1b[2J": Y}, r"the file has data, \\x1b"),
         ({"x": X, "y": Y, "x_test": X}, "x_test and y_test belong together"),
         ({"x": X, "y": Y, "y_test": Y}, "x_test and y_test belong together"),
         ({"x": X[:, 0], "y": Y}, r"x: features must have the shape \(N, D\).*got \(4,\)"),
@@ -114,7 +117,10 @@ def test_wrong_arrays_are_named(read, arrays, message):
     assert "file.npz" in str(caught.value)
 
 
-@pytest.mark.parametrize("raw", [b"", b"PK", b"\x93NUMPY", b"PK\x03\x04 and no more", b"\x80\x04."])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"PK", b"\x93NUMPY", b"PK\x03\x04 and no more", b"PK\x03\x04" + bytes(200), b"\x80\x04."],
+)
 def test_a_file_that_is_no_archive_is_refused(tmp_path, raw):
     path = tmp_path / "wrong.npz"
     path.write_bytes(raw)

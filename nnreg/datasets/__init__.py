@@ -1,17 +1,16 @@
-"""Data to learn on: shipped, found, read from files, or made with a known truth.
+"""Data sets: bundled, downloaded, read from files, or synthetic.
 
 `load_digits` and `load_breast_cancer` are inside the package. `load_mnist` and
-`load_fashion_mnist` are looked for, then downloaded. `read_csv`, `read_npz` and `read_idx_folder`
-read files of your own. `load` is one door to all of these. The functions of `synthetic` make data
-and return the truth with them.
+`load_fashion_mnist` are looked for on this machine, then downloaded. `read_csv`, `read_npz` and
+`read_idx_folder` read other files. `load` does all of this, by name or path. The functions of
+`synthetic` make data with a known truth.
 """
 
 from nnreg.datasets.bundled import load_breast_cancer, load_digits
 from nnreg.datasets.csv import read_csv
 from nnreg.datasets.dataset import Dataset
 from nnreg.datasets.idx import read_idx, read_idx_folder
-from nnreg.datasets.inventory import describe
-from nnreg.datasets.loading import NAMES, load
+from nnreg.datasets.loading import NAMES, describe, load
 from nnreg.datasets.mnist import Location, load_fashion_mnist, load_mnist, locations
 from nnreg.datasets.npz import read_npz
 from nnreg.datasets.splits import split_rows

@@ -1,4 +1,4 @@
-"""The two data sets inside the package: handwritten digits, and tumours.
+"""Bundled data: handwritten digits, and tumours.
 
 Both are small enough to train on in seconds and real enough to overfit. Creators, licence and
 changes are in the file LICENSE-DATA; the licence of both is CC BY 4.0.
@@ -7,17 +7,12 @@ changes are in the file LICENSE-DATA; the licence of both is CC BY 4.0.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnreg._support.typing import Array
+from nnreg.datasets.dataset import Split
 from nnreg.datasets.splits import split_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Part = tuple[NDArray[np.float32], NDArray[np.int64]]
-
 
 DIGIT_NAMES = tuple("0123456789")
 """Classes of the digits, and of MNIST."""
@@ -35,7 +30,7 @@ TUMOUR_FEATURES = tuple(
 """The 30 features of the tumours: ten measures, as mean, standard error and worst value."""
 
 
-def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Part, Part]:
+def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Split, Split]:
     """Return the 1,797 handwritten digits, divided into training and test rows.
 
     Each row is an image of 8 by 8 counts, 0 to 16, of the dark pixels in a block of 4 by 4.
@@ -45,7 +40,7 @@ def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Part, P
     test_size : int or float
         The number of test rows (an int), or their share (a float between 0 and 1).
     seed : int
-        Chooses the test rows; see `split_rows`.
+        Determines the test rows; see `split_rows`.
 
     Returns
     -------
@@ -63,8 +58,8 @@ def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Part, P
     Notes
     -----
     These are the test half of UCI's "Optical Recognition of Handwritten Digits", written by 13
-    people. A random split has all 13 on both sides, so a test accuracy from it speaks of new
-    digits by the same writers; for new writers it is too high.
+    people. A random split has all 13 on both sides, so its test accuracy is that of new digits
+    by the same writers; for new writers it is too high.
 
     Source: E. Alpaydin and C. Kaynak (1998), UCI Machine Learning Repository,
     doi:10.24432/C50P49, CC BY 4.0.
@@ -77,11 +72,11 @@ def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Part, P
     >>> float(x.min()), float(x.max())
     (0.0, 1.0)
     """
-    counts, labels = read_shipped("digits.npz")
-    return _divide(counts.astype(np.float32) / np.float32(16), labels, test_size, seed)
+    counts, labels = read_bundled("digits.npz")
+    return _split(counts.astype(np.float32) / np.float32(16), labels, test_size, seed)
 
 
-def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[Part, Part]:
+def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[Split, Split]:
     """Return 569 tumours, described by 30 numbers each, divided into training and test rows.
 
     Parameters
@@ -89,7 +84,7 @@ def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[
     test_size : int or float
         The number of test rows (an int), or their share (a float between 0 and 1).
     seed : int
-        Chooses the test rows; see `split_rows`.
+        Determines the test rows; see `split_rows`.
 
     Returns
     -------
@@ -120,11 +115,11 @@ def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[
     >>> TUMOUR_FEATURES[0], float(x[:, 0].max()) > 20
     ('mean radius', True)
     """
-    values, labels = read_shipped("breast_cancer.npz")
-    return _divide(values.astype(np.float32), labels, test_size, seed)
+    values, labels = read_bundled("breast_cancer.npz")
+    return _split(values.astype(np.float32), labels, test_size, seed)
 
 
-def read_shipped(file: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def read_bundled(file: str) -> tuple[Array, Array]:
     """Return the arrays ``x`` and ``y`` of a file beside this module, exactly as stored.
 
     Parameters
@@ -141,7 +136,7 @@ def read_shipped(file: str) -> tuple[NDArray[Any], NDArray[Any]]:
 
     Examples
     --------
-    >>> counts, labels = read_shipped("digits.npz")
+    >>> counts, labels = read_bundled("digits.npz")
     >>> counts.dtype, counts.shape, int(counts.max())
     (dtype('uint8'), (1797, 64), 16)
     """
@@ -149,9 +144,7 @@ def read_shipped(file: str) -> tuple[NDArray[Any], NDArray[Any]]:
         return arrays["x"], arrays["y"]
 
 
-def _divide(
-    x: NDArray[np.float32], y: NDArray[Any], test_size: int | float, seed: int
-) -> tuple[Part, Part]:
+def _split(x: Array, y: Array, test_size: int | float, seed: int) -> tuple[Split, Split]:
     labels = y.astype(np.int64)
     training, test = split_rows(labels, test_size=test_size, seed=seed)
     return (x[training], labels[training]), (x[test], labels[test])

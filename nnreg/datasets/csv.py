@@ -1,45 +1,55 @@
-"""Tables as text: a CSV file with a header, numbers for features, and one column of labels.
+"""CSV tables: a header, numbers for features, and one column of labels.
 
-The aim is that a wrong file is refused in words that say where it is wrong: line 812, column
-"age". So each cell is read by the strictest rule, and nothing is guessed, filled in or dropped.
+A wrong file is refused in words that say where it is wrong: line 812, column "age". Each cell is
+read by the strictest rule; nothing is guessed, filled in or dropped.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
-from nnreg._support.validation import nearest
-from nnreg.datasets.dataset import Dataset, find_classes, number_classes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
+from nnreg._support.files import check_path
+from nnreg._support.typing import Array
+from nnreg._support.validation import flag, nearest, one_of
+from nnreg.datasets.dataset import Dataset, find_classes, number_classes, printable
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_LONGEST_LABEL = 1_000  # characters; NumPy stores every label in as many as the longest has
 
 
-def read_csv(path: str | os.PathLike[str], *, target: str | int | None = None) -> Dataset:
+def read_csv(
+    path: str | os.PathLike[str],
+    *,
+    target: str | int | None = None,
+    header: bool | None = None,
+    separator: str = ",",
+) -> Dataset:
     r"""Read features and labels from a CSV file.
 
     Parameters
     ----------
     path : str or path
-        The file: UTF-8 (with or without a byte-order mark), separated by commas, any line ending,
-        fields quoted or not, blank lines skipped. The first line is the header.
+        The file: UTF-8 (with or without a byte-order mark), any line ending, fields quoted or not,
+        blank lines skipped.
     target : str or int, optional
         The column of labels, by name or by number (from 0; negative from the end). Default: the
         last one. Text that is no column's name but a number counts as that number.
+    header : bool, optional
+        Whether the first line has the names of the columns. Default: yes, but a first line of
+        numbers is refused, since it may be either. False names the columns by their numbers.
+    separator : {",", ";", "\t", "|"}, default ","
+        What separates the fields.
 
     Returns
     -------
     Dataset
-        ``x`` is float64 of shape (N, D), since a table may hold numbers that float32 cannot tell
-        apart; ``y`` int64 of shape (N,). Labels may be text or whole numbers; classes are sorted.
+        ``x`` is float64 of shape (N, D), since a table may hold numbers that float32 cannot
+        distinguish; ``y`` int64 of shape (N,). Labels are text or whole numbers; classes are
+        sorted.
 
     Raises
     ------
@@ -48,8 +58,8 @@ def read_csv(path: str | os.PathLike[str], *, target: str | int | None = None) -
     ValueError
         For a missing value or a text among the features (line and column are named), a name that
         is empty or used twice in the header, a line with another number of fields, an unknown
-        target (the nearest name is offered), labels that are no classes, a file without rows, or
-        one that is not UTF-8.
+        target (the nearest name is offered), labels that make no classification, a file without
+        rows, another separator, or text that is not UTF-8.
     FileNotFoundError
         If there is no such file.
 
@@ -68,44 +78,56 @@ def read_csv(path: str | os.PathLike[str], *, target: str | int | None = None) -
     >>> pets.x[0], pets.y
     (array([4.5, 4. ]), array([1, 2, 0, 1, 2, 0]))
     """
-    file = os.fspath(path)
-    records = _records(file)
+    file = check_path("path", path)
+    header = None if header is None else flag("header", header)
+    records = _records(file, one_of("separator", separator, _SEPARATORS))
     first = next(records, None)
     if first is None:
-        raise ValueError(f"{file}: the file is empty; a header and rows are wanted")
-    header = _check_header(file, *first)
-    column = _find_target(file, header, target)
-    features = header[:column] + header[column + 1 :]
+        raise ValueError(f"{file}: the file is empty; a header and rows are expected")
+    names = _check_width(file, *first, separator)
+    if header is False:
+        records = _prepend(first, records)
+        names = [f"column {index}" for index in range(len(names))]
+    else:
+        _check_names(file, first[0], names)
+    column = _find_target(file, names, target)
+    features = names[:column] + names[column + 1 :]
+    if header is None and names[column] != target and all(map(_is_number, features)):
+        shown = ", ".join(features[:3])
+        raise ValueError(
+            f"{file}, line {first[0]}: numbers, {shown}, where the header has names. If the file "
+            "has no header, write one or say header=False; if these are names, say header=True"
+        )
     rows, labels, lines = [], [], []
     for line, fields in records:
-        if len(fields) != len(header):
+        if len(fields) != len(names):
             raise ValueError(
-                f"{file}, line {line}: {len(fields)} fields, but the header has {len(header)}"
+                f"{file}, line {line}: {len(fields)} fields, but the header has {len(names)}"
             )
         labels.append(fields.pop(column).strip())
         rows.append(_numbers(file, line, features, fields))
         lines.append(line)
     if not rows:
         raise ValueError(f"{file}: a header, but no rows")
-    what = f'{file}, column "{header[column]}"'
-    values = _label_values(what, labels, lines)
-    classes = find_classes(values, what)
+    where = f'{file}, column "{printable(names[column])}"'
+    values = _label_values(where, labels, lines)
+    classes = find_classes(values, where)
     return Dataset(
         name=os.path.splitext(os.path.basename(file))[0],
         x=np.stack(rows),
-        y=number_classes(values, classes, what),
+        y=number_classes(values, classes, where),
         feature_names=tuple(features),
         class_names=tuple(map(str, classes.tolist())),
-        source=f'{file}, labels from column "{header[column]}"',
+        source=f'{file}, labels from column "{printable(names[column])}"',
     )
 
 
-def _records(file: str) -> Iterator[tuple[int, list[str]]]:
+def _records(file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not blank, with the number of the line it starts on."""
     import csv
 
     with open(file, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=True)
+        reader = csv.reader(text, strict=True, delimiter=separator, skipinitialspace=True)
         line = 1
         try:
             for fields in reader:
@@ -113,27 +135,49 @@ def _records(file: str) -> Iterator[tuple[int, list[str]]]:
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise ValueError(f"{file}, line {line}: {error}") from error
+            raise ValueError(f"{file}, line {line}: {error}{_advise(file, separator)}") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: not UTF-8 text: {error}") from error
 
 
-def _check_header(file: str, line: int, fields: list[str]) -> list[str]:
+def _prepend(
+    first: tuple[int, list[str]], records: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    yield first
+    yield from records
+
+
+def _advise(file: str, separator: str) -> str:
+    """Return what to do if the first line has more of another separator, otherwise nothing."""
+    with open(file, encoding="utf-8-sig", errors="replace") as text:
+        line = text.readline(10_000)
+    likely = max(_SEPARATORS, key=line.count)
+    if line.count(likely) <= line.count(separator):
+        return ""
+    return f"; the fields seem to be separated by {_SEPARATORS[likely]}: say separator={likely!r}"
+
+
+def _check_width(file: str, line: int, fields: list[str], separator: str) -> list[str]:
+    """Return the fields of the first line without spaces around them, at least two."""
     names = [name.strip() for name in fields]
     if len(names) < 2:
         raise ValueError(
-            f"{file}, line {line}: the header has one column, {names[0]!r}; "
-            "at least one feature and the labels are wanted, separated by commas"
+            f"{file}, line {line}: one column, {names[0]!r}; at least one feature and the labels "
+            f"are expected, separated by {_SEPARATORS[separator]}{_advise(file, separator)}"
         )
-    for place, name in enumerate(names):
-        if not name:
-            raise ValueError(f"{file}, line {line}: column {place} has no name in the header")
-        if name in names[:place]:
-            raise ValueError(
-                f"{file}, line {line}: columns {names.index(name)} and {place} are both called "
-                f'"{name}" (the first line must be the header)'
-            )
     return names
+
+
+def _check_names(file: str, line: int, names: list[str]) -> None:
+    columns: dict[str, int] = {}
+    for column, name in enumerate(names):
+        if not name:
+            raise ValueError(f"{file}, line {line}: column {column} has no name in the header")
+        if columns.setdefault(name, column) != column:
+            raise ValueError(
+                f"{file}, line {line}: columns {columns[name]} and {column} are both called "
+                f'"{printable(name)}" (the first line must be the header, or say header=False)'
+            )
 
 
 def _find_target(file: str, header: list[str], target: str | int | None) -> int:
@@ -144,31 +188,32 @@ def _find_target(file: str, header: list[str], target: str | int | None) -> int:
     if target in header:
         return header.index(str(target))
     try:
-        place = int(target)
+        column = int(target)
     except ValueError:
-        known = ", ".join(header)
+        known = printable(", ".join(header[:20])) + (" ..." if len(header) > 20 else "")
         raise ValueError(
-            f"target: {file} has no column {target!r}{nearest(str(target), header)}; it has {known}"
+            f"target: {file} has no column {target!r}"
+            f"{printable(nearest(str(target), header))}; it has {known}"
         ) from None
-    if not -len(header) <= place < len(header):
-        raise ValueError(f"target: {file} has {len(header)} columns, so no number {place}")
-    return place % len(header)
+    if not -len(header) <= column < len(header):
+        raise ValueError(f"target: {file} has {len(header)} columns, so no number {column}")
+    return column % len(header)
 
 
-def _numbers(file: str, line: int, features: list[str], fields: list[str]) -> NDArray[np.float64]:
+def _numbers(file: str, line: int, features: list[str], fields: list[str]) -> Array:
     """Return one row's features, or name the first that is no finite number."""
     try:
         numbers = np.array([float(text) for text in fields])
     except ValueError:
         numbers = np.array([np.nan])
-    # Python reads 1_000 as a number; a table that says so is more likely wrong.
+    # Python reads 1_000 as a number; in a table that is more likely a mistake.
     if np.isfinite(numbers).all() and "_" not in "".join(fields):
         return numbers
     name, text = next(
         pair for pair in zip(features, fields, strict=True) if not _is_number(pair[1])
     )
     fault = "a missing value" if _is_missing(text) else f"{text!r} is not a finite number"
-    raise ValueError(f'{file}, line {line}, column "{name}": {fault}')
+    raise ValueError(f'{file}, line {line}, column "{printable(name)}": {fault}')
 
 
 def _is_number(text: str) -> bool:
@@ -182,7 +227,7 @@ def _is_missing(text: str) -> bool:
     return text.strip().lower() in _MISSING
 
 
-def _label_values(what: str, labels: list[str], lines: list[int]) -> NDArray[np.generic]:
+def _label_values(where: str, labels: list[str], lines: list[int]) -> Array:
     """Return the labels as numbers if all of them are, otherwise as text."""
     numeric = [_is_number(label) for label in labels]
     # Among numbers, "none" is a gap; among words it may be a class.
@@ -191,5 +236,7 @@ def _label_values(what: str, labels: list[str], lines: list[int]) -> NDArray[np.
     )
     for label, line in zip(labels, lines, strict=True):
         if not label or (only_numbers and _is_missing(label)):
-            raise ValueError(f"{what}, line {line}: a missing label")
+            raise ValueError(f"{where}, line {line}: a missing label")
+        if len(label) > _LONGEST_LABEL:
+            raise ValueError(f"{where}, line {line}: a label of {len(label):,} characters")
     return np.array([float(label) for label in labels]) if only_numbers else np.array(labels)

@@ -1,25 +1,25 @@
-"""What a data set is here, and how its labels become class numbers.
+"""A data set, and the class numbers of its labels.
 
-A network wants numbers: ``x`` of shape (N, D) and, for classification, ``y`` of shape (N,) that
-counts the classes from 0. A file may call its classes 3 and 8, or "cat" and "dog". So the
-distinct labels are sorted once, a label becomes its place in that order, and the sorted labels
-stay with the data as ``class_names``.
+A classifier needs ``y`` of shape (N,), class numbers from 0. A file may name its classes 3 and 8,
+or "cat" and "dog". The distinct labels are sorted, a label becomes its index in that order, and the
+sorted labels are stored with the data as ``class_names``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from nnreg._support.typing import Array
+
+Split: TypeAlias = tuple[Array, Array]  # x, float32 (N, D), and y, int64 (N,)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows, labels and the words for them.
+    """Rows, labels and their names.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class Dataset:
     class_names : tuple of K str
         ``class_names[y[i]]`` is the label of row i.
     source : str
-        Where the data came from, in words.
+        Where the data came from.
     x_test, y_test : ndarray of shape (N_test, D) and (N_test,), or None
-        The rows to test on, where the source keeps them apart.
+        The test rows, where the source has them.
 
     Examples
     --------
@@ -48,24 +48,33 @@ class Dataset:
     """
 
     name: str
-    x: NDArray[Any] = field(repr=False)
-    y: NDArray[np.int64] = field(repr=False)
+    x: Array = field(repr=False)
+    y: Array = field(repr=False)
     feature_names: tuple[str, ...] = field(repr=False)
     class_names: tuple[str, ...]
     source: str
-    x_test: NDArray[Any] | None = field(default=None, repr=False)
-    y_test: NDArray[np.int64] | None = field(default=None, repr=False)
+    x_test: Array | None = field(default=None, repr=False)
+    y_test: Array | None = field(default=None, repr=False)
 
 
-def find_classes(labels: NDArray[Any], what: str) -> NDArray[Any]:
-    """Return the distinct labels in order, if these labels make a classification.
+def printable(text: str) -> str:
+    r"""Return text from a file with its control characters escaped, for an error message.
+
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def find_classes(labels: Array, what: str) -> Array:
+    """Return the distinct labels in order, if they make a classification.
 
     Parameters
     ----------
     labels : ndarray of shape (N,)
         Text, whole numbers, or floats that are whole.
     what : str
-        Names the labels in an error, for instance ``data.csv, column 'price'``.
+        Names the labels in an error, such as ``data.csv, column 'price'``.
 
     Returns
     -------
@@ -88,13 +97,13 @@ def find_classes(labels: NDArray[Any], what: str) -> NDArray[Any]:
     if not 2 <= len(distinct) <= most:
         raise ValueError(
             f"{what}: {len(distinct)} different labels in {len(labels)} rows; "
-            f"a classification wants 2 to {most} of them (at most one for every two rows)"
+            f"a classification has 2 to {most} (at most one for every two rows)"
         )
     return distinct
 
 
-def number_classes(labels: NDArray[Any], classes: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return each label's place among the sorted classes.
+def number_classes(labels: Array, classes: Array, what: str) -> Array:
+    """Return each label's index among the sorted classes.
 
     Parameters
     ----------
@@ -123,15 +132,16 @@ def number_classes(labels: NDArray[Any], classes: NDArray[Any], what: str) -> ND
     plain = _plain(labels, what)
     if (plain.dtype.kind == "U") != (classes.dtype.kind == "U"):
         raise ValueError(f"{what}: text and numbers are mixed; the classes are {classes.tolist()}")
-    places = np.minimum(np.searchsorted(classes, plain), len(classes) - 1)
-    unknown = classes[places] != plain
+    indices = np.minimum(np.searchsorted(classes, plain), len(classes) - 1)
+    unknown = classes[indices] != plain
     if unknown.any():
         row = int(np.argmax(unknown))
-        raise ValueError(f"{what}: label {plain[row]} (row {row}) is not one of {classes.tolist()}")
-    return places.astype(np.int64)
+        label = plain[row].item()
+        raise ValueError(f"{what}: label {label!r} (row {row}) is not one of {classes.tolist()}")
+    return indices.astype(np.int64)
 
 
-def _plain(labels: NDArray[Any], what: str) -> NDArray[Any]:
+def _plain(labels: Array, what: str) -> Array:
     """Return the labels as text or as whole numbers."""
     if labels.dtype.kind in "biuU":
         return labels
@@ -143,6 +153,6 @@ def _plain(labels: NDArray[Any], what: str) -> NDArray[Any]:
         row = int(np.argmax(not_whole))
         raise ValueError(
             f"{what}: {labels[row]} (row {row}) is not a class; "
-            "a classification wants labels that are whole numbers or text"
+            "the labels of a classification are whole numbers or text"
         )
     return labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The IDX format: how MNIST and its many successors are stored.
+"""The IDX format, in which MNIST and its successors are stored.
 
 An IDX file is a header and an array. The header is two zero bytes, a byte for the type, a byte
 for the number of dimensions, and each dimension as a 32-bit number; all numbers are big-endian.
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+from nnreg._support.files import check_path
+from nnreg._support.typing import Array
+from nnreg.datasets.dataset import Split
 
 PARTS = (
     "train-images-idx3-ubyte",
@@ -32,7 +30,7 @@ PARTS = (
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
-def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_idx(path: str | os.PathLike[str]) -> Array:
     """Read one IDX file, compressed or not.
 
     Parameters
@@ -61,53 +59,21 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     ...     read_idx(path)
     array([5, 0, 4], dtype=uint8)
     """
-    return decode_idx(read_bytes(path), path)
+    file = check_path("path", path)
+    return decode_idx(read_bytes(file), file)
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return a file's bytes, decompressed if they are gzip's.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    bytes
-        What the file holds.
-
-    Raises
-    ------
-    ValueError
-        If the compressed data are damaged or end early.
-    """
+def read_bytes(path: str) -> bytes:
+    """Return a file's bytes, decompressed if they are gzip's; ``ValueError`` if damaged."""
     with open(path, "rb") as file:
         return decompress(file.read(), path)
 
 
-def decompress(raw: bytes, path: object) -> bytes:
+def decompress(raw: bytes, source: str) -> bytes:
     """Return bytes as they are, or decompressed if they are gzip's.
 
-    Parameters
-    ----------
-    raw : bytes
-        The bytes.
-    path : object
-        Where they came from, for the error.
+    Damaged data are a ``ValueError`` that names the source.
 
-    Returns
-    -------
-    bytes
-        Never compressed by gzip.
-
-    Raises
-    ------
-    ValueError
-        If the compressed data are damaged or end early.
-
-    Examples
-    --------
     >>> import gzip
     >>> decompress(gzip.compress(b"abc"), "abc.gz"), decompress(b"abc", "abc")
     (b'abc', b'abc')
@@ -120,17 +86,17 @@ def decompress(raw: bytes, path: object) -> bytes:
     try:
         return gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: damaged gzip data: {error}") from error
+        raise ValueError(f"{source}: damaged gzip data: {error}") from error
 
 
-def decode_idx(raw: bytes, path: object) -> NDArray[Any]:
+def decode_idx(raw: bytes, source: str) -> Array:
     """Return the array that the bytes of an IDX file describe.
 
     Parameters
     ----------
     raw : bytes
         The whole file, not compressed.
-    path : object
+    source : str
         Where the bytes came from, for the error.
 
     Returns
@@ -150,22 +116,23 @@ def decode_idx(raw: bytes, path: object) -> NDArray[Any]:
     """
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or not 1 <= raw[3] <= 32:
         raise ValueError(
-            f"{path}: not an IDX file: starts with {raw[:4].hex(' ') or 'nothing'}, wanted 00 00, "
+            f"{source}: not an IDX file: starts with {raw[:4].hex(' ') or 'nothing'}, not 00 00, "
             "a type (08, 09, 0b, 0c, 0d or 0e) and a number of dimensions (01 to 20)"
         )
     dtype = np.dtype(_TYPES[raw[2]])
     start = 4 + 4 * raw[3]
     if len(raw) < start:
-        raise ValueError(f"{path}: truncated header: {len(raw)} bytes, wanted {start}")
+        raise ValueError(f"{source}: truncated header: {len(raw)} bytes, expected {start}")
     shape = tuple(np.frombuffer(raw, ">u4", count=raw[3], offset=4).tolist())
-    wanted = start + dtype.itemsize * math.prod(shape)
-    if len(raw) != wanted:
-        fault = "truncated" if len(raw) < wanted else "trailing bytes"
-        raise ValueError(f"{path}: {fault}: {len(raw)} bytes, wanted {wanted} for shape {shape}")
+    expected = start + dtype.itemsize * math.prod(shape)
+    if len(raw) != expected:
+        fault = "truncated" if len(raw) < expected else "trailing bytes"
+        size = f"{len(raw)} bytes, expected {expected} for shape {shape}"
+        raise ValueError(f"{source}: {fault}: {size}")
     return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def find_parts(folder: str | os.PathLike[str]) -> dict[str, str]:
+def find_parts(folder: str) -> dict[str, str]:
     """Return the path of each of the four files of an MNIST-like folder that is there.
 
     Parameters
@@ -184,16 +151,16 @@ def find_parts(folder: str | os.PathLike[str]) -> dict[str, str]:
     >>> find_parts("no/such/folder")
     {}
     """
-    found = {}
+    paths = {}
     for part in PARTS:
         for name in (part, part.replace("-idx", ".idx")):
             for path in (os.path.join(folder, name), os.path.join(folder, name + ".gz")):
-                if part not in found and os.path.isfile(path):
-                    found[part] = path
-    return found
+                if part not in paths and os.path.isfile(path):
+                    paths[part] = path
+    return paths
 
 
-def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Part, Part]:
+def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Split, Split]:
     """Read the four files of an MNIST-like folder.
 
     Parameters
@@ -220,14 +187,14 @@ def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Part, Part]:
     --------
     >>> (x, y), (x_test, y_test) = read_idx_folder("emnist-letters")  # doctest: +SKIP
     """
-    found = find_parts(folder)
-    missing = [part for part in PARTS if part not in found]
+    paths = find_parts(check_path("folder", folder))
+    missing = [part for part in PARTS if part not in paths]
     if missing:
         raise FileNotFoundError(f"{os.fspath(folder)}: no {', '.join(missing)} (nor with .gz)")
-    return join_parts({part: (read_idx(path), path) for part, path in found.items()})
+    return join_parts({part: (read_idx(path), path) for part, path in paths.items()})
 
 
-def join_parts(parts: dict[str, tuple[NDArray[Any], str]]) -> tuple[Part, Part]:
+def join_parts(parts: dict[str, tuple[Array, str]]) -> tuple[Split, Split]:
     """Make features and labels of four arrays.
 
     Parameters
@@ -255,7 +222,7 @@ def join_parts(parts: dict[str, tuple[NDArray[Any], str]]) -> tuple[Part, Part]:
     return training, test
 
 
-def _pair(images: tuple[NDArray[Any], str], labels: tuple[NDArray[Any], str]) -> Part:
+def _pair(images: tuple[Array, str], labels: tuple[Array, str]) -> Split:
     x, y = images[0], labels[0]
     if x.dtype != np.uint8 or x.ndim < 2 or x.size == 0:
         raise ValueError(

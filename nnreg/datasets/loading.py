@@ -1,29 +1,40 @@
-"""One door to all data: a name, or a file, or a folder.
+"""Loading by name, file or folder, and the list of available data.
 
-``nnreg compare --data`` takes its value from the user and hands it to `load`.
+``nnreg compare --data`` passes its value to `load`; ``nnreg data`` prints `describe`.
 """
 
 from __future__ import annotations
 
 import os
 
+from nnreg._support.files import check_path
 from nnreg._support.validation import nearest
-from nnreg.datasets.bundled import (
-    DIGIT_NAMES,
-    TUMOUR_FEATURES,
-    TUMOUR_NAMES,
-    load_breast_cancer,
-    load_digits,
-)
+from nnreg.datasets import bundled
 from nnreg.datasets.csv import read_csv
 from nnreg.datasets.dataset import Dataset, find_classes, number_classes
-from nnreg.datasets.idx import read_idx_folder
-from nnreg.datasets.mnist import load_fashion_mnist, load_mnist
+from nnreg.datasets.idx import PARTS, read_bytes, read_idx_folder
+from nnreg.datasets.mnist import REGISTRY, Location, load_fashion_mnist, load_mnist, locations
 from nnreg.datasets.npz import read_npz
-from nnreg.datasets.registry import PUBLISHED
+from nnreg.datasets.remote import sha256
 
 NAMES = ("digits", "breast-cancer", "mnist", "fashion-mnist")
 """The data sets that `load` knows by name."""
+
+_BUNDLED = """\
+Bundled with nnreg
+  digits         1,797 rows, 64 features, 10 classes: handwritten digits, 8 by 8
+                 CC BY 4.0; E. Alpaydin, C. Kaynak; UCI 80, doi:10.24432/C50P49
+  breast-cancer  569 rows, 30 features, 2 classes: tumours, malignant or benign
+                 CC BY 4.0; W. Wolberg, O. Mangasarian, N. Street, W. Street; UCI 17,
+                 doi:10.24432/C5DW2B
+
+Looked for in these folders, in this order, then downloaded into the user cache"""
+
+_FILES = """\
+Your own
+  FILE.csv       a header, numbers, and one column of labels (the last, or --target COLUMN)
+  FILE.npz       the arrays x and y, and x_test and y_test if there are any
+  FOLDER         four IDX files named as those of MNIST, each compressed by gzip or not"""
 
 
 def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> Dataset:
@@ -65,12 +76,12 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     ValueError: source: unknown data 'digit' (did you mean 'digits'?); known are digits,
     breast-cancer, ...
     """
-    name = os.fspath(source)
+    name = check_path("source", source)
     is_table = name.lower().endswith(".csv")
     if target is not None and not is_table:
         raise ValueError(f"target: only a CSV file has a target column, but the data are {name!r}")
     if name in NAMES:
-        return _load_known(name)
+        return _load_named(name)
     if is_table:
         return read_csv(name, target=target)
     if name.lower().endswith(".npz"):
@@ -85,17 +96,18 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     )
 
 
-def _load_known(name: str) -> Dataset:
+def _load_named(name: str) -> Dataset:
+    source = "the published files, compared by SHA-256"
     if name == "digits":
-        (x, y), (x_test, y_test) = load_digits()
-        features, classes, source = _pixels(8), DIGIT_NAMES, "UCI 80, doi:10.24432/C50P49"
+        split, source = bundled.load_digits(), "UCI 80, doi:10.24432/C50P49"
+        features, classes = _pixels(8), bundled.DIGIT_NAMES
     elif name == "breast-cancer":
-        (x, y), (x_test, y_test) = load_breast_cancer()
-        features, classes, source = TUMOUR_FEATURES, TUMOUR_NAMES, "UCI 17, doi:10.24432/C5DW2B"
+        split, source = bundled.load_breast_cancer(), "UCI 17, doi:10.24432/C5DW2B"
+        features, classes = bundled.TUMOUR_FEATURES, bundled.TUMOUR_NAMES
     else:
-        (x, y), (x_test, y_test) = load_mnist() if name == "mnist" else load_fashion_mnist()
-        features, classes = _pixels(28), PUBLISHED[name].class_names
-        source = "the published files, compared by SHA-256"
+        split = load_mnist() if name == "mnist" else load_fashion_mnist()
+        features, classes = _pixels(28), REGISTRY[name].class_names
+    (x, y), (x_test, y_test) = split
     return Dataset(name, x, y, features, classes, source, x_test, y_test)
 
 
@@ -108,7 +120,7 @@ def _load_folder(folder: str) -> Dataset:
         y=number_classes(labels, classes, f"{folder}, training labels"),
         x_test=x_test,
         y_test=number_classes(test_labels, classes, f"{folder}, test labels"),
-        feature_names=tuple(f"pixel {place}" for place in range(x.shape[1])),
+        feature_names=tuple(f"pixel {index}" for index in range(x.shape[1])),
         class_names=tuple(map(str, classes.tolist())),
         source=f"IDX files in {folder}",
     )
@@ -116,3 +128,45 @@ def _load_folder(folder: str) -> Dataset:
 
 def _pixels(side: int) -> tuple[str, ...]:
     return tuple(f"pixel {row},{column}" for row in range(side) for column in range(side))
+
+
+def describe() -> str:
+    """Return a text on all data: what is bundled, where the rest is looked for, what is there.
+
+    Files that are there are read and compared with the published SHA-256, about a second each set.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Examples
+    --------
+    >>> print(describe().splitlines()[0])
+    Bundled with nnreg
+    """
+    lines = [_BUNDLED]
+    for name, remote in REGISTRY.items():
+        lines.append(f"  {name:13}  60,000 + 10,000 rows, 784 features, 10 classes")
+        lines.append(f"{'':17}{remote.licence}")
+        candidates = locations(name)
+        if len(candidates) == 1:
+            lines.append("    NNREG_DATA   is not set")
+        lines += [f"    {at.origin:11}  {at.folder}: {_state(at, name)}" for at in candidates]
+        lines += [f"    download     {mirror}" for mirror in remote.mirrors]
+    return "\n".join([*lines, "", _FILES])
+
+
+def _state(location: Location, name: str) -> str:
+    if not location.parts:
+        return "not found"
+    if location.missing:
+        return f"incomplete, without {', '.join(location.missing)}"
+    digests = REGISTRY[name].digests
+    try:
+        if location.is_other(name):
+            return "not found (the files there are other data)"
+        wrong = [p for p in PARTS if sha256(read_bytes(location.parts[p])) != digests[p]]
+    except (OSError, ValueError) as error:
+        return f"found, but not readable: {error}"
+    return f"found, but SHA-256 differs in {', '.join(wrong)}" if wrong else "found, SHA-256 right"

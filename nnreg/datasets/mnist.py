@@ -1,41 +1,111 @@
-"""MNIST and Fashion-MNIST: 70,000 images each, too large to ship, found or fetched.
+"""MNIST and Fashion-MNIST: 70,000 images each, found on this machine or downloaded.
 
-Both are four IDX files of the same names. They are told apart, and told from any damaged or
-altered copy, by the SHA-256 of their decompressed bytes, which is compared at every load: a
-result that is called "on MNIST" is then one on MNIST.
+Both are four IDX files of the same names, looked for in the folder that the environment variable
+``NNREG_DATA`` names (in its sub-folder ``mnist`` or ``fashion-mnist``, then in itself), then in the
+user's cache, where downloads are stored. Every load compares the SHA-256 of the decompressed bytes:
+it tells the two data sets from each other and from any damaged or altered copy.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from nnreg._support import validation
-from nnreg.datasets.download import check_digest, download, sha256
+from nnreg.datasets.bundled import DIGIT_NAMES
+from nnreg.datasets.dataset import Split
 from nnreg.datasets.idx import PARTS, decode_idx, find_parts, join_parts, read_bytes
-from nnreg.datasets.paths import cache_folder, own_folders
-from nnreg.datasets.registry import PUBLISHED
+from nnreg.datasets.remote import cache_folder, check_digest, download, sha256
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+FASHION_NAMES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+"""Classes of Fashion-MNIST, 0 to 9."""
 
-    Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+@dataclass(frozen=True)
+class RemoteDataset:
+    """A data set that is not bundled with nnreg.
+
+    Attributes
+    ----------
+    digests : dict of str to str
+        For each name in `PARTS` the SHA-256 of the decompressed file.
+    mirrors : tuple of str
+        Addresses that have the files under these names with ``.gz``, tried in this order.
+    class_names : tuple of str
+        The ten classes.
+    licence : str
+        The licence, and who states it.
+    """
+
+    digests: dict[str, str]
+    mirrors: tuple[str, ...]
+    class_names: tuple[str, ...]
+    licence: str
+
+
+REGISTRY = {
+    "mnist": RemoteDataset(
+        digests={
+            "train-images-idx3-ubyte": (
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+            ),
+            "train-labels-idx1-ubyte": (
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+            ),
+            "t10k-images-idx3-ubyte": (
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+            ),
+            "t10k-labels-idx1-ubyte": (
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+            ),
+        },
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        class_names=DIGIT_NAMES,
+        licence="CC BY-SA 3.0 as stated by its distributors",
+    ),
+    "fashion-mnist": RemoteDataset(
+        digests={
+            "train-images-idx3-ubyte": (
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+            ),
+            "train-labels-idx1-ubyte": (
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+            ),
+            "t10k-images-idx3-ubyte": (
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+            ),
+            "t10k-labels-idx1-ubyte": (
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+            ),
+        },
+        mirrors=(
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        class_names=FASHION_NAMES,
+        licence="MIT, Zalando SE",
+    ),
+}
+"""The remote data sets by name, which is also the name of the folder that holds one."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder in which a data set is looked for, and what is there.
+    """A folder in which a data set is looked for, and the files found there.
 
-    Parameters
+    Attributes
     ----------
     folder : str
-        The folder.
     origin : {"NNREG_DATA", "user cache"}
-        Why it is looked at.
+        Where the folder's name comes from.
     parts : dict of str to str
-        The files that are there, from the name in `PARTS` to the path.
+        The files in it, from the name in `PARTS` to the path.
 
     Examples
     --------
@@ -52,18 +122,23 @@ class Location:
         """The files that are not there: tuple of str."""
         return tuple(part for part in PARTS if part not in self.parts)
 
+    def is_other(self, name: str) -> bool:
+        """Return whether a complete folder holds another data set, by its smallest file.
 
-def load_mnist(*, fetch: bool = True) -> tuple[Part, Part]:
+        In a folder that is named after the data set a different file is an error instead.
+        """
+        if os.path.basename(os.path.normpath(self.folder)) == name:
+            return False
+        return sha256(read_bytes(self.parts[PARTS[3]])) != REGISTRY[name].digests[PARTS[3]]
+
+
+def load_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
     """Return MNIST: handwritten digits, 60,000 to train on and 10,000 to test.
-
-    The files are looked for in the folder that ``NNREG_DATA`` names (in its sub-folder ``mnist``,
-    then in itself), then in the user's cache; at last they are downloaded into the cache, 11.6
-    MB.
 
     Parameters
     ----------
-    fetch : bool
-        False never downloads.
+    fetch : bool, default True
+        Download the files, 11.6 MB, into the user's cache if they are not on this machine.
 
     Returns
     -------
@@ -75,9 +150,9 @@ def load_mnist(*, fetch: bool = True) -> tuple[Part, Part]:
     Raises
     ------
     OSError
-        If the files are not there and no mirror gives them; the message says where they can be put.
+        If the files are not there and no mirror gives them; the message says where to put them.
     ValueError
-        If a file that is there is not the published one (by SHA-256).
+        If a file has another SHA-256 than the published one.
 
     Notes
     -----
@@ -93,30 +168,11 @@ def load_mnist(*, fetch: bool = True) -> tuple[Part, Part]:
     return _load("mnist", fetch)
 
 
-def load_fashion_mnist(*, fetch: bool = True) -> tuple[Part, Part]:
+def load_fashion_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
     """Return Fashion-MNIST: pictures of clothes, in the format and the numbers of MNIST.
 
-    The files are looked for as those of `load_mnist` are, the sub-folder being ``fashion-mnist``;
-    the download has 30.9 MB. `FASHION_NAMES` are the classes.
-
-    Parameters
-    ----------
-    fetch : bool
-        False never downloads.
-
-    Returns
-    -------
-    training : (x, y)
-        ``x`` float32 of shape (60000, 784), in [0, 1]; ``y`` int64 of shape (60000,), the class.
-    test : (x_test, y_test)
-        The same for 10,000 images.
-
-    Raises
-    ------
-    OSError
-        If the files are not there and no mirror gives them; the message says where they can be put.
-    ValueError
-        If a file that is there is not the published one (by SHA-256).
+    Parameters, results and errors are those of `load_mnist`; the download has 30.9 MB, and the
+    classes are `FASHION_NAMES`.
 
     Notes
     -----
@@ -131,12 +187,11 @@ def load_fashion_mnist(*, fetch: bool = True) -> tuple[Part, Part]:
 
 
 def locations(name: str) -> list[Location]:
-    """Return the folders in which a data set is looked for, in this order.
+    """Return the folders in which a data set is looked for, in order.
 
     Parameters
     ----------
     name : {"mnist", "fashion-mnist"}
-        The data set.
 
     Returns
     -------
@@ -153,73 +208,48 @@ def locations(name: str) -> list[Location]:
     >>> locations("mnist")[-1].origin
     'user cache'
     """
-    validation.one_of("name", name, PUBLISHED)
-    folders = [(folder, "NNREG_DATA") for folder in own_folders(name)]
-    folders.append((os.path.join(cache_folder(), name), "user cache"))
+    validation.one_of("name", name, REGISTRY)
+    folders = [(os.path.join(cache_folder(), name), "user cache")]
+    if root := os.environ.get("NNREG_DATA"):
+        folders = [(os.path.join(root, name), "NNREG_DATA"), (root, "NNREG_DATA"), *folders]
     return [Location(folder, origin, find_parts(folder)) for folder, origin in folders]
 
 
-def is_another(location: Location, name: str) -> bool:
-    """Tell whether a folder that is not named after a data set holds a different one.
-
-    Parameters
-    ----------
-    location : Location
-        A folder with all four files.
-    name : {"mnist", "fashion-mnist"}
-        The data set that is wanted.
-
-    Returns
-    -------
-    bool
-        By the smallest file. A folder named ``mnist`` or ``fashion-mnist`` is taken at its word:
-        a wrong file there is an error, not another data set.
-
-    Examples
-    --------
-    >>> is_another(Location("data/mnist", "user cache", {}), "mnist")
-    False
-    """
-    if os.path.basename(os.path.normpath(location.folder)) == name:
-        return False
-    return sha256(read_bytes(location.parts[PARTS[3]])) != PUBLISHED[name].digests[PARTS[3]]
-
-
-def _load(name: str, fetch: bool) -> tuple[Part, Part]:
-    parts = _find(name, fetch)
+def _load(name: str, fetch: bool) -> tuple[Split, Split]:
+    paths = _find(name, validation.flag("fetch", fetch))
     arrays = {}
     for part in PARTS:
-        raw = read_bytes(parts[part])
+        raw = read_bytes(paths[part])
         try:
-            check_digest(raw, PUBLISHED[name].digests[part], parts[part])
+            check_digest(raw, REGISTRY[name].digests[part], paths[part])
         except ValueError as error:
             raise ValueError(
                 f"{error}. This is not the published {name}: remove the file, "
                 "or read other data of this format with read_idx_folder"
             ) from None
-        arrays[part] = decode_idx(raw, parts[part]), parts[part]
+        arrays[part] = decode_idx(raw, paths[part]), paths[part]
     return join_parts(arrays)
 
 
 def _find(name: str, fetch: bool) -> dict[str, str]:
-    """Return the paths of the four files, downloaded if they must be."""
-    places = locations(name)
-    for location in places:
-        if not location.missing and not is_another(location, name):
+    """Return the paths of the four files, downloaded if necessary."""
+    candidates = locations(name)
+    for location in candidates:
+        if not location.missing and not location.is_other(name):
             return location.parts
-    cache = places[-1]
+    cache = candidates[-1]
     advice = (
         f"To use {name} without a download, put {', '.join(PARTS)} (each compressed by gzip "
         f"or not) into {cache.folder}, or into the folder {name} in the one that NNREG_DATA names."
     )
     if not fetch:
-        looked = ", ".join(location.folder for location in places)
-        raise FileNotFoundError(f"{name} is not in {looked}. {advice}")
+        folders = ", ".join(location.folder for location in candidates)
+        raise FileNotFoundError(f"{name} is not in {folders}. {advice}")
     try:
         for part in cache.missing:
-            urls = [f"{mirror}{part}.gz" for mirror in PUBLISHED[name].mirrors]
+            urls = [f"{mirror}{part}.gz" for mirror in REGISTRY[name].mirrors]
             path = os.path.join(cache.folder, f"{part}.gz")
-            download(urls, path, PUBLISHED[name].digests[part])
+            download(urls, path, REGISTRY[name].digests[part])
     except OSError as error:
         raise OSError(f"{error}\n{advice}") from error
     return find_parts(cache.folder)

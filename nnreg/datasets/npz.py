@@ -1,27 +1,19 @@
-"""Arrays as NumPy stores them: an ``.npz`` file with ``x`` and ``y``.
+"""NPZ files: arrays ``x`` and ``y`` as NumPy stores them.
 
-Nothing is unpickled, so opening a file runs none of its author's code.
+Nothing is unpickled, so reading a file runs no code from it.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg.datasets.dataset import Dataset, find_classes, number_classes
+from nnreg._support.files import check_path
+from nnreg._support.typing import Array
+from nnreg.datasets.dataset import Dataset, find_classes, number_classes, printable
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-_SPELLINGS = {
-    "x": ("x", "X", "x_train", "X_train"),
-    "y": ("y", "y_train"),
-    "x_test": ("x_test", "X_test"),
-    "y_test": ("y_test",),
-}
+_ALIASES = {"x_train": "x", "y_train": "y"}
 
 
 def read_npz(path: str | os.PathLike[str]) -> Dataset:
@@ -30,10 +22,9 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     Parameters
     ----------
     path : str or path
-        Has the arrays ``x`` (or ``X``, ``x_train``, ``X_train``) and ``y`` (or ``y_train``), and
-        may have ``x_test`` (or ``X_test``) and ``y_test``. ``x`` is of shape (N, D), or of any
-        longer shape (N, ...) whose rows are then laid flat; ``y`` of shape (N,) holds text or
-        whole numbers.
+        Has the arrays ``x`` (or ``x_train``) and ``y`` (or ``y_train``), and may have ``x_test``
+        and ``y_test``, all in capitals or not. ``x`` has the shape (N, D), or (N, ...), whose rows
+        are then flattened; ``y`` of shape (N,) holds text or whole numbers.
 
     Returns
     -------
@@ -46,7 +37,7 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     ------
     ValueError
         If the file is not ``.npz`` or needs pickle, an array is missing or given under two names,
-        shapes do not fit, a value is not finite, or the labels are no classes.
+        shapes do not fit, a value is not finite, or the labels make no classification.
     FileNotFoundError
         If there is no such file.
 
@@ -62,11 +53,8 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     >>> parity.x.dtype, parity.y.tolist(), parity.class_names
     (dtype('float32'), [0, 1, 0, 1], ('even', 'odd'))
     """
-    file = os.fspath(path)
+    file = check_path("path", path)
     arrays = _read_arrays(file)
-    for name in ("x", "y"):
-        if name not in arrays:
-            raise ValueError(f"{file}: no array {' or '.join(_SPELLINGS[name])}")
     if ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(f"{file}: x_test and y_test belong together, but only one is there")
     x = _features(arrays["x"], f"{file}, x")
@@ -92,31 +80,37 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     )
 
 
-def _read_arrays(file: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays under the first of their spellings."""
-    import zipfile
-    import zlib
-
+def _read_arrays(file: str) -> dict[str, Array]:
+    """Return the arrays by the names x, y, x_test and y_test."""
     with open(file, "rb") as stream:
         if stream.read(4) != b"PK\3\4":
-            raise ValueError(f"{file}: not an .npz file (it does not start as one)")
+            raise ValueError(f"{file}: not an .npz file (its first bytes are not those of one)")
         stream.seek(0)
         try:
             with np.load(stream, allow_pickle=False) as stored:
-                names = {name: _spelling(stored.files, name) for name in _SPELLINGS}
-                return {name: np.asarray(stored[found]) for name, found in names.items() if found}
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{file}: {error}") from error
+                names = _match_names(stored.files)
+                return {name: np.asarray(stored[found]) for name, found in names.items()}
+        except Exception as error:  # damaged bytes fail in any part of both readers
+            raise ValueError(f"{file}: {str(error) or type(error).__name__}") from error
 
 
-def _spelling(files: list[str], name: str) -> str | None:
-    present = [spelling for spelling in _SPELLINGS[name] if spelling in files]
-    if len(present) > 1:
-        raise ValueError(f"both {' and '.join(present)} are there; one is wanted")
-    return present[0] if present else None
+def _match_names(stored: list[str]) -> dict[str, str]:
+    """Return the names of the arrays in the file by the names that they stand for."""
+    names: dict[str, str] = {}
+    for name in stored:
+        standard = _ALIASES.get(name.lower(), name.lower())
+        if standard in ("x", "y", "x_test", "y_test"):
+            if standard in names:
+                raise ValueError(f"both {names[standard]} and {name} are there; one is expected")
+            names[standard] = name
+    for name in ("x", "y"):
+        if name not in names:
+            listed = printable(", ".join(stored)) or "no arrays"
+            raise ValueError(f"no array {name} or {name}_train; the file has {listed}")
+    return names
 
 
-def _features(x: NDArray[Any], what: str) -> NDArray[Any]:
+def _features(x: Array, what: str) -> Array:
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{what}: features must be real numbers, got dtype {x.dtype}")
     if x.ndim < 2 or x.size == 0:
@@ -130,7 +124,7 @@ def _features(x: NDArray[Any], what: str) -> NDArray[Any]:
     return values
 
 
-def _labels(y: NDArray[Any], n: int, what: str) -> NDArray[Any]:
+def _labels(y: Array, n: int, what: str) -> Array:
     if y.shape != (n,):
         raise ValueError(
             f"{what}: labels must have the shape ({n},), one for each row, got {y.shape}"

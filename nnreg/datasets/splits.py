@@ -1,8 +1,8 @@
-"""Which rows to keep for the test.
+"""The stratified split into training and test rows.
 
 The rows are put in a random order that depends on the seed alone. Within each class they are then
-spread evenly over [0, 1], row r of n at (r + 1/2) / n, and the rows nearest to 0 make the test.
-So every class has its share there to within about one row, whatever the sizes of the classes.
+spread evenly over [0, 1], row r of n at (r + 1/2) / n, and the rows nearest to 0 are the test rows.
+So every class has its share of them to within about one row, whatever the sizes of the classes.
 
 The order comes from the raw words of a Philox generator. These are the same in every version of
 NumPy, which is not promised of the methods built on them: a split that is quoted in a table stays
@@ -11,21 +11,13 @@ that split.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
 from nnreg._support import validation
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Rows = NDArray[np.int64]
+from nnreg._support.typing import Array
 
 
-def split_rows(
-    y: NDArray[np.integer[Any]], *, test_size: int | float, seed: int = 0
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_rows(y: Array, *, test_size: int | float, seed: int = 0) -> tuple[Array, Array]:
     """Divide row numbers at random, each class in proportion.
 
     Parameters
@@ -64,18 +56,18 @@ def split_rows(
     words = np.random.Philox(validation.whole("seed", seed)).random_raw(len(y))
     order = np.argsort(words, kind="stable")
     shuffled = y[order]
-    place = np.empty(len(y))
+    position = np.empty(len(y))
     for label in np.unique(y):
         rows = np.flatnonzero(shuffled == label)
-        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        position[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     is_test = np.zeros(len(y), dtype=bool)
-    is_test[np.argsort(place, kind="stable")[:count]] = True
+    is_test[np.argsort(position, kind="stable")[:count]] = True
     return order[~is_test].astype(np.int64), order[is_test].astype(np.int64)
 
 
 def _test_count(test_size: int | float, n: int) -> int:
     if n < 2:
-        raise ValueError(f"a split wants at least 2 rows, got {n}")
+        raise ValueError(f"a split needs at least 2 rows, got {n}")
     if isinstance(test_size, float):
         share = validation.number("test_size", test_size, 0, 1)
         count = round(share * n)

@@ -1,28 +1,22 @@
-"""Data whose truth is known, because it was made here.
+"""Synthetic data with a known truth.
 
-On real data one can measure whether a method predicts; only where the truth is known can one
-measure whether it *finds*: which inputs matter, where the noise is, which labels are wrong. Each
-function has a generator of its own, made from its seed, and returns the truth beside the data.
+On real data one can measure how well a method predicts; only with a known truth can one measure
+what it *finds*: which inputs matter, where the noise is, which labels are wrong. Each function has
+its own generator, made from its seed, and returns the truth with the data.
 All arrays are float64; a network casts them to its own type.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
 from nnreg._support import validation
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+from nnreg._support.typing import Array
 
 
 def sparse_linear(
     n: int, *, inputs: int = 1000, relevant: int = 100, noise: float = 0.1, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array, Array]:
     """Make a linear problem in which most inputs do not matter.
 
     ``y = x @ coefficients + noise * e``, all ``x`` and ``e`` standard normal. The coefficients
@@ -76,9 +70,7 @@ def sparse_linear(
     return x, y, coefficients
 
 
-def noisy_sine(
-    n: int, *, noise: float = 0.3, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def noisy_sine(n: int, *, noise: float = 0.3, seed: int = 0) -> tuple[Array, Array, Array]:
     """Make points near one period of the sine.
 
     ``truth = sin(x)`` with ``x`` uniform in [-π, π), and ``y = truth + noise * e``, ``e``
@@ -121,10 +113,8 @@ def noisy_sine(
     return x, truth + noise * rng.standard_normal((n, 1)), truth
 
 
-def two_moons(
-    n: int, *, noise: float = 0.1, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Make two half circles that reach into each other: no line divides them, a curve does.
+def two_moons(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:
+    """Make two interleaved half circles, which no straight line separates.
 
     Class 0 is the upper half of the unit circle around (0, 0), class 1 the lower half of the one
     around (1, 1/2); each point is then moved by ``noise`` times a standard normal vector.
@@ -168,10 +158,8 @@ def two_moons(
     return x + noise * rng.standard_normal((n, 2)), y
 
 
-def flip_labels(
-    y: NDArray[np.integer[Any]], share: float, *, classes: int, seed: int = 0
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give an exact share of the labels a wrong class.
+def flip_labels(y: Array, share: float, *, classes: int, seed: int = 0) -> tuple[Array, Array]:
+    """Replace an exact share of the labels by a wrong class.
 
     Parameters
     ----------

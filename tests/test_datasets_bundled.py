@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnreg.datasets import load_breast_cancer, load_digits, split_rows
-from nnreg.datasets.bundled import DIGIT_NAMES, TUMOUR_FEATURES, TUMOUR_NAMES, read_shipped
+from nnreg.datasets.bundled import DIGIT_NAMES, TUMOUR_FEATURES, TUMOUR_NAMES, read_bundled
 
 FILES = {
     "digits.npz": (
@@ -29,7 +29,7 @@ LOADERS = [load_digits, load_breast_cancer]
 @pytest.mark.parametrize("file", FILES)
 def test_the_stored_arrays_are_those_published(file):
     shape, x_digest, y_digest, counts = FILES[file]
-    x, y = read_shipped(file)
+    x, y = read_bundled(file)
     assert x.shape == shape
     assert np.bincount(y).tolist() == counts
     assert hashlib.sha256(x.astype(x.dtype.newbyteorder("<")).tobytes()).hexdigest() == x_digest
@@ -38,14 +38,14 @@ def test_the_stored_arrays_are_those_published(file):
 
 def test_the_digits_are_those_of_scikit_learn():
     theirs = pytest.importorskip("sklearn.datasets").load_digits()
-    x, y = read_shipped("digits.npz")
+    x, y = read_bundled("digits.npz")
     assert np.array_equal(x, theirs.data)
     assert np.array_equal(y, theirs.target)
 
 
 def test_the_tumours_are_those_of_scikit_learn_bit_for_bit():
     theirs = pytest.importorskip("sklearn.datasets").load_breast_cancer()
-    x, y = read_shipped("breast_cancer.npz")
+    x, y = read_bundled("breast_cancer.npz")
     assert x.dtype == np.float64
     assert np.array_equal(x, theirs.data)
     assert np.array_equal(y, theirs.target)
@@ -54,7 +54,7 @@ def test_the_tumours_are_those_of_scikit_learn_bit_for_bit():
 
 
 def test_both_files_together_stay_under_130_kilobytes():
-    folder = Path(read_shipped.__code__.co_filename).parent
+    folder = Path(read_bundled.__code__.co_filename).parent
     assert sum((folder / file).stat().st_size for file in FILES) < 130_000
 
 

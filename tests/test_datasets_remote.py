@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from nnreg.datasets import describe, load, load_fashion_mnist, load_mnist, locations
-from nnreg.datasets.download import download
 from nnreg.datasets.idx import PARTS
-from nnreg.datasets.paths import cache_folder
-from nnreg.datasets.registry import PUBLISHED
+from nnreg.datasets.mnist import REGISTRY
+from nnreg.datasets.remote import cache_folder, download
 
 DATA = b"the right bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -149,23 +148,23 @@ def world(tmp_path, monkeypatch):
     monkeypatch.delenv("NNREG_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "platform", "linux")
-    for shift, name in enumerate(PUBLISHED):
+    for shift, name in enumerate(REGISTRY):
         mirror = tmp_path / "mirror" / name
         mirror.mkdir(parents=True)
         files = small(shift)
         for part, raw in files.items():
             (mirror / f"{part}.gz").write_bytes(gzip.compress(raw))
         entry = replace(
-            PUBLISHED[name],
+            REGISTRY[name],
             digests={part: hashlib.sha256(raw).hexdigest() for part, raw in files.items()},
             mirrors=(mirror.as_uri() + "/",),
         )
-        monkeypatch.setitem(PUBLISHED, name, entry)
+        monkeypatch.setitem(REGISTRY, name, entry)
     return tmp_path
 
 
 def offline(monkeypatch, name):
-    monkeypatch.setitem(PUBLISHED, name, replace(PUBLISHED[name], mirrors=("file:///none/",)))
+    monkeypatch.setitem(REGISTRY, name, replace(REGISTRY[name], mirrors=("file:///none/",)))
 
 
 def put(folder, files):
