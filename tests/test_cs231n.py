@@ -105,6 +105,28 @@ def test_a_students_function_goes_with_the_other_half_from_here():
     nn.check_gradients(lambda x: (np.maximum(x, 0), x), relu_backward, X).assert_ok()
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1, 2, 3, 2, 1], "from 0 to 2, got 3 in row 2"),
+        ([0, 1, -1, 2, 1], "from 0 to 2, got -1 in row 2"),
+        ([[0], [1], [2], [1], [0]], r"shape \(5,\), got int64 of shape \(5, 1\): use .ravel"),
+        ([0.0, 1.0, 2.0, 1.0, 0.0], "got float64"),
+        ([0, 1, 2, 1], r"got int64 of shape \(4,\)"),
+        (np.eye(5, 3), r"got float64 of shape \(5, 3\)"),
+        ([True, False, True, False, True], "got bool"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_are_refused(y, message):
+    scores = np.random.default_rng(0).standard_normal((5, 3))
+    with pytest.raises(ValueError, match=message):
+        softmax_loss(scores, np.array(y))
+    data = {"X_train": scores, "y_train": y, "X_val": scores, "y_val": [0, 1, 2, 1, 0]}
+    if "from 0 to 2, got 3" not in message:
+        with pytest.raises(ValueError, match="y_train must hold class numbers"):
+            Solver(TwoLayerNet(3, 4, 3), data)
+
+
 def test_nothing_that_is_given_is_changed():
     z = RNG.standard_normal((5, 4))
     before = z.copy()

@@ -1,4 +1,9 @@
-"""Forward and backward functions: ``out, cache`` on the way there, gradients on the way back."""
+"""CS231n's functions, with nnreg's kernels and optimizers behind them.
+
+Forward and backward functions (``out, cache``, then gradients), update rules
+(``next_w, config = rule(w, dw, config)``) and the ``Solver``, under the course's names and with its
+conventions. A student's function can be combined with the other half from here.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +20,11 @@ from nnreg.initializers import zeros
 from nnreg.optimizers import SGD, Adam, Optimizer, RMSprop
 from nnreg.parameters import Parameter, Parameters
 
-# MERGED DOCSTRING: Update rules: ``next_w, config = rule(w, dw, config)``.
-#
-# Each makes an optimizer of nnreg, gives it the state that ``config`` holds, lets it make one
-# step,
-# and puts the state back. nnreg keeps that state in another scale; the conversions stand here.
-#
-
-# MERGED DOCSTRING: The solver: batches, steps, decay of the learning rate, accuracies, the best
-# parameters.
-
-
 MODES = ("train", "test")
 
 
 def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Return ``out = x w + b``, the rows of ``x`` laid flat, and the cache ``(x, w, b)``.
+    """Return ``out = x w + b``, the rows of ``x`` flattened, and the cache ``(x, w, b)``.
 
     Parameters
     ----------
@@ -52,7 +46,7 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
     >>> [gradient.shape for gradient in affine_backward(np.ones((1, 1)), cache)]
     [(1, 2, 2), (4, 1), (1,)]
     """
-    return kernels.affine(_flat(x), w, b), (x, w, b)
+    return kernels.affine(_flatten(x), w, b), (x, w, b)
 
 
 def affine_backward(dout: Array, cache: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -66,7 +60,7 @@ def affine_backward(dout: Array, cache: tuple[Array, Array, Array]) -> tuple[Arr
     """
     x, w, _ = cache
     dx = kernels.affine_dx(dout, w).reshape(x.shape)
-    return dx, kernels.affine_dw(_flat(x), dout), kernels.affine_db(dout)
+    return dx, kernels.affine_dw(_flatten(x), dout), kernels.affine_db(dout)
 
 
 def relu_forward(x: Array) -> tuple[Array, Array]:
@@ -144,6 +138,11 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     loss : float
     dx : ndarray of shape (N, C)
 
+    Raises
+    ------
+    ValueError
+        If ``y`` has another shape, or a class that is not there.
+
     Examples
     --------
     >>> loss, dx = softmax_loss(np.zeros((2, 4)), np.array([0, 3]))
@@ -152,9 +151,24 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     >>> dx[0]
     array([-0.375,  0.125,  0.125,  0.125])
     """
-    value, dx = kernels.softmax_cross_entropy(x, np.asarray(y))
+    value, dx = kernels.softmax_cross_entropy(x, _check_labels("y", y, *x.shape))
     dx /= len(x)
     return value.mean(), dx
+
+
+def _check_labels(name: str, labels: Any, rows: int, classes: int | None = None) -> Array:
+    """Return labels as an array of class numbers, one a row, from 0 to ``classes - 1``."""
+    y = np.asarray(labels)
+    if y.shape != (rows,) or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must hold class numbers, integers of shape ({rows},), got {y.dtype} of shape "
+            f"{y.shape}{': use .ravel()' if y.size == rows and y.ndim > 1 else ''}"
+        )
+    bad = (y < 0) if classes is None else (y < 0) | (y >= classes)
+    if bad.any():
+        row, last = int(np.argmax(bad)), "" if classes is None else f" to {classes - 1}"
+        raise ValueError(f"{name} must hold class numbers from 0{last}, got {y[row]} in row {row}")
+    return y
 
 
 def dropout_forward(
@@ -196,9 +210,9 @@ def dropout_forward(
         return x, (dropout_param, None)
     seed = dropout_param.get("seed")
     words = random.RandomBits(random.key(secrets.randbits(32) if seed is None else seed, "mask"))
-    mask = np.empty(_flat(x).shape, x.real.dtype)
-    for where, bits in words.rows(0, 0, mask.shape):
-        kernels.keep_mask(bits, kernels.keep_threshold(p), out=mask[where])
+    mask = np.empty(_flatten(x).shape, x.real.dtype)
+    for rows, bits in words.rows(0, 0, mask.shape):
+        kernels.keep_mask(bits, kernels.keep_threshold(p), out=mask[rows])
     mask = mask.reshape(x.shape)
     return x * mask, (dropout_param, mask)
 
@@ -216,7 +230,7 @@ def dropout_backward(dout: Array, cache: tuple[Mapping[str, Any], Array | None])
     return dout if mask is None else dout * mask
 
 
-def _flat(x: Array) -> Array:
+def _flatten(x: Array) -> Array:
     return x.reshape(len(x), -1)
 
 
@@ -239,8 +253,8 @@ def sgd(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arra
     >>> sgd(np.array([1.0]), np.array([2.0]), {"learning_rate": 0.25})
     (array([0.5]), {'learning_rate': 0.25})
     """
-    config = _filled(config, learning_rate=1e-2)
-    return _stepped(SGD(_rate(config)), w, dw), config
+    config = _with_defaults(config, learning_rate=1e-2)
+    return _apply(SGD(_rate(config)), w, dw), config
 
 
 def sgd_momentum(
@@ -262,7 +276,7 @@ def sgd_momentum(
 
     Notes
     -----
-    nnreg's velocity is ``u = momentum*u + dw``, so that ``v = -learning_rate*u``. The two part
+    nnreg's velocity is ``u = momentum*u + dw``, so that ``v = -learning_rate*u``. They differ
     where the learning rate changes between steps: then the course's velocity keeps the old one.
 
     Examples
@@ -272,13 +286,13 @@ def sgd_momentum(
     >>> w, config["velocity"]
     (array([-1.25]), array([-0.75]))
     """
-    config = _filled(config, learning_rate=1e-2, momentum=0.9, velocity=np.zeros_like(w))
+    config = _with_defaults(config, learning_rate=1e-2, momentum=0.9, velocity=np.zeros_like(w))
     rate = _rate(config)
     rule = SGD(rate, momentum=config["momentum"])
     if not rule.momentum:
-        return _stepped(rule, w, dw), {**config, "velocity": -rate * dw}
-    rule.state["velocity"] = np.ravel(config["velocity"]) / -rate
-    next_w = _stepped(rule, w, dw)
+        return _apply(rule, w, dw), {**config, "velocity": -rate * dw}
+    rule.state["velocity"] = np.array(config["velocity"], w.dtype).ravel() / -rate
+    next_w = _apply(rule, w, dw)
     return next_w, {**config, "velocity": -rate * rule.state["velocity"].reshape(w.shape)}
 
 
@@ -305,13 +319,13 @@ def rmsprop(
     >>> rmsprop(np.zeros(1), np.full(1, 3.0), {"decay_rate": 0.75})[0].round(6)  # cache 9/4
     array([-0.02])
     """
-    config = _filled(
+    config = _with_defaults(
         config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8, cache=np.zeros_like(w)
     )
     rho = config["decay_rate"]
     rule = RMSprop(_rate(config), rho=rho, epsilon=config["epsilon"])
     rule.state["mean_square"] = np.array(config["cache"], w.dtype).ravel()
-    next_w = _stepped(rule, w, dw)
+    next_w = _apply(rule, w, dw)
     return next_w, {**config, "cache": rule.state["mean_square"].reshape(w.shape)}
 
 
@@ -337,7 +351,7 @@ def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arr
     >>> w.round(6), config["t"]  # the first step is the rate, against the sign
     (array([-0.1,  0.1]), 1)
     """
-    config = _filled(
+    config = _with_defaults(
         config,
         **{"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
         **{"m": np.zeros_like(w), "v": np.zeros_like(w), "t": 0},
@@ -347,17 +361,17 @@ def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arr
     rule.state["mean"] = np.array(config["m"], w.dtype).ravel()
     rule.state["mean_square"] = np.array(config["v"], w.dtype).ravel()
     rule.steps = validation.whole('config["t"]', config["t"])
-    next_w = _stepped(rule, w, dw)
+    next_w = _apply(rule, w, dw)
     m, v = rule.state["mean"].reshape(w.shape), rule.state["mean_square"].reshape(w.shape)
     return next_w, {**config, "m": m, "v": v, "t": rule.steps}
 
 
-#: The rules by name, as a solver is asked for them.
+#: The rules by name, for ``Solver(update_rule=)``.
 RULES = {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}
 
 
-def _filled(config: dict[str, Any] | None, **defaults: Any) -> dict[str, Any]:
-    """Return a new configuration, with what is not given."""
+def _with_defaults(config: dict[str, Any] | None, **defaults: Any) -> dict[str, Any]:
+    """Return a copy of the configuration, completed by the defaults."""
     given = {} if config is None else dict(config)
     unknown = {name: value for name, value in given.items() if name not in defaults}
     validation.unknown_arguments("config", unknown, defaults)
@@ -368,16 +382,14 @@ def _rate(config: dict[str, Any]) -> float:
     return validation.number('config["learning_rate"]', config["learning_rate"], 0, open_low=True)
 
 
-def _stepped(rule: Optimizer, w: Array, dw: Array) -> Array:
-    """Return what the rule makes of ``w``, which stays as it is."""
+def _apply(rule: Optimizer, w: Array, dw: Array) -> Array:
+    """Return ``w`` after one step of the rule; ``w`` itself is not changed."""
     if np.shape(dw) != np.shape(w):
         raise ValueError(f"dw must have the shape of w, {np.shape(w)}, got {np.shape(dw)}")
     parameters = Parameters({"w": Parameter((w.size,), zeros)}, w.dtype)
     gradients = parameters.like()
     parameters.vector[...] = np.ravel(w)
     gradients.vector[...] = np.ravel(dw)
-    for name, state in rule.state.items():
-        rule.state[name] = state.astype(w.dtype)
     rule.update(parameters, gradients)
     return parameters.vector.reshape(w.shape).copy()
 
@@ -386,7 +398,7 @@ DATA = ("X_train", "y_train", "X_val", "y_val")
 
 
 class Model(Protocol):
-    """What a solver trains.
+    """A model that a solver can train.
 
     ``params`` are arrays by name. ``loss(X)`` returns scores (N, C); ``loss(X, y)`` the loss and a
     dictionary of gradients with the names of ``params``.
@@ -396,7 +408,7 @@ class Model(Protocol):
 
     @property
     def loss(self) -> Callable[..., Any]:
-        """The function that has both forms."""
+        """The function with both forms."""
         ...
 
 
@@ -482,7 +494,9 @@ class Solver:
             if name not in data:
                 raise ValueError(f"data must have {', '.join(DATA)}; {name} is missing")
         self.model = model
-        self.X_train, self.y_train, self.X_val, self.y_val = (np.asarray(data[n]) for n in DATA)
+        self.X_train, self.X_val = np.asarray(data["X_train"]), np.asarray(data["X_val"])
+        self.y_train = _check_labels("y_train", data["y_train"], len(self.X_train))
+        self.y_val = _check_labels("y_val", data["y_val"], len(self.X_val))
         self.update_rule = RULES[validation.one_of("update_rule", update_rule, RULES)]
         self.lr_decay = validation.number("lr_decay", lr_decay, 0, open_low=True)
         self.batch_size = validation.whole("batch_size", batch_size, 1)
@@ -520,8 +534,9 @@ class Solver:
         loss, gradients = self.model.loss(self.X_train[batch], self.y_train[batch])
         self.loss_history.append(float(loss))
         for name, w in self.model.params.items():
-            made = self.update_rule(w, gradients[name], self.optim_configs[name])
-            self.model.params[name], self.optim_configs[name] = made
+            self.model.params[name], self.optim_configs[name] = self.update_rule(
+                w, gradients[name], self.optim_configs[name]
+            )
 
     def _measure(self) -> None:
         train = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
