@@ -1,20 +1,22 @@
-r"""The gradient check: what ``backward`` returns against the derivative of what ``forward`` does.
+r"""The gradient check: the gradients of ``backward`` against the derivative of ``forward``.
 
 Both are the code that trains; the check only moves its inputs and parameters, with complex numbers
-(``differences``), and compares. It says "the two agree at this point", not "the forward pass is
-what you meant".
+(:mod:`nnreg.gradcheck.numerical`), and compares. A pass means that the two agree at this point, not
+that the forward pass is the intended one.
 
-A subject of up to ``ENTRIES`` values is compared entry by entry. Of a larger one, small blocks are,
+A problem of up to ``ENTRIES`` values is compared entry by entry. Of a larger one, small blocks are,
 and of the others ``DIRECTIONS`` random directions: one complex forward pass gives the whole
-directional derivative ``v·b`` of a block of any size. What can hide from that? If the block's
-gradient is off by a vector ``e``, direction ``v`` (independent standard normal entries) shows
-``e·v``, which is normal with standard deviation ``‖e‖``. It is smaller than ``‖e‖/100`` with
-probability below 0.008; in all of 8 directions at once, with probability below 2e-17.
+directional derivative ``v·b`` of a block of any size. A wrong gradient can pass there only by
+chance: if the block's gradient is off by a vector ``e``, direction ``v`` (independent standard
+normal entries) shows ``e·v``, which is normal with standard deviation ``‖e‖``. It is smaller than
+``‖e‖/100`` with probability below 0.008; in all of 8 directions at once, with probability below
+2e-17.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,16 @@ from nnreg import random
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.gradcheck import numerical, subjects
-from nnreg.gradcheck.functions import foreign
-from nnreg.gradcheck.numerical import FLOORS, TOLERANCES, NotComplexSafe, directional_derivatives
+from nnreg.gradcheck.functions import from_functions
+from nnreg.gradcheck.numerical import (
+    FLOOR,
+    TOLERANCES,
+    NotComplexSafe,
+    Values,
+    directional_derivatives,
+)
 from nnreg.gradcheck.report import ERROR_METRICS, GradientReport, Row
-from nnreg.gradcheck.subjects import Subject
+from nnreg.gradcheck.subjects import Problem
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
@@ -45,6 +53,9 @@ def check_gradients(
     dropout: str = "frozen",
     parameters: Mapping[str, Array] | None = None,
     gradients: Callable[[], Mapping[str, Array]] | None = None,
+    wrt: str | Sequence[str | None] | Mapping[str, str | None] | None = None,
+    dtype: str | None = None,
+    tolerance: float | None = None,
     error_metric: str | None = None,
 ) -> GradientReport:
     """Compare every derivative that ``subject`` computes with a measured one.
@@ -60,15 +71,19 @@ def check_gradients(
     ``check_gradients(penalty, w)``
         By the weights.
     ``check_gradients(forward, backward, *arguments)``
-        Code that was never written for this check: ``forward(*arguments)`` returns the output, or
-        the pair ``(output, cache)``; ``backward(dout)``, or ``backward(dout, cache)``, returns the
-        gradients by the floating-point arrays among the arguments, in order, or in a dictionary
-        with their names or ``d`` and their names. Other arguments are passed on.
-    ``check_gradients(layer.forward, layer.backward, x, parameters={"W": layer.W}, \
-    gradients=lambda: {"W": layer.dW})``
-        The same for an object with state.
+        Functions that were not written for nnreg. ``forward(*arguments)`` returns the output, or
+        ``(output, cache)``. ``backward`` is called as its signature says: ``backward(dout)``,
+        ``backward(dout, cache)``, ``backward(dA, Z)``, ``backward(grad, learning_rate)`` with a
+        rate of 0, or as the derivative ``f_prime(z)``. It returns the gradients in the order of the
+        arguments, or a dictionary with their names or ``d`` and their names.
+    ``check_gradients(layer.forward, layer.backward, x)``
+        An object with state. Arrays that have a gradient beside them, ``dW`` beside ``W``, are
+        checked too; other arrays through ``parameters`` and ``gradients``.
     ``check_gradients(function, *arguments)``
-        A function that returns ``(scalar, gradient)``.
+        A function that returns ``(value, gradient)``, the value being one number.
+
+    Arguments and gradients may be arrays, numbers, or dictionaries, lists and objects that hold
+    them; a block is then called by the expression that leads to it, ``params["fc1"]["W"]``.
 
     Parameters
     ----------
@@ -79,17 +94,26 @@ def check_gradients(
         As above.
     method : {"complex", "central", "richardson"}, default "complex"
         See :mod:`nnreg.gradcheck.numerical`. A function that is not complex-safe falls back to
-        ``"richardson"``, and a disagreement of the complex step is believed only if
-        ``"richardson"`` confirms it; the report says so.
+        ``"richardson"``, and a disagreement of the complex step counts only if ``"richardson"``
+        confirms it; the report says so.
     seed : int, default 0
         For ``r`` and the directions.
     dropout : {"frozen", "off"}, default "frozen"
-        ``"off"`` checks a network or layer with dropout as it is in inference. That has to be
-        asked for: a check that never sees a mask cannot find a wrong one.
+        ``"off"`` checks a network or layer with dropout as it is in inference. It is not the
+        default: a check without a mask cannot find a wrong mask.
     parameters : mapping of str to ndarray, optional
         For an object with state: the arrays that it holds.
     gradients : function () -> mapping of str to ndarray, optional
         Returns their gradients, after ``backward``.
+    wrt : str, sequence or mapping, optional
+        The argument that each returned gradient is the derivative by, where names and positions do
+        not say it: ``wrt=["y_pred"]``, or ``wrt={"delta": "W"}``. None leaves a gradient out.
+    dtype : {"float32", "float64"}, optional
+        Functions get float64 arrays, and are compared to ``TOLERANCES["float32"]`` if their values
+        show that they compute in float32. ``"float32"`` passes float32 arrays on as they are.
+    tolerance : float, optional
+        The largest relative error that passes, in the place of
+        :data:`nnreg.gradcheck.numerical.TOLERANCES`.
     error_metric : {"cs231n", "deeplearning.ai", "allclose"}, optional
         Show this course's or framework's measure too, and where its verdict differs.
 
@@ -122,180 +146,273 @@ backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.
     validation.one_of("dropout", dropout, ["frozen", "off"])
     if error_metric is not None:
         validation.one_of("error_metric", error_metric, ERROR_METRICS)
+    if dtype is not None:
+        validation.one_of("dtype", np.dtype(dtype).name, ["float32", "float64"])
+    if tolerance is not None:
+        tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     rng = random.generator(validation.whole("seed", seed), "check")
-    made = _subject(subject, arguments, rng, dropout, parameters, gradients)
-    report = GradientReport(made.name, notes=list(made.notes), error_metric=error_metric)
-    for block in made.blocks:
-        report.rows += _check_block(made, block, method, rng, report.notes)
-    order = list(made.gradients)
-    report.rows.sort(key=lambda row: order.index(row.quantity))
-    return report
-
-
-def _check_block(
-    subject: Subject, block: str, method: str, rng: Any, notes: list[str]
-) -> list[Row]:
-    """Compare one block, with a second opinion where the complex step finds it wrong."""
-    seed = rng.integers(2**32)
-    shape = subject.blocks[block].shape
-    misshapen = [
-        Row.misshapen(quantity, block, shape, method, gradients[block].shape)
-        for quantity, gradients in subject.gradients.items()
-        if block in gradients and gradients[block].shape != shape
-    ]
-    if misshapen:
-        return misshapen
-    if method != "complex":
-        return _compare(subject, block, method, seed)
+    options = {"parameters": parameters, "gradients": gradients, "wrt": wrt, "dtype": dtype}
+    problem = make_problem(subject, arguments, rng, dropout, options)
     try:
-        rows = _compare(subject, block, "complex", seed)
-    except NotComplexSafe as reason:
-        rows = []
-        note = f"not complex-safe, checked by differences: {reason}"
-    if rows and all(row.passed for row in rows) and _complex_safe(subject, block, seed):
-        return rows
-    # Either the gradient is wrong, or the code treats complex numbers wrongly: real ones decide.
-    second = _compare(subject, block, "richardson", seed)
-    if rows and all(_agree(a, b) for a, b in zip(rows, second, strict=True)):
-        return rows
-    if rows:
-        note = f"by {block} complex and real differentiation disagree; the real one counts"
-    if note not in notes:
-        notes.append(note)
-    return second
+        return _Check(problem, method, tolerance, rng).report(error_metric)
+    finally:
+        problem.close()
 
 
-def _complex_safe(subject: Subject, block: str, seed: int) -> bool:
-    """Return whether both ways of differentiating agree along one random direction.
-
-    Code may drop an imaginary part without a word, as ``np.var`` and ``abs`` do. A backward pass
-    that forgets the same term would then agree with the complex step.
-    """
-    point = subject.blocks[block]
-    direction = np.random.Generator(np.random.Philox(seed)).standard_normal(point.shape)
-    by_complex = directional_derivatives(
-        lambda a: subject.values(block, a), point, direction, "complex"
-    )
-    by_real = directional_derivatives(
-        lambda a: subject.values(block, a), point, direction, "central"
-    )
-    return all(
-        abs(by_complex[quantity][0] - real) <= jump + 1e-3 * max(abs(real), FLOORS["central"])
-        for quantity, (real, jump) in by_real.items()
-    )
-
-
-def _agree(complex_row: Row, real_row: Row) -> bool:
-    """Return whether two measurements of one derivative are the same, to the worse's accuracy."""
-    size = max(float(np.abs(real_row.all_measured).max()), FLOORS["richardson"])
-    apart = np.abs(complex_row.all_measured - real_row.all_measured)
-    return bool((apart <= 10 * TOLERANCES["richardson"] * size).all())
-
-
-def _compare(subject: Subject, block: str, method: str, seed: int) -> list[Row]:
-    """Return a row a quantity: the block's analytic and measured derivatives side by side."""
-    point = subject.blocks[block]
-    entries = (
-        sum(values.size for values in subject.blocks.values()) <= ENTRIES
-        or point.size <= SMALL_BLOCK
-    )
-    directions = _units(point) if entries else _random(point, seed)
-    analytic: dict[str, list[float]] = {quantity: [] for quantity in subject.gradients}
-    found = []
-    for direction in directions:
-        found.append(
-            directional_derivatives(lambda a: subject.values(block, a), point, direction, method)
-        )
-        for quantity, gradients in subject.gradients.items():
-            if block in gradients:
-                analytic[quantity].append(float(np.vdot(gradients[block], direction)))
-    return [
-        _row(
-            quantity,
-            block,
-            point.shape,
-            method,
-            np.array(values),
-            np.array([slope[quantity] for slope in found]),
-            # Along a random direction a derivative is of the size of the gradient's norm.
-            None if entries else float(np.linalg.norm(subject.gradients[quantity][block])),
-        )
-        for quantity, values in analytic.items()
-        if values
-    ]
-
-
-def _units(point: Array) -> Iterator[Array]:
-    """Yield the directions of single entries, in flat order."""
-    for place in range(point.size):
-        unit = np.zeros(point.shape)
-        unit.flat[place] = 1.0
-        yield unit
-
-
-def _random(point: Array, seed: int) -> Iterator[Array]:
-    rng = np.random.Generator(np.random.Philox(seed))
-    for _ in range(DIRECTIONS):
-        yield rng.standard_normal(point.shape)
-
-
-def _row(
-    quantity: str,
-    block: str,
-    shape: tuple[int, ...],
-    method: str,
-    analytic: Array,
-    found: Array,
-    norm: float | None,
-) -> Row:
-    measured, jumps = found[:, 0], found[:, 1]
-    tolerance, floor = TOLERANCES[method], FLOORS[method]
-    difference = np.abs(analytic - measured)
-    size = max(float(np.abs(measured).max()), norm or 0.0, floor)
-    kinks = (difference > tolerance * size) & (difference <= jumps)
-    error = np.where(kinks, 0.0, difference) / size
-    worst = int(np.argmax(np.where(np.isfinite(error), error, np.inf)))
-    return Row(
-        quantity,
-        block,
-        shape,
-        method,
-        f"all {len(measured)}" if norm is None else f"{len(measured)} directions",
-        float(error[worst]),
-        tuple(int(i) for i in np.unravel_index(worst, shape)) if norm is None else None,
-        float(analytic[worst]),
-        float(measured[worst]),
-        int(kinks.sum()),
-        bool(np.isfinite(error[worst]) and error[worst] <= tolerance),
-        analytic,
-        measured,
-    )
-
-
-def _subject(
-    subject: Any,
-    arguments: tuple[Any, ...],
-    rng: Any,
-    dropout: str,
-    parameters: Mapping[str, Array] | None,
-    gradients: Callable[[], Mapping[str, Array]] | None,
-) -> Subject:
-    wanted: tuple[type, int, str, Callable[..., Subject]]
-    for wanted in (
+def make_problem(
+    subject: Any, arguments: tuple[Any, ...], rng: Any, dropout: str, options: dict[str, Any]
+) -> Problem:
+    """Return what is to be checked as a :class:`Problem`."""
+    expected: tuple[type, int, str, Callable[..., Problem]]
+    for expected in (
         (Network, 3, "check_gradients(net, x, y, loss)", subjects.of_network),
         (Layer, 1, "check_gradients(layer, x)", subjects.of_layer),
         (Loss, 2, "check_gradients(loss, outputs, targets)", subjects.of_loss),
         (Penalty, 1, "check_gradients(penalty, w)", subjects.of_penalty),
     ):
-        kind, count, call, make = wanted
+        kind, count, call, make = expected
         if isinstance(subject, kind):
             if len(arguments) != count:
                 raise TypeError(f"call {call}, got {len(arguments)} arguments after the first")
             return make(subject, *arguments, rng=rng, dropout=dropout)
+    if not callable(subject) and callable(getattr(subject, "forward", None)):
+        arguments = (subject.backward, *arguments)  # an object with the two methods
+        subject = subject.forward
     if not callable(subject) or isinstance(subject, type):
         raise TypeError(
             f"subject must be a Network, Layer, Loss, Penalty or a function, got {subject!r}"
         )
-    pair = bool(arguments) and callable(arguments[0])
-    backward, rest = (arguments[0], arguments[1:]) if pair else (None, arguments)
-    return foreign(subject, backward, rest, parameters, gradients, rng)
+    is_pair = bool(arguments) and callable(arguments[0])
+    backward, rest = (arguments[0], arguments[1:]) if is_pair else (None, arguments)
+    return from_functions(subject, backward, rest, rng=rng, **options)
+
+
+class _Check:
+    """The comparison of a problem's gradients with measured ones."""
+
+    def __init__(self, problem: Problem, method: str, tolerance: float | None, rng: Any) -> None:
+        self.problem, self.tolerance, self.rng = problem, tolerance, rng
+        self.method = "float32" if problem.single else method
+        self.notes = list(problem.notes)
+        self.not_checked = dict(problem.not_checked)
+        size = sum(values.size for values in problem.blocks.values())
+        self.entrywise = {
+            name: size <= ENTRIES or point.size <= SMALL_BLOCK
+            for name, point in problem.blocks.items()
+        }
+        self._middle: Values | None = None
+        self._single: bool | None = None
+
+    def report(self, error_metric: str | None) -> GradientReport:
+        """Return the report: every block of every quantity."""
+        rows = []
+        for block, point in self.problem.blocks.items():
+            if point.size:
+                rows += self._check_block(block)
+            else:
+                self.not_checked[block] = "it is empty"
+        if not rows and not self.problem.unmatched:
+            raise ValueError(f"there is nothing to check: {_list_reasons(self.not_checked)}")
+        order = list(self.problem.gradients)
+        rows.sort(key=lambda row: order.index(row.quantity))
+        rows = [row if row.passed else self._explain(row) for row in rows]
+        self.notes += [f"not checked, since {r}: {name}" for name, r in self.not_checked.items()]
+        return GradientReport(
+            self.problem.name,
+            rows,
+            self.notes,
+            error_metric,
+            self.not_checked | self.problem.unmatched,
+            dict(self.problem.unmatched),
+        )
+
+    def _check_block(self, block: str) -> list[Row]:
+        """Compare one block, with a second opinion where the complex step finds it wrong."""
+        seed = self.rng.integers(2**32)
+        shape = self.problem.blocks[block].shape
+        misshapen = [
+            Row(quantity, block, shape, self.method, f"shape {gradients[block].shape}", 0.0, np.inf)
+            for quantity, gradients in self.problem.gradients.items()
+            if block in gradients and gradients[block].shape != shape
+        ]
+        if misshapen:
+            return misshapen
+        if self.method != "complex":
+            rows = self._compare(block, self.method, seed)
+            return rows if self._passed(rows) else self._compare_in_single(block, seed) or rows
+        try:
+            rows = self._compare(block, "complex", seed)
+            if self._passed(rows) and self._is_complex_safe(block, seed):
+                return rows
+            note = f"by {block} complex and real differentiation disagree; the real one counts"
+        except NotComplexSafe as reason:
+            rows = []
+            note = f"not complex-safe, checked by differences: {reason}"
+        # Either the gradient is wrong, or the code is wrong for complex numbers: real ones decide.
+        second = self._compare(block, "richardson", seed)
+        if rows and all(_agree(a, b) for a, b in zip(rows, second, strict=True)):
+            return rows
+        if not self._passed(second) and (third := self._compare_in_single(block, seed)):
+            return third
+        if note not in self.notes:
+            self.notes.append(note)
+        return second
+
+    def _compare_in_single(self, block: str, seed: int) -> list[Row]:
+        """Return the comparison for code that computes in float32, or nothing if it does not."""
+        if self.problem.outputs is None or self.method == "float32":
+            return []
+        if self._single is None:
+            self._single = _computes_in_float32(self.problem)
+            if self._single:
+                self.notes.append(
+                    f"{self.problem.name} computes in float32 (its output does not follow a change "
+                    f"of 1e-10): compared to {TOLERANCES['float32']:g} only"
+                )
+        return self._compare(block, "float32", seed) if self._single else []
+
+    def _passed(self, rows: list[Row]) -> bool:
+        return bool(rows) and all(row.passed for row in rows)
+
+    def _along(self, block: str, direction: Array, method: str) -> dict[str, tuple[float, float]]:
+        if method != "complex" and self._middle is None:
+            self._middle = self.problem.values(block, self.problem.blocks[block])
+        return directional_derivatives(
+            lambda a: self.problem.values(block, a),
+            self.problem.blocks[block],
+            direction,
+            method,
+            self._middle,
+        )
+
+    def _is_complex_safe(self, block: str, seed: int) -> bool:
+        """Return whether both ways of differentiating agree along one random direction.
+
+        Code may drop an imaginary part without a warning, as ``np.var`` and ``abs`` do. A backward
+        pass that forgets the same term would then agree with the complex step.
+        """
+        shape = self.problem.blocks[block].shape
+        direction = np.random.Generator(np.random.Philox(seed)).standard_normal(shape)
+        by_complex = self._along(block, direction, "complex")
+        by_real = self._along(block, direction, "central")
+        return all(
+            abs(by_complex[quantity][0] - real) <= jump + 1e-3 * max(abs(real), FLOOR)
+            for quantity, (real, jump) in by_real.items()
+        )
+
+    def _compare(self, block: str, method: str, seed: int) -> list[Row]:
+        """Return a row a quantity: the block's analytic and measured derivatives side by side."""
+        point, entrywise = self.problem.blocks[block], self.entrywise[block]
+        directions = _units(point) if entrywise else _random_directions(point, seed)
+        of_block = {q: g[block] for q, g in self.problem.gradients.items() if block in g}
+        analytic: dict[str, list[float]] = {quantity: [] for quantity in of_block}
+        found = []
+        for direction in directions:
+            found.append(self._along(block, direction, method))
+            if not entrywise:
+                for quantity, gradient in of_block.items():
+                    analytic[quantity].append(float(np.vdot(gradient, direction)))
+        rows = []
+        for quantity, gradient in of_block.items():
+            a = gradient.ravel().astype(np.float64) if entrywise else np.array(analytic[quantity])
+            measured = np.array([values[quantity] for values in found])
+            # Along a random direction a derivative is of the size of the gradient's norm.
+            norm = 0.0 if entrywise else float(np.linalg.norm(gradient))
+            rows.append(self._row(quantity, block, method, a, measured, norm))
+        return rows
+
+    def _row(
+        self, quantity: str, block: str, method: str, a: Array, measured: Array, norm: float
+    ) -> Row:
+        tolerance = TOLERANCES[method] if self.tolerance is None else self.tolerance
+        shape, entrywise = self.problem.blocks[block].shape, self.entrywise[block]
+        b, jumps = measured[:, 0], measured[:, 1]
+        difference = np.abs(a - b)
+        size = max(float(np.abs(b).max()), norm, FLOOR)
+        kinks = (difference > tolerance * size) & (difference <= jumps)
+        error = np.where(kinks, 0.0, difference) / size
+        error[~np.isfinite(error)] = np.inf
+        worst = int(np.argmax(error))
+        return Row(
+            quantity,
+            block,
+            shape,
+            method,
+            f"all {len(b)}" if entrywise else f"{len(b)} directions",
+            tolerance,
+            float(error[worst]),
+            tuple(int(i) for i in np.unravel_index(worst, shape)) if entrywise else None,
+            int(kinks.sum()),
+            a,
+            b,
+            worst,
+        )
+
+    def _explain(self, row: Row) -> Row:
+        """Return a row that failed with what it may come from, where the numbers show it."""
+        if row.block in self.problem.stale:
+            note = (
+                f". forward does not use the array given as parameters[{row.block!r}]: the object "
+                "holds another array by now; take it from the object when calling the check"
+            )
+            return replace(row, note=note)
+        gradient = self.problem.gradients[row.quantity][row.block]
+        for other, point in (self.problem.blocks | self.problem.others).items():
+            if other == row.block or point.shape != gradient.shape or not point.size:
+                continue
+            if self.problem.outputs is None or point.size > SMALL_BLOCK:
+                continue
+            units = _units(point)
+            right = [self._along(other, d, "richardson")[row.quantity][0] for d in units]
+            size = max(float(np.abs(right).max()), FLOOR)
+            if (np.abs(gradient.ravel() - right) <= 1e-6 * size).all():
+                note = f". It is the derivative by {other}: if that is meant, write wrt={[other]}"
+                return replace(row, note=note)
+        return row
+
+
+def _agree(complex_row: Row, real_row: Row) -> bool:
+    """Return whether two measurements of one derivative are the same, to the worse's accuracy."""
+    size = max(float(np.abs(real_row.all_measured).max()), FLOOR)
+    apart = np.abs(complex_row.all_measured - real_row.all_measured)
+    return bool((apart <= 10 * TOLERANCES["richardson"] * size).all())
+
+
+def _list_reasons(reasons: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no gradient"
+
+
+def _computes_in_float32(problem: Problem) -> bool:
+    """Judge, from forward's values alone, whether code computes in single precision.
+
+    In float64 a change of the inputs by a relative 1e-10 changes the outputs; a cast to float32
+    swallows it.
+    """
+    assert problem.outputs is not None
+    out = problem.outputs(None, None)
+    if out.dtype in (np.float32, np.float16, np.complex64):
+        return True
+    rng = np.random.default_rng(0)
+    same = changed = 0
+    for name, point in problem.blocks.items():
+        for _ in range(2):
+            direction = point * rng.uniform(0.5, 1.5, point.shape)
+            fine = problem.outputs(name, point + 1e-10 * direction)
+            moves = problem.outputs(name, point + 1e-3 * direction) != out
+            changed += int(moves.sum())
+            same += int((moves & (fine == out)).sum())
+    return same > 0.5 * changed
+
+
+def _units(point: Array) -> Iterator[Array]:
+    """Yield the directions of single entries, in flat order."""
+    for index in range(point.size):
+        unit = np.zeros(point.shape)
+        unit.flat[index] = 1.0
+        yield unit
+
+
+def _random_directions(point: Array, seed: int) -> Iterator[Array]:
+    rng = np.random.Generator(np.random.Philox(seed))
+    for _ in range(DIRECTIONS):
+        yield rng.standard_normal(point.shape)

@@ -1,196 +1,427 @@
-"""Other people's code as the gradient check sees it: functions, pairs of them, objects with state.
+"""Functions and objects that were not written for nnreg, as problems of the gradient check.
 
-Nothing is asked of the code but that it computes. What it may do, this module undoes: before every
-call the arguments, the object's attributes and every generator within reach, NumPy's global one
-included, are set back to what they were. So a mask drawn inside ``forward`` is the same in every
-call, and after the check nothing has changed.
+Before every call the arguments, the object's attributes and every generator within reach are set
+back to what they were (:mod:`nnreg.gradcheck.snapshot`). So a mask drawn inside ``forward`` is the
+same in every call, and after the check nothing has changed.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nnreg._support.typing import Array
+from nnreg.gradcheck import calling, tree
 from nnreg.gradcheck.numerical import NotComplexSafe, Values
+from nnreg.gradcheck.pairing import Pairs, pair, plain_names
 from nnreg.gradcheck.snapshot import Snapshot
-from nnreg.gradcheck.subjects import Subject
+from nnreg.gradcheck.subjects import Problem
+from nnreg.gradcheck.tree import Path
+
+SINGLE = "computes in float32"
 
 
-def foreign(
+@dataclass
+class Place:
+    """Where a block is: an argument, or an array that the object holds."""
+
+    path: Path | None  # in the list of the arguments, or from the object; None if it is unknown
+    leaf: Any
+    state: bool = False
+
+
+def from_functions(
     forward: Callable[..., Any],
     backward: Callable[..., Any] | None,
     arguments: tuple[Any, ...],
-    parameters: Mapping[str, Array] | None,
-    gradients: Callable[[], Mapping[str, Array]] | None,
+    *,
+    parameters: Mapping[str, Array] | None = None,
+    gradients: Callable[[], Mapping[str, Array]] | None = None,
+    wrt: Any = None,
+    dtype: str | None = None,
     rng: Any,
-) -> Subject:
-    """Return code that was never written for the check as a ``Subject``.
+) -> Problem:
+    """Return functions as a problem.
 
     Parameters
     ----------
     forward : callable
-        ``forward(*arguments)`` returns the output, or the pair ``(output, cache)``; with no
-        ``backward``, the pair ``(scalar, gradient)``.
+        ``forward(*arguments)`` returns the output, or the output and a cache; with no ``backward``,
+        the value and the gradients.
     backward : callable or None
-        ``backward(dout)`` or ``backward(dout, cache)`` returns the gradients by the arguments.
+        Called as its signature says, see :mod:`nnreg.gradcheck.calling`.
     arguments : tuple
-        Floating-point arrays, and dictionaries of them, are differentiated by; the rest is not.
+        Trees; their numbers are differentiated by, where a gradient is returned.
     parameters : mapping of str to ndarray, optional
         Arrays that the object whose methods these are holds.
     gradients : callable, optional
         Returns the gradients by ``parameters``, under the same names, after ``backward``.
+    wrt : str, sequence or mapping, optional
+        Which argument each returned gradient belongs to.
+    dtype : {"float32", "float64"}, optional
+        The arrays' dtype; float64 unless given.
     """
-    if (parameters is None) != (gradients is None):
+    if (parameters is None) != (gradients is None) and (backward is not None or gradients):
         raise TypeError("parameters= and gradients= belong together: give both, or neither")
-    owner = getattr(forward, "__self__", None)
-    snapshot = Snapshot(owner, getattr(backward, "__self__", None), arguments, parameters)
-    places = _places(forward, arguments)
-    state = {name: np.asarray(array) for name, array in (parameters or {}).items()}
-    slots = {name: _slot(owner, array) for name, array in (parameters or {}).items()}
-    name = getattr(forward, "__qualname__", repr(forward))
-
-    def called(block: str | None = None, array: Array | None = None) -> Any:
-        snapshot.restore()
-        moved = arguments
-        if array is not None:
-            array = array.copy()  # forward may change it, and the caller goes on with it
-        if block in places:
-            moved = _replaced(arguments, places[block], array)
-        elif block is not None and array is not None:
-            _write(slots[block], state[block], array, block)
-        return forward(*moved)
-
-    out = np.array(_output(called(), backward))
-    weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
-
-    def outputs(block: str | None = None, array: Array | None = None) -> Array:
-        try:
-            return np.array(_output(called(block, array), backward))
-        finally:
-            snapshot.restore()
-
-    if not np.array_equal(out, outputs(), equal_nan=True):
-        raise ValueError(
-            f"{name} gives different outputs for the same arguments: it draws from a generator "
-            "that is no argument, no attribute and not NumPy's global one; hand it in, or seed it "
-            "inside"
-        )
-
-    def values(block: str, array: Array) -> Values:
-        return {"output": (weights * outputs(block, array)).sum()}
-
-    result = called()
-    dout = weights.copy() if out.ndim else 1.0  # a copy, since backward may change it
-    if backward is None:
-        answer = result[1]
-    elif isinstance(result, tuple):
-        answer = backward(dout, result[1])
-    else:
-        answer = backward(dout)
-    found = _matched(answer, places, name)
-    for block, gradient in dict(gradients() if gradients else {}).items():
-        found[block] = np.array(gradient, dtype=np.float64)
-    snapshot.restore()
-    points = {block: np.array(_at(arguments, place)) for block, place in places.items()} | state
-    if not found:
-        raise ValueError(f"there is nothing to check: backward of {name} returns no gradient")
-    unchecked = [block for block in places if block not in found] if backward else []
-    missing = [block for block in state if block not in found]
-    if missing:
-        raise ValueError(f"gradients() must return {missing[0]!r}, got {', '.join(found)}")
-    points = {block: points[block].astype(np.float64) for block in found if block in points}
-    notes = [f"not checked, since backward returns no gradient by it: {b}" for b in unchecked]
-    return Subject(name, points, {"output": found}, values, notes, outputs=outputs, dout=weights)
-
-
-def _places(forward: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
-    """Return, by name, where in the arguments the floating-point arrays are."""
+    functions = _Functions(forward, backward, arguments, dict(parameters or {}), dtype)
     try:
-        names = list(inspect.signature(forward).parameters)
-    except (TypeError, ValueError):  # some functions written in C have no signature
-        names = []
-    names += [f"argument {i + 1}" for i in range(len(names), len(arguments))]
-    found: dict[str, tuple[Any, ...]] = {}
-    for position, argument in enumerate(arguments):
-        if isinstance(argument, Mapping):
-            for key, value in argument.items():
-                if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                    found[str(key)] = (position, key)
-        elif isinstance(argument, np.ndarray) and argument.dtype.kind == "f":
-            found[names[position]] = (position,)
-    return found
+        return functions.problem(gradients, wrt, rng)
+    except BaseException:
+        functions.close()
+        raise
 
 
-def _at(arguments: tuple[Any, ...], place: tuple[Any, ...]) -> Any:
-    thing: Any = arguments
-    for key in place:
-        thing = thing[key]
-    return thing
+class _Functions:
+    """Calls of two functions that leave no trace."""
 
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any] | None,
+        arguments: tuple[Any, ...],
+        parameters: dict[str, Array],
+        dtype: str | None,
+    ) -> None:
+        self.forward, self.backward, self.arguments = forward, backward, arguments
+        self.name = getattr(forward, "__qualname__", repr(forward))
+        self.names = calling.names_of(forward, len(arguments))
+        self.owner = getattr(forward, "__self__", None)
+        if self.owner is None and hasattr(forward, "backward"):
+            self.owner = forward  # a layer that is called itself
+        self.snapshot = Snapshot(arguments, parameters, forward, backward)
+        self.single = dtype == "float32"
+        self.written: list[Callable[[], None]] = []
+        self.notes: list[str] = []
+        self.not_checked: dict[str, str] = {}
+        self.places = _places(arguments, self.names)
+        self.places |= {name: self._state_place(array) for name, array in parameters.items()}
+        # What the functions get in the place of what was given: float64 for float32, copies.
+        self.replaced: dict[str, Array] = {}
+        if not self.single:
+            for name, place in self.places.items():
+                if _dtype(place.leaf).kind == "f" and _dtype(place.leaf) != np.float64:
+                    self.replaced[name] = np.array(place.leaf, dtype=np.float64)
 
-def _replaced(arguments: tuple[Any, ...], place: tuple[Any, ...], array: Any) -> tuple[Any, ...]:
-    moved = list(arguments)
-    if len(place) == 1:
-        moved[place[0]] = array
-    else:
-        moved[place[0]] = {**moved[place[0]], place[1]: array}
-    return tuple(moved)
+    def close(self) -> None:
+        """Put everything back."""
+        self.restore()
+        self.snapshot.restore(everything=True)
 
+    def restore(self) -> None:
+        """Put back what the last call wrote and changed."""
+        self.undo_writes()
+        self.snapshot.restore()
 
-def _slot(owner: object, array: Array) -> Callable[[Array], None] | None:
-    """Return a function that puts another array in the place of this one, if its place is found."""
-    attributes = getattr(owner, "__dict__", {})
-    for holder in (attributes, *(v for v in attributes.values() if isinstance(v, dict))):
-        for key, value in holder.items():
-            if value is array:
-                return partial(holder.__setitem__, key)
-    return None
+    def undo_writes(self) -> None:
+        """Put back what the last call wrote."""
+        while self.written:
+            self.written.pop()()
 
+    def _state_place(self, array: Any) -> Place:
+        path = next((p for p, leaf in tree.leaves(self.owner) if leaf is array), None)
+        return Place(path, array, state=True)
 
-def _write(slot: Callable[[Array], None] | None, array: Array, new: Array, name: str) -> None:
-    if slot is not None:
-        slot(new)
-    elif np.iscomplexobj(new):
-        raise NotComplexSafe(f"{name} is no attribute of the object, so it is moved in place")
-    else:
-        np.copyto(array, new)
+    def run(self, block: str | None = None, array: Array | None = None) -> tuple[Any, list[Any]]:
+        """Return what forward returns with one block replaced, and the arguments it was given."""
+        self.restore()
+        given = list(self.arguments)
+        for name, value in self.replaced.items():
+            self._write(given, name, value.copy())
+        if block is not None and array is not None:
+            self._write(given, block, array.copy())  # a copy, since forward may change it
+        return self.forward(*given), given
 
+    def _write(self, given: list[Any], name: str, array: Array) -> None:
+        place = self.places[name]
+        if place.path is not None:
+            root, path = (given, place.path)
+            if place.state:
+                root, path = [self.owner], (("item", 0), *place.path)
+            if self.single:
+                array = array.astype(_dtype(place.leaf))
+            self.written.append(tree.put(root, path, tree.as_leaf(place.leaf, array)))
+        elif np.iscomplexobj(array):
+            raise NotComplexSafe(f"{name} is no attribute of the object, so it is moved in place")
+        else:
+            before = place.leaf.copy()
+            np.copyto(place.leaf, array)
+            self.written.append(lambda: np.copyto(place.leaf, before))
 
-def _output(result: Any, backward: Callable[..., Any] | None) -> Array:
-    if isinstance(result, tuple):
-        result = result[0]
-    elif backward is None:
-        raise TypeError("a function without a backward must return the pair (value, gradient)")
-    return np.asarray(result)
+    def outputs(self, block: str | None = None, array: Array | None = None) -> Array:
+        """Return a copy of forward's output, with one block replaced."""
+        try:
+            result, _ = self.run(block, array)
+            if self.backward is None:
+                output, _ = calling.split_value(result, self.name)
+            else:
+                output = calling.output_of(result, self.owner, self.name)
+            return np.array(output)
+        finally:
+            self.restore()
 
-
-def _matched(answer: Any, places: dict[str, tuple[Any, ...]], name: str) -> dict[str, Array]:
-    """Return the gradients by block: dictionaries by key (``W`` or ``dW``), the rest in order."""
-    if answer is None:
-        return {}
-    if isinstance(answer, Mapping):
-        found = {}
-        for block, place in places.items():
-            own = place[-1] if len(place) > 1 else block
-            key = next((k for k in (own, f"d{own}") if k in answer), None)
-            if key is not None:
-                found[block] = np.array(answer[key], dtype=np.float64)
-        if not found:
+    def problem(self, gradients: Any, wrt: Any, rng: Any) -> Problem:
+        out = self._first_output()
+        weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
+        held = dict(tree.leaves(self.owner)) if self.owner is not None else {}
+        pairs, explicit, held_after = self._gradients(weights, gradients, wrt)
+        # What was changed by these two calls is what every call is cleaned up after.
+        self.undo_writes()
+        self.snapshot.settle()
+        if not np.array_equal(out, self.outputs(), equal_nan=True):
             raise ValueError(
-                f"the gradients of {name} are called {', '.join(map(str, answer))}; "
-                f"none of these is an argument: {', '.join(places)}"
+                f"{self.name} gives different outputs for the same arguments: it draws from a "
+                "generator that is no argument, no attribute and not NumPy's global one; pass it "
+                "as an argument, or seed it inside"
             )
-        return found
-    answers = answer if isinstance(answer, tuple | list) else (answer,)
-    found = {}
-    for (block, _), gradient in zip(places.items(), answers, strict=False):
-        if isinstance(gradient, Mapping):
-            found |= _matched(gradient, places, name)
-        elif gradient is not None:
-            found[block] = np.array(gradient, dtype=np.float64)
-    return found
+        found = {self._block(path): answer for path, answer in pairs.matched.items()} | explicit
+        if self.owner is not None and self.backward is not None and not explicit:
+            found |= self._attributes(held, held_after, found)
+        promoted = [name for name in found if self._promote(name, out)]
+        if promoted:  # integers became floats: the gradients may be others
+            pairs, explicit, _ = self._gradients(weights, gradients, wrt)
+            found |= {
+                self._block(path): answer for path, answer in pairs.matched.items()
+            } | explicit
+        self.restore()
+        return self._finish(found, pairs, out, weights)
+
+    def _first_output(self) -> Array:
+        """Return the output, computed in float64 where the code allows it."""
+        try:
+            return self.outputs()
+        except Exception:
+            if not self.replaced:
+                raise
+            replaced, self.replaced = self.replaced, {}
+            self.single = True
+            out = self.outputs()  # raises again, if float64 was not the reason
+            self.notes.append(
+                f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was kept"
+            )
+            return out
+
+    def _gradients(self, weights: Array, gradients: Any, wrt: Any) -> Any:
+        """Return the gradients by path, those of ``gradients()``, and the object's arrays."""
+        result, given = self.run()
+        if self.backward is None:
+            _, answer = calling.split_value(result, self.name)
+            if callable(answer):
+                answer = answer(weights.copy() if weights.ndim else 1.0)
+        else:
+            out = calling.output_of(result, self.owner, self.name)
+            call, note = calling.bind_backward(
+                self.forward, self.backward, given, self.names, result, out
+            )
+            if note and note not in self.notes:
+                self.notes.append(note)
+            answer = call(weights.astype(out.dtype) if weights.ndim else 1.0)
+        if answer is None and self.owner is not None:  # an object that keeps everything
+            kept = tree.attributes(self.owner)
+            answer = next((kept[n] for n in calling.INPUT_GRADIENTS if n in kept), None)
+        blocks = {name: p.path for name, p in self.places.items() if not p.state and p.path}
+        blocks |= {n: (("item", i),) for i, n in enumerate(self.names)}
+        pairs = (
+            pair(answer, given, self.names, is_value=self.backward is None, wrt=wrt, blocks=blocks)
+            if answer is not None
+            else Pairs()
+        )
+        explicit = {}
+        state = {n: p for n, p in self.places.items() if p.state}
+        if gradients is not None:
+            explicit = {n: np.array(g) for n, g in dict(gradients()).items()}
+            missing = [name for name in state if name not in explicit]
+            if missing:
+                raise ValueError(
+                    f"gradients() must return {missing[0]!r}, got {', '.join(explicit)}"
+                )
+            for name in [name for name in explicit if name not in state]:
+                pairs.unmatched[f'gradients()["{name}"]'] = (
+                    f'no parameter is called so: write parameters={{..., "{name}": ...}}'
+                )
+                del explicit[name]
+        elif isinstance(answer, Mapping):
+            explicit = self._state_by_name(answer, pairs, state)
+        self._name_errors(answer, pairs, explicit, state)
+        after = dict(tree.leaves(self.owner)) if self.owner is not None else {}
+        return pairs, explicit, {path: (leaf, np.array(leaf)) for path, leaf in after.items()}
+
+    def _state_by_name(
+        self, answer: Mapping[Any, Any], pairs: Pairs, state: dict[str, Place]
+    ) -> dict[str, Array]:
+        """Pair gradients that belong to no argument with the object's arrays of these names."""
+        held: dict[Any, list[Path]] = {}
+        for path, _ in tree.leaves(self.owner) if self.owner is not None else ():
+            held.setdefault(path[-1][1], []).append(path)
+        result = {}
+        for key, part in answer.items():
+            label = f'"{key}"' if isinstance(key, str) else repr(key)
+            names = [n for n in plain_names(key) if n in state or len(held.get(n, ())) == 1]
+            if label in pairs.unmatched and names and tree.is_leaf(part):
+                name = names[0]
+                if name not in state:
+                    path = held[name][0]
+                    self.places[name] = Place(path, tree.get(self.owner, path), state=True)
+                result[name] = np.array(part)
+                del pairs.unmatched[label]
+        return result
+
+    def _name_errors(
+        self, answer: Any, pairs: Pairs, explicit: dict[str, Array], state: dict[str, Place]
+    ) -> None:
+        if isinstance(answer, Mapping) and answer and not pairs.matched and not explicit:
+            keys = ", ".join(map(str, answer))
+            blocks = ", ".join(self.places)
+            raise ValueError(
+                f"the gradients of {self.name} are called {keys}; none of these is an argument: "
+                f"{blocks}. For arrays that are not arguments, write "
+                f"check_gradients(lambda p: ..., p) with p a dictionary of them"
+            )
+
+    def _attributes(
+        self, before: dict[Path, Any], after: dict[Path, Any], found: dict[str, Array]
+    ) -> dict[str, Array]:
+        """Return the gradients that backward keeps as attributes, ``dW`` beside ``W``."""
+        result = {}
+        for path, leaf in before.items():
+            if not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f" or not path:
+                continue
+            holder, (kind, key) = path[:-1], path[-1]
+            if path not in after or not isinstance(key, str):
+                continue
+            for other, (_, values) in after.items():
+                same_holder = other[:-1] == holder or (
+                    kind == "item" and other[:-2] == holder[:-1] and len(other) > 1
+                )
+                if same_holder and other != path and key in plain_names(other[-1][1])[1:]:
+                    name = tree.name("", path).lstrip(".")
+                    place = Place(path, leaf, state=True)
+                    self.places.setdefault(name, place)
+                    if name not in found and self._depends_on(name):
+                        result[name] = values
+                        gradient = tree.name("", other).lstrip(".")
+                        self.notes.append(f"{name} was compared with the attribute {gradient}")
+                    break
+        return result
+
+    def _depends_on(self, name: str) -> bool:
+        """Return whether the output changes when a block is moved."""
+        leaf = np.asarray(self.places[name].leaf, dtype=np.float64)
+        moved = leaf * 1.01 + 0.01
+        return not np.array_equal(self.outputs(), self.outputs(name, moved), equal_nan=True)
+
+    def _block(self, path: Path) -> str:
+        return next(n for n, p in self.places.items() if p.path == path and not p.state)
+
+    def _promote(self, name: str, out: Array) -> bool:
+        """Return whether a block of integers, or a list, can be moved as floats."""
+        place = self.places[name]
+        if _dtype(place.leaf).kind == "f" or name in self.replaced:
+            return False
+        self.replaced[name] = np.array(place.leaf, dtype=np.float64)
+        try:
+            good = np.allclose(self.outputs(), out, rtol=1e-9, equal_nan=True)
+        except Exception:
+            good = False
+        if not good:
+            del self.replaced[name]
+        return good
+
+    def _finish(self, found: dict[str, Array], pairs: Pairs, out: Array, weights: Array) -> Problem:
+        unmatched = {
+            k: f"{reason}. Say with wrt= which argument it belongs to"
+            if "wrt" not in reason and "parameters=" not in reason
+            else reason
+            for k, reason in pairs.unmatched.items()
+        }
+        points: dict[str, Array] = {}
+        found = {name: found[name] for name in self.places if name in found}
+        for name in list(found):
+            leaf = self.places[name].leaf
+            kind = _dtype(leaf)
+            if kind.kind != "f" and name not in self.replaced:
+                unmatched[f"the gradient by {name}"] = (
+                    f"{name} holds {kind}: write {name}.astype(float)"
+                )
+                del found[name]
+                continue
+            points[name] = np.array(self.replaced.get(name, leaf), dtype=np.float64)
+            found[name] = _as_gradient(name, found[name], points[name])
+        if not found and not unmatched:
+            raise ValueError(
+                f"there is nothing to check: backward of {self.name} returns no gradient"
+                if self.backward
+                else f"there is nothing to check: {self.name} returns no gradient"
+            )
+        for label in pairs.left_out:
+            self.not_checked[label] = "wrt= leaves it out"
+        for name, place in self.places.items():
+            array = isinstance(place.leaf, np.ndarray | np.floating)
+            if name not in found and array and _dtype(place.leaf).kind == "f" and self.backward:
+                self.not_checked[name] = "backward returns no gradient by it"
+        flat = weights.ravel()
+
+        def values(block: str | None, array: Array | None) -> Values:
+            return {"output": flat @ self.outputs(block, array).ravel()}
+
+        others = {
+            n: np.array(p.leaf, dtype=np.float64)
+            for n, p in self.places.items()
+            if n not in points and not p.state and _dtype(p.leaf).kind == "f"
+        }
+        problem = Problem(
+            self.name,
+            points,
+            {"output": found},
+            values,
+            notes=self.notes,
+            not_checked=self.not_checked,
+            unmatched=unmatched,
+            outputs=self.outputs,
+            dout=weights,
+            others=others,
+            close=self.close,
+            single=self.single,
+        )
+        problem.stale = [n for n in points if self._is_stale(n, found[n])]
+        return problem
+
+    def _is_stale(self, name: str, gradient: Array) -> bool:
+        """Return whether forward ignores an array of ``parameters=`` that has a gradient."""
+        place = self.places[name]
+        unknown = place.state and place.path is None
+        return bool(unknown and gradient.any() and not self._depends_on(name))
+
+
+def _dtype(leaf: Any) -> np.dtype[Any]:
+    return leaf.dtype if isinstance(leaf, np.ndarray | np.generic) else np.asarray(leaf).dtype
+
+
+def _as_gradient(name: str, answer: Array, point: Array) -> Array:
+    """Return a gradient as float64; one number may come in any shape."""
+    if answer.dtype.kind not in "fiub":
+        raise TypeError(f"the gradient by {name} must hold real numbers, got {answer.dtype}")
+    gradient = answer.astype(np.float64)
+    return gradient.reshape(()) if point.ndim == 0 and gradient.size == 1 else gradient
+
+
+def _places(arguments: tuple[Any, ...], names: list[str]) -> dict[str, Place]:
+    """Return the numbers in the arguments by name: a key where that says enough, else the path."""
+    found: list[tuple[str, str, Place]] = []
+    for index, argument in enumerate(arguments):
+        for path, leaf in tree.leaves(argument):
+            short = names[index]
+            if len(path) == 1 and isinstance(argument, Mapping):
+                short = str(path[0][1])
+            elif path:
+                short = tree.name(names[index], path)
+            if _dtype(leaf).kind in "fiu":
+                place = Place((("item", index), *path), leaf)
+                found.append((short, tree.name(names[index], path), place))
+    shorts = [short for short, _, _ in found]
+    return {
+        short if shorts.count(short) == 1 and (short == full or short not in names) else full: place
+        for short, full, place in found
+    }

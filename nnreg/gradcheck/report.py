@@ -1,4 +1,4 @@
-"""What a gradient check found, for people: a row a block, and a sentence for each failure."""
+"""The report of a gradient check: a row a block, and a sentence for each failure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from html import escape
 
 import numpy as np
 
-from nnreg._support.tables import text_table
+from nnreg._support.tables import html_table, paragraphs, text_table
 from nnreg._support.typing import Array
 
-#: Other measures of agreement: what they are, and the largest value that passes.
+#: Other measures of agreement: the formula, and the largest value that passes.
 ERROR_METRICS = {
     "cs231n": ("max |a - b| / max(1e-8, |a| + |b|)", 1e-7),
     "deeplearning.ai": ("‖a - b‖ / (‖a‖ + ‖b‖) over all blocks", 2e-7),
     "allclose": ("max |a - b| / (1e-5 + 1e-3·|b|)", 1.0),
 }
+HEAD = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,22 @@ class Row:
         By what: a parameter's name, ``"inputs"``, ``"outputs"``, ``"w"``.
     shape : tuple of int
     method : str
-        ``"complex"``, ``"central"`` or ``"richardson"``.
+        ``"complex"``, ``"central"``, ``"richardson"``, or ``"float32"`` for differences of
+        single-precision values.
     points : str
-        What was compared: all entries, or so many random directions.
+        What was compared: all entries, or a number of random directions.
+    tolerance : float
+        The largest error that passes.
     error : float
         ``max|a - b| / max(max|b|, floor)``, ``a`` from the backward pass and ``b`` measured.
     index : tuple of int, or None
         Where the two differ most; None along a direction.
-    analytic, measured : float
-        The two values there.
     kinks : int
         Points not counted, since a kink lies within the step.
-    passed : bool
     all_analytic, all_measured : ndarray of shape (P,)
         Every value that was compared.
+    note : str
+        What the failure may come from.
     """
 
     quantity: str
@@ -51,42 +54,47 @@ class Row:
     shape: tuple[int, ...]
     method: str
     points: str
+    tolerance: float
     error: float
-    index: tuple[int, ...] | None
-    analytic: float
-    measured: float
-    kinks: int
-    passed: bool
-    all_analytic: Array = field(repr=False, compare=False)
-    all_measured: Array = field(repr=False, compare=False)
+    index: tuple[int, ...] | None = None
+    kinks: int = 0
+    all_analytic: Array = field(default_factory=lambda: np.full(1, np.nan), repr=False)
+    all_measured: Array = field(default_factory=lambda: np.full(1, np.nan), repr=False)
+    worst: int = 0
+    note: str = ""
 
-    @classmethod
-    def misshapen(
-        cls, quantity: str, block: str, shape: tuple[int, ...], method: str, found: tuple[int, ...]
-    ) -> Row:
-        """Return the row of a gradient whose shape, ``found``, is not its block's."""
-        nan, none = float("nan"), np.full(1, np.nan)
-        points = f"shape {found}"
-        return cls(
-            quantity, block, shape, method, points, np.inf, None, nan, nan, 0, False, none, none
-        )
+    @property
+    def passed(self) -> bool:
+        """Whether the block agrees; a block that is all kinks was not compared."""
+        return self.error <= self.tolerance and self.kinks < max(1, self.all_measured.size)
+
+    @property
+    def analytic(self) -> float:
+        """The value of the backward pass where the two differ most."""
+        return float(self.all_analytic[self.worst])
+
+    @property
+    def measured(self) -> float:
+        """The measured value there."""
+        return float(self.all_measured[self.worst])
 
     def sentence(self) -> str:
         """Return the failure in words."""
-        if np.isnan(self.all_measured).all():
-            return (
-                f"the derivative of the {self.quantity} by {self.block} must have the shape "
-                f"of {self.block}, {self.shape}, got {self.points}"
-            )
-        where = "along a random direction" if self.index is None else f"at {list(self.index)}"
+        by = f"the derivative of the {self.quantity} by {self.block}"
+        if self.points.startswith("shape"):
+            text = f"{by} must have the shape of {self.block}, {self.shape}, got {self.points}"
+            return text + self.note
+        if self.error <= self.tolerance:
+            return f"{by} was not compared: every entry is within a step of a kink"
+        at = "along a random direction" if self.index is None else f"at {list(self.index)}"
         text = (
-            f"the derivative of the {self.quantity} by {self.block} {self.shape} is off by a "
-            f"relative {self.error:.1e}, most {where}: backward says {self.analytic:.10g}, "
+            f"{by} {self.shape} is off by a "
+            f"relative {self.error:.1e}, most {at}: backward says {self.analytic:.10g}, "
             f"{self.method} differentiation of forward says {self.measured:.10g}"
         )
         if self.measured and 1e-3 < abs(self.analytic / self.measured) < 1e3:
             text += f" (ratio {self.analytic / self.measured:.6g})"
-        return text
+        return text + self.note
 
 
 @dataclass
@@ -99,6 +107,10 @@ class GradientReport:
     notes : list of str
         What a reader should know: that a float64 copy was checked, that a function is not
         complex-safe, ...
+    not_checked : dict of str to str
+        Each array, or returned gradient, that was not compared, and why.
+    unmatched : dict of str to str
+        Those of them that are returned gradients; while there is one, the check has not passed.
 
     Examples
     --------
@@ -112,11 +124,13 @@ class GradientReport:
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error_metric: str | None = None
+    not_checked: dict[str, str] = field(default_factory=dict)
+    unmatched: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
-        """Whether every block agrees."""
-        return all(row.passed for row in self.rows)
+        """Whether every returned gradient was compared, and agrees."""
+        return bool(self.rows) and not self.unmatched and all(row.passed for row in self.rows)
 
     @property
     def max_error(self) -> float:
@@ -124,7 +138,7 @@ class GradientReport:
         return max((row.error for row in self.rows), default=0.0)
 
     def measured_by(self, error_metric: str) -> list[tuple[str, str, float, bool]]:
-        """Return ``(quantity, block, value, passed)`` by another measure of :data:`ERROR_METRICS`.
+        """Return ``(quantity, block, value, passed)`` by a measure of :data:`ERROR_METRICS`.
 
         Kinks are not excused there. A measure over all blocks has one line a quantity.
         """
@@ -152,14 +166,18 @@ class GradientReport:
     def assert_ok(self) -> None:
         """Raise ``AssertionError`` with a sentence for each block that disagrees."""
         if not self.passed:
-            failed = [f"- {row.sentence()}" for row in self.rows if not row.passed]
-            raise AssertionError(
-                "\n".join([f"wrong gradient of {self.subject}:", *failed, *self.notes])
-            )
+            lines = [*self._failures(), *self.notes]
+            raise AssertionError("\n".join([f"wrong gradient of {self.subject}:", *lines]))
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        head = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
-        return head, [
+    def _failures(self) -> list[str]:
+        failed = [f"- {row.sentence()}" for row in self.rows if not row.passed]
+        return failed + [
+            f"- not checked, though it was returned: {gradient}: {reason}"
+            for gradient, reason in self.unmatched.items()
+        ]
+
+    def _cells(self) -> list[list[str]]:
+        return [
             [
                 row.quantity,
                 row.block,
@@ -175,7 +193,7 @@ class GradientReport:
 
     def _remarks(self) -> list[str]:
         """Return what stands below the table: notes, failures, the other measure."""
-        remarks = [*self.notes, *(row.sentence() for row in self.rows if not row.passed)]
+        remarks = [*self.notes, *(line.removeprefix("- ") for line in self._failures())]
         if self.error_metric is None:
             return remarks
         formula, limit = ERROR_METRICS[self.error_metric]
@@ -190,25 +208,20 @@ class GradientReport:
         return remarks
 
     def __str__(self) -> str:
-        head, rows = self._cells()
+        table = text_table(HEAD, self._cells(), right=[5, 6])
         verdict = "passed" if self.passed else "FAILED"
-        return "\n".join(
-            [f"{self.subject}: {verdict}", text_table(head, rows, right=[5, 6]), *self._remarks()]
-        )
+        return "\n".join([f"{self.subject}: {verdict}", table, *self._remarks()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        from nnreg._support import tables
-
-        head, rows = self._cells()
         verdict = "passed" if self.passed else "FAILED"
         wrong = [i for i, row in enumerate(self.rows) if not row.passed]
         return (
             f"<p><b>{escape(self.subject)}: {verdict}</b></p>"
-            + tables.html_table(head, rows, right=[5, 6], wrong=wrong)
-            + tables.paragraphs(self._remarks())
+            + html_table(HEAD, self._cells(), right=[5, 6], wrong=wrong)
+            + paragraphs(self._remarks())
         )
 
 

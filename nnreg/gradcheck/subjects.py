@@ -1,7 +1,7 @@
-"""What the gradient check checks: a network, layer, loss or penalty as a function of blocks.
+"""Problems: networks, layers, losses and penalties as functions of named blocks.
 
-A block is one array that something is differentiated by: a parameter, the inputs. All is computed
-on float64 copies, in training mode, with the masks of dropout frozen by replaying one step.
+A block is one array that is differentiated by: a parameter, the inputs. Everything is computed on
+float64 copies, in training mode, with the masks of dropout frozen by replaying one step.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from nnreg.penalties import Penalty
 
 
 @dataclass
-class Subject:
-    """Whatever is checked, as functions of named blocks.
+class Problem:
+    """Gradients to check, and the functions that they are the gradients of.
 
     Attributes
     ----------
@@ -33,12 +33,23 @@ class Subject:
     blocks : dict of block to ndarray, float64
         The point.
     gradients : dict of quantity to dict of block to ndarray
-        What the backward pass says.
+        The gradients that the backward pass returned.
     values : function (block, array) -> dict of quantity to scalar
         The quantities, with one block replaced by an array, real or complex.
+    notes : list of str
+    not_checked, unmatched : dict of str to str
+        Arrays without a gradient, and gradients without an array, each with the reason.
     outputs : function (block, array) -> ndarray, optional
-        Of other people's code, what the quantity is a projection of; ``dout`` is its derivative by
+        Of functions, the output, whose projection is the quantity; ``dout`` is its derivative by
         it.
+    others : dict of block to ndarray
+        Arguments without a gradient.
+    stale : list of str
+        Blocks that forward ignores.
+    single : bool
+        Whether float32 was asked for.
+    close : function ()
+        Puts back what the problem's functions changed.
     """
 
     name: str
@@ -46,11 +57,17 @@ class Subject:
     gradients: dict[str, dict[str, Array]]
     values: Callable[[str, Array], Values]
     notes: list[str] = field(default_factory=list)
+    not_checked: dict[str, str] = field(default_factory=dict)
+    unmatched: dict[str, str] = field(default_factory=dict)
     outputs: Callable[[str | None, Array | None], Array] | None = None
     dout: Array | None = None
+    others: dict[str, Array] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+    single: bool = False
+    close: Callable[[], None] = lambda: None
 
 
-def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Subject:
+def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Problem:
     """Return a network with a batch and a loss: data loss, penalty and total, apart."""
     x = validation.matrix("x", x, net.inputs)
     if not isinstance(loss, Loss):
@@ -63,7 +80,7 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
     return made
 
 
-def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Subject:
+def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
     """Put a copy of the layer into a network of its own, whose loss is a random projection."""
     x = validation.matrix("x", x)
     net = Network([layer.clone()], inputs=x.shape[1], dtype="float64")
@@ -73,7 +90,7 @@ def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Subject:
     made = _propagated(net, x, np.zeros(len(x)), projection, dropout)
     full = {name.rpartition(".")[2]: name for name in made.blocks}
     gradients = made.gradients["data loss"]
-    return Subject(
+    return Problem(
         repr(layer),
         {short: made.blocks[name] for short, name in full.items()},
         {"output": {short: gradients[name] for short, name in full.items()}},
@@ -91,7 +108,7 @@ class _Projection(Loss):
         return (self.weights * outputs).sum(), self.weights.copy()
 
 
-def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Subject:
+def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Problem:
     """Return a network, a batch and a loss as functions of the parameters and the inputs."""
     step = net.steps
     real = net.copy("float64")
@@ -142,7 +159,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> S
         }
 
     blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
-    return Subject("the network", blocks | {"inputs": x}, gradients, values)
+    return Problem("the network", blocks | {"inputs": x}, gradients, values)
 
 
 def _own(layer: Layer) -> dict[str, Any]:
@@ -159,13 +176,13 @@ def _smooth_penalty(net: Network) -> Any:
     )
 
 
-def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Subject:
+def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Problem:
     """Return a loss as a function of the outputs."""
     z = validation.cast("outputs", validation.matrix("outputs", outputs), np.dtype(np.float64))
     t = loss.check_targets(targets, z.shape[1])
     validation.same_rows("targets", t, "outputs", len(z))
     _, gradient = loss.compute(z, t)
-    return Subject(
+    return Problem(
         repr(loss),
         {"outputs": z},
         {"loss": {"outputs": np.array(gradient)}},
@@ -173,13 +190,13 @@ def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Subject:
     )
 
 
-def of_penalty(penalty: Penalty, w: Any, **_: Any) -> Subject:
+def of_penalty(penalty: Penalty, w: Any, **_: Any) -> Problem:
     """Return a penalty as a function of one array of weights."""
     w = validation.numeric("w", w).astype(np.float64)
     validation.finite("w", w)
     gradient = np.empty_like(w)
     penalty.gradient(w.copy(), gradient)
-    return Subject(
+    return Problem(
         repr(penalty),
         {"w": w},
         {"penalty": {"w": gradient}},

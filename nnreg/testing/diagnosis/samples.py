@@ -17,7 +17,7 @@ import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.gradcheck.functions import foreign
+from nnreg.gradcheck.functions import from_functions
 from nnreg.gradcheck.numerical import NotComplexSafe, directional_derivatives
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
@@ -180,7 +180,9 @@ def of_functions(
         x = _moved(x, rng)
         # At zero a rectifier has no derivative; a penalty's zeros are asked about.
         arguments = (x if backward is None else _away_from_zero(x, rng), *arguments[1:])
-    made = foreign(forward, backward, arguments, parameters, gradients, rng)
+    made = from_functions(
+        forward, backward, arguments, parameters=parameters, gradients=gradients, rng=rng
+    )
     assert made.outputs is not None
     assert made.dout is not None
     outputs, dy, found = made.outputs, made.dout, made.gradients["output"]

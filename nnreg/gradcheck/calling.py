@@ -1,0 +1,218 @@
+"""Calling conventions: how a backward function is called, and what the two functions return.
+
+The convention is read from the signatures, whose names are mostly of a few kinds: the derivative by
+the output (``dout``, ``dA``, ``grad_output``), the cache, an argument of forward, its output, a
+learning rate. What cannot be read is an error that shows the line to write.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.gradcheck import tree
+
+DERIVATIVE = re.compile(
+    r"d|g|gy|gz|delta\w*|d[a-zA-Z]\d*|d[A-Z]\w*|d_\w+|d(out|pred|loss|value|input|upstream)\w*"
+    r"|\w*grad\w*|\w*upstream\w*|\w*err(or)?|dl_?\w*|chain\w*|cotangent\w*"
+)
+RATE = re.compile(r"(?i)lr|eta|alpha|rate|step_?size|learning_?rate")
+CACHE = re.compile(r"(?i)\w*cache\w*|ctx|context|saved\w*|mem(o|ory)?|tape")
+OUTPUT = re.compile(r"(?i)y\d*|a\d*|out(put)?s?|act(ivation)?s?|s|h")
+OUTPUT_ATTRIBUTES = ("output", "outputs", "out", "y", "A", "a")
+INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev")
+
+
+def parameters_of(function: Callable[..., Any]) -> list[str] | None:
+    """Return the names of the positional parameters without a default, or None if unknown.
+
+    >>> parameters_of(lambda dout, cache, scale=1.0: dout)
+    ['dout', 'cache']
+    """
+    found = _signature(function)
+    return None if found is None else [p.name for p in found if p.default is p.empty]
+
+
+def names_of(function: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of ``count`` arguments of a function."""
+    names = [p.name for p in _signature(function) or ()][:count]
+    return names + [f"argument {i + 1}" for i in range(len(names), count)]
+
+
+def _signature(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    code: Any = getattr(function, "__code__", None)
+    plain = isinstance(function, FunctionType | MethodType) and not hasattr(function, "__wrapped__")
+    if plain and not code.co_flags & inspect.CO_VARARGS:  # the usual case, and faster
+        names = code.co_varnames[hasattr(function, "__self__") : code.co_argcount]
+        defaults = getattr(function, "__defaults__", None) or ()
+        padded = [inspect.Parameter.empty] * (len(names) - len(defaults)) + list(defaults)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        found = [inspect.Parameter(n, kind, default=d) for n, d in zip(names, padded, strict=True)]
+        return found
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return None
+    found = list(signature.parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in found):
+        return None
+    return [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return a function's name without the function that it is defined in."""
+    name: str = getattr(function, "__qualname__", repr(function))
+    return name.rpartition("<locals>.")[2]
+
+
+def output_of(result: Any, owner: object, name: str) -> Array:
+    """Return the output in what a forward function returned, or the attribute that holds it."""
+    if isinstance(result, tuple) and result:
+        result = result[0]
+    if result is None:
+        held = tree.attributes(owner) if owner is not None else {}
+        result = next(
+            (held[n] for n in OUTPUT_ATTRIBUTES if isinstance(held.get(n), np.ndarray)), None
+        )
+        if result is None:
+            raise TypeError(
+                f"{name} returned None, and its object has no attribute {OUTPUT_ATTRIBUTES[0]!r}: "
+                "end forward with `return output`"
+            )
+    output = np.asarray(result)
+    if output.dtype.kind not in "fciub":
+        raise TypeError(f"{name} must return one array of numbers, got {type(result).__name__}")
+    return output
+
+
+def split_value(result: Any, name: str) -> tuple[Array, Any]:
+    """Return the value and the gradients in what a function without a backward returned."""
+    if not isinstance(result, tuple | list) or len(result) < 2:
+        raise TypeError(
+            f"a function without a backward must return the pair (value, gradient); {name} "
+            f"returned {_kind(result)}. For a pair of functions write "
+            f"check_gradients({name}, backward, ...)"
+        )
+    value, answer = result[0], result[1] if len(result) == 2 else tuple(result[1:])
+    if len(result) == 2 and not callable(answer) and not _is_scalar(value) and _is_scalar(answer):
+        value, answer = answer, value  # (gradients, cost), as some courses have it
+    if isinstance(value, dict) or not tree.is_leaf(value):
+        raise TypeError(f"the value that {name} returns must be a number, got {_kind(value)}")
+    output = np.asarray(value)
+    if callable(answer):
+        return output, answer
+    if output.size != 1:
+        raise ValueError(
+            f"the value that {name} returns must be a scalar, one number, got the shape "
+            f"{output.shape}: one loss a row has no gradient; return its mean() or sum()"
+        )
+    return output.reshape(()), answer
+
+
+def _is_scalar(value: Any) -> bool:
+    return tree.is_leaf(value) and np.size(value) == 1 and not isinstance(value, list)
+
+
+def _kind(result: Any) -> str:
+    if isinstance(result, tuple | list):
+        return f"{len(result)} values"
+    shape = f" of shape {result.shape}" if isinstance(result, np.ndarray) else ""
+    return f"one {type(result).__name__}{shape}"
+
+
+def bind_backward(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    arguments: list[Any],
+    names: list[str],
+    result: Any,
+    output: Array,
+) -> tuple[Callable[[Any], Any], str]:
+    """Return ``backward`` as a function of the derivative by the output alone, and a note.
+
+    Parameters
+    ----------
+    forward, backward : callable
+    arguments : list
+        Of forward.
+    names : list of str
+        Theirs.
+    result : object
+        What forward returned.
+    output : ndarray
+        The output in it.
+    """
+    cached = isinstance(result, tuple) and len(result) > 1
+    cache = (result[1] if len(result) == 2 else result[1:]) if cached else None
+    wanted = parameters_of(backward)
+    if wanted is None:
+        return (lambda dout: backward(dout, cache) if cached else backward(dout)), ""
+    known = dict(zip(names, arguments, strict=True))
+    lower = {name.lower(): value for name, value in known.items()}
+    if wanted and not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in wanted):
+        note = (
+            f"{name_of(backward)}({', '.join(wanted)}) was taken for the derivative of the function"
+        )
+        values = [known[n] for n in wanted]
+        if output.ndim == 0:
+            return (lambda dout: backward(*values)), note
+        return (lambda dout: dout * np.asarray(backward(*values))), note
+    if cached and len(wanted) == 2 and not _reversed(wanted) and not RATE.fullmatch(wanted[1]):
+        return (lambda dout: backward(dout, cache)), ""
+    if len(wanted) == 1:
+        return backward, ""
+    if not wanted:
+        return (lambda dout: backward()), "backward takes no dout: its output counts as the loss"
+    if cached and isinstance(cache, tuple) and len(result) > 2 and len(wanted) == len(result):
+        return (lambda dout: backward(dout, *cache)), ""
+    place = next((i for i, n in enumerate(wanted) if DERIVATIVE.fullmatch(n) and n not in known), 0)
+    values = []
+    for index, parameter in enumerate(wanted):
+        if index == place:
+            values.append(None)
+        elif RATE.fullmatch(parameter) and parameter not in known:
+            values.append(0.0)
+        elif CACHE.fullmatch(parameter):
+            values.append(
+                cache if cached else arguments[0] if len(arguments) == 1 else tuple(arguments)
+            )
+        elif parameter in known or parameter.lower() in lower:
+            values.append(known.get(parameter, lower.get(parameter.lower())))
+        elif OUTPUT.fullmatch(parameter):
+            values.append(output)
+        elif cached and sum(not RATE.fullmatch(n) for n in wanted) == 2:
+            values.append(cache)
+        else:
+            raise TypeError(_unknown(forward, backward, wanted, names, place, parameter))
+    return (lambda dout: backward(*values[:place], dout, *values[place + 1 :])), ""
+
+
+def _reversed(wanted: list[str]) -> bool:
+    """Return whether the second of two parameters is the derivative by the output."""
+    first, second = (bool(DERIVATIVE.fullmatch(name)) for name in wanted)
+    return (second and not first) or bool(
+        CACHE.fullmatch(wanted[0]) and not CACHE.fullmatch(wanted[1])
+    )
+
+
+def _unknown(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    wanted: list[str],
+    names: list[str],
+    place: int,
+    parameter: str,
+) -> str:
+    passed = ", ".join("dout" if i == place else name for i, name in enumerate(wanted))
+    return (
+        f"{name_of(backward)} takes ({', '.join(wanted)}), and check_gradients calls "
+        f"backward(dout) or backward(dout, cache) with the cache that forward returns; it does not "
+        f"know what {parameter!r} is. Write check_gradients({name_of(forward)}, lambda dout: "
+        f"{name_of(backward)}({passed}), {', '.join(names)})"
+    )

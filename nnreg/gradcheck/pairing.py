@@ -1,0 +1,235 @@
+"""Pairing: which returned gradient belongs to which argument.
+
+Pairing uses names, positions and shapes, or the explicit argument ``wrt=``; never values. A
+gradient that belongs to nothing is reported, and the check does not pass.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.gradcheck import tree
+from nnreg.gradcheck.tree import Path
+
+#: Names of arguments that are data to compare with, and of arguments that are inputs.
+TARGETS = re.compile(
+    r"(?i)(y|t|ys|labels?|targets?|truths?|actuals?|expected|classes)(_?(true|batch|train|data))?"
+    r"|true_?\w*|\w*_?(true|labels?|targets?|truth|actual)|y_?onehot|one_?hot|sample_?weights?"
+)
+PARAMETERS = re.compile(
+    r"(?i)w\d*|b\d*|weights?|theta|beta|coefs?|params?|parameters|bias|\w*_weights?"
+)
+
+Answers = dict[Path, Array]
+
+
+@dataclass
+class Pairs:
+    """Gradients by the path of their argument, and those that belong to none, with a reason."""
+
+    matched: Answers = field(default_factory=dict)
+    unmatched: dict[str, str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, path: Path, leaf: Any, answer: Any, label: str) -> None:
+        """Pair the tree of gradients ``answer`` with the argument at ``path``."""
+        if answer is None:
+            return
+        if tree.is_leaf(leaf):
+            if tree.is_leaf(answer):
+                self.matched[path] = np.array(answer)
+            elif isinstance(answer, Mapping | list | tuple) and len(answer) == 1:
+                self.add(path, leaf, next(c for _, c in tree.children(answer)), label)
+            else:
+                self.unmatched[label] = f"it is a {type(answer).__name__}, not an array"
+            return
+        inner = tree.children(leaf)
+        if isinstance(answer, np.ndarray) and len(inner) != 1 and len(answer) == len(inner):
+            answer = list(answer)
+        if isinstance(answer, np.ndarray) and len(inner) == 1:
+            self.add((*path, inner[0][0]), inner[0][1], answer, label)
+        elif isinstance(answer, list | tuple):
+            numbers = [c for c in inner if holds_numbers(c[1])]
+            targets = inner if len(answer) == len(inner) else numbers
+            for (step, child), part in zip(targets, answer, strict=False):
+                self.add((*path, step), child, part, tree.name(label, (step,)))
+            for index in range(len(targets), len(answer)):
+                self.unmatched[f"{label}[{index}]"] = "it has no counterpart in the argument"
+        else:
+            own = {step[1]: ((*path, step), child) for step, child in inner}
+            for step, part in tree.children(answer):
+                self.add_named(step[1], part, own, tree.name(label, (step,)))
+
+    def add_named(
+        self, key: Any, answer: Any, targets: Mapping[Any, tuple[Path, Any]], label: str
+    ) -> None:
+        """Pair the gradient called ``key`` with the target of that name."""
+        name = next((n for n in plain_names(key) if n in targets), None)
+        if name is not None:
+            self.add(*targets[name], answer, label)
+        elif answer is not None and any(True for _ in tree.leaves(answer)):
+            self.unmatched[label] = "no argument is called so"
+
+
+def plain_names(key: Any) -> list[Any]:
+    """Return the names that a gradient called ``key`` may be the derivative by.
+
+    >>> plain_names("dW1"), plain_names("grad_b")
+    (['dW1', 'W1'], ['grad_b', 'b'])
+    """
+    if not isinstance(key, str):
+        return [key]
+    bare = re.sub(r"^(d_|grads?_|grad(?=[A-Z])|nabla_|del_|delta_|d)|(_grads?|_gradient)$", "", key)
+    return [key] if bare in ("", key) else [key, bare]
+
+
+def holds_numbers(argument: Any) -> bool:
+    """Return whether there is a number in a tree that something could be differentiated by."""
+    return any(_kind(leaf) in "fiu" for _, leaf in tree.leaves(argument))
+
+
+def holds_floats(argument: Any) -> bool:
+    """Return whether there is a floating-point array in a tree."""
+    return any(_kind(leaf) == "f" for _, leaf in tree.leaves(argument) if _is_array(leaf))
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | np.floating)
+
+
+def _kind(leaf: Any) -> str:
+    return "b" if isinstance(leaf, bool) else np.asarray(leaf).dtype.kind
+
+
+def pair(
+    answer: Any,
+    arguments: Sequence[Any],
+    names: Sequence[str],
+    *,
+    is_value: bool,
+    wrt: str | Sequence[str | None] | Mapping[str, str | None] | None,
+    blocks: Mapping[str, Path],
+) -> Pairs:
+    """Return which part of ``answer`` is the gradient by which argument.
+
+    Parameters
+    ----------
+    answer : tree
+        What backward, or the function, returned.
+    arguments, names : sequence
+    is_value : bool
+        Whether ``answer`` comes from a function that returns ``(value, gradient)``.
+    wrt : str, sequence or mapping, optional
+        The user's pairing.
+    blocks : mapping of str to path
+        The names that ``wrt`` may use.
+    """
+    pairs = Pairs()
+    tops = [(("item", i),) for i in range(len(arguments))]
+    if isinstance(answer, Mapping):
+        targets: dict[Any, tuple[Path, Any]] = {}
+        for argument, top in zip(arguments, tops, strict=True):
+            for step, child in tree.children(argument) if not tree.is_leaf(argument) else ():
+                targets.setdefault(step[1], ((*top, step), child))
+        targets |= {n: (t, a) for n, t, a in zip(names, tops, arguments, strict=True)}
+        chosen = wrt if isinstance(wrt, Mapping) else {}
+        for key, part in answer.items():
+            label = f'"{key}"' if isinstance(key, str) else repr(key)
+            if key in chosen:
+                _add_chosen(pairs, chosen[key], part, label, blocks, arguments)
+            else:
+                pairs.add_named(key, part, targets, label)
+        return pairs
+    if wrt is not None:
+        listed = [wrt] if isinstance(wrt, str) else list(wrt)
+        answers = list(answer) if isinstance(answer, tuple | list) else [answer]
+        if len(listed) != len(answers) or isinstance(wrt, Mapping):
+            raise ValueError(
+                f"wrt must name an argument for each of the {len(answers)} gradients that are "
+                f"returned (None leaves one out), got {wrt!r}"
+            )
+        for index, (name, part) in enumerate(zip(listed, answers, strict=True)):
+            _add_chosen(pairs, name, part, f"gradient {index + 1}", blocks, arguments)
+        return pairs
+    floats = [i for i, a in enumerate(arguments) if holds_floats(a)]
+    if len(floats) == 1 and not tree.is_leaf(arguments[floats[0]]):
+        only = arguments[floats[0]]  # one container: the gradients may be its counterpart
+        if isinstance(answer, list | tuple) and len(answer) == len(tree.children(only)) != 1:
+            pairs.add(tops[floats[0]], only, answer, "gradient")
+            return pairs
+    answers = [answer] if tree.is_leaf(answer) else list(answer) if _is_many(answer) else [answer]
+    positions = _positions(answers, arguments, names, is_value)
+    for index, part in enumerate(answers):
+        label = f"gradient {index + 1} of {len(answers)}"
+        if index >= len(positions):
+            if part is not None:
+                pairs.unmatched[label] = "there is no argument left that it could belong to"
+        elif isinstance(part, Mapping) and tree.is_leaf(arguments[positions[index]]):
+            rest = pair(part, arguments, names, is_value=is_value, wrt=None, blocks=blocks)
+            pairs.matched |= rest.matched
+            pairs.unmatched |= rest.unmatched
+        else:
+            pairs.add(tops[positions[index]], arguments[positions[index]], part, label)
+    return pairs
+
+
+def _is_many(answer: Any) -> bool:
+    return isinstance(answer, tuple | list)
+
+
+def _add_chosen(
+    pairs: Pairs,
+    name: str | None,
+    answer: Any,
+    label: str,
+    blocks: Mapping[str, Path],
+    arguments: Sequence[Any],
+) -> None:
+    if name is None:
+        pairs.left_out.append(label)
+    elif name in blocks:
+        pairs.add(blocks[name], tree.get(arguments, blocks[name]), answer, label)
+    else:
+        raise ValueError(f"wrt names {name!r}; the arguments are {', '.join(blocks)}")
+
+
+def _positions(
+    answers: list[Any], arguments: Sequence[Any], names: Sequence[str], is_value: bool
+) -> list[int]:
+    """Return the position of the argument that each gradient belongs to."""
+    numbers = [i for i, a in enumerate(arguments) if holds_numbers(a)]
+    floats = [i for i in numbers if holds_floats(arguments[i])]
+    inputs = [i for i in floats if not TARGETS.fullmatch(names[i])]
+    weights = [i for i in inputs if PARAMETERS.fullmatch(names[i])]
+    everything = list(range(len(arguments)))
+    options = [everything, floats, numbers, *([weights] if is_value else []), inputs]
+    for option in options:
+        if len(option) == len(answers) and all(
+            part is None or i in numbers for i, part in zip(option, answers, strict=True)
+        ):
+            return option
+    fitting = [
+        list(option)
+        for option in itertools.combinations(inputs or floats, len(answers))
+        if all(_fits(arguments[i], part) for i, part in zip(option, answers, strict=True))
+    ]
+    return fitting[0] if fitting else inputs or floats or numbers
+
+
+def _fits(argument: Any, answer: Any) -> bool:
+    """Return whether a gradient has the structure and the shapes of an argument."""
+    if answer is None:
+        return True
+    if tree.is_leaf(argument) or tree.is_leaf(answer):
+        return tree.is_leaf(answer) and np.shape(argument) == np.shape(answer)
+    inner = tree.children(argument), tree.children(answer)
+    return len(inner[0]) == len(inner[1]) and all(
+        _fits(a, b) for (_, a), (_, b) in zip(*inner, strict=True)
+    )
