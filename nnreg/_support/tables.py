@@ -20,24 +20,35 @@ WRONG = "#d13438"
 WIDTH, HEIGHT = 240.0, 48.0
 
 
+class Markup(str):
+    """HTML in a cell of a table, which is not escaped again.
+
+    >>> html_table(["name"], [[Markup("<b>a</b>")]])
+    '<div ...<td style="text-align:left"><b>a</b></td></tr></tbody></table></div>'
+    """
+
+
 def html_table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
     right: Container[int] = (),
     wrong: Container[int] = (),
+    row_heads: bool = False,
     caption: str = "",
 ) -> str:
-    """Return rows of text as an HTML table, every cell escaped.
+    """Return rows of text as an HTML table, every cell escaped unless it is `Markup`.
 
     Parameters
     ----------
     head : sequence of str
     rows : iterable of sequence of str
     right : container of int, default ()
-        Numbers of the columns that are flush right.
+        Indices of the columns that are flush right.
     wrong : container of int, default ()
-        Numbers of the rows that stand out.
+        Indices of the rows that are marked as errors.
+    row_heads : bool, default False
+        Whether the first cell of a row is its heading.
     caption : str, optional
 
     Examples
@@ -46,25 +57,24 @@ def html_table(
     '<div ...<td style="text-align:left">&lt;b&gt;</td></tr></tbody></table></div>'
     """
 
-    def cells(tag: str, row: Sequence[str]) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
-        return "".join(
-            f'<{tag}{scope} style="text-align:{"right" if i in right else "left"}">'
-            f"{escape(cell)}</{tag}>"
-            for i, cell in enumerate(row)
-        )
+    def cell(tag: str, column: int, text: str) -> str:
+        side = "right" if column in right else "left"
+        content = text if isinstance(text, Markup) else escape(text)
+        return f'<{tag} style="text-align:{side}">{content}</{tag.split()[0]}>'
 
+    first = 'th scope="row"' if row_heads else "td"
+    top = "".join(cell('th scope="col"', i, text) for i, text in enumerate(head))
     body = "".join(
         (f'<tr style="color:{WRONG};font-weight:bold">' if i in wrong else "<tr>")
-        + f"{cells('td', row)}</tr>"
+        + "".join(cell("td" if j else first, j, text) for j, text in enumerate(row))
+        + "</tr>"
         for i, row in enumerate(rows)
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return (
-        '<div style="overflow-x:auto"><table class="docutils" style="border-spacing:1em .2em">'
-        f"{title}"
-        f"<thead><tr>{cells('th', head)}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+        '<div style="overflow-x:auto" tabindex="0">'
+        f'<table class="docutils" style="border-spacing:1em .2em">{title}'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -1,8 +1,8 @@
-"""From a data set to the rows that a comparison trains and tests on.
+"""Preparation of a dataset: test rows, training rows, wrong labels, standardized features.
 
-The order matters. The test rows are set apart first, and nothing later looks at them. Then the
-training rows are drawn, some of their labels are made wrong if that is wanted, and the features are
-standardized by the mean and the deviation of the training rows alone.
+The order matters. The test rows are split off first and are not used by any later step. Then the
+training rows are drawn, a share of their labels is made wrong, and the features are standardized by
+mean and standard deviation of the training rows alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset, flip_labels, split_rows
 
-TEST_SHARE = 0.25  # of data that come without a test part
-FARTHEST = 3.0  # standard deviations from the mean
+TEST_SHARE = 0.25  # of data that come without test rows
+MAX_DEVIATION = 3.0  # in standard deviations from the mean
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What to train on and what to test on.
+    """Training rows and test rows.
 
     Parameters
     ----------
@@ -40,17 +40,17 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared(Rows):
-    """Rows, not yet standardized, and how they came about.
+class PreparedRows(Rows):
+    """Rows that are not yet standardized, and how they were made.
 
     Parameters
     ----------
     classes : int
         The number of classes, K.
     flipped : int
-        Training labels that were made wrong.
+        Number of training labels that were made wrong.
     own_test : bool
-        Whether the data came with the test rows; otherwise they were split off.
+        Whether the data came with test rows; otherwise they were split off.
     """
 
     classes: int
@@ -58,18 +58,19 @@ class Prepared(Rows):
     own_test: bool
 
 
-def prepare(dataset: Dataset, *, train_size: int | None, label_noise: float, seed: int) -> Prepared:
+def prepare(
+    dataset: Dataset, *, train_size: int | None, label_noise: float, seed: int
+) -> PreparedRows:
     """Choose test rows, then training rows, then wrong labels.
 
     Parameters
     ----------
     dataset : Dataset
     train_size : int or None
-        Training rows to use, each class in proportion; None for all.
+        Number of training rows to use, each class in proportion; None for all.
     label_noise : float
-        Share of training labels to make wrong. Test labels are never touched.
+        Share of training labels to make wrong. Test labels are not changed.
     seed : int
-        Fixes every choice.
 
     Raises
     ------
@@ -95,53 +96,52 @@ def prepare(dataset: Dataset, *, train_size: int | None, label_noise: float, see
             f"got {train_size}"
         )
     if train_size is not None and train_size < available:
-        chosen = split_rows(y, test_size=train_size, seed=seed)[1]
-        x, y = x[chosen], y[chosen]
+        subset = split_rows(y, test_size=train_size, seed=seed)[1]
+        x, y = x[subset], y[subset]
     if len(x) < 4:
         raise ValueError(f"train_size must leave at least 4 training rows, got {len(x)}")
     classes = len(dataset.class_names)
     y, flipped = flip_labels(y, label_noise, classes=classes, seed=seed)
-    return Prepared(x, y, x_test, y_test, classes, len(flipped), own_test)
+    return PreparedRows(x, y, x_test, y_test, classes, len(flipped), own_test)
 
 
-def standardized(rows: Rows) -> Rows:
+def standardize(rows: Rows) -> Rows:
     """Return rows whose features have mean 0 and standard deviation 1 over the *training* rows.
 
-    A feature that is constant there is divided by 1. Values beyond three deviations are held there:
-    a pixel with ink in one row of thousands lies some seventy deviations away in that row, and the
-    network would see little else.
+    A feature that is constant there is divided by 1. Values beyond three deviations are clipped: a
+    pixel that is dark in one row of thousands is some seventy deviations away in that row, and
+    would dominate the network's input.
 
     Examples
     --------
     >>> x = np.array([[1.0, 5.0], [3.0, 5.0]])
-    >>> found = standardized(Rows(x, np.zeros(2), x + 1, np.zeros(2)))
-    >>> found.x.tolist(), found.x_test.tolist()
+    >>> rows = standardize(Rows(x, np.zeros(2), x + 1, np.zeros(2)))
+    >>> rows.x.tolist(), rows.x_test.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [2.0, 1.0]])
     """
     mean = rows.x.mean(axis=0, dtype=np.float64)
     deviation = rows.x.std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant feature a tiny deviation, which would blow it up.
-    constant = deviation <= 1e-12 * np.abs(mean)
-    deviation[constant] = 1.0
-    kind = rows.x.dtype
-    shift, scale = mean.astype(kind), deviation.astype(kind)
+    # Rounding leaves a constant feature a tiny deviation, by which it would become huge.
+    deviation[deviation <= 1e-12 * np.abs(mean)] = 1.0
+    dtype = rows.x.dtype
+    shift, scale = mean.astype(dtype), deviation.astype(dtype)
 
-    def held(x: Array) -> Array:
+    def scaled(x: Array) -> Array:
         z: Array = (x - shift) / scale
-        np.clip(z, -FARTHEST, FARTHEST, out=z)
+        np.clip(z, -MAX_DEVIATION, MAX_DEVIATION, out=z)
         return z
 
-    return Rows(held(rows.x), rows.y, held(rows.x_test), rows.y_test)
+    return Rows(scaled(rows.x), rows.y, scaled(rows.x_test), rows.y_test)
 
 
-def held_out(rows: Rows, share: float, seed: int) -> Rows:
+def split_validation(rows: Rows, share: float, seed: int) -> Rows:
     """Return the training rows split in two, the second part in the place of the test rows.
 
     Examples
     --------
     >>> x, y = np.arange(8.0)[:, None], np.zeros(8, int)
-    >>> found = held_out(Rows(x, y, x, y), 0.25, seed=0)
-    >>> len(found.x), len(found.x_test)
+    >>> split = split_validation(Rows(x, y, x, y), 0.25, seed=0)
+    >>> len(split.x), len(split.x_test)
     (6, 2)
     """
     training, validation = split_rows(rows.y, test_size=share, seed=seed)

@@ -1,4 +1,4 @@
-"""What a comparison can be told, and the five variants that it compares."""
+"""Settings of the experiments, their defaults, and the network that they describe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nnreg._support import validation
+from nnreg.layers.activations import ReLU
+from nnreg.layers.base import Layer
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout
+from nnreg.network import Network
 from nnreg.optimizers import SGD, Adam, Optimizer, RMSprop
-from nnreg.penalties import METHODS
+from nnreg.penalties import L1, L2, METHODS, Penalty
 
 VARIANTS = ("none", "L2", "L1", "dropout", "dropout + L2")
 
@@ -18,26 +23,26 @@ OPTIMIZERS: Mapping[str, tuple[Callable[[float], Optimizer], float]] = {
     "rmsprop": (RMSprop, 1e-3),
     "adam": (Adam, 1e-3),
 }
-"""By name: what makes the optimizer from its learning rate, and the default of that."""
+"""By name: a function that makes the optimizer from its learning rate, and the default rate."""
 
-STEPS = 1000  # that a run has by default, roughly
+STEPS = 1000  # of a run, roughly, unless the number of epochs is given
 
 DEMONSTRATION: Mapping[str, Mapping[str, float]] = {
     "digits": {"train_size": 300, "label_noise": 0.15}
 }
-"""By the name of data that are there to show overfitting: settings under which it happens."""
+"""By the name of a dataset: settings under which the default network overfits."""
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """How strongly a variant regularizes.
+    """Strengths of the regularizers of one variant.
 
     Parameters
     ----------
     l2, l1 : float, default 0
-        Strengths of the penalties; 0 is none.
+        Strengths of the penalties; 0 is no penalty.
     keep_prob : float, default 1
-        The probability that a hidden unit is kept; 1 is no dropout.
+        Probability that dropout keeps a hidden unit; 1 is no dropout.
 
     Examples
     --------
@@ -58,18 +63,19 @@ class Strengths:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The settings of a network and its training that several experiments have.
+    """The settings that every experiment on a dataset has.
 
     Parameters
     ----------
     hidden : tuple of int, default (256, 256)
         Units of the hidden layers, each followed by ReLU.
     epochs : int, optional
-        By default as many as make 1,000 steps, but at least 10 and at most 100.
+        By default, as many as make 1,000 steps, but at least 10 and at most 100.
     batch_size : int, default 32
     learning_rate : float, optional
-        By default the optimizer's own; see `OPTIMIZERS`.
+        By default that of the optimizer in `OPTIMIZERS`.
     optimizer : str, default "adam"
+        One of `OPTIMIZERS`.
     train_size : int, optional
         Number of training rows to use; by default all.
     label_noise : float, default 0
@@ -85,8 +91,10 @@ class TrainingSettings:
 
     Examples
     --------
-    >>> TrainingSettings(optimizer="sgd").rate
-    0.1
+    >>> TrainingSettings(batch_size=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: batch_size must be a whole number of at least 1, got 0
     """
 
     hidden: tuple[int, ...] = (256, 256)
@@ -122,9 +130,12 @@ class TrainingSettings:
     def epochs_for(self, rows: int) -> int:
         """Return the number of epochs for a number of training rows.
 
-        >>> settings = TrainingSettings()
-        >>> settings.epochs_for(300), settings.epochs_for(60_000)
-        (100, 10)
+        >>> (
+        ...     Settings().epochs_for(300),
+        ...     Settings().epochs_for(60_000),
+        ...     Settings(epochs=3).epochs_for(1),
+        ... )
+        (100, 10, 3)
         """
         if self.epochs is not None:
             return self.epochs
@@ -132,18 +143,18 @@ class TrainingSettings:
         return min(100, max(10, round(STEPS / batches)))
 
     def new_optimizer(self) -> Optimizer:
-        """Return an optimizer without state."""
+        """Return an optimizer that has no state yet."""
         return OPTIMIZERS[self.optimizer][0](self.rate)
 
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
-    """The settings of a comparison; a strength that is not given is chosen on validation rows.
+    """The settings of a comparison; a strength of None is selected on validation rows.
 
     Parameters
     ----------
     hidden, epochs, batch_size, learning_rate, optimizer, train_size, label_noise, repeats, seed
-        As in `TrainingSettings`. After each hidden layer a variant may have dropout.
+        See `TrainingSettings`. There is dropout after every hidden layer.
     l2, l1 : float, optional
     keep_prob : float, optional
     l1_method : {"proximal", "subgradient"}, default "proximal"
@@ -174,3 +185,43 @@ class Settings(TrainingSettings):
         if self.keep_prob is not None:
             validation.number("keep_prob", self.keep_prob, 0, 1, open_low=True)
         validation.one_of("l1_method", self.l1_method, METHODS)
+
+
+def build_network(
+    hidden: tuple[int, ...],
+    strengths: Strengths,
+    *,
+    inputs: int,
+    outputs: int,
+    seed: int,
+    l1_method: str = "proximal",
+) -> Network:
+    """Return the network of one variant; with the same seed all variants have the same weights.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Units of the hidden layers, each followed by ReLU and dropout.
+    strengths : Strengths
+        At most one of L2 and L1 is used, L2 first.
+    inputs, outputs, seed : int
+    l1_method : {"proximal", "subgradient"}, default "proximal"
+
+    Examples
+    --------
+    >>> plain, dropout = (
+    ...     build_network((8,), Strengths(keep_prob=keep), inputs=4, outputs=3, seed=0)
+    ...     for keep in (1.0, 0.5)
+    ... )
+    >>> bool((plain.parameters.vector == dropout.parameters.vector).all())
+    True
+    """
+    layers: list[Layer] = []
+    for units in hidden:
+        layers += [Dense(units), ReLU(), Dropout(keep_prob=strengths.keep_prob)]
+    penalty: Penalty | None = None
+    if strengths.l2:
+        penalty = L2(strengths.l2)
+    elif strengths.l1:
+        penalty = L1(strengths.l1, method=l1_method)
+    return Network([*layers, Dense(outputs)], inputs=inputs, penalty=penalty, seed=seed)

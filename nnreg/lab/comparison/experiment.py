@@ -1,13 +1,14 @@
-"""The comparison: one network, five ways to regularize it, everything else equal.
+"""The comparison experiment: one network, five regularizers, everything else equal.
 
 Within a repeat all five variants start from the same weights and see the same batches in the same
-order, because both are functions of the seed. The dropout layers are there in every variant; with
-``keep_prob = 1`` they are the identity. So what differs in the results is what regularization does,
-and the repeats, which differ in their seed, tell how much of it is chance.
+order, because both are functions of the seed. Every variant has the dropout layers; with
+``keep_prob = 1`` they are the identity. So the results differ by regularization alone, and the
+repeats, which differ in their seed, show how much of the difference is chance.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,136 +16,24 @@ from typing import Any
 import numpy as np
 
 from nnreg._support.blas import blas_threads
-from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
-from nnreg.lab.comparison.selection import FAILED, VALIDATION_SHARE, Choice, choose, trials
-from nnreg.lab.preprocessing import Prepared, Rows, held_out, prepare, standardized
-from nnreg.lab.settings import VARIANTS, Settings, Strengths
-from nnreg.layers.activations import ReLU
-from nnreg.layers.base import Layer
-from nnreg.layers.dense import Dense
-from nnreg.layers.dropout import Dropout
+from nnreg.lab.comparison.result import Comparison, VariantRun
+from nnreg.lab.comparison.selection import VALIDATION_SHARE, count_candidates, select_strengths
+from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
+from nnreg.lab.reporting.results import Progress
+from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
-from nnreg.penalties import L1, L2, Penalty
 from nnreg.training.callbacks import TrainingState
 from nnreg.training.history import History
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
 
-Progress = Callable[[str, int, int], None]
-"""Called after every epoch with what is being done, and how many epochs of how many are done."""
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One trained network, measured.
-
-    Parameters
-    ----------
-    seed : int
-    figures : dict of str to float
-        At the end: ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss`` and
-        ``test_loss_noisy``, ``gap``, ``penalty``, ``total``, ``weight_norm``, ``zeros`` and
-        ``seconds``; `nnreg.lab.comparison.columns` says what each is.
-    curves : dict of str to list of float
-        The first five, and the penalty, at the end of every epoch.
-    weights : ndarray of shape (P,)
-        The final weights, without the biases.
-
-    Examples
-    --------
-    >>> Run(0, {"gap": 0.5}, {}, np.zeros(1)).figures["gap"]
-    0.5
-    """
-
-    seed: int
-    figures: dict[str, float]
-    curves: dict[str, list[float]]
-    weights: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """All that was found.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    rows : Prepared
-    settings : Settings
-        With the number of epochs filled in.
-    choice : Choice
-    validation_rows : int
-        Training rows that the choice held out.
-    runs : dict of str to list of Run
-        By variant, in the order of the repeats.
-    interrupted : bool
-        Whether there are fewer repeats than were asked for.
-
-    Examples
-    --------
-    >>> from nnreg.datasets import load
-    >>> settings = Settings(l2=0.1, l1=0.001, keep_prob=0.5, epochs=1, train_size=50, repeats=1)
-    >>> list(compare(load("digits"), settings).runs)
-    ['none', 'L2', 'L1', 'dropout', 'dropout + L2']
-    """
-
-    dataset: Dataset
-    rows: Prepared
-    settings: Settings
-    choice: Choice
-    validation_rows: int
-    runs: dict[str, list[Run]]
-    interrupted: bool = False
-
-    @property
-    def repeats(self) -> int:
-        """Finished repeats."""
-        return len(self.runs[VARIANTS[0]])
-
-    def values(self, variant: str, figure: str) -> Array:
-        """Return one figure of all repeats, (R,)."""
-        return np.array([run.figures[figure] for run in self.runs[variant]])
-
-    def curves(self, variant: str, curve: str) -> Array:
-        """Return one curve of all repeats, (R, epochs)."""
-        return np.array([run.curves[curve] for run in self.runs[variant]])
-
-    def _repr_html_(self) -> str:
-        from nnreg.lab.comparison.report import notebook
-
-        return notebook(self)
-
-
-def build(
-    strengths: Strengths, settings: Settings, inputs: int, classes: int, seed: int
-) -> Network:
-    """Return the network of one variant; for one seed its initial weights are those of every other.
-
-    Examples
-    --------
-    >>> plain, dropped = (
-    ...     build(Strengths(keep_prob=keep), Settings(), 4, 3, seed=0) for keep in (1.0, 0.5)
-    ... )
-    >>> bool((plain.parameters.vector == dropped.parameters.vector).all())
-    True
-    """
-    layers: list[Layer] = []
-    for units in settings.hidden:
-        layers += [Dense(units), ReLU(), Dropout(keep_prob=strengths.keep_prob)]
-    penalty: Penalty | None = None
-    if strengths.l2:
-        penalty = L2(strengths.l2)
-    elif strengths.l1:
-        penalty = L1(strengths.l1, method=settings.l1_method)
-    return Network([*layers, Dense(classes)], inputs=inputs, penalty=penalty, seed=seed)
-
 
 def compare(
     dataset: Dataset, settings: Settings | None = None, progress: Progress | None = None
 ) -> Comparison:
-    """Choose the strengths, then train every variant in every repeat.
+    """Select the strengths, then train every variant in every repeat.
 
     Parameters
     ----------
@@ -152,29 +41,28 @@ def compare(
         From `nnreg.datasets.load`.
     settings : Settings, optional
     progress : function (text, done, total), optional
-        Told after every epoch.
+        Called after every epoch.
 
     Raises
     ------
     ValueError
         If the data are too few for the settings.
     NonFiniteLossError
-        If a final run breaks down. (In the search it only loses.)
+        If the loss of a final run is not finite. In the selection, such a candidate loses.
     KeyboardInterrupt
-        If there is one before the first repeat is finished. Later the finished repeats are
-        returned.
+        On Ctrl-C before the first repeat is finished. Later, the finished repeats are returned.
 
     Notes
     -----
-    BLAS is held to one thread: the matrices are small, and the results are then the same however
-    many processors there are.
+    BLAS uses one thread: the matrices are small, and the results are then the same for any number
+    of processors.
 
     Examples
     --------
     >>> from nnreg.datasets import load
     >>> settings = Settings(l2=0.1, l1=0.001, keep_prob=0.5, epochs=2, train_size=50, repeats=1)
-    >>> found = compare(load("digits"), settings)
-    >>> found.curves("L2", "test_loss").shape
+    >>> comparison = compare(load("digits"), settings)
+    >>> comparison.curves("L2", "test_loss").shape
     (1, 2)
     """
     settings = Settings() if settings is None else settings
@@ -186,35 +74,37 @@ def compare(
     )
     n = len(rows.x)
     settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
-    laboratory = _Laboratory(settings, rows.classes, _Counter(progress, settings, n))
+    experiment = _Experiment(settings, rows.classes, _Counter(progress, settings, n))
     with blas_threads(1):
-        search = standardized(held_out(rows, VALIDATION_SHARE, settings.seed))
-        choice = choose(settings, n, lambda strengths: laboratory.trial(strengths, search))
-        final = standardized(rows)
-        runs: dict[str, list[Run]] = {variant: [] for variant in VARIANTS}
+        search = standardize(split_validation(rows, VALIDATION_SHARE, settings.seed))
+        selection = select_strengths(
+            settings, n, lambda strengths: experiment.validation_loss(strengths, search)
+        )
+        final = standardize(rows)
+        runs: dict[str, list[VariantRun]] = {variant: [] for variant in VARIANTS}
         try:
             for repeat in range(settings.repeats):
-                found = [
-                    laboratory.run(variant, choice.strengths[variant], final, repeat)
+                repeated = {
+                    variant: experiment.run(variant, selection.strengths[variant], final, repeat)
                     for variant in VARIANTS
-                ]
-                for variant, run in zip(VARIANTS, found, strict=True):
+                }
+                for variant, run in repeated.items():
                     runs[variant].append(run)
         except KeyboardInterrupt:
             if not runs["none"]:
                 raise
     interrupted = len(runs["none"]) < settings.repeats
-    return Comparison(dataset, rows, settings, choice, len(search.x_test), runs, interrupted)
+    return Comparison(dataset, rows, settings, selection, len(search.x_test), runs, interrupted)
 
 
 class _Counter:
-    """Epochs done of all the epochs that a comparison takes."""
+    """Counts the epochs that are done, of all the epochs of a comparison."""
 
     def __init__(self, progress: Progress | None, settings: Settings, rows: int) -> None:
         assert settings.epochs is not None
         self.progress = progress
         self.done = 0
-        runs = trials(settings, rows) + len(VARIANTS) * settings.repeats
+        runs = count_candidates(settings, rows) + len(VARIANTS) * settings.repeats
         self.total = runs * settings.epochs
 
     def __call__(self, text: str) -> None:
@@ -224,24 +114,24 @@ class _Counter:
 
 
 @dataclass
-class _Laboratory:
-    """What every training run of a comparison shares."""
+class _Experiment:
+    """What all training runs of a comparison have in common."""
 
     settings: Settings
     classes: int
-    count: _Counter
+    count: Callable[[str], None]
     loss: SoftmaxCrossEntropy = field(default_factory=SoftmaxCrossEntropy)
 
-    def trial(self, strengths: Strengths, rows: Rows) -> float:
-        """Train on the rows that are not held out; return the data loss on those that are."""
-        net = self._network(strengths, rows, self.settings.seed)
+    def validation_loss(self, strengths: Strengths, rows: Rows) -> float:
+        """Train without the validation rows and return their data loss."""
+        net = self._build(strengths, rows, self.settings.seed)
         try:
-            self._fit(net, rows, lambda run: self.count(f"choosing {strengths}"))
+            self._fit(net, rows, lambda state: self.count(f"selecting {strengths}"))
         except NonFiniteLossError:
-            return FAILED
+            return math.inf
         return float(self.loss.compute(net.predict(rows.x_test), rows.y_test)[0])
 
-    def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> Run:
+    def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> VariantRun:
         """Train one variant in one repeat, measured after every epoch."""
         settings = self.settings
         net = self._network(strengths, rows, settings.seed + repeat)
@@ -253,7 +143,7 @@ class _Laboratory:
             self.count(f"{variant}, repeat {repeat + 1}")
 
         try:
-            history = self._fit(net, rows, watch)
+            history = self._fit(net, rows, record)
         except NonFiniteLossError as error:
             error.args = (f"{variant} ({strengths}), repeat {repeat + 1}: {error}",)
             raise
@@ -266,12 +156,34 @@ class _Laboratory:
             "zeros": float(np.mean(weights == 0)),
             "seconds": float(sum(history["seconds"])),
         }
-        return Run(net.seed, figures, curves, weights.copy())
+        return VariantRun(net.seed, figures, curves, weights.copy())
 
-    def _network(self, strengths: Strengths, rows: Rows, seed: int) -> Network:
-        return build(strengths, self.settings, rows.x.shape[1], self.classes, seed)
+    def measure(self, net: Network, rows: Rows) -> dict[str, float]:
+        """Return the figures of a network in inference mode."""
+        figures: dict[str, float] = {}
+        for part, x, y in (("train", rows.x, rows.y), ("test", rows.x_test, rows.y_test)):
+            outputs = net.predict(x)
+            figures[f"{part}_accuracy"] = float(np.mean(self.loss.classes(outputs) == y))
+            figures[f"{part}_loss"] = float(self.loss.compute(outputs, y)[0])
+        # The mean over all ways to make labels wrong: with a share ν of wrong labels, a label has
+        # the probability 1 - ν and each other class ν/(K - 1): label smoothing by νK/(K - 1).
+        smoothing = self.settings.label_noise * self.classes / (self.classes - 1)
+        noisy = SoftmaxCrossEntropy(label_smoothing=smoothing)
+        figures["test_loss_noisy"] = float(noisy.compute(outputs, y)[0])
+        figures["penalty"] = float(net.penalty_value())
+        return figures
 
-    def _fit(self, net: Network, rows: Rows, watch: Callable[[TrainingState], Any]) -> History:
+    def _build(self, strengths: Strengths, rows: Rows, seed: int) -> Network:
+        return build_network(
+            self.settings.hidden,
+            strengths,
+            inputs=rows.x.shape[1],
+            outputs=self.classes,
+            seed=seed,
+            l1_method=self.settings.l1_method,
+        )
+
+    def _fit(self, net: Network, rows: Rows, callback: Callable[[TrainingState], Any]) -> History:
         assert self.settings.epochs is not None
         history = fit(
             net,
@@ -281,28 +193,8 @@ class _Laboratory:
             optimizer=self.settings.new_optimizer(),
             epochs=self.settings.epochs,
             batch_size=self.settings.batch_size,
-            callbacks=[watch],
+            callbacks=[callback],
         )
         if history.stopped == "interrupted":
             raise KeyboardInterrupt
         return history
-
-    def _measured(self, net: Network, rows: Rows) -> dict[str, float]:
-        """Measure in inference mode."""
-        found: dict[str, float] = {}
-        for part, x, y in (("train", rows.x, rows.y), ("test", rows.x_test, rows.y_test)):
-            outputs = net.predict(x)
-            found[f"{part}_accuracy"] = float(np.mean(self.loss.classes(outputs) == y))
-            found[f"{part}_loss"] = float(self.loss.compute(outputs, y)[0])
-        found["test_loss_noisy"] = float(self._noisy().compute(outputs, y)[0])
-        found["penalty"] = float(net.penalty_value())
-        return found
-
-    def _noisy(self) -> SoftmaxCrossEntropy:
-        """Return the loss whose value is the mean over all the ways to make labels wrong.
-
-        With a share ν of K classes' labels wrong, a label has the probability 1 - ν, and each
-        other class ν/(K - 1): label smoothing by νK/(K - 1).
-        """
-        k = self.classes
-        return SoftmaxCrossEntropy(label_smoothing=self.settings.label_noise * k / (k - 1))

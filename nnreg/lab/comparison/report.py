@@ -1,277 +1,210 @@
-"""A comparison in words: the text for a terminal, and `report.json`, which holds every number."""
+"""The report of a comparison: ``report.json``, ``report.html`` and two pictures."""
 
 from __future__ import annotations
 
-import platform
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
+from html import escape
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnreg._support import tables
-from nnreg._support.tables import text_table
+from nnreg import plots
+from nnreg._support.tables import Markup
 from nnreg._support.typing import Array
-from nnreg._support.version import __version__
-from nnreg.datasets import Dataset
-from nnreg.lab.comparison.columns import FIT, NOISY, WEIGHTS, Column, shown
-from nnreg.lab.comparison.selection import at_the_edge
-from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE, summarize, verdict
-from nnreg.lab.preprocessing import FARTHEST, Prepared
-from nnreg.lab.settings import VARIANTS, Strengths
-from nnreg.plots import histogram_edges
+from nnreg.lab.comparison.result import NOISE_RULE, ZEROS_NOTE, Comparison
+from nnreg.lab.reporting.folder import Pictures, Report
+from nnreg.lab.reporting.page import (
+    mark_verdict,
+    render_definitions,
+    render_figure,
+    render_report,
+    render_table,
+)
+from nnreg.lab.reporting.text import Column, get_data_facts, get_provenance
+from nnreg.lab.settings import VARIANTS
+from nnreg.lab.verdicts import FIT_RULE
+from nnreg.plots import LIGHT, Theme, histogram_edges
 
 if TYPE_CHECKING:
-    from nnreg.lab.comparison.experiment import Comparison
+    from matplotlib.figure import Figure
 
-
-WIDTH = 100
-
-ZEROS_NOTE = {
-    "proximal": "L1 uses its proximal map, which makes weights exactly 0; subgradients "
-    "(--l1-method subgradient) make them small only.",
-    "subgradient": "L1 uses subgradients, which make weights small but not exactly 0; the proximal "
-    "map (--l1-method proximal) does.",
+PICTURES = {
+    "curves": {
+        "title": "The losses by epoch",
+        "alt": "Train and test loss by epoch, one panel for each variant, on the same axes.",
+        "caption": "Data loss in inference mode at the end of each epoch. Thick lines are means of "
+        "the repeats, thin lines the repeats; the dot is the lowest test loss; the shaded area is "
+        "the generalization gap.",
+    },
+    "weights": {
+        "title": "The final weights",
+        "alt": "Histograms of the weights, one panel for each variant, on the same axes.",
+        "caption": "All weights of the first repeat, on a logarithmic scale. Those that are "
+        "exactly 0 have a bar of their own.",
+    },
 }
 
-
-def data_line(dataset: Dataset, rows: Prepared) -> str:
-    """Return where the data come from, and how many they are."""
-    wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
-    test = "which come with the data" if rows.own_test else "split off first"
-    return (
-        f"{dataset.name} ({dataset.source}); {rows.x.shape[1]:,} features, {rows.classes} classes; "
-        f"{len(rows.x):,} training rows{wrong}; {len(rows.x_test):,} test rows, {test}"
-    )
-
-
-def network_line(comparison: Comparison) -> str:
-    """Return what was trained, and how."""
-    settings, rows = comparison.settings, comparison.rows
-    widths = "-".join(map(str, (rows.x.shape[1], *settings.hidden, rows.classes)))
-    seeds = ", ".join(str(settings.seed + repeat) for repeat in range(comparison.repeats))
-    return (
-        f"{widths} with ReLU, dropout after each hidden layer; {settings.optimizer} with learning "
-        f"rate {settings.rate:g}, batches of {settings.batch_size}, {settings.epochs} epochs; "
-        f"seeds {seeds}; features standardized by the training rows, held within {FARTHEST:g} "
-        "deviations"
-    )
-
-
-def choice_line(comparison: Comparison) -> str:
-    """Return how strengths were chosen, or that they were given."""
-    if not comparison.choice.candidates:
-        return "all given, none chosen"
-    n, held = len(comparison.rows.x), comparison.validation_rows
-    return (
-        f"chosen by the lowest data loss on {held:,} validation rows, held out of the {n:,} "
-        f"training rows, after one training on the other {n - held:,}; the final runs train on all "
-        f"{n:,}, and no test row was looked at"
-    )
+BODY = Template("""\
+<h1>One network, five ways to regularize it</h1>
+<p class="lead">$headline</p>
+$facts
+$warning
+<h2>Results</h2>
+$results
+<p class="soft">$zeros</p>
+$pictures
+<h2>Strengths</h2>
+$strengths
+<h2>How to read the table</h2>
+$rules
+<h2>How fair is the comparison?</h2>
+<p>Within a repeat every variant starts from the same weights and sees the same batches in the same
+order. Repeats differ in initial weights, order and dropout masks; rows and labels are the same in
+all of them, so the noise that they show is that of training, not that of drawing other
+data.</p>
+<details><summary>Every repeat</summary>
+$repeats
+</details>
+""")
 
 
-def choice_rows(comparison: Comparison) -> list[list[str]]:
-    """Return for each variant: its name, its strengths, and what they were chosen from."""
-    choice = comparison.choice
-    rows = []
-    for variant in VARIANTS[1:]:
-        tried = [asdict(candidate.strengths) for candidate in choice.tried(variant)]
-        varied = [name for name in asdict(Strengths()) if len({t[name] for t in tried}) > 1]
-        grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(given)"
-        if at_the_edge(choice, variant):
-            grid += "  (chosen at the end of the grid)"
-        rows.append([variant, str(choice.strengths[variant]), grid])
-    return rows
-
-
-def percent(share: float) -> str:
-    """Return a share in percent.
-
-    >>> percent(0.5)
-    '50.0 %'
-    """
-    return f"{100 * share:.1f} %"
-
-
-def headline(comparison: Comparison) -> str:
-    """Return the result in two sentences."""
-    plain = {
-        name: comparison.values("none", name).mean() for name in ("train_accuracy", "test_accuracy")
-    }
-    scores = {v: comparison.values(v, "test_accuracy").mean() for v in VARIANTS}
-    fit = verdict(comparison, "none").replace("right fit", "a right fit")
-    best = max(VARIANTS, key=lambda variant: scores[variant])
-    first = (
-        f"Without regularization the network is {fit}: "
-        f"{percent(plain['train_accuracy'])} of the training rows right, "
-        f"{percent(plain['test_accuracy'])} of the test rows."
-    )
-    if best == "none":
-        return f"{first} No regularization does better on test rows."
-    gain = round(100 * scores[best], 1) - round(100 * scores["none"], 1)
-    unsure = summarize(comparison, best, "test_accuracy").inside_noise is not False
-    return (
-        f"{first} Best on test rows is {best} with {percent(scores[best])}, {gain:.1f} points more"
-        f"{', which may be chance' if unsure else ''}."
-    )
-
-
-def repeats_note(comparison: Comparison) -> str:
-    """Return what the figures of the table are."""
-    if comparison.repeats == 1:
-        return "One repeat: nothing is known about the noise."
-    return (
-        f"Mean ± standard deviation of {comparison.repeats} repeats; ~ marks a difference from "
-        "none that is inside the noise."
-    )
-
-
-def notes(comparison: Comparison) -> list[str]:
-    """Return what a reader of the table should know."""
-    found = [f"{repeats_note(comparison)} Rules: nnreg compare --help."]
-    if comparison.settings.label_noise:
-        found.append(
-            "Test labels are clean, so the gap can be below 0; 'test, noisy' is the test loss if "
-            "they were wrong as often as training labels. The verdict is made with it."
-        )
-    return [*found, ZEROS_NOTE[comparison.settings.l1_method]]
-
-
-def text(comparison: Comparison) -> str:
-    """Return what `nnreg compare` prints: 100 characters wide, unless names are long."""
-    lines = (
-        ("data", data_line(comparison.dataset, comparison.rows)),
-        ("network", network_line(comparison)),
-        ("strengths", choice_line(comparison)),
-    )
-    noisy = (NOISY,) if comparison.settings.label_noise else ()
-    parts = [
-        "\n".join(wrapped(f"{name:11}{line}", " " * 11) for name, line in lines),
-        text_table(["variant", "strengths", "from"], choice_rows(comparison)),
-        _table(comparison, FIT, verdicts=True),
-        _table(comparison, noisy + WEIGHTS),
-        "\n".join(wrapped(note, "  ") for note in notes(comparison)),
-        wrapped(headline(comparison)),
-    ]
-    return "\n\n".join(parts)
-
-
-def notebook(comparison: Comparison) -> str:
-    """Return what a notebook shows: the result in two sentences, the table, and its notes."""
-    noisy = (NOISY,) if comparison.settings.label_noise else ()
-    cells = [_cells(comparison, FIT, verdicts=True), _cells(comparison, noisy + WEIGHTS)]
-    return "".join(
-        [
-            tables.paragraphs([headline(comparison)]),
-            *(tables.html_table(head, rows, right=right) for head, rows, right in cells),
-            tables.paragraphs(notes(comparison)),
-        ]
-    )
-
-
-def cell(comparison: Comparison, variant: str, column: Column) -> str:
-    """Return one cell of the table, marked where the difference from ``none`` may be chance."""
-    summary = summarize(comparison, variant, column.key)
-    return column.show(summary.mean, summary.sd) + ("~" if summary.inside_noise else "")
-
-
-def _table(comparison: Comparison, columns: Sequence[Column], *, verdicts: bool = False) -> str:
-    head, rows, right = _cells(comparison, columns, verdicts=verdicts)
-    return text_table(head, rows, right=right)
-
-
-def _cells(
-    comparison: Comparison, columns: Sequence[Column], *, verdicts: bool = False
-) -> tuple[list[str], list[list[str]], range]:
-    """Return head and rows, and which columns are flush right."""
-    stub = {v: [v, verdict(comparison, v)] if verdicts else [v] for v in VARIANTS}
-    rows = [list(stub[variant]) for variant in VARIANTS]
-    for column in columns:
-        cells = [cell(comparison, variant, column) for variant in VARIANTS]
-        # The place of the mark stays free in a column that has one, so that digits align.
-        marked = any(text.endswith("~") for text in cells)
-        for row, content in zip(rows, cells, strict=True):
-            row.append(content + " " * (marked and not content.endswith("~")))
-    head = ["variant", "verdict"][: 1 + verdicts] + [column.head for column in columns]
-    return head, rows, range(1 + verdicts, len(head))
-
-
-def wrapped(line: str, indent: str = "") -> str:
-    """Return a line folded at the width of the report."""
-    return textwrap.fill(
-        line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+def make_report(comparison: Comparison) -> Report:
+    """Return the report of a comparison."""
+    return Report(
+        text=str(comparison),
+        numbers=as_dict(comparison),
+        pictures={
+            "curves": partial(draw_curves, comparison),
+            "weights": partial(draw_weights, comparison),
+        },
+        page=partial(make_page, comparison),
     )
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
     """Return every number of a comparison in lists and dictionaries, ready for JSON."""
-    dataset, rows, choice = comparison.dataset, comparison.rows, comparison.choice
-    columns = shown(comparison.settings.label_noise)
+    settings = comparison.settings
     edges = histogram_edges([comparison.runs[variant][0].weights for variant in VARIANTS])
     return {
-        **provenance(),
+        **get_provenance(),
         "interrupted": comparison.interrupted,
         "repeats": comparison.repeats,
-        "data": data_facts(dataset, rows),
-        "settings": asdict(comparison.settings) | {"learning_rate": comparison.settings.rate},
-        "choice": {
+        "data": get_data_facts(comparison.dataset, comparison.rows),
+        "settings": asdict(settings) | {"learning_rate": settings.rate},
+        "selection": {
             "validation_rows": comparison.validation_rows,
             "candidates": [
                 {"variant": candidate.variant, **asdict(candidate.strengths)}
-                | {"validation_loss": _finite(candidate.loss)}
-                for candidate in choice.candidates
+                | {"validation_loss": candidate.loss}
+                for candidate in comparison.selection.candidates
             ],
         },
         "rules": {"verdict": FIT_RULE, "noise": NOISE_RULE},
-        "columns": {column.key: column.text for column in columns},
+        "columns": {column.key: column.text for column in comparison.columns},
         "weight_bins": edges.tolist(),
         "variants": {variant: _variant(comparison, variant, edges) for variant in VARIANTS},
     }
 
 
-def provenance() -> dict[str, Any]:
-    """Return what made a report, and when, ready for JSON."""
-    return {
-        "versions": {
-            "nnreg": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "platform": platform.platform(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def make_page(comparison: Comparison, pictures: Pictures) -> str:
+    """Return ``report.html``.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    pictures : Pictures
+        ``"curves"`` and ``"weights"``, or none.
+    """
+    columns = comparison.columns
+    heads = [column.head for column in columns]
+    repeats = [
+        [variant, str(run.seed)]
+        + [column.format(run.figures[column.key], None) for column in columns]
+        for variant in VARIANTS
+        for run in comparison.runs[variant]
+    ]
+    results = [
+        [variant, mark_verdict(comparison.verdict(variant))]
+        + [_cell(comparison, variant, column) for column in columns]
+        for variant in VARIANTS
+    ]
+    definitions = {"verdict": FIT_RULE, "~": NOISE_RULE}
+    losses = "; ".join(
+        f"{candidate.variant} with {candidate.strengths}: {candidate.loss:.3f}"
+        for candidate in comparison.selection.candidates
+    )
+    tried = f"<details><summary>Validation losses</summary><p>{losses}</p></details>"
+    warning = "<p><strong>Interrupted: fewer repeats than asked for.</strong></p>"
+    body = BODY.substitute(
+        headline=escape(comparison.headline()),
+        facts=render_definitions(comparison.facts()),
+        warning=warning if comparison.interrupted else "",
+        results=render_table(
+            ["variant", "verdict", *heads], results, words=2, note=comparison.repeats_note()
+        ),
+        zeros=escape(ZEROS_NOTE[comparison.settings.l1_method]),
+        pictures="".join(
+            render_figure(files, **PICTURES[name]) for name, files in pictures.items()
+        ),
+        strengths=render_table(*comparison.strengths_table(), words=3) + (tried if losses else ""),
+        rules=render_definitions(definitions | {column.head: column.text for column in columns}),
+        repeats=render_table(["variant", "seed", *heads], repeats),
+    )
+    return render_report(f"Regularization compared: {comparison.dataset.name}", body)
 
 
-def data_facts(dataset: Dataset, rows: Prepared) -> dict[str, Any]:
-    """Return what the data are, ready for JSON."""
-    return {
-        "name": dataset.name,
-        "source": dataset.source,
-        "features": rows.x.shape[1],
-        "class_names": list(dataset.class_names),
-        "training_rows": len(rows.x),
-        "wrong_labels": rows.flipped,
-        "test_rows": len(rows.x_test),
-        "test_part": "own" if rows.own_test else "split off",
+def draw_curves(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
+    """Draw train and test loss by epoch."""
+    losses = {
+        variant: (comparison.curves(variant, "train_loss"), comparison.curves(variant, "test_loss"))
+        for variant in VARIANTS
     }
+    notes = {
+        variant: f"{comparison.verdict(variant)}, gap "
+        f"{comparison.values(variant, 'gap').mean():.2f}"
+        for variant in VARIANTS
+    }
+    notes = _add_strengths(comparison, notes)
+    return plots.loss_curves(losses, notes=notes, columns=columns, theme=theme)
+
+
+def draw_weights(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
+    """Draw the distribution of the weights of the first repeat."""
+    runs = {variant: comparison.runs[variant][0] for variant in VARIANTS}
+    notes = {variant: f"norm {run.figures['weight_norm']:.1f}" for variant, run in runs.items()}
+    return plots.weight_histograms(
+        {variant: run.weights for variant, run in runs.items()},
+        notes=_add_strengths(comparison, notes),
+        columns=columns,
+        theme=theme,
+    )
+
+
+def _add_strengths(comparison: Comparison, notes: Mapping[str, str]) -> dict[str, str]:
+    strengths = comparison.selection.strengths
+    return {v: f"{n} · {strengths[v]}" if v != "none" else n for v, n in notes.items()}
+
+
+def _cell(comparison: Comparison, variant: str, column: Column) -> Markup:
+    summary = comparison.summarize(variant, column.key)
+    mean, plus, sd = column.format(summary.mean, summary.sd).partition(" ± ")
+    mark = '<abbr title="inside the noise">~</abbr>' if summary.inside_noise else ""
+    return Markup(mean + mark + (f' <span class="sd">± {sd}</span>' if plus else ""))
 
 
 def _variant(comparison: Comparison, variant: str, edges: Array) -> dict[str, Any]:
     runs = comparison.runs[variant]
     weights = runs[0].weights
     return {
-        "verdict": verdict(comparison, variant),
-        "strengths": asdict(comparison.choice.strengths[variant]),
-        "figures": {name: asdict(summarize(comparison, variant, name)) for name in runs[0].figures},
+        "verdict": comparison.verdict(variant),
+        "strengths": asdict(comparison.selection.strengths[variant]),
+        "figures": {name: asdict(comparison.summarize(variant, name)) for name in runs[0].figures},
         "repeats": [
             {"seed": run.seed, "figures": run.figures, "curves": run.curves} for run in runs
         ],
         "weight_counts": np.histogram(weights[weights != 0], edges)[0].tolist(),
         "zero_weights": int((weights == 0).sum()),
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

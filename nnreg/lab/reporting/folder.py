@@ -1,24 +1,31 @@
-"""The folder that a report is left in: numbers, a page, and, with matplotlib, pictures."""
+"""Output folders, in which nothing that nnreg did not write is overwritten or deleted.
+
+A report consists of ``report.json`` and other files. ``report.json`` lists the SHA-256 of the
+others and ends with that of its own text. A file is replaced or removed only if it is, byte for
+byte, what the report in its folder says that nnreg wrote. All other files are the user's.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnreg import plots
 from nnreg._support.files import write_whole
-from nnreg.lab.comparison.experiment import Comparison
-from nnreg.lab.comparison.page import page
-from nnreg.lab.comparison.pictures import PICTURES
-from nnreg.lab.comparison.report import as_dict
+from nnreg.lab.reporting.results import list_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+REPORT, PAGE = "report.json", "report.html"
+SEAL = b'\n "sha256": "'
 
 LAYOUTS = {
     "light_wide": (plots.LIGHT, 3),
@@ -26,21 +33,134 @@ LAYOUTS = {
     "dark_wide": (plots.DARK, 3),
     "dark_narrow": (plots.DARK, 1),
 }
-FILES = ("report.json", "report.html", "curves.png", "weights.png")
+
+Pictures = Mapping[str, Mapping[str, bytes]]
+"""By name, the four SVG files of a picture by layout."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of an experiment, ready to be printed and written.
+
+    Parameters
+    ----------
+    text : str
+        What a terminal shows.
+    numbers : mapping of str to values
+        For ``report.json``.
+    pictures : mapping of str to function (*, theme, columns) -> Figure
+        By the name of the PNG file, without its ending.
+    page : function (Pictures) -> str
+        Makes ``report.html`` of the pictures; without matplotlib there are none.
+
+    Examples
+    --------
+    >>> Report("text", {"a": 1}, {}, lambda pictures: "<p>").numbers
+    {'a': 1}
+    """
+
+    text: str
+    numbers: Mapping[str, Any]
+    pictures: Mapping[str, Callable[..., Figure]]
+    page: Callable[[Pictures], str]
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the files and return their names.
+
+        The numbers are written first, before anything is drawn. Without matplotlib there are no
+        pictures. Other files of an earlier report are removed, since they do not show this one.
+
+        Parameters
+        ----------
+        folder : Path
+            Existing. Files of an earlier report are replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If a file of that name exists that nnreg did not write.
+        """
+        self._write_numbers(folder, written_files(folder))
+        contents: dict[str, bytes] = {}
+        pictures: dict[str, dict[str, bytes]] = {}
+        with suppress(plots.MissingMatplotlibError):
+            for name, draw in self.pictures.items():
+                contents[f"{name}.png"] = plots.render(draw(), "png")
+                pictures[name] = {
+                    layout: plots.render(draw(theme=theme, columns=columns), "svg")
+                    for layout, (theme, columns) in LAYOUTS.items()
+                }
+        contents[PAGE] = self.page(pictures).encode()
+        for name in written_files(folder).keys() - {REPORT, *contents}:
+            (folder / name).unlink()
+        for name, content in contents.items():
+            write_whole(folder / name, content, overwrite=name in written_files(folder))
+        digests = {name: sha256(content).hexdigest() for name, content in contents.items()}
+        self._write_numbers(folder, digests)
+        return list(report_files(pictures))
+
+    def _write_numbers(self, folder: Path, digests: Mapping[str, str]) -> None:
+        files = {name: digest for name, digest in digests.items() if name != REPORT}
+        content = seal({**self.numbers, "files": files})
+        write_whole(folder / REPORT, content, overwrite=REPORT in written_files(folder))
+
+
+def report_files(pictures: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the files of a report.
+
+    >>> report_files(["curves"])
+    ('report.json', 'report.html', 'curves.png')
+    """
+    return (REPORT, PAGE, *(f"{name}.png" for name in pictures))
+
+
+def seal(numbers: Mapping[str, Any]) -> bytes:
+    r"""Return the content of a ``report.json``, which ends with the SHA-256 of what is before it.
+
+    >>> seal({"a": 1})
+    b'{\n "a": 1,\n "sha256": "f98655b...c4bf"\n}\n'
+    """
+    text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False, ensure_ascii=False)
+    body = f"{text[:-2]},".encode()
+    return body + SEAL + sha256(body).hexdigest().encode() + b'"\n}\n'
+
+
+def written_files(folder: Path) -> dict[str, str]:
+    """Return the files in a folder that are as nnreg wrote them, with their SHA-256.
+
+    >>> written_files(Path("no such folder"))
+    {}
+    """
+    content = _read(folder / REPORT) or b""
+    body, _, end = content.rpartition(SEAL)
+    if end != sha256(body).hexdigest().encode() + b'"\n}\n':
+        return {}
+    digests = {REPORT: sha256(content).hexdigest(), **json.loads(content)["files"]}
+    contents = {name: _read(folder / name) for name in digests if Path(name).name == name}
+    return {
+        name: digests[name]
+        for name, content in contents.items()
+        if content is not None and sha256(content).hexdigest() == digests[name]
+    }
 
 
 @contextmanager
-def reserved(out: Path, *, force: bool = False, unfinished: str | None = None) -> Iterator[Path]:
-    """Make the folder to write into, before anything is computed; remove it if it stays empty.
+def open_folder(
+    out: Path, pictures: Iterable[str], *, force: bool = False, resume: str | None = None
+) -> Iterator[Path]:
+    """Make the folder of a report, before anything is computed; remove it if it stays empty.
 
     Parameters
     ----------
     out : Path
-        What was asked for. Where it exists already, a number is added: ``out-2``, ``out-3``.
+        Where it exists already, a number is added: ``out-2``, ``out-3``.
+    pictures : iterable of str
+        Names of the report's pictures.
     force : bool, default False
-        Take ``out`` itself, and let its files be replaced.
-    unfinished : str, optional
-        What is in a folder whose work was interrupted; such a folder is taken, to go on with it.
+        Use ``out`` itself, and replace an earlier report in it.
+    resume : str, optional
+        A kind of results, see `nnreg.lab.reporting.results.cache_key`: a folder that has such
+        results of an interrupted run is used again.
 
     Yields
     ------
@@ -49,99 +169,80 @@ def reserved(out: Path, *, force: bool = False, unfinished: str | None = None) -
     Raises
     ------
     OSError
-        If there can be no such folder.
+        If there cannot be such a folder, or if a file of the report would replace one that nnreg
+        did not write.
 
     Examples
     --------
     >>> import tempfile
-    >>> wanted = Path(tempfile.mkdtemp())
-    >>> with reserved(wanted) as folder:
-    ...     folder.name == f"{wanted.name}-2"
+    >>> out = Path(tempfile.mkdtemp())
+    >>> with open_folder(out, []) as folder:
+    ...     folder.name == f"{out.name}-2"
     True
     """
     folder, number = out, 1
-    while True:
-        try:
-            again = unfinished is not None and (folder / unfinished).is_dir()
-            folder.mkdir(parents=True, exist_ok=force or again)
-            break
-        except FileExistsError:
-            if force:
-                raise
-            number += 1
-            folder = out.with_name(f"{out.name}-{number}")
+    made: list[Path] = []
     try:
+        while True:
+            again = force or (resume is not None and bool(list_results(folder, resume)))
+            try:
+                _make_folders(folder, made, exist_ok=again)
+                break
+            except FileExistsError:
+                if again:
+                    raise
+                if out.name in ("", ".."):
+                    raise FileExistsError(
+                        f"{out}{os.sep} exists: name a new folder, or add --force"
+                    ) from None
+                number += 1
+                folder = out.with_name(f"{out.name}-{number}")
+        _check_free(folder, report_files(pictures))
         yield folder
     finally:
-        with suppress(OSError):  # there are files in it
-            folder.rmdir()
+        for path in reversed(made):
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
-def write(comparison: Comparison, folder: Path) -> list[str]:
-    """Write everything, each file whole, and return the names of the files.
-
-    Without matplotlib there are no pictures; those of an earlier comparison are removed, since they
-    do not show this one.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    folder : Path
-        Existing. Files of the same names in it are replaced.
-    """
-    contents: dict[str, bytes] = {}
-    pictures: dict[str, dict[str, bytes]] = {}
-    with suppress(plots.MissingMatplotlibError):
-        for name, draw in PICTURES.items():
-            contents[f"{name}.png"], pictures[name] = drawn(partial(draw, comparison))
-    contents["report.json"] = as_json(as_dict(comparison))
-    contents["report.html"] = page(comparison, pictures).encode()
-    return write_files(folder, FILES, contents)
-
-
-def drawn(draw: Callable[..., Figure]) -> tuple[bytes, dict[str, bytes]]:
-    """Return a picture as PNG, and as SVG in each of the layouts of a page.
-
-    Parameters
-    ----------
-    draw : function (*, theme, columns) -> Figure
-        Both have defaults.
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
-    """
-    return plots.render(draw(), "png"), {
-        layout: plots.render(draw(theme=theme, columns=columns), "svg")
-        for layout, (theme, columns) in LAYOUTS.items()
-    }
-
-
-def as_json(numbers: dict[str, Any]) -> bytes:
-    r"""Return the content of a file of numbers.
-
-    >>> as_json({"a": 1})
-    b'{\n "a": 1\n}\n'
-    """
-    return f"{json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False)}\n".encode()
-
-
-def write_files(folder: Path, names: Sequence[str], contents: Mapping[str, bytes]) -> list[str]:
-    """Write the files of a report, remove what an earlier one left, and return what was written.
-
-    Parameters
-    ----------
-    folder : Path
-        Existing.
-    names : sequence of str
-        All the files that there may be, in order.
-    contents : mapping of str to bytes
-        Those that there are.
-    """
-    for name in names:
-        if name in contents:
-            write_whole(folder / name, contents[name], overwrite=True)
+def _make_folders(folder: Path, made: list[Path], *, exist_ok: bool) -> None:
+    """Make a folder and its parents, and list in ``made`` those that did not exist."""
+    for path in reversed((folder, *folder.parents)):
+        if path != folder and path.is_dir():
+            continue
+        try:
+            path.mkdir()
+        except FileExistsError:
+            if path == folder and not (exist_ok and path.is_dir()):
+                raise
         else:
-            (folder / name).unlink(missing_ok=True)
-    return [name for name in names if name in contents]
+            made.append(path)
+
+
+def _check_free(folder: Path, names: Iterable[str]) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is read-only: name another folder")
+    written = written_files(folder)
+    for name in names:
+        if os.path.lexists(folder / name) and name not in written:
+            raise FileExistsError(
+                f"{folder / name} was not written by nnreg, or was changed since, and is not "
+                "replaced: move it, or name another folder"
+            )
+
+
+def _without_nan(value: Any) -> Any:
+    """Return a value of JSON with None in the place of numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content of a regular file, otherwise None."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            return path.read_bytes()
+    return None

@@ -1,15 +1,18 @@
-"""Long work in pieces: over several processes if wanted, each result kept as it comes.
+"""Cached results of long work, computed in one or several processes.
 
-A piece is a function without arguments that returns named arrays. Its name is a digest of all that
-its result depends on, so a file of that name holds what would be computed: whatever interrupted the
-work, whoever goes on with it finds the finished pieces, and computes the others.
+A task is a function without arguments that returns named arrays. Its key is a digest of everything
+that its result depends on. A result is kept in a file ``nnreg-KEY-DIGEST.npz``, where DIGEST is
+that of the file's content: a damaged file, or one that nnreg did not write, is never read, replaced
+or removed. An interrupted run finds its finished results by their keys and computes the others.
 """
 
 from __future__ import annotations
 
 import io
-import zipfile
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,115 +23,171 @@ from nnreg._support.files import write_whole
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 
-Piece = Callable[[], dict[str, Array]]
+Task = Callable[[], dict[str, Array]]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, and how many units of how many are done."""
 
 
-def digest(*parts: object) -> str:
-    """Return a name for a piece whose result depends on ``parts``, as their ``repr`` shows them.
+class WorkerDiedError(RuntimeError):
+    """A worker process ended before it returned its result."""
+
+
+def cache_key(kind: str, *parts: object) -> str:
+    """Return the key of a result that depends on ``parts``, as their ``repr`` shows them.
 
     Parameters
     ----------
+    kind : str
+        The experiment, with which the key begins.
     parts : objects
-        What the result depends on. The versions of nnreg and NumPy are added.
+        Everything that the result depends on. The versions of nnreg and NumPy are added.
 
     Raises
     ------
     ValueError
-        If a ``repr`` tells where in memory a thing is, and so not what it is.
+        If a ``repr`` contains a memory address, so that it does not describe the object.
 
     Examples
     --------
-    >>> digest("sine", 3) == digest("sine", 3), digest("sine", 3) == digest("sine", 4)
+    >>> cache_key("sine", 3) == cache_key("sine", 3), cache_key("sine", 3) == cache_key("sine", 4)
     (True, False)
     """
     text = repr((*parts, __version__, np.__version__))
     if " at 0x" in text:
         raise ValueError(f"only what its repr describes can be kept in a folder, got {text}")
-    return sha256(text.encode()).hexdigest()[:24]
+    return f"{kind}-{sha256(text.encode()).hexdigest()[:24]}"
 
 
-def collect(
-    pieces: Mapping[str, Piece],
+def run_cached(
+    tasks: Mapping[str, Task],
     *,
     folder: Path | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Array]]:
-    """Return the result of every piece, by name, computing those that are not in ``folder``.
+    """Return the result of every task, by key, computing those that are not in ``folder``.
 
     Parameters
     ----------
-    pieces : mapping of str to function () -> dict of str to ndarray
-        With ``jobs`` above 1 the functions go to other processes, so lambdas are welcome but what
-        they hold must bear copying.
+    tasks : mapping of str to function () -> dict of str to ndarray
+        With ``jobs`` above 1 the functions are pickled by joblib, which takes lambdas too.
     folder : Path, optional
         Where results are kept, a file each. It is made for the first of them.
     jobs : int, default 1
         Processes. More than one need joblib.
     progress : function (done, total), optional
-        Told after every piece.
+        Called after every task.
 
     Raises
     ------
     ImportError
         With ``jobs`` above 1 and without joblib.
+    WorkerDiedError
+        If a process was killed, for instance for lack of memory.
     KeyboardInterrupt
-        When it comes. The finished pieces are in ``folder``.
+        On Ctrl-C. The finished results are in ``folder``, and no process is left.
 
     Examples
     --------
-    >>> collect({"a": lambda: {"square": np.array(9)}})
+    >>> run_cached({"a": lambda: {"square": np.array(9)}})
     {'a': {'square': array(9)}}
     """
     jobs = validation.whole("jobs", jobs, 1)
     results: dict[str, dict[str, Array]] = {}
-    for name in pieces:
-        kept = None if folder is None else _read(folder / f"{name}.npz")
-        if kept is not None:
-            results[name] = kept
-    missing = {name: piece for name, piece in pieces.items() if name not in results}
+    for key in tasks:
+        content = None if folder is None else _find(folder, key)
+        if content is not None:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                results[key] = dict(arrays)
+    missing = {key: task for key, task in tasks.items() if key not in results}
     if progress is not None:
-        progress(len(results), len(pieces))
-    for name, result in _computed(missing, jobs):
-        if folder is not None:
-            _keep(folder / f"{name}.npz", result)
-        results[name] = result
-        if progress is not None:
-            progress(len(results), len(pieces))
-    return {name: results[name] for name in pieces}
+        progress(len(results), len(tasks))
+    with closing(_compute(missing, jobs)) as computed:
+        for key, result in computed:
+            if folder is not None:
+                _save(folder, key, result)
+            results[key] = result
+            if progress is not None:
+                progress(len(results), len(tasks))
+    return {key: results[key] for key in tasks}
 
 
-def _computed(pieces: Mapping[str, Piece], jobs: int) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Yield names and results, in the order in which they are finished."""
-    if jobs == 1 or len(pieces) < 2:
-        for name, piece in pieces.items():
-            yield name, piece()
+def list_results(folder: Path, kind: str) -> list[Path]:
+    """Return the files of results of one kind that are as nnreg wrote them.
+
+    >>> list_results(Path("no such folder"), "path")
+    []
+    """
+    return [path for path in folder.glob(f"nnreg-{kind}-*.npz") if _read(path) is not None]
+
+
+def _compute(tasks: Mapping[str, Task], jobs: int) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield keys and results, in the order in which they are finished."""
+    if jobs == 1 or len(tasks) < 2:
+        for key, task in tasks.items():
+            yield key, task()
         return
     try:
         from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
     except ImportError:
         raise ImportError(
             "more than one job needs joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from parallel(delayed(_named)(name, piece) for name, piece in pieces.items())
-
-
-def _named(name: str, piece: Piece) -> tuple[str, dict[str, Array]]:
-    return name, piece()
-
-
-def _keep(path: Path, result: dict[str, Array]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **result)
-    write_whole(path, content.getvalue(), overwrite=True)
-
-
-def _read(path: Path) -> dict[str, Array] | None:
-    """Return what was kept, or None where there is no such file, or one that is damaged."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
+        with _interrupts_blocked():
+            results = parallel(delayed(_named)(key, task) for key, task in tasks.items())
+        yield from results
+    except BrokenExecutor:
+        raise WorkerDiedError(
+            "a worker process died: it was killed, perhaps for lack of memory; use fewer jobs"
+        ) from None
+    finally:
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+def _named(key: str, task: Task) -> tuple[str, dict[str, Array]]:
+    return key, task()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT here and in the processes that are started: Ctrl-C reaches this one alone."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _find(folder: Path, key: str) -> bytes | None:
+    contents = (_read(path) for path in folder.glob(f"nnreg-{key}-*.npz"))
+    return next((content for content in contents if content is not None), None)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content of a file whose name has the digest of it, otherwise None."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            if path.stem.rpartition("-")[2] == _digest(content):
+                return content
+    return None
+
+
+def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **result)
+    content = buffer.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # a damaged file of this name stays as it is
+        write_whole(folder / f"nnreg-{key}-{_digest(content)}.npz", content)
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]
