@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
 
 import nnreg.plots
 from nnreg import NonFiniteLossError
@@ -17,7 +18,6 @@ from nnreg.commands import compare as compare_command
 from nnreg.commands import data
 from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
-from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
 from nnreg.lab.settings import Settings
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from nnreg.lab.comparison.columns import shown
+from nnreg.lab.comparison.verdicts import inside_noise, summarize, verdict
 from small_comparison import QUICK, quick
 
 import nnreg.lab.comparison.experiment
@@ -11,9 +13,7 @@ import nnreg.training.loop
 from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build, compare
-from nnreg.lab.comparison.columns import shown
 from nnreg.lab.comparison.selection import at_the_edge, choose, grids, trials
-from nnreg.lab.comparison.verdicts import inside_noise, summarize, verdict
 from nnreg.lab.preprocessing import Rows, held_out, prepare, standardized
 
 

@@ -10,16 +10,16 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from nnreg.lab.comparison.columns import shown
+from nnreg.lab.comparison.page import page
+from nnreg.lab.comparison.pictures import PICTURES
+from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE, verdict
 from small_comparison import QUICK, quick
 
 from nnreg import plots
 from nnreg.datasets import load
 from nnreg.lab import VARIANTS, Settings, compare
-from nnreg.lab.comparison.columns import shown
-from nnreg.lab.comparison.page import page
-from nnreg.lab.comparison.pictures import PICTURES
 from nnreg.lab.comparison.report import as_dict, cell, headline, text
-from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE, verdict
 from nnreg.lab.reporting.folder import FILES, reserved, write
 
 needs_matplotlib = pytest.mark.skipif(

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.papers import table9
 from benchmarks.papers.recipes import Recipe, Row, with_epochs
 from benchmarks.papers.training import trained
-from nnreg.lab.reporting.results import collect, digest
+from nnreg.lab.reporting.results import cache_key, run_cached
 
 Task = tuple[Recipe, int]
 Run = dict[str, Any]
@@ -23,14 +23,14 @@ def runs(
 ) -> dict[Task, Run]:
     """Return what :func:`trained` finds for each recipe and seed, computing what is missing."""
     tasks = list(dict.fromkeys(tasks))
-    names = {task: digest("papers", *task, data) for task in tasks}
+    names = {task: cache_key("papers", *task, data) for task in tasks}
     pieces = {names[task]: functools.partial(trained, *task, data) for task in tasks}
     begun = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         print(f"{done} of {total} runs after {time.monotonic() - begun:.0f} s", flush=True)
 
-    found = collect(pieces, folder=folder, jobs=jobs, progress=progress)
+    found = run_cached(pieces, folder=folder, jobs=jobs, progress=progress)
     return {
         task: {name: values.tolist() for name, values in found[names[task]].items()}
         for task in tasks

@@ -1,115 +1,87 @@
-"""`nnreg bias-variance`: its options, and its way from them to a table and a folder."""
+"""`nnreg bias-variance`: bias and variance measured along a size or a strength."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import textwrap
-from contextlib import ExitStack
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
-from nnreg.commands.options import output_options
 from nnreg.commands.shared import (
     Commands,
-    fail,
-    in_words,
-    listed,
+    add_command,
+    add_output_options,
+    join_numbers,
     number,
     numbers,
-    progress_bar,
-    rules,
+    run_experiment,
     whole,
     widths,
 )
 from nnreg.lab.bias_variance.experiment import bias_variance_sweep
 from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
 from nnreg.lab.bias_variance.processes import PROCESSES
-from nnreg.lab.bias_variance.report import MEANINGS, text, write
+from nnreg.lab.bias_variance.report import MEANINGS, PICTURES, make_report
 from nnreg.lab.bias_variance.sampling import SamplingDesign
 from nnreg.lab.bias_variance.verdicts import RULE
-from nnreg.lab.reporting.folder import reserved
+from nnreg.lab.reporting.folder import Report
+from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import OPTIMIZERS
-from nnreg.training.step import NonFiniteLossError
-
-PIECES = "pieces"
 
 DESCRIPTION = (
-    "Learn from many data sets drawn from a known truth, with many seeds, and take the error "
-    "apart: bias², variance, noise. Sweeps a size or a strength, prints a table, and writes "
-    "report.json, report.html, terms.png and fits.png into a folder. What is finished is kept "
-    "there as it comes; after an interruption the same command goes on with it."
+    "Learn from many data sets drawn from a known process, with many seeds, and decompose the "
+    "error into bias², variance and noise. Sweeps a size or a strength, prints a table, and writes "
+    "report.json, report.html, terms.png and fits.png into a folder. Finished results are kept "
+    "there; after an interruption the same command goes on from them."
 )
 
 
-def add(commands: Commands) -> None:
+def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "bias-variance",
-        help="measure bias and variance on a known truth, along a size or a strength",
-        description=textwrap.fill(DESCRIPTION, 78),
-        epilog=rules({**MEANINGS, "verdict": RULE}),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
+        help="measure bias and variance of a known process, along a size or a strength",
+        description=DESCRIPTION,
+        rules={**MEANINGS, "verdict": RULE},
     )
-    _sweep_options(command.add_argument_group("sweep"))
-    _draw_options(command.add_argument_group("draws"))
-    _network_options(command.add_argument_group("network, where the sweep does not vary it"))
-    output = command.add_argument_group("output")
-    output_options(output, "nnreg-bias-variance")
-    output.add_argument(
-        "--jobs",
-        type=whole,
-        default=1,
-        metavar="N",
-        help="processes (default: 1; more need joblib: pip install 'nnreg[parallel]')",
-    )
+    _add_sweep_options(command.add_argument_group("sweep"))
+    _add_sampling_options(command.add_argument_group("draws"))
+    _add_network_options(command.add_argument_group("network, where the sweep does not vary it"))
+    add_output_options(command, "nnreg-bias-variance", jobs="processes")
     command.set_defaults(run=run)
+    return command
 
 
 def run(given: argparse.Namespace) -> int:
     """Sweep, print the table, write the folder, and return the exit status."""
-    chosen = vars(given)
-    of_design, of_network = ({field.name for field in fields(kind)} for kind in KINDS)
-    names = of_design | of_network | {"jobs", "noise"}
-    with ExitStack() as stack:
-        try:
-            process = PROCESSES[given.process](**{k: v for k, v in chosen.items() if k == "noise"})
-            design = SamplingDesign(**{k: v for k, v in chosen.items() if k in of_design})
-            base = NetworkLearner(**{k: v for k, v in chosen.items() if k in of_network})
-            learners = sweep(given.sweep, chosen.get("values"), base)
-            folder = stack.enter_context(reserved(given.out, force=given.force, unfinished=PIECES))
-            kept = folder / PIECES
-            try:
-                with progress_bar(" data sets") as progress:
-                    found = bias_variance_sweep(
-                        learners, process, design, jobs=given.jobs, folder=kept, progress=progress
-                    )
-            except KeyboardInterrupt:
-                if not (done := len(list(kept.glob("*.npz")))):
-                    raise
-                return fail(
-                    f"interrupted; {done} of {len(learners) * design.datasets} data sets are kept "
-                    f"in {folder}, and the same command goes on from there",
-                    130,
-                )
-        except NonFiniteLossError:
-            raise
-        except (ValueError, TypeError, OSError, ImportError) as error:
-            return fail(in_words(error, names), 2)
-        axis = AXES[given.sweep].label
-        print(text(found, axis))
-        written = write(found, axis, folder)
-        shutil.rmtree(kept)
-    print(f"\nWritten to {folder}: {', '.join(written)}")
-    if "terms.png" not in written:
-        print("No pictures without matplotlib: pip install 'nnreg[plots]'")
-    return 0
+
+    def options(kind: Any, names: set[str]) -> Any:
+        return kind(**{name: value for name, value in vars(given).items() if name in names})
+
+    process = options(PROCESSES[given.process], {"noise"})
+    design = options(SamplingDesign, {field.name for field in fields(SamplingDesign)})
+    base = options(NetworkLearner, {field.name for field in fields(NetworkLearner)})
+    learners = sweep(given.sweep, vars(given).get("values"), base)
+
+    def experiment(folder: Path, progress: Progress | None) -> Report:
+        results = bias_variance_sweep(
+            learners, process, design, jobs=given.jobs, folder=folder, progress=progress
+        )
+        return make_report(results, AXES[given.sweep].label)
+
+    return run_experiment(
+        given,
+        experiment,
+        PICTURES,
+        "data sets",
+        kind="bias-variance",
+        resume=True,
+        hint="the same command goes on from there",
+    )
 
 
-KINDS = (SamplingDesign, NetworkLearner)
-
-
-def _sweep_options(group: argparse._ArgumentGroup) -> None:
+def _add_sweep_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sweep",
         default="width",
@@ -122,12 +94,12 @@ def _sweep_options(group: argparse._ArgumentGroup) -> None:
         type=numbers,
         metavar="VALUE,...",
         help="from stiff to flexible (default: "
-        + "; ".join(f"{name}: {listed(axis.values)}" for name, axis in AXES.items())
+        + "; ".join(f"{name}: {join_numbers(axis.values)}" for name, axis in AXES.items())
         + ")",
     )
 
 
-def _draw_options(group: argparse._ArgumentGroup) -> None:
+def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--process",
         default="sine",
@@ -155,7 +127,7 @@ def _draw_options(group: argparse._ArgumentGroup) -> None:
         )
 
 
-def _network_options(group: argparse._ArgumentGroup) -> None:
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
     default = NetworkLearner
     group.add_argument(
         "--hidden",

@@ -1,30 +1,32 @@
-"""`nnreg compare`: its options, and its way from them to a table and a folder."""
+"""`nnreg compare`: the comparison of five ways to regularize a network."""
 
 from __future__ import annotations
 
 import argparse
-import textwrap
-from contextlib import ExitStack
 from dataclasses import fields
+from pathlib import Path
 
 from nnreg import datasets
-from nnreg.commands.options import data_options, network_options, output_options
 from nnreg.commands.shared import (
     Commands,
+    add_command,
+    add_data_options,
+    add_network_options,
+    add_output_options,
     fail,
-    in_words,
-    listed,
+    join_numbers,
     number,
-    progress_bar,
-    rules,
+    run_experiment,
 )
 from nnreg.lab.comparison.experiment import compare
-from nnreg.lab.comparison.report import text
+from nnreg.lab.comparison.report import PICTURES, make_report
+from nnreg.lab.comparison.result import NOISE_RULE, Comparison
 from nnreg.lab.comparison.selection import KEEP_GRID, L1_GRID, L2_GRID
-from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
-from nnreg.lab.preprocessing import FARTHEST, TEST_SHARE
-from nnreg.lab.reporting.folder import reserved, write
+from nnreg.lab.preprocessing import MAX_DEVIATION, TEST_SHARE
+from nnreg.lab.reporting.folder import Report
+from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import DEMONSTRATION, Settings
+from nnreg.lab.verdicts import FIT_RULE
 from nnreg.penalties import METHODS
 
 DESCRIPTION = (
@@ -34,49 +36,59 @@ DESCRIPTION = (
     "and weights.png into a folder."
 )
 
+RULES = {
+    "rows": "Data that come with test rows are tested on those; of other data "
+    f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by mean and deviation "
+    "of the training rows; one that is constant there is divided by 1, and values beyond "
+    f"{MAX_DEVIATION:g} deviations are clipped. Test labels are never made wrong.",
+    "strengths": "A third of the training rows are held out for validation; the lowest data loss "
+    "on them selects the strength; then they are training rows again. With N training rows the "
+    f"grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, divided by "
+    f"N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the keep_prob "
+    "selected for dropout and tries the grid of L2 again.",
+    "verdict": f"{FIT_RULE} The models are all variants after every epoch. With label noise, the "
+    "test loss in this rule is the noisy one.",
+    "noise": NOISE_RULE,
+}
 
-def add(commands: Commands) -> None:
+
+def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "compare",
         help="compare no regularization, L2, L1, dropout, and dropout + L2",
-        description=textwrap.fill(DESCRIPTION, 78),
-        epilog=_rules(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
+        description=DESCRIPTION,
+        rules=RULES,
     )
-    data_options(command.add_argument_group("data"))
-    network_options(command.add_argument_group("network and training"))
-    _strength_options(command.add_argument_group("strengths (chosen, unless given)"))
-    output_options(command.add_argument_group("output"), "nnreg-compare")
+    add_data_options(command.add_argument_group("data"))
+    add_network_options(command.add_argument_group("network and training"))
+    _add_strength_options(command.add_argument_group("strengths (selected, unless given)"))
+    add_output_options(command, "nnreg-compare")
     command.set_defaults(run=run)
+    return command
 
 
 def run(given: argparse.Namespace) -> int:
     """Compare, print the table, write the folder, and return the exit status."""
     names = {field.name for field in fields(Settings)}
     chosen = {name: value for name, value in vars(given).items() if name in names}
-    with ExitStack() as stack:
-        try:
-            settings = Settings(**{**DEMONSTRATION.get(given.data, {}), **chosen})
-            dataset = datasets.load(given.data, target=given.target)
-            folder = stack.enter_context(reserved(given.out, force=given.force))
-            with progress_bar() as progress:
-                comparison = compare(dataset, settings, progress)
-        except (ValueError, OSError) as error:
-            return fail(in_words(error, names), 2)
-        print(text(comparison))
-        written = write(comparison, folder)
-    print(f"\nWritten to {folder}: {', '.join(written)}")
-    if "curves.png" not in written:
-        print("No pictures without matplotlib: pip install 'nnreg[plots]'")
-    if comparison.interrupted:
-        repeats = f"{comparison.repeats} of {settings.repeats} repeats"
-        return fail(f"interrupted; {folder} has the {repeats} that were finished", 130)
-    return 0
+    settings = Settings(**{**DEMONSTRATION.get(given.data, {}), **chosen})
+    dataset = datasets.load(given.data, target=given.target)
+    results: list[Comparison] = []
+
+    def experiment(folder: Path, progress: Progress | None) -> Report:
+        results.append(compare(dataset, settings, progress))
+        return make_report(results[0])
+
+    status = run_experiment(given, experiment, PICTURES, "epochs")
+    if status == 0 and results[0].interrupted:
+        repeats = f"{results[0].repeats} of {settings.repeats} repeats"
+        return fail(f"interrupted; the report has the {repeats} that were finished", 130)
+    return status
 
 
-def _strength_options(group: argparse._ArgumentGroup) -> None:
+def _add_strength_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--l2", type=number, metavar="STRENGTH", help="in strength/2 * sum(w**2), at least 0"
     )
@@ -95,21 +107,3 @@ def _strength_options(group: argparse._ArgumentGroup) -> None:
         help=f"{' or '.join(METHODS)} (default: {Settings.l1_method}, which makes weights exactly "
         "0; subgradient does not)",
     )
-
-
-def _rules() -> str:
-    """Return what the rows are, how strengths are chosen, and what the words of the table mean."""
-    rows = (
-        "Data that come with test rows are tested on those; of other data "
-        f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by mean and "
-        "deviation of the training rows; one that is constant there is divided by 1, and values "
-        f"beyond {FARTHEST:g} deviations are held there. Test labels are never made wrong."
-    )
-    strengths = (
-        "A third of the training rows are held out for validation; the lowest data loss on them "
-        "chooses; then they are training rows again. With N training rows the grids are "
-        f"{listed(L2_GRID)}, divided by N, for L2; {listed(L1_GRID)}, divided by N, for L1; and "
-        f"{listed(KEEP_GRID)} for keep_prob. dropout + L2 takes the keep_prob chosen for dropout "
-        "and tries the grid of L2 again."
-    )
-    return rules({"rows": rows, "strengths": strengths, "verdict": FIT_RULE, "noise": NOISE_RULE})

@@ -1,4 +1,4 @@
-"""`nnreg data`: what data there are."""
+"""`nnreg data`: the list of datasets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from nnreg import datasets
 from nnreg.commands.shared import Commands
 
 
-def add(commands: Commands) -> None:
+def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
     command = commands.add_parser(
-        "data", help="list the data that are shipped, and where others are looked for"
+        "data", help="list the bundled data, and the folders that are searched for others"
     )
     command.set_defaults(run=run)
+    return command
 
 
 def run(given: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ DESCRIPTION = (
 )
 
 
-def add(commands: Commands) -> None:
+def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
     command = commands.add_parser(
         "grade",
@@ -53,6 +53,7 @@ def add(commands: Commands) -> None:
         help="limit of memory, where the platform has it (default: 2048)",
     )
     command.set_defaults(run=run)
+    return command
 
 
 def run(given: argparse.Namespace) -> int:

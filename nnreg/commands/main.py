@@ -1,21 +1,37 @@
-"""The `nnreg` command. What it does is in `nnreg.lab`, its words and options in `nnreg.commands`.
-
-It ends with 0 when all went well, 2 when it was asked for what cannot be, 1 when training broke
-down, and 130 after Ctrl-C. An error is one line on stderr.
-"""
+"""The entry point of the `nnreg` command: parser, signals and exit statuses."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
+from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
 from nnreg.commands import bias_variance, compare, data, grade, path
 from nnreg.commands.shared import fail, in_words
+from nnreg.lab.reporting.results import WorkerDiedError
 from nnreg.training.step import NonFiniteLossError
 
 COMMANDS = (data, compare, path, bias_variance, grade)
+
+EPILOG = """\
+example:
+  nnreg compare --hidden 64 --epochs 20
+
+  nnreg COMMAND --help describes a command and its options.
+
+exit status:
+  0  success
+  1  training, a worker process or writing the report failed
+  2  an argument is wrong, or the folder cannot be used; nothing was computed
+  130, 143  interrupted by Ctrl-C or SIGTERM; the message says what was kept
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        What stands behind `nnreg`; unless given, what it was called with.
+        By default those of the process.
 
     Returns
     -------
@@ -36,16 +52,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["data"])  # doctest: +SKIP
     0
     """
-    given = _parser().parse_args(arguments)
-    try:
-        status: int = given.run(given)
-    except KeyboardInterrupt:
-        return fail("interrupted; nothing was kept", 130)
-    except NonFiniteLossError as error:
-        return fail(str(error), 1)
-    except OSError as error:
-        return fail(in_words(error), 1)
-    return status
+    parser = _Parser(
+        prog="nnreg",
+        description="Regularization of neural networks, measured.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nnreg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add(commands)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if name and name not in commands.choices:
+        known = ", ".join(commands.choices)
+        hint = nearest(name, commands.choices)
+        parser.error(f"COMMAND must be one of {known}, got {name!r}{hint}")
+    given, unknown = parser.parse_known_args(arguments)
+    command = commands.choices[given.command]
+    options = [name for action in command._actions for name in action.option_strings]
+    if unknown:
+        hint = nearest(unknown[0].partition("=")[0], options)
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    names = {option.removeprefix("--").replace("-", "_") for option in options}
+    with _terminable() as terminated:
+        try:
+            status: int = given.run(given)
+        except KeyboardInterrupt:
+            status = fail("interrupted; nothing was kept", 130)
+        except (NonFiniteLossError, WorkerDiedError) as error:
+            status = fail(in_words(error), 1)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            status = fail(in_words(error, names), 2)
+    return 128 + signal.SIGTERM if terminated and status == 130 else status
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,10 +97,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help says more)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nnreg", description="Regularization of neural networks, measured.")
-    parser.add_argument("--version", action="version", version=f"nnreg {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
-    return parser
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Handle SIGTERM like Ctrl-C, so that folders and processes are cleaned up."""
+    terminated: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield terminated
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        terminated.append(number)
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # SIGINT is ignored, as under nohup
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""What the commands share: how arguments are read, errors said, and progress shown."""
+"""Common parts of the commands: options, experiments with their folder, errors in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,200 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from nnreg.lab.comparison.experiment import Progress
+from nnreg import datasets
+from nnreg.lab.reporting.folder import Report, open_folder, written_files
+from nnreg.lab.reporting.results import Progress, WorkerDiedError, list_results
+from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, Settings
+from nnreg.training.step import NonFiniteLossError
 
 Value = TypeVar("Value")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+def add_command(
+    commands: Commands, name: str, *, help: str, description: str, rules: Mapping[str, str]
+) -> argparse.ArgumentParser:
+    """Add the parser of an experiment, whose help ends with its rules, and return it."""
+    return commands.add_parser(
+        name,
+        help=help,
+        description=textwrap.fill(description, 78),
+        epilog=format_rules(rules),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+
+
+def add_data_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that select the rows."""
+    group.add_argument(
+        "--data",
+        default="digits",
+        metavar="DATA",
+        help=f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of IDX files "
+        "(default: digits); see also: nnreg data",
+    )
+    group.add_argument(
+        "--target",
+        default=None,
+        metavar="COLUMN",
+        help="the column of labels in a CSV file (default: the last)",
+    )
+    rows, noise = DEMONSTRATION["digits"]["train_size"], DEMONSTRATION["digits"]["label_noise"]
+    group.add_argument(
+        "--train-size",
+        type=whole,
+        metavar="N",
+        help=f"training rows to use (default: {rows} of the digits, so that the network overfits; "
+        "all rows of other data)",
+    )
+    group.add_argument(
+        "--label-noise",
+        type=number,
+        metavar="SHARE",
+        help="share of the training labels to make wrong, below 0.5 "
+        f"(default: {noise:g} for the digits, 0 for other data)",
+    )
+
+
+def add_network_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the network and its training."""
+    group.add_argument(
+        "--hidden",
+        type=widths,
+        metavar="UNITS,...",
+        help=f"units of the hidden layers (default: {','.join(map(str, Settings.hidden))})",
+    )
+    group.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        help=f"{', '.join(OPTIMIZERS)} (default: {Settings.optimizer})",
+    )
+    rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
+    group.add_argument(
+        "--learning-rate",
+        type=number,
+        metavar="RATE",
+        help=f"learning rate of the optimizer, above 0 (default: {rates})",
+    )
+    group.add_argument(
+        "--epochs",
+        type=whole,
+        metavar="N",
+        help="passes over the training rows (default: about 1,000 steps, 10 to 100 epochs)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=whole,
+        metavar="N",
+        help=f"training rows in a step (default: {Settings.batch_size})",
+    )
+    group.add_argument(
+        "--repeats",
+        type=whole,
+        metavar="N",
+        help=f"number of seeds with which everything is trained (default: {Settings.repeats})",
+    )
+    group.add_argument(
+        "--seed",
+        type=whole,
+        metavar="N",
+        help="selects rows and wrong labels, and is the seed of the first repeat "
+        f"(default: {Settings.seed})",
+    )
+
+
+def add_output_options(
+    parser: argparse.ArgumentParser, folder: str, *, jobs: str = ""
+) -> argparse._ArgumentGroup:
+    """Add the options of the output folder and, where ``jobs`` says what they do, of processes."""
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--out",
+        type=output_folder,
+        default=Path(folder),
+        metavar="FOLDER",
+        help=f"output folder (default: {folder}; a number is added if it exists)",
+    )
+    group.add_argument(
+        "--force",
+        action="store_true",
+        default=False,
+        help="write into the folder even if it exists; replaces only what nnreg wrote there and "
+        "nobody has changed",
+    )
+    if jobs:
+        group.add_argument(
+            "--jobs",
+            type=whole,
+            default=1,
+            metavar="N",
+            help=f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')",
+        )
+    return group
+
+
+def run_experiment(
+    given: argparse.Namespace,
+    experiment: Callable[[Path, Progress | None], Report],
+    pictures: Iterable[str],
+    unit: str,
+    *,
+    kind: str = "",
+    resume: bool = False,
+    hint: str = "",
+) -> int:
+    """Run an experiment, print its table, write its report and return the exit status.
+
+    Parameters
+    ----------
+    given : Namespace
+        With ``out`` and ``force``.
+    experiment : function (folder, progress) -> Report
+    pictures : iterable of str
+        Names of the report's pictures.
+    unit : str
+        What progress counts, in the plural.
+    kind : str, optional
+        The kind of the results that the experiment keeps in the folder until it is finished.
+    resume : bool, default False
+        Whether a folder with such results is used again.
+    hint : str, optional
+        How to go on after an interruption; ``{}`` stands for the folder.
+    """
+    unfinished = kind if resume else ""
+    with open_folder(given.out, pictures, force=given.force, resume=unfinished) as folder:
+        before = written_files(folder)
+        try:
+            with progress_bar(f" {unit}") as progress:
+                report = experiment(folder, progress)
+            report.write_numbers(folder)
+            print(report.text)
+            names = report.write(folder)
+        except (KeyboardInterrupt, NonFiniteLossError, WorkerDiedError, OSError) as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            written = [name for name, d in written_files(folder).items() if before.get(name) != d]
+            parts = ["interrupted" if interrupted else in_words(error)]
+            if written:
+                parts.append(f"{folder} has {' and '.join(written)}")
+            if finished := list_results(folder, kind):
+                parts += [f"{len(finished)} {unit} are kept in {folder}", hint.format(folder)]
+            if interrupted and len(parts) == 1:
+                parts.append("nothing was kept")
+            return fail("; ".join(parts), 130 if interrupted else 1)
+        for path in list_results(folder, kind):
+            path.unlink()
+    print(f"\nWritten to {folder}: {', '.join(names)}")
+    if len(names) == 2:
+        print("No pictures without matplotlib: pip install 'nnreg[plots]'")
+    return 0
+
+
 @contextmanager
-def progress_bar(unit: str = " epochs") -> Iterator[Progress | None]:
+def progress_bar(unit: str) -> Iterator[Progress | None]:
     """Give a progress bar on stderr, if that is a terminal and tqdm is installed."""
     try:
         from tqdm import tqdm
@@ -25,9 +209,9 @@ def progress_bar(unit: str = " epochs") -> Iterator[Progress | None]:
         return
     with tqdm(unit=unit, disable=None, leave=False, file=sys.stderr) as bar:
 
-        def progress(what: str, done: int, total: int) -> None:
+        def progress(text: str, done: int, total: int) -> None:
             bar.total = total
-            bar.set_description(what, refresh=False)
+            bar.set_description(text, refresh=False)
             bar.update(done - bar.n)
 
         yield progress
@@ -57,8 +241,8 @@ def widths(argument: str) -> tuple[int, ...]:
     >>> widths("512,256")
     (512, 256)
     """
-    wanted = "whole numbers with commas between them, such as 512,512,"
-    return tuple(_read(lambda text: [int(part) for part in text.split(",")], argument, wanted))
+    expected = "whole numbers with commas between them, such as 512,512,"
+    return tuple(_read(lambda text: [int(part) for part in text.split(",")], argument, expected))
 
 
 def numbers(argument: str) -> tuple[float, ...]:
@@ -67,36 +251,47 @@ def numbers(argument: str) -> tuple[float, ...]:
     >>> numbers("1,0.5")
     (1, 0.5)
     """
-    wanted = "numbers with commas between them, such as 0.1,0.01,"
+    expected = "numbers with commas between them, such as 0.1,0.01,"
     return tuple(
         _read(
             lambda text: [int(n) if n.strip().isdigit() else float(n) for n in text.split(",")],
             argument,
-            wanted,
+            expected,
         )
     )
 
 
-def _read(read: Callable[[str], Value], argument: str, wanted: str) -> Value:
+def output_folder(argument: str) -> Path:
+    """Read the name of a folder.
+
+    >>> output_folder("results").name
+    'results'
+    """
+    if not argument or "\0" in argument:
+        raise argparse.ArgumentTypeError(f"must be the name of a folder, got {argument!r}")
+    return Path(argument)
+
+
+def _read(read: Callable[[str], Value], argument: str, expected: str) -> Value:
     try:
         return read(argument)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be {wanted} got {argument!r}") from None
+        raise argparse.ArgumentTypeError(f"must be {expected} got {argument!r}") from None
 
 
-def listed(values: Iterable[float]) -> str:
+def join_numbers(values: Iterable[float]) -> str:
     """Return numbers with commas between them.
 
-    >>> listed([0.1, 2.0])
+    >>> join_numbers([0.1, 2.0])
     '0.1, 2'
     """
     return ", ".join(f"{value:g}" for value in values)
 
 
-def rules(parts: Mapping[str, str]) -> str:
+def format_rules(parts: Mapping[str, str]) -> str:
     """Return paragraphs for the end of a command's help, each under its name.
 
-    >>> print(rules({"noise": "What it is."}))
+    >>> print(format_rules({"noise": "What it is."}))
     noise:
       What it is.
     """
@@ -105,12 +300,12 @@ def rules(parts: Mapping[str, str]) -> str:
     )
 
 
-def in_words(error: Exception, names: Iterable[str] = ()) -> str:
+def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
     """Return an error's message in the words of the command line.
 
     Parameters
     ----------
-    error : Exception
+    error : BaseException
     names : iterable of str
         Arguments that are options of the command.
 

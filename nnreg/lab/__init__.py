@@ -11,7 +11,8 @@ from nnreg.lab.bias_variance.processes import (
     Sine,
 )
 from nnreg.lab.bias_variance.sampling import SamplingDesign
-from nnreg.lab.comparison.experiment import Comparison, Run, build, compare
+from nnreg.lab.comparison.experiment import compare
+from nnreg.lab.comparison.result import Comparison, VariantRun
 from nnreg.lab.gap import LossGap, explain_gap
 from nnreg.lab.path.convex import NotConvergedError, solve
 from nnreg.lab.path.regularization_path import (
@@ -21,7 +22,14 @@ from nnreg.lab.path.regularization_path import (
     regularization_path,
 )
 from nnreg.lab.path.study import PathSettings, PathStudy, study_path
-from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, VARIANTS, Settings, Strengths
+from nnreg.lab.settings import (
+    DEMONSTRATION,
+    OPTIMIZERS,
+    VARIANTS,
+    Settings,
+    Strengths,
+    build_network,
+)
 from nnreg.lab.sparsity.predictor import SparsePredictor
 from nnreg.lab.sparsity.pruning import PrunedNetwork, prune
 from nnreg.lab.stationarity import (
@@ -53,16 +61,16 @@ __all__ = [
     "PrunedNetwork",
     "Regression",
     "RegularizationPath",
-    "Run",
     "SamplingDesign",
     "Settings",
     "Sine",
     "SparsePredictor",
     "Stationarity",
     "Strengths",
+    "VariantRun",
     "bias_and_variance",
     "bias_variance_sweep",
-    "build",
+    "build_network",
     "compare",
     "decompose",
     "duality_gap",

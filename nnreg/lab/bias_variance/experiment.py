@@ -22,8 +22,7 @@ from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decom
 from nnreg.lab.bias_variance.learners import Learner
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
 from nnreg.lab.bias_variance.sampling import SamplingDesign, common_points, draw, learn_all
-from nnreg.lab.comparison.experiment import Progress
-from nnreg.lab.reporting.results import Piece, collect, digest
+from nnreg.lab.reporting.results import Progress, Task, cache_key, run_cached
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,19 +190,23 @@ def bias_variance_sweep(
         )
     place = None if folder is None else Path(folder)
     drawn = asdict(replace(design, datasets=3))  # a data set does not depend on how many there are
-    pieces: dict[str, Piece] = {}
+    tasks: dict[str, Task] = {}
     names: dict[str, list[str]] = {}
     for name, learner in learners.items():
         for dataset in range(design.datasets):
-            key = digest(learner, process, drawn, dataset) if place else f"{name}\n{dataset}"
+            key = (
+                cache_key("bias-variance", learner, process, drawn, dataset)
+                if place
+                else f"{name}\n{dataset}"
+            )
             names.setdefault(name, []).append(key)
-            pieces[key] = partial(learn_all, learner, process, design, dataset)
+            tasks[key] = partial(learn_all, learner, process, design, dataset)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
             progress("data sets", done, total)
 
-    results = collect(pieces, folder=place, jobs=jobs, progress=told)
+    results = run_cached(tasks, folder=place, jobs=jobs, progress=told)
     return {
         name: _summary(learner, process, design, [results[key] for key in names[name]])
         for name, learner in learners.items()

@@ -13,8 +13,7 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.lab.comparison.experiment import build
-from nnreg.lab.settings import Settings, Strengths
+from nnreg.lab.settings import Settings, Strengths, build_network
 from nnreg.losses import MeanSquaredError, SoftmaxCrossEntropy
 from nnreg.training.loop import fit
 
@@ -75,7 +74,7 @@ class NetworkLearner:
         """Train it."""
         settings = self._settings()
         strengths = Strengths(self.l2, self.l1, self.keep_prob)
-        net = build(strengths, settings, x.shape[1], outputs, seed)
+        net = build_network(self.hidden, strengths, inputs=x.shape[1], outputs=outputs, seed=seed)
         loss = SoftmaxCrossEntropy() if y.ndim == 1 else MeanSquaredError()
         history = fit(
             net,

@@ -6,25 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnreg import plots
 from nnreg._support.tables import text_table
 from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance
 from nnreg.lab.bias_variance.pictures import can_be_drawn, plot_fits, plot_terms
 from nnreg.lab.bias_variance.processes import Classification
 from nnreg.lab.bias_variance.verdicts import RULE, best, verdicts
-from nnreg.lab.comparison.report import provenance, wrapped
-from nnreg.lab.reporting.folder import as_json, drawn, write_files
-from nnreg.lab.reporting.html import definitions, document, html_figure, html_table
+from nnreg.lab.reporting.folder import Pictures, Report
+from nnreg.lab.reporting.page import (
+    mark_verdict,
+    render_definitions,
+    render_figure,
+    render_report,
+    render_table,
+)
+from nnreg.lab.reporting.text import get_provenance, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-FILES = ("report.json", "report.html", "terms.png", "fits.png")
 
 MEANINGS = {
     "bias²": "The squared distance of the mean of all models from the truth, without bias: what "
@@ -95,10 +97,10 @@ def text(found: Mapping[str, BiasVariance], axis: str) -> str:
     --------
     >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
     >>> found = bias_variance_sweep(sweep("degree", [0, 3]), Sine(), SamplingDesign(seeds=1))
-    >>> print(text(found, "degree").splitlines()[-1])
+    >>> print(" ".join(text(found, "degree").splitlines()[-2:]))
     Best is 3 (degree): bias² 0.004, variance 0.065, beside noise of 0.160. 0 is too stiff.
     """
-    lines = [wrapped(f"{k:9}{line}", " " * 9) for k, line in settings_lines(found).items()]
+    lines = [wrap(f"{k:9}{line}", " " * 9) for k, line in settings_lines(found).items()]
     said = verdicts(found)
     first = [[name, said[name], *map(_cell, _risk_terms(result))] for name, result in found.items()]
     second = [[name, *_parts(result)] for name, result in found.items()]
@@ -109,11 +111,11 @@ def text(found: Mapping[str, BiasVariance], axis: str) -> str:
             "\n".join(lines),
             text_table(heads, first, right=range(2, len(heads))),
             text_table(parts, second, right=range(1, len(parts))),
-            wrapped(
+            wrap(
                 "Value ± Monte-Carlo standard error. What the columns and verdicts mean: "
                 "nnreg bias-variance --help."
             ),
-            wrapped(headline(found, axis)),
+            wrap(headline(found, axis)),
         )
     )
 
@@ -122,7 +124,7 @@ def as_dict(found: Mapping[str, BiasVariance], axis: str) -> dict[str, Any]:
     """Return every number of a sweep in lists and dictionaries, ready for JSON."""
     result, said = found[best(found)], verdicts(found)
     return {
-        **provenance(),
+        **get_provenance(),
         "axis": axis,
         "process": repr(result.process),
         "design": asdict(result.design),
@@ -143,9 +145,7 @@ def as_dict(found: Mapping[str, BiasVariance], axis: str) -> dict[str, Any]:
     }
 
 
-def page(
-    found: Mapping[str, BiasVariance], axis: str, pictures: Mapping[str, Mapping[str, bytes]]
-) -> str:
+def page(found: Mapping[str, BiasVariance], axis: str, pictures: Pictures) -> str:
     """Return the page.
 
     Parameters
@@ -153,68 +153,45 @@ def page(
     found : mapping of str to BiasVariance
     axis : str
         What the names are values of.
-    pictures : mapping of str to mapping of str to bytes
-        For ``"terms"`` and ``"fits"``, where there are pictures, the SVG files of a page.
+    pictures : Pictures
+        ``"terms"`` and ``"fits"``, where there are pictures.
     """
     said = verdicts(found)
     rows = [
-        (
-            escape(name),
-            [
-                f'<td class="text fit {said[name].split()[0]}">{said[name]}</td>',
-                *(f"<td>{cell}</td>" for cell in map(_cell, _risk_terms(result))),
-                *(f"<td>{cell}</td>" for cell in _parts(result)),
-            ],
-        )
+        [name, mark_verdict(said[name]), *map(_cell, _risk_terms(result)), *_parts(result)]
         for name, result in found.items()
     ]
-    heads = [axis, "verdict", *("bias²", "variance", "noise", "sum", "risk")]
-    heads += _heads(found)
+    heads = [axis, "verdict", *("bias²", "variance", "noise", "sum", "risk"), *_heads(found)]
     body = "\n".join(
         (
             "<h1>Bias and variance, measured</h1>",
             f'<p class="lead">{escape(headline(found, axis))}</p>',
-            f"<dl>{definitions(settings_lines(found))}</dl>",
+            render_definitions(settings_lines(found)),
             "<h2>Results</h2>",
-            html_table(heads, rows, "Value ± Monte-Carlo standard error.", words=["verdict"]),
+            render_table(heads, rows, words=2, note="Value ± Monte-Carlo standard error."),
             *(
-                html_figure(files, title=title, alt=alt, caption=caption)
+                render_figure(files, title=title, alt=alt, caption=caption)
                 for name, files in pictures.items()
                 for title, alt, caption in [PICTURES[name]]
             ),
             "<h2>How to read the table</h2>",
-            f"<dl>{definitions({'verdict': RULE, **MEANINGS})}</dl>",
+            render_definitions({"verdict": RULE, **MEANINGS}),
         )
     )
-    return document(f"Bias and variance: {axis}", body, "All numbers are in report.json.")
+    return render_report(f"Bias and variance: {axis}", body)
 
 
-def write(found: Mapping[str, BiasVariance], axis: str, folder: Path) -> list[str]:
-    """Write everything, each file whole, and return the names of the files.
-
-    Without matplotlib there are no pictures, and models of more than one input are no curves.
-
-    Parameters
-    ----------
-    found : mapping of str to BiasVariance
-    axis : str
-        What the names are values of.
-    folder : Path
-        Existing. Files of the same names in it are replaced.
-    """
+def make_report(found: Mapping[str, BiasVariance], axis: str) -> Report:
+    """Return the report of a sweep; models of more than one input are not drawn as curves."""
     draw: dict[str, Callable[..., Figure]] = {"terms": plot_terms, "fits": plot_fits}
     if not all(map(can_be_drawn, found.values())):
         del draw["fits"]
-    contents: dict[str, bytes] = {}
-    pictures: dict[str, dict[str, bytes]] = {}
-    try:
-        for name, picture in draw.items():
-            contents[f"{name}.png"], pictures[name] = drawn(partial(picture, found, axis=axis))
-    except plots.MissingMatplotlibError:
-        pass
-    contents["report.json"] = as_json(as_dict(found, axis))
-    contents["report.html"] = page(found, axis, pictures).encode()
-    return write_files(folder, FILES, contents)
+    return Report(
+        text=text(found, axis),
+        numbers=as_dict(found, axis),
+        pictures={name: partial(picture, found, axis=axis) for name, picture in draw.items()},
+        page=partial(page, found, axis),
+    )
 
 
 def _risk_terms(result: BiasVariance) -> tuple[Estimate, ...]:

@@ -134,11 +134,11 @@ class _Experiment:
     def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> VariantRun:
         """Train one variant in one repeat, measured after every epoch."""
         settings = self.settings
-        net = self._network(strengths, rows, settings.seed + repeat)
+        net = self._build(strengths, rows, settings.seed + repeat)
         curves: dict[str, list[float]] = {}
 
-        def watch(run: TrainingState) -> None:
-            for name, value in self._measured(net, rows).items():
+        def record(state: TrainingState) -> None:
+            for name, value in self.measure(net, rows).items():
                 curves.setdefault(name, []).append(value)
             self.count(f"{variant}, repeat {repeat + 1}")
 

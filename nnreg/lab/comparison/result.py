@@ -232,7 +232,7 @@ class Comparison:
             varied = [name for name in asdict(Strengths()) if len({t[name] for t in tried}) > 1]
             grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(given)"
             if self.selection.is_at_grid_edge(variant):
-                grid += "  (at the end of the grid)"
+                grid += "  (end of the grid)"
             rows.append([variant, str(self.selection.strengths[variant]), grid])
         return ["variant", "strengths", "from"], rows
 
@@ -297,7 +297,10 @@ class Comparison:
         return "".join(
             [
                 tables.paragraphs([self.headline()]),
-                *(tables.html_table(head, rows, right=right) for head, rows, right in self._tables()),
+                *(
+                    tables.html_table(head, rows, right=right)
+                    for head, rows, right in self._tables()
+                ),
                 tables.paragraphs(self.notes()),
             ]
         )

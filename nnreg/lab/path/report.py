@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +12,29 @@ import numpy as np
 
 from nnreg import plots
 from nnreg._support.tables import text_table
-from nnreg.lab.comparison.columns import Column
-from nnreg.lab.comparison.report import data_facts, data_line, percent, provenance, wrapped
 from nnreg.lab.path.study import PathStudy
-from nnreg.lab.preprocessing import FARTHEST
-from nnreg.lab.reporting.folder import as_json, drawn, write_files
-from nnreg.lab.reporting.html import definitions, document, html_figure, html_table
+from nnreg.lab.preprocessing import MAX_DEVIATION
+from nnreg.lab.reporting.folder import Pictures, Report
+from nnreg.lab.reporting.page import (
+    render_definitions,
+    render_figure,
+    render_report,
+    render_table,
+)
+from nnreg.lab.reporting.text import (
+    Column,
+    describe_data,
+    format_percent,
+    get_data_facts,
+    get_provenance,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FILES = ("report.json", "report.html", "path.png")
+PICTURES = ("path",)
 TOLERATED = 0.01  # of accuracy
 FEW = 5000  # weights that are drawn
 
@@ -84,9 +92,7 @@ BODY = Template("""\
 $results
 $picture
 <h2>How to read the table</h2>
-<dl>
 $rules
-</dl>
 <details><summary>Every repeat</summary>
 $repeats
 </details>
@@ -106,7 +112,7 @@ def network_line(study: PathStudy) -> str:
         )
     return (
         f"{widths} {how}; seeds {seeds}; features standardized by the training rows, held within "
-        f"{FARTHEST:g} deviations"
+        f"{MAX_DEVIATION:g} deviations"
     )
 
 
@@ -125,14 +131,15 @@ def headline(study: PathStudy) -> str:
     best = int(accuracy.argmax())
     sparse = int(np.flatnonzero(accuracy >= accuracy[best] - TOLERATED)[0])
     first = (
-        f"Best on test rows is L1 {study.strengths[best]:.2g} with {percent(accuracy[best])}, "
-        f"{percent(zeros[best])} of the weights exactly zero."
+        f"Best on test rows is L1 {study.strengths[best]:.2g} with "
+        f"{format_percent(accuracy[best])}, "
+        f"{format_percent(zeros[best])} of the weights exactly zero."
     )
     if sparse == best:
         return f"{first} No stronger penalty of the path comes within {100 * TOLERATED:g} point."
     return (
-        f"{first} L1 {study.strengths[sparse]:.2g} has {percent(accuracy[sparse])}, with "
-        f"{percent(zeros[sparse])} exactly zero."
+        f"{first} L1 {study.strengths[sparse]:.2g} has {format_percent(accuracy[sparse])}, with "
+        f"{format_percent(zeros[sparse])} exactly zero."
     )
 
 
@@ -149,7 +156,7 @@ def repeats_note(study: PathStudy) -> str:
 def text(study: PathStudy) -> str:
     """Return what `nnreg path` prints."""
     lines = (
-        ("data", data_line(study.dataset, study.rows)),
+        ("data", describe_data(study.dataset, study.rows)),
         ("network", network_line(study)),
         ("path", walk_line(study)),
     )
@@ -160,10 +167,10 @@ def text(study: PathStudy) -> str:
         for place, strength in enumerate(study.strengths)
     ]
     parts = [
-        "\n".join(wrapped(f"{name:11}{line}", " " * 11) for name, line in lines),
+        "\n".join(wrap(f"{name:11}{line}", " " * 11) for name, line in lines),
         text_table(head, rows, right=range(len(head))),
-        wrapped(f"{repeats_note(study)} Rules: nnreg path --help.", "  "),
-        wrapped(headline(study)),
+        wrap(f"{repeats_note(study)} Rules: nnreg path --help.", "  "),
+        wrap(headline(study)),
     ]
     return "\n\n".join(parts)
 
@@ -171,8 +178,8 @@ def text(study: PathStudy) -> str:
 def as_dict(study: PathStudy) -> dict[str, Any]:
     """Return every number of a study in lists and dictionaries, ready for JSON."""
     return {
-        **provenance(),
-        "data": data_facts(study.dataset, study.rows),
+        **get_provenance(),
+        "data": get_data_facts(study.dataset, study.rows),
         "settings": asdict(study.settings) | {"learning_rate": study.settings.rate},
         "rules": RULES,
         "columns": {column.key: column.text for column in COLUMNS},
@@ -198,76 +205,64 @@ def picture(study: PathStudy, *, columns: int = 3, theme: plots.Theme = plots.LI
     )
 
 
-def page(study: PathStudy, files: Mapping[str, bytes]) -> str:
+def page(study: PathStudy, pictures: Pictures) -> str:
     """Return `report.html`.
 
     Parameters
     ----------
     study : PathStudy
-    files : mapping of str to bytes
-        The picture in the four layouts, or nothing.
+    pictures : Pictures
+        ``"path"``, or none.
     """
-    figure = (
-        html_figure(
+    figures = [
+        render_figure(
             files,
             title="How weights run to zero",
             alt="Losses, exact zeros and weights by the strength of the penalty.",
             caption="From strong on the left to weak on the right. Thick lines are means of the "
             "repeats, thin lines the repeats; single weights are those of the first repeat.",
         )
-        if files
-        else ""
-    )
+        for files in pictures.values()
+    ]
     head = ["L1", *(column.head for column in COLUMNS)]
     means = [
-        (f"{strength:.3g}", [f"<td>{_cell(study, column, place)}</td>" for column in COLUMNS])
+        [f"{strength:.3g}", *(_cell(study, column, place) for column in COLUMNS)]
         for place, strength in enumerate(study.strengths)
     ]
     singles = [
-        (
+        [
             f"{strength:.3g}",
-            [f"<td>{study.settings.seed + repeat}</td>"]
-            + [
-                f"<td>{column.show(float(study.figures[column.key][repeat, place]), None)}</td>"
+            str(study.settings.seed + repeat),
+            *(
+                column.format(float(study.figures[column.key][repeat, place]), None)
                 for column in COLUMNS
-            ],
-        )
+            ),
+        ]
         for place, strength in enumerate(study.strengths)
         for repeat in range(study.settings.repeats)
     ]
     body = BODY.substitute(
         headline=escape(headline(study)),
-        data=escape(data_line(study.dataset, study.rows)),
+        data=escape(describe_data(study.dataset, study.rows)),
         network=escape(network_line(study)),
         walk=escape(walk_line(study)),
-        results=html_table(head, means, repeats_note(study)),
-        picture=figure,
-        rules=definitions(RULES | {column.head: column.text for column in COLUMNS}),
-        repeats=html_table(["L1", "seed", *head[1:]], singles, ""),
+        results=render_table(head, means, note=repeats_note(study)),
+        picture="".join(figures),
+        rules=render_definitions(RULES | {column.head: column.text for column in COLUMNS}),
+        repeats=render_table(["L1", "seed", *head[1:]], singles),
     )
-    more = "All numbers are in report.json beside this file."
-    return document(f"Regularization path: {study.dataset.name}", body, more)
+    return render_report(f"Regularization path: {study.dataset.name}", body)
 
 
-def write(study: PathStudy, folder: Path) -> list[str]:
-    """Write everything, each file whole, and return the names of the files.
-
-    Parameters
-    ----------
-    study : PathStudy
-    folder : Path
-        Existing. Files of the same names in it are replaced; without matplotlib there is no
-        picture, and an earlier one is removed.
-    """
-    contents: dict[str, bytes] = {}
-    files: dict[str, bytes] = {}
-    with suppress(plots.MissingMatplotlibError):
-        contents["path.png"], files = drawn(partial(picture, study))
-    contents["report.json"] = as_json(as_dict(study))
-    contents["report.html"] = page(study, files).encode()
-    return write_files(folder, FILES, contents)
+def make_report(study: PathStudy) -> Report:
+    """Return the report of a study."""
+    return Report(
+        text(study), as_dict(study), {"path": partial(picture, study)}, partial(page, study)
+    )
 
 
 def _cell(study: PathStudy, column: Column, place: int) -> str:
     values = study.figures[column.key][:, place]
-    return column.show(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
+    return column.format(
+        float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None
+    )

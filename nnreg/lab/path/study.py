@@ -20,12 +20,11 @@ from nnreg._support import validation
 from nnreg._support.blas import blas_threads
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
-from nnreg.lab.comparison.experiment import Progress, build
 from nnreg.lab.path.convex import is_linear, solve
 from nnreg.lab.path.regularization_path import lambda_max, lasso, measure, strength_grid
-from nnreg.lab.preprocessing import Prepared, Rows, prepare, standardized
-from nnreg.lab.reporting.results import collect, digest
-from nnreg.lab.settings import Settings, Strengths, TrainingSettings
+from nnreg.lab.preprocessing import PreparedRows, Rows, prepare, standardize
+from nnreg.lab.reporting.results import Progress, cache_key, run_cached
+from nnreg.lab.settings import Strengths, TrainingSettings, build_network
 from nnreg.lab.sparsity.pruning import dense_layers, prune
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
@@ -87,7 +86,7 @@ class PathStudy:
     Parameters
     ----------
     dataset : Dataset
-    rows : Prepared
+    rows : PreparedRows
     settings : PathSettings
         With the number of epochs filled in.
     strengths : ndarray of shape (S,)
@@ -107,7 +106,7 @@ class PathStudy:
     """
 
     dataset: Dataset
-    rows: Prepared
+    rows: PreparedRows
     settings: PathSettings
     strengths: Array
     figures: dict[str, Array]
@@ -163,7 +162,7 @@ def study_path(
     )
     n = len(prepared.x)
     settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
-    fitter = PathFitter(standardized(prepared), settings, prepared.classes, folder)
+    fitter = PathFitter(standardize(prepared), settings, prepared.classes, folder)
 
     def report(text: str, done: int) -> None:
         if progress is not None:
@@ -174,7 +173,7 @@ def study_path(
         f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, report if alone else None)
         for repeat in range(settings.repeats)
     }
-    results = collect(
+    results = run_cached(
         tasks,
         jobs=jobs,
         progress=None if alone else lambda done, _: report("repeats", done * settings.points),
@@ -212,7 +211,9 @@ class PathFitter:
         """Return the initial network of a repeat."""
         settings = self.settings
         inputs, seed = self.rows.x.shape[1], settings.seed + repeat
-        net = build(Strengths(), Settings(settings.hidden), inputs, self.classes, seed)
+        net = build_network(
+            settings.hidden, Strengths(), inputs=inputs, outputs=self.classes, seed=seed
+        )
         return net if settings.hidden else net.copy("float64")
 
     def fit_path(
@@ -226,9 +227,9 @@ class PathFitter:
         settings = replace(self.settings, repeats=1)  # a repeat does not depend on their number
         points: dict[int, dict[str, Array]] = {}
         for index in order:
-            key = digest("path", content, settings, repeat, strengths, index)
+            key = cache_key("path", content, settings, repeat, strengths, index)
             task = partial(self.fit_point, net, strengths[index])
-            point = collect({key: task}, folder=self.folder)[key]
+            point = run_cached({key: task}, folder=self.folder)[key]
             net.parameters.vector[...] = point["parameters"]
             net.steps, net.epochs = point.pop("counts").tolist()
             points[index] = point

@@ -80,7 +80,7 @@ class Report:
         FileExistsError
             If a file of that name exists that nnreg did not write.
         """
-        self._write_numbers(folder, written_files(folder))
+        self.write_numbers(folder)
         contents: dict[str, bytes] = {}
         pictures: dict[str, dict[str, bytes]] = {}
         with suppress(plots.MissingMatplotlibError):
@@ -95,14 +95,16 @@ class Report:
             (folder / name).unlink()
         for name, content in contents.items():
             write_whole(folder / name, content, overwrite=name in written_files(folder))
-        digests = {name: sha256(content).hexdigest() for name, content in contents.items()}
-        self._write_numbers(folder, digests)
+        self.write_numbers(folder, {n: sha256(c).hexdigest() for n, c in contents.items()})
         return list(report_files(pictures))
 
-    def _write_numbers(self, folder: Path, digests: Mapping[str, str]) -> None:
-        files = {name: digest for name, digest in digests.items() if name != REPORT}
-        content = seal({**self.numbers, "files": files})
-        write_whole(folder / REPORT, content, overwrite=REPORT in written_files(folder))
+    def write_numbers(self, folder: Path, digests: Mapping[str, str] | None = None) -> None:
+        """Write ``report.json``, with the digests of the other files or of those in the folder."""
+        earlier = written_files(folder)
+        files = earlier if digests is None else digests
+        others = {name: digest for name, digest in files.items() if name != REPORT}
+        content = seal({**self.numbers, "files": others})
+        write_whole(folder / REPORT, content, overwrite=REPORT in earlier)
 
 
 def report_files(pictures: Iterable[str]) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ def seal(numbers: Mapping[str, Any]) -> bytes:
     r"""Return the content of a ``report.json``, which ends with the SHA-256 of what is before it.
 
     >>> seal({"a": 1})
-    b'{\n "a": 1,\n "sha256": "f98655b...c4bf"\n}\n'
+    b'{\n "a": 1,\n "sha256": "3839993...3575"\n}\n'
     """
     text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False, ensure_ascii=False)
     body = f"{text[:-2]},".encode()
@@ -146,7 +148,7 @@ def written_files(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def open_folder(
-    out: Path, pictures: Iterable[str], *, force: bool = False, resume: str | None = None
+    out: Path, pictures: Iterable[str], *, force: bool = False, resume: str = ""
 ) -> Iterator[Path]:
     """Make the folder of a report, before anything is computed; remove it if it stays empty.
 
@@ -184,7 +186,7 @@ def open_folder(
     made: list[Path] = []
     try:
         while True:
-            again = force or (resume is not None and bool(list_results(folder, resume)))
+            again = force or (bool(list_results(folder, resume)))
             try:
                 _make_folders(folder, made, exist_ok=again)
                 break

@@ -64,18 +64,16 @@ def render_report(title: str, body: str, footer: str = "All numbers are in repor
 
 
 def render_definitions(parts: Mapping[str, str]) -> str:
-    """Return terms and their definitions, escaped.
+    r"""Return terms and their definitions, escaped.
 
     >>> render_definitions({"gap": "test - train"})
-    '<dl>\\n<dt>gap</dt><dd>test - train</dd>\\n</dl>'
+    '<dl>\n<dt>gap</dt><dd>test - train</dd>\n</dl>'
     """
     lines = (f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in parts.items())
     return "\n".join(("<dl>", *lines, "</dl>"))
 
 
-def render_table(
-    head: list[str], rows: list[list[str]], *, words: int = 1, note: str = ""
-) -> str:
+def render_table(head: list[str], rows: list[list[str]], *, words: int = 1, note: str = "") -> str:
     """Return a table whose first columns are words, the others numbers, with a note above.
 
     >>> "<p class=soft>a note</p>" in render_table(["L1"], [["0.1"]], note="a note")

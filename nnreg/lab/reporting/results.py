@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
@@ -114,15 +114,18 @@ def run_cached(
 
 
 def list_results(folder: Path, kind: str) -> list[Path]:
-    """Return the files of results of one kind that are as nnreg wrote them.
+    """Return the files of results of one kind that are as nnreg wrote them; none of kind ``""``.
 
     >>> list_results(Path("no such folder"), "path")
     []
     """
-    return [path for path in folder.glob(f"nnreg-{kind}-*.npz") if _read(path) is not None]
+    paths = folder.glob(f"nnreg-{kind}-*.npz") if kind else ()
+    return [path for path in paths if _read(path) is not None]
 
 
-def _compute(tasks: Mapping[str, Task], jobs: int) -> Iterator[tuple[str, dict[str, Array]]]:
+def _compute(
+    tasks: Mapping[str, Task], jobs: int
+) -> Generator[tuple[str, dict[str, Array]], None, None]:
     """Yield keys and results, in the order in which they are finished."""
     if jobs == 1 or len(tasks) < 2:
         for key, task in tasks.items():
