@@ -188,7 +188,7 @@ def test_an_existing_log_is_not_overwritten(tmp_path):
 
 def test_a_log_in_a_folder_that_is_not_there_is_refused_before_training(tmp_path):
     net = network()
-    with pytest.raises(FileNotFoundError, match=r"CSVLog: there is no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         fit(net, callbacks=[nn.CSVLog(tmp_path / "nowhere" / "log.csv")])
     assert net.steps == 0
 

@@ -223,7 +223,7 @@ def test_weights_stay_with_their_rows_when_a_validation_part_is_split_off():
             return super().compute(outputs, targets, weights, *options, **others)
 
     fit(linear(), x / 20, x, loss=Noted(), sample_weight=x.ravel() + 100, validation_split=0.5)
-    assert len(order) == 10
+    assert len(order) == 20, "ten rows in training, and ten in validation"
     assert all(weight == target + 100 for target, weight in order)
 
 

@@ -1,6 +1,8 @@
 """However training ends (interrupted, by an error, by a non-finite loss), what is left is whole."""
 
+import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -46,45 +48,95 @@ def at_epoch(number, act):
     return lambda run: act(run) if run.history["epoch"][-1] == number else None
 
 
+def history_of_interrupted(net, **options):
+    """Return the history that an interrupted fit attaches to KeyboardInterrupt."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(net, **options)
+    return caught.value.history
+
+
+class Raising(nn.Callback):
+    """Runs ``act`` at one event, the first time or at a step; records the ends."""
+
+    def __init__(self, event, act, step=0):
+        self.act, self.step, self.ends = act, step, []
+        setattr(self, event, self.react)
+
+    def react(self, state):
+        if state.net.steps >= self.step:
+            self.act(state)
+
+    def on_train_end(self, state):
+        self.ends.append(state.history.stopped)
+
+
+EVENTS = ["on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end"]
+
+
 # --- KeyboardInterrupt ----------------------------------------------------------------------------
 
 
 def test_an_interruption_between_epochs_ends_the_run_with_its_history():
     net, same = network(), network()
-    history = fit(net, epochs=10, callbacks=[at_epoch(2, interrupt)])
+    history = history_of_interrupted(net, epochs=10, callbacks=[at_epoch(2, interrupt)])
     assert (len(history), history.stopped) == (2, "interrupted")
     fit(same, epochs=2)
     assert everything(net) == everything(same)
 
 
-def test_an_interruption_within_an_epoch_keeps_the_whole_epochs():
-    net = with_trigger(6, interrupt)  # four steps an epoch
-    history = fit(net, epochs=10)
-    assert (len(history), history.stopped) == (1, "interrupted")
-    assert (net.epochs, history["epoch"]) == (1, [1])
-    assert np.isfinite(net.parameters.vector).all()
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_an_interruption_inside_a_step_restores_the_last_whole_epoch(epochs):
+    net, same = (with_trigger(step, interrupt) for step in (4 * epochs + 2, 99))
+    optimizer, plain = nn.Adam(), nn.Adam()
+    history = history_of_interrupted(net, optimizer=optimizer, epochs=10)
+    assert (history.stopped, net.epochs, len(history)) == ("interrupted", epochs, epochs)
+    if epochs:
+        fit(same, optimizer=plain, epochs=epochs)
+        assert everything(net, optimizer) == everything(same, plain)
+    assert (net.steps, optimizer.steps) == (4 * epochs, 4 * epochs)
+    net.layers[2].step = None
+    assert fit(net, optimizer=optimizer, epochs=2)["epoch"] == [epochs + 1, epochs + 2]
 
 
-def test_an_interruption_in_the_first_epoch_leaves_an_empty_history():
-    history = fit(with_trigger(1, interrupt))
-    assert (len(history), history.stopped) == (0, "interrupted")
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize(
+    ("act", "error", "stopped"),
+    [
+        (interrupt, KeyboardInterrupt, "interrupted"),
+        (lambda _: sys.exit(3), SystemExit, "error"),
+        (fail, RuntimeError, "error"),
+    ],
+    ids=["KeyboardInterrupt", "SystemExit", "RuntimeError"],
+)
+def test_whatever_a_callback_raises_leaves_whole_steps(event, act, error, stopped):
+    net, optimizer = network(), nn.Adam(0.01)
+    callback = Raising(event, act, step=0 if event == "on_train_begin" else 6)
+    with pytest.raises(error) as caught:
+        fit(net, optimizer=optimizer, epochs=5, callbacks=[Raising("on_train_end", id), callback])
+    epochs = {"on_train_begin": 0, "on_epoch_end": 2, "on_epoch_begin": 2}.get(event, 1)
+    assert (net.steps, net.epochs) == (optimizer.steps, epochs)
+    assert callback.ends == ([] if event == "on_train_begin" else [stopped])
+    if error is KeyboardInterrupt:
+        assert len(caught.value.history) == epochs
+    same, plain = network(), nn.Adam(0.01)
+    x, y = problem()
+    for batch in itertools.islice(rows_of(same), net.steps):
+        outputs, cache = same.forward(x[batch], training=True)
+        plain.update(
+            same.parameters, same.backward(nn.SoftmaxCrossEntropy()(outputs, y[batch])[1], cache)
+        )
+    np.testing.assert_allclose(net.parameters.vector, same.parameters.vector, atol=1e-12)
 
 
-def test_training_can_go_on_after_an_interruption():
-    net, optimizer = with_trigger(6, interrupt), nn.Adam()
-    fit(net, optimizer=optimizer, epochs=10)
-    assert fit(net, optimizer=optimizer, epochs=2)["epoch"] == [2, 3]
+def rows_of(net):
+    while True:
+        yield from nn.batches(50, 16, net)
 
 
-def test_an_interruption_reaches_on_end():
-    ended = []
-
-    class Note(nn.Callback):
-        def on_train_end(self, run):
-            ended.append(run.history.stopped)
-
-    fit(with_trigger(1, interrupt), callbacks=[Note()])
-    assert ended == ["interrupted"]
+def test_an_interrupted_metric_leaves_its_epoch_uncounted():
+    net = network()
+    history = history_of_interrupted(net, epochs=3, metrics=[lambda z, y: interrupt(z)])
+    assert (net.epochs, len(history), history.columns) == (0, 0, {})
 
 
 # --- A callback's own error -----------------------------------------------------------------------
@@ -95,13 +147,13 @@ def test_every_callback_that_began_is_ended_after_an_error(failing):
     ended = []
 
     class Note(nn.Callback):
-        def on_train_end(self, run):
+        def on_train_end(self, state):
             ended.append(self)
 
     class Failing(nn.Callback):
         pass
 
-    setattr(Failing, failing, lambda self, run: fail(run))
+    setattr(Failing, failing, lambda self, state: fail(state))
     callbacks = [Note(), Failing(), Note()]
     with pytest.raises(RuntimeError, match="of the callback's own"):
         fit(network(), callbacks=callbacks)
@@ -109,25 +161,45 @@ def test_every_callback_that_began_is_ended_after_an_error(failing):
 
 
 def test_a_callback_that_fails_at_the_beginning_ends_those_before_it():
-    events = []
-
-    class Note(nn.Callback):
-        def on_train_begin(self, run):
-            events.append("begin")
-
-        def on_train_end(self, run):
-            events.append("end")
-
-    class Failing(nn.Callback):
-        def on_train_begin(self, run):
-            fail(run)
-
-    net = network()
+    net, callbacks = network(), [Raising("on_epoch_end", id) for _ in range(3)]
+    callbacks[1] = Raising("on_train_begin", fail)
     before = everything(net)
     with pytest.raises(RuntimeError, match="of the callback's own"):
-        fit(net, callbacks=[Note(), Failing(), Note()])
-    assert events == ["begin", "end"]
+        fit(net, callbacks=callbacks)
+    assert [callback.ends for callback in callbacks] == [["error"], [], []]
     assert everything(net) == before
+
+
+# --- One use at a time ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", ["net", "optimizer", "callback"])
+def test_an_object_that_another_fit_uses_is_refused(shared):
+    def objects():
+        return {"net": network(), "optimizer": nn.Adam(), "callback": nn.EarlyStopping("loss")}
+
+    def run(net, optimizer, callback, *more, **options):
+        return fit(net, optimizer=optimizer, callbacks=[callback, *more], **options)
+
+    outer = objects()
+    inner = objects() | {shared: outer[shared]}
+
+    def nested(state):
+        kind = type(outer[shared]).__name__
+        with pytest.raises(ValueError, match=f"this {kind} is in use by a fit"):
+            run(*inner.values())
+
+    assert len(run(*outer.values(), nested, epochs=2)) == 2
+    run(*inner.values())
+    with pytest.raises(ValueError, match="EarlyStopping is in use"):
+        fit(network(), callbacks=[outer["callback"], outer["callback"]])
+
+
+def test_a_fit_inside_a_callback_leaves_the_outer_one_as_it_was():
+    plain, outer = network(), network()
+    fit(plain, epochs=3)
+    fit(outer, epochs=3, callbacks=[lambda state: fit(network(seed=5))])
+    assert everything(plain) == everything(outer)
 
 
 # --- A loss that is not finite --------------------------------------------------------------------
@@ -224,6 +296,36 @@ def test_the_loss_itself_is_named_where_all_outputs_are_finite():
     ) as caught:
         fit(net, [[1e30]], [[0.0]], loss=nn.MeanSquaredError())  # 1e60 is beyond float32
     assert caught.value.layer == "loss"
+
+
+@pytest.mark.parametrize(
+    ("penalty", "learning_rate"), [(nn.L1(1e38), 0.0), (nn.L1(1e39, method="proximal"), 0.1)]
+)
+def test_a_penalty_that_overflows_is_named(penalty, learning_rate):
+    net = network(penalty=penalty, dtype="float32")
+    before = everything(net)
+    wanted = "the penalty is (inf|nan).* of the end of epoch 0 again; a smaller strength"
+    with pytest.raises(nn.NonFiniteLossError, match=wanted) as caught:
+        fit(net, optimizer=nn.SGD(learning_rate), epochs=2)
+    assert (caught.value.layer, len(caught.value.history)) == ("penalty", 0)
+    assert everything(net) == before
+
+
+def test_the_message_says_which_parameters_early_stopping_restores():
+    net = with_trigger(18, spoil)  # in the fifth epoch
+    losses = iter([3.0, 1.0, 2.0, 2.5, 0.0])
+    stopping = nn.EarlyStopping("figure", mode="min")
+
+    def figure(outputs, targets):
+        return next(losses)
+
+    wanted = r"epoch 2, the best by figure; the optimizer and the counters .* epoch 4 again"
+    with pytest.raises(nn.NonFiniteLossError, match=wanted) as caught:
+        fit(net, epochs=9, metrics=[figure], callbacks=[stopping])
+    assert (stopping.best_epoch, net.epochs, len(caught.value.history)) == (2, 4, 4)
+    same = with_trigger(99, spoil)
+    fit(same, epochs=2)
+    assert (net.parameters.vector == same.parameters.vector).all()
 
 
 def test_callbacks_are_ended_after_a_non_finite_loss():

@@ -1,66 +1,102 @@
-"""The number of threads that BLAS may use, for as long as a block of code runs.
+"""BLAS thread limits: the number of threads that BLAS may use while a block of code runs.
 
-The limit belongs to the whole process, so overlapping requests are counted: the first one's limit
-holds until the last one has ended, and then BLAS is as it was found.
+The limit belongs to the whole process. Overlapping requests are therefore counted: the limit of the
+first one applies until the last one has ended, and then the previous numbers are restored.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-_lock = threading.Lock()
-_users = 0
-_found: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before the first
+# Multiplications in a step's matrix products below which a second thread costs more than it saves.
+MIN_MULTIPLICATIONS = 30_000_000
+
+_lock = threading.RLock()  # a signal handler may fork while its own thread holds the lock
+_users: list[int] = []  # the thread of each block that is running
+_previous: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before
 
 
-@lru_cache(maxsize=1)
-def _controller() -> Any:
-    """Return the one controller: finding the loaded libraries takes a millisecond."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+def choose_threads(multiplications: int, threads: int | None) -> int | None:
+    """Return the limit for steps of this size; None leaves BLAS as it is.
 
-    return ThreadpoolController()
+    Parameters
+    ----------
+    multiplications : int
+        In the matrix products of a step: three for each weight and row.
+    threads : int or None
+        The number that the user asked for. Without one, a small step gets a single thread, because
+        waking up a second one takes longer than the step.
 
-
-def _libraries() -> list[Any]:
-    return [lib for lib in _controller().lib_controllers if lib.user_api == "blas"]
-
-
-def _set(library: Any, count: int) -> None:
-    """Set the number of threads, whichever Python thread asks."""
-    # From 3.8 on threadpoolctl obeys only the thread that set a limit first. Here the count of
-    # users decides, so nobody keeps that control.
-    release = getattr(library, "clear_controlling_thread", lambda force: None)
-    release(force=True)
-    library.set_num_threads(count)
-    release(force=True)
+    Examples
+    --------
+    >>> small, large = 3 * 2_368 * 16, 3 * 668_672 * 128
+    >>> choose_threads(small, None), choose_threads(large, None), choose_threads(large, 2)
+    (1, None, 2)
+    """
+    if threads is None and multiplications < MIN_MULTIPLICATIONS:
+        return 1
+    return threads
 
 
 @contextmanager
 def blas_threads(limit: int | None) -> Iterator[None]:
-    """Hold BLAS to ``limit`` threads inside the block; None leaves it alone.
+    """Limit BLAS to ``limit`` threads inside the block; None leaves it as it is.
 
     >>> with blas_threads(1):
     ...     pass
     """
-    global _users
     if limit is None:
         yield
         return
+    user = threading.get_ident()
     with _lock:
         if not _users:
-            _found[:] = [(library, library.num_threads or 1) for library in _libraries()]
-            for library, _ in _found:
-                _set(library, limit)
-        _users += 1
+            _previous[:] = [(library, library.num_threads or 1) for library in _libraries()]
+            _set_threads([(library, limit) for library, _ in _previous])
+        _users.append(user)
     try:
         yield
     finally:
         with _lock:
-            _users -= 1
+            _users.remove(user)
             if not _users:
-                for library, count in _found:
-                    _set(library, count)
+                _set_threads(_previous)
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> list[Any]:
+    """Return the loaded BLAS libraries; finding them takes a millisecond, so it is done once."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
+
+
+def _set_threads(counts: list[tuple[Any, int]]) -> None:
+    """Set each library's number of threads, from any Python thread."""
+    for library, count in counts:
+        # Since version 3.8 threadpoolctl obeys only the thread that set a limit first. Here the
+        # users are counted, so that control is given up before and after.
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(count)
+        release(force=True)
+
+
+def _restore_in_child() -> None:
+    """End, in a forked child, the blocks of the threads that the fork did not copy."""
+    _users[:] = [user for user in _users if user == threading.get_ident()]
+    if _previous and not _users:
+        _set_threads(_previous)
+    _lock.release()
+
+
+# A child must find the lock free and the list of users whole, so a fork waits for the lock.
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_restore_in_child
+    )

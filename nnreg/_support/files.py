@@ -1,8 +1,10 @@
-"""Files are written whole or not at all, and nothing is overwritten without being asked."""
+"""Atomic file writing: a file is written whole or not at all, and replaced only on request."""
 
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 
 
 def check_path(name: str, value: object) -> str:
@@ -21,19 +23,63 @@ def check_path(name: str, value: object) -> str:
     return text
 
 
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:
+    """Return the absolute path of a file that may be written.
+
+    Parameters
+    ----------
+    path : path
+    overwrite : bool, default False
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file and ``overwrite`` is False; if the path is a symbolic link, a pipe
+        or a device, which are never replaced or written through.
+    IsADirectoryError, FileNotFoundError
+        If the path is a folder, or there is no folder to write into.
+
+    Examples
+    --------
+    >>> check_target("/nowhere/a.txt")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: there is no folder /nowhere to write a.txt into
+    """
+    target = os.path.abspath(check_path("path", path))
+    folder, name = os.path.split(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder} to write {name} into")
+    with suppress(FileNotFoundError):
+        mode = os.lstat(target).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(f"{target} is a folder; give the path of a file")
+        if not stat.S_ISREG(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise FileExistsError(f"{target} is {kind}; give the path of a regular or a new file")
+        if not overwrite:
+            raise FileExistsError(f"{target} exists; overwrite=True replaces it")
+    return target
+
+
 def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> None:
-    """Write ``content`` to a new file beside ``path``, then put it in its place in one move.
+    """Write ``content`` to a temporary file beside ``path``, then rename it.
+
+    At any moment, ``path`` is the previous file or the new one. A replaced file's permissions are
+    kept. The temporary file is called ``.nnreg-*.tmp`` and is removed after an error; only a
+    process that is killed can leave it behind.
 
     Parameters
     ----------
     path : path
     content : bytes
     overwrite : bool, default False
+        If False, a file that exists is an error, even if it appears during the call.
 
     Raises
     ------
-    FileExistsError
-        If there is such a file and ``overwrite`` is False.
+    OSError
+        As for :func:`check_target`, or if the content cannot be written.
 
     Examples
     --------
@@ -45,24 +91,30 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
         ...
     FileExistsError: ...a.txt exists; overwrite=True replaces it
     """
-    import tempfile
-
-    path = check_path("path", path)
-    if os.path.exists(path) and not overwrite:
-        raise FileExistsError(f"{path} exists; overwrite=True replaces it")
-    folder, own_name = os.path.split(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"there is no folder {folder} to write {own_name} into")
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{own_name}.")
+    target = check_target(path, overwrite=overwrite)
+    temporary = os.path.join(os.path.dirname(target), f".nnreg-{os.urandom(8).hex()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        if overwrite:
+            with suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+            os.replace(temporary, target)
+        else:
+            _move_to_new(temporary, target)
+    finally:
+        with suppress(FileNotFoundError):  # it has its new name
+            os.unlink(temporary)
+
+
+def _move_to_new(temporary: str, target: str) -> None:
+    """Give the file a name that does not exist yet; of several processes one succeeds."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise FileExistsError(f"{target} exists; overwrite=True replaces it") from None
+    except OSError:  # a file system without hard links
+        with open(target, "xb"):
+            os.replace(temporary, target)

@@ -1,7 +1,7 @@
-"""What notebooks are shown: tables and a line, as HTML that needs no script and no style sheet.
+"""Tables as plain text, and tables and small curves as HTML for notebooks and reports.
 
-Colours are left to the page, which may be light or dark; only what is wrong has one of its own, red
-enough for both.
+The HTML needs no script and no style sheet. Colours are those of the page, which may be light or
+dark; only a wrong row has a colour of its own, a red that is readable on both.
 """
 
 from __future__ import annotations
@@ -9,15 +9,32 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 WRONG = "#d13438"
 
 WIDTH, HEIGHT = 240.0, 48.0
+
+
+def text_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> str:
+    """Return rows of text as a table; the columns numbered in ``right`` are flush right.
+
+    >>> print(text_table(["name", "n"], [["a", "10"], ["bc", "9"]], right=[1]))
+    name   n
+    ----  --
+    a     10
+    bc     9
+    """
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 class Markup(str):
@@ -88,14 +105,14 @@ def paragraphs(lines: Iterable[str]) -> str:
 
 
 def sparkline(curves: Sequence[Sequence[float]], label: str) -> str:
-    """Return curves over the same epochs as one small picture; the second is dashed.
+    """Return one or two curves over the same epochs as a small picture; the second is dashed.
 
     Parameters
     ----------
     curves : sequence of one or two sequences of float
         A value that is not finite leaves a gap.
     label : str
-        What the picture shows, for those who cannot see it.
+        A description of the picture, for screen readers.
 
     Examples
     --------
@@ -124,26 +141,4 @@ def sparkline(curves: Sequence[Sequence[float]], label: str) -> str:
         f'<svg role="img" aria-label="{escape(label)}" width="{WIDTH:g}" height="{HEIGHT:g}" '
         f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" fill="none" stroke="currentColor" stroke-width="1.5" '
         f'stroke-linecap="round">{"".join(lines)}</svg>'
-    )
-
-
-def text_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
-) -> str:
-    """Return rows of text in columns, those numbered in ``right`` flush right.
-
-    >>> print(text_table(["name", "n"], [["a", "10"], ["bc", "9"]], right=[1]))
-    name   n
-    ----  --
-    a     10
-    bc     9
-    """
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
     )

@@ -1,6 +1,6 @@
-"""Callbacks: what happens around an epoch, other than training.
+"""Callbacks: early stopping, schedules, logs and whatever else happens around a training step.
 
-A plain function ``f(run)`` serves as one; it is called after each epoch.
+A function ``f(state)`` may be given in place of a callback; it is called at the end of each epoch.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import io
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnreg._support import hyperparameters, validation
-from nnreg._support.files import write_whole
+from nnreg._support.files import check_target, write_whole
 from nnreg._support.typing import Array
 from nnreg.losses import Loss
 from nnreg.network import Network
@@ -24,28 +27,35 @@ from nnreg.training.history import History
 
 @dataclass
 class TrainingState:
-    """What a callback sees of a call of ``fit``.
+    """The state of a call of ``fit``, which callbacks receive.
 
     Attributes
     ----------
     net, loss, optimizer
-        What is being trained, and how.
-    history : History
+        The arguments of ``fit``.
     epochs, batches : int
-        How many epochs were asked for, and how many batches make one.
+        The number of epochs that were asked for, and of batches in one.
     columns : tuple of str
-        What the history will hold.
+        The columns of the history.
+    history : History
+    batch : int
+        The number of the current batch in its epoch, from 0.
+    batch_rows : ndarray of int
+        The rows of the current batch, as row numbers of the training data.
+    batch_loss : float
+        The data loss of the last batch.
     reason : str
         Set by :meth:`stop`; training ends after the epoch.
+    restored : str
+        Says which parameters a callback has put back, if one has.
 
     Examples
     --------
     >>> import nnreg as nn
-    >>> run = TrainingState(
-    ...     nn.Network([nn.Dense(1)], inputs=1), nn.Huber(), nn.Adam(), 9, 4, ("epoch",)
-    ... )
-    >>> run.stop("enough")
-    >>> run.reason
+    >>> net = nn.Network([nn.Dense(1)], inputs=1)
+    >>> state = TrainingState(net, nn.Huber(), nn.Adam(), 9, 4, ("epoch",))
+    >>> state.stop("enough")
+    >>> state.reason
     'enough'
     """
 
@@ -56,22 +66,29 @@ class TrainingState:
     batches: int
     columns: tuple[str, ...]
     history: History = field(default_factory=History)
+    batch: int = 0
+    batch_rows: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    batch_loss: float = math.nan
     reason: str = ""
+    restored: str = ""
 
     def stop(self, reason: str) -> None:
-        """End training after this epoch, for this reason."""
+        """End training after this epoch, and record the reason in the history."""
         self.reason = reason
 
 
 class Callback:
-    """To write one, redefine what it should react to.
+    """The base class of callbacks. A subclass overrides the methods that it needs.
+
+    Each method receives the :class:`TrainingState`. A callback belongs to one call of ``fit`` at a
+    time; it can be used again when that call has ended.
 
     Examples
     --------
     >>> import nnreg as nn
-    >>> class Say(nn.Callback):
-    ...     def on_epoch_end(self, run):
-    ...         print("epoch", run.history.last["epoch"])
+    >>> class PrintEpoch(nn.Callback):
+    ...     def on_epoch_end(self, state):
+    ...         print("epoch", state.history.last["epoch"])
     >>> net = nn.Network([nn.Dense(1)], inputs=1)
     >>> _ = nn.fit(
     ...     net,
@@ -80,66 +97,59 @@ class Callback:
     ...     loss=nn.MeanSquaredError(),
     ...     optimizer=nn.SGD(0.1),
     ...     epochs=2,
-    ...     callbacks=[Say()],
+    ...     callbacks=[PrintEpoch()],
     ... )
     epoch 1
     epoch 2
     """
 
-    def on_train_begin(self, run: TrainingState) -> None:
-        """React to the start of ``fit``."""
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Act before the first epoch."""
 
-    def on_batch_begin(self, run: TrainingState) -> None:
-        """React before each step."""
+    def on_epoch_begin(self, state: TrainingState) -> None:
+        """Act before each epoch."""
 
-    def on_epoch_end(self, run: TrainingState) -> None:
-        """React to the end of each epoch; its figures are ``run.history.last``."""
+    def on_batch_begin(self, state: TrainingState) -> None:
+        """Act before each step; ``batch`` and ``batch_rows`` are set."""
 
-    def on_train_end(self, run: TrainingState) -> None:
-        """React to the end of ``fit``, however it comes: also after an interruption or an error."""
+    def on_batch_end(self, state: TrainingState) -> None:
+        """Act after each step; ``batch_loss`` is set."""
 
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Act after each epoch; its figures are ``state.history.last``."""
 
-class FunctionCallback(Callback):
-    """A plain function as a callback."""
-
-    def __init__(self, function: Callable[[TrainingState], Any]) -> None:
-        self.function = function
-
-    def on_epoch_end(self, run: TrainingState) -> None:
-        """Call the function."""
-        self.function(run)
+    def on_train_end(self, state: TrainingState) -> None:
+        """Act at the end of ``fit``, also after an interruption or an error."""
 
 
 class HyperparameterScheduler(Callback):
-    """Set a hyper-parameter from a schedule of ``net.steps``, before each step.
+    """Set a hyperparameter before each step, as a function of ``net.steps``.
 
     Parameters
     ----------
     target : object
-        An optimizer, a penalty, a dropout layer: what has the attribute.
+        The object with the hyperparameter: an optimizer, a penalty, a dropout layer.
     attribute : str
-        Such as ``"learning_rate"``, ``"strength"``, ``"keep_prob"``.
+        Its name, such as ``"learning_rate"``, ``"strength"``, ``"keep_prob"``.
     schedule : function (step) -> float
 
     Examples
     --------
     >>> import nnreg as nn
     >>> sgd = nn.SGD(0.1)
-    >>> HyperparameterScheduler(sgd, "learning_rat", nn.ConstantSchedule(0.1))
+    >>> HyperparameterScheduler(sgd, "momentun", nn.ConstantSchedule(0.9))
     Traceback (most recent call last):
         ...
-    ValueError: attribute must be one of 'learning_rate', 'momentum', got 'learning_rat' (did you
-    mean 'learning_rate'?)
+    ValueError: attribute must be one of ... 'momentum', got 'momentun' (did you mean 'momentum'?)
     """
 
     def __init__(self, target: object, attribute: str, schedule: Callable[[int], float]) -> None:
-        adjustable = (
+        names = [
             name
             for kind in reversed(type(target).__mro__)
             for name, value in vars(kind).items()
             if isinstance(value, hyperparameters.Checked) and value.is_number
-        )
-        names = list(adjustable)
+        ]
         if not names:
             raise TypeError(
                 "target must be an object with hyper-parameters, such as an optimizer, a penalty "
@@ -152,27 +162,67 @@ class HyperparameterScheduler(Callback):
             )
         self.target, self.schedule = target, schedule
 
-    def on_batch_begin(self, run: TrainingState) -> None:
-        """Set the value for the step that comes."""
-        setattr(self.target, self.attribute, self.schedule(run.net.steps))
+    def on_batch_begin(self, state: TrainingState) -> None:
+        """Set the value for this step."""
+        setattr(self.target, self.attribute, self.schedule(state.net.steps))
 
 
-class EarlyStopping(Callback):
-    """Stop when a figure no longer improves, and put the best epoch's parameters back.
+class _Monitor(Callback):
+    """The part that :class:`EarlyStopping` and :class:`ReduceLROnPlateau` share."""
 
-    They are put back at the end of ``fit``, however it comes.
+    def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
+        self.monitor = monitor
+        self.patience = validation.whole("patience", patience, 1)
+        self.min_delta = validation.number("min_delta", min_delta, 0)
+        if mode is None:
+            if monitor.endswith(("loss", "penalty", "total", "error", "mae", "mse")):
+                mode = "min"
+            elif monitor.endswith(("accuracy", "acc")):
+                mode = "max"
+            else:
+                raise ValueError(
+                    f'mode must be "min" or "max" for {monitor!r}: which way is better?'
+                )
+        self.mode = validation.one_of("mode", mode, ["min", "max"])
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Forget earlier runs."""
+        figures = [name for name in state.columns if name not in ("epoch", "seconds")]
+        figures += ["loss", *(["val_loss"] if "val_data_loss" in figures else [])]
+        if self.monitor.startswith("val_") and "val_data_loss" not in figures:
+            raise ValueError(
+                f"monitor={self.monitor!r} needs validation data: fit(..., validation_split=0.2) "
+                "or validation_data=(x, y)"
+            )
+        validation.one_of("monitor", self.monitor, figures)
+        self.best = math.inf if self.mode == "min" else -math.inf
+        self.best_epoch = self.waited = 0
+
+    def improves(self, value: float) -> bool:
+        """Return whether ``value`` is finite and better than ``best``."""
+        gain = self.best - value if self.mode == "min" else value - self.best
+        return math.isfinite(value) and gain > self.min_delta
+
+
+class EarlyStopping(_Monitor):
+    """Stop when a figure no longer improves, and restore the parameters of the best epoch.
+
+    They are restored at the end of ``fit``, also after an interruption or an error. The optimizer's
+    state, ``net.steps`` and ``net.epochs`` remain those of the last epoch.
 
     Parameters
     ----------
     monitor : str, default "val_data_loss"
-        A column of the history.
+        A column of the history, or ``"loss"`` or ``"val_loss"``.
     patience : int, default 5
         Epochs without an improvement after which training stops.
     min_delta : float, default 0
-        What counts as an improvement must exceed this.
+        An improvement must exceed this.
     mode : {"min", "max"}, optional
-        Which way is better. Needed for a metric of one's own; known for losses, errors and
-        accuracy.
+        The direction of an improvement. Known for losses, errors and accuracy.
+    restore_best_weights : bool, default True
 
     Attributes
     ----------
@@ -185,7 +235,7 @@ class EarlyStopping(Callback):
     >>> import nnreg as nn
     >>> (x, y), test = nn.datasets.load_digits()
     >>> net = nn.Network([nn.Dense(10)], inputs=64)
-    >>> stop = EarlyStopping(patience=2)
+    >>> stopping = EarlyStopping(patience=2)
     >>> history = nn.fit(
     ...     net,
     ...     x[:200],
@@ -194,9 +244,9 @@ class EarlyStopping(Callback):
     ...     optimizer=nn.Adam(0.1),
     ...     epochs=50,
     ...     validation_data=test,
-    ...     callbacks=[stop],
+    ...     callbacks=[stopping],
     ... )
-    >>> len(history) == stop.best_epoch + 2 or len(history) == 50
+    >>> len(history) == stopping.best_epoch + 2 or len(history) == 50
     True
     """
 
@@ -207,57 +257,128 @@ class EarlyStopping(Callback):
         patience: int = 5,
         min_delta: float = 0.0,
         mode: str | None = None,
+        restore_best_weights: bool = True,
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
-        self.monitor = monitor
-        self.patience = validation.whole("patience", patience, 1)
-        self.min_delta = validation.number("min_delta", min_delta, 0)
-        if mode is None:
-            if monitor.endswith(("loss", "penalty", "total", "error")):
-                mode = "min"
-            elif monitor.endswith("accuracy"):
-                mode = "max"
-            else:
-                raise ValueError(
-                    f'mode must be "min" or "max" for {monitor!r}: which way is better?'
-                )
-        self.sign = {"min": -1.0, "max": 1.0}[validation.one_of("mode", mode, ["min", "max"])]
+        super().__init__(monitor, patience, min_delta, mode)
+        self.restore_best_weights = validation.flag("restore_best_weights", restore_best_weights)
 
-    def on_train_begin(self, run: TrainingState) -> None:
+    def on_train_begin(self, state: TrainingState) -> None:
         """Forget earlier runs."""
-        figures = [name for name in run.columns if name not in ("epoch", "seconds")]
-        validation.one_of("monitor", self.monitor, figures)
-        self.best, self.best_epoch, self.waited = -self.sign * float("inf"), 0, 0
+        super().on_train_begin(state)
         self._vector: Array | None = None
 
-    def on_epoch_end(self, run: TrainingState) -> None:
-        """Keep the parameters if this is the best epoch; stop if patience is at its end."""
-        value = run.history[self.monitor][-1]
-        if math.isfinite(value) and self.sign * (value - self.best) > self.min_delta:
-            self.best, self.best_epoch, self.waited = value, run.history["epoch"][-1], 0
-            self._vector = run.net.parameters.vector.copy()
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Copy the parameters of the best epoch; stop after ``patience`` epochs without one."""
+        last = state.history.last
+        if self.improves(last[self.monitor]):
+            vector = state.net.parameters.vector.copy()
+            self._vector, self.best, self.best_epoch = vector, last[self.monitor], last["epoch"]
+            self.waited = 0
         else:
             self.waited += 1
             if self.waited >= self.patience:
-                run.stop(
+                state.stop(
                     f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}"
                 )
 
-    def on_train_end(self, run: TrainingState) -> None:
-        """Put the best parameters back."""
-        if self._vector is not None:
-            run.net.parameters.vector[...] = self._vector
+    def on_train_end(self, state: TrainingState) -> None:
+        """Restore the best parameters."""
+        if self.restore_best_weights and self._vector is not None:
+            state.net.parameters.vector[...] = self._vector
+            state.restored = f"epoch {self.best_epoch}, the best by {self.monitor}"
+
+
+class ReduceLROnPlateau(_Monitor):
+    """Multiply the optimizer's ``learning_rate`` by ``factor`` when a figure no longer improves.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A column of the history, or ``"loss"`` or ``"val_loss"``.
+    factor : float, default 0.1
+        In (0, 1).
+    patience : int, default 10
+        Epochs without an improvement after which the learning rate is reduced.
+    min_delta : float, default 1e-4
+        An improvement must exceed this.
+    cooldown : int, default 0
+        Epochs after a reduction that do not count towards ``patience``.
+    min_learning_rate : float, default 0
+    mode : {"min", "max"}, optional
+        The direction of an improvement. Known for losses, errors and accuracy.
+
+    Notes
+    -----
+    A :class:`HyperparameterScheduler` of the same learning rate would set it again before the next
+    step. The optimizer keeps the reduced rate when ``fit`` has ended.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> sgd = nn.SGD(0.5)
+    >>> _ = nn.fit(
+    ...     nn.Network([nn.Dense(1, initializer=nn.zeros)], inputs=1),
+    ...     [[1.0]],
+    ...     [[0.0]],
+    ...     loss=nn.MeanSquaredError(),
+    ...     optimizer=sgd,
+    ...     epochs=3,
+    ...     callbacks=[ReduceLROnPlateau("loss", patience=2)],
+    ... )
+    >>> sgd.learning_rate
+    0.05
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_learning_rate: float = 0.0,
+        mode: str | None = None,
+    ) -> None:
+        super().__init__(monitor, patience, min_delta, mode)
+        self.factor = validation.number("factor", factor, 0, 1, open_low=True, open_high=True)
+        self.cooldown = validation.whole("cooldown", cooldown)
+        self.min_learning_rate = validation.number("min_learning_rate", min_learning_rate, 0)
+
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Forget earlier runs."""
+        super().on_train_begin(state)
+        self.cooling = 0
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Reduce the learning rate after ``patience`` epochs without an improvement."""
+        last = state.history.last
+        if self.cooling:
+            self.cooling -= 1
+            self.waited = 0
+        if self.improves(last[self.monitor]):
+            self.best, self.best_epoch, self.waited = last[self.monitor], last["epoch"], 0
+        elif not self.cooling:
+            self.waited += 1
+            if self.waited >= self.patience:
+                rate = state.optimizer.learning_rate
+                state.optimizer.learning_rate = min(
+                    rate, max(rate * self.factor, self.min_learning_rate)
+                )
+                self.cooling, self.waited = self.cooldown, 0
 
 
 class CSVLog(Callback):
-    """Write the history as CSV, whole, after every epoch.
+    """Write the history as a CSV file after every epoch.
+
+    The file is replaced as a whole, so it is complete at any moment. If it cannot be written during
+    training, because the disk is full for example, a warning says so, and training goes on.
 
     Parameters
     ----------
     path : path
     overwrite : bool, default False
-        Unless True an existing file is an error, raised before training.
+        If False, an existing file is an error, raised before training.
 
     Examples
     --------
@@ -278,30 +399,33 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
-        self.path, self.overwrite = Path(path), overwrite
+        self.path, self.overwrite = Path(path), validation.flag("overwrite", overwrite)
 
-    def on_train_begin(self, run: TrainingState) -> None:
-        """Refuse to overwrite, or to write where nothing can be, early."""
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"CSVLog: there is no folder {self.path.parent}")
-        if self.path.exists() and not self.overwrite:
-            raise FileExistsError(f"{self.path} exists; CSVLog(path, overwrite=True) replaces it")
+    def on_train_begin(self, state: TrainingState) -> None:
+        """Refuse a path that cannot be written, or a file that must not be overwritten."""
+        check_target(self.path, overwrite=self.overwrite)
+        self._written = False
 
-    def on_epoch_end(self, run: TrainingState) -> None:
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Write all rows so far."""
         import csv
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(run.history.columns)
-        writer.writerows(zip(*run.history.columns.values(), strict=True))
-        write_whole(self.path, text.getvalue().encode(), overwrite=True)
+        writer.writerow(state.history.last)
+        writer.writerows(row.values() for row in state.history.rows)
+        try:
+            overwrite = self.overwrite or self._written
+            write_whole(self.path, text.getvalue().encode(), overwrite=overwrite)
+            self._written = True
+        except OSError as error:
+            warnings.warn(f"CSVLog could not write {self.path}: {error}", stacklevel=2)
 
 
 class Progress(Callback):
-    """A progress bar with the newest figures, on a terminal; silent elsewhere.
+    """A progress bar with the latest figures on a terminal; silent elsewhere.
 
-    It needs ``nnreg[progress]``.
+    It needs ``nnreg[progress]``. ``fit(..., verbose=True)`` prints lines instead.
 
     Examples
     --------
@@ -312,20 +436,20 @@ class Progress(Callback):
     def __init__(self) -> None:
         self.bar: Any = None
 
-    def on_train_begin(self, run: TrainingState) -> None:
+    def on_train_begin(self, state: TrainingState) -> None:
         """Open the bar."""
         try:
             from tqdm import tqdm
         except ImportError:
             raise ImportError("Progress needs tqdm: pip install 'nnreg[progress]'") from None
-        self.bar = tqdm(total=run.epochs, unit="epoch", disable=None, file=sys.stderr)
+        self.bar = tqdm(total=state.epochs, unit="epoch", disable=None, file=sys.stderr)
 
-    def on_epoch_end(self, run: TrainingState) -> None:
-        """Move it."""
-        figures = {k: v for k, v in run.history.last.items() if k not in ("epoch", "seconds")}
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Advance it."""
+        figures = {k: v for k, v in state.history.last.items() if k not in ("epoch", "seconds")}
         self.bar.set_postfix(figures, refresh=False)
         self.bar.update()
 
-    def on_train_end(self, run: TrainingState) -> None:
+    def on_train_end(self, state: TrainingState) -> None:
         """Close it."""
         self.bar.close()

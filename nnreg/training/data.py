@@ -1,10 +1,10 @@
-"""The rows that training works on: looked at once, held out for validation, and weighed."""
+"""Training data: checked, split into training and validation rows, then weighted."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,88 @@ from nnreg._support.typing import Array
 from nnreg.losses import Loss
 from nnreg.network import Network
 
+# Sums of row weights are multiplied with losses in float64, which must not overflow.
+LARGEST_SUM = 1e300
 
-def validate_data(net: Network, loss: Loss, x: Any, y: Any, where: str = "") -> tuple[Array, Array]:
-    """Return a whole data set as arrays that the network and the loss can take, batch by batch.
+
+class Data(NamedTuple):
+    """Inputs, targets, and a weight for each row or None."""
+
+    x: Array
+    y: Array
+    weights: Array | None = None
+
+    def take(self, rows: Array) -> Data:
+        """Return a copy of these rows, given by number or by a mask."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Data(self.x[rows], self.y[rows], weights)
+
+    def without_removed_rows(self) -> Data:
+        """Return the rows whose weight is not zero."""
+        if self.weights is None or self.weights.all():
+            return self
+        return self.take(self.weights > 0)
+
+
+def prepare(
+    net: Network,
+    loss: Loss,
+    x: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    validation_data: Any = None,
+    validation_split: Any = 0.0,
+) -> tuple[Data, Data | None]:
+    """Return the training data, and the validation data if there are any.
+
+    The arguments are those of :func:`~nnreg.training.loop.fit`.
+
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1)], inputs=1, seed=0)
+    >>> x = np.arange(4.0).reshape(4, 1)
+    >>> training, held_out = prepare(net, nn.MeanSquaredError(), x, x, validation_split=0.25)
+    >>> training.x.ravel(), held_out.x.ravel()
+    (array([0., 2., 3.]), array([1.]))
+    """
+    data = Data(*validate_data(net, loss, x, y))
+    if sample_weight is not None:
+        sample_weight = validation.sample_weights("sample_weight", sample_weight, len(data.y))
+        data = data._replace(weights=sample_weight)
+    share = validation.number("validation_split", validation_split, 0, 1, open_high=True)
+    held_out, which = None, ""
+    if validation_data is not None:
+        if share:
+            raise ValueError("validation_data and validation_split exclude each other, got both")
+        held_out = _validate_validation_data(net, loss, validation_data)
+    elif share:
+        which = " of the training rows"
+        kept, out = split_validation(net, len(data.x), share)
+        labels = data.y
+        data, held_out = data.take(kept), data.take(out)
+        missing = np.setdiff1d(labels, data.y)
+        if class_weight is not None and len(missing):
+            raise ValueError(
+                f"validation_split={share:g} leaves no row of class {missing[0]:g} for training, "
+                "which class_weight needs; choose another share, or validation_data="
+            )
+    x, y, w = data
+    data = Data(x, y, compute_sample_weight(net, loss, y, w, class_weight, which))
+    if held_out is not None:
+        x, y, w = held_out
+        which = " of the validation rows"
+        held_out = Data(x, y, compute_sample_weight(net, loss, y, w, None, which))
+        held_out = held_out.without_removed_rows()
+    return data, held_out
+
+
+def validate_data(
+    net: Network, loss: Loss, x: Any, y: Any, prefix: str = ""
+) -> tuple[Array, Array]:
+    """Return inputs and targets as arrays that fit the network and the loss.
+
+    They are not copied if they are arrays already; each batch is cast when it is used.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
@@ -25,64 +104,57 @@ def validate_data(net: Network, loss: Loss, x: Any, y: Any, where: str = "") -> 
         ...
     ValueError: validation y: targets must be class numbers from 0 to 1, got 2 at index [1]
     """
-    x = validation.matrix(f"{where}x", x, net.inputs)
-    validation.finite(f"{where}x", x)
-    validation.fits(f"{where}x", x, net.dtype)
+    x = validation.matrix(f"{prefix}x", x, net.inputs)
+    validation.finite(f"{prefix}x", x)
+    validation.fits(f"{prefix}x", x, net.dtype)
     try:
         y = loss.check_targets(y, net.widths[-1])
         validation.fits("targets", y, net.dtype)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{where}y: {error}") from error
-    validation.same_rows(f"{where}y", y, f"{where}x", len(x))
+        raise kind(f"{prefix}y: {error}") from error
+    validation.same_rows(f"{prefix}y", y, f"{prefix}x", len(x))
     return x, y
 
 
-def split_validation(
-    net: Network,
-    loss: Loss,
-    x: Array,
-    y: Array,
-    weights: Array | None,
-    data: Any,
-    share: Any,
-) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    """Return ``x, y, weights`` for training, and the validation data: given, held out, or None.
+def _validate_validation_data(net: Network, loss: Loss, data: Any) -> Data:
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        got = f"{len(data)} things" if isinstance(data, tuple | list) else type(data).__name__
+        raise TypeError(
+            f"validation_data must be a pair (x, y), or (x, y, sample_weight), got {got}"
+        )
+    x, y = validate_data(net, loss, data[0], data[1], "validation ")
+    if len(data) == 2 or data[2] is None:
+        return Data(x, y)
+    return Data(x, y, validation.sample_weights("validation sample_weight", data[2], len(y)))
+
+
+def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
+    """Return the numbers of the training rows and of the validation rows, drawn by ``net.seed``.
 
     >>> import nnreg as nn
-    >>> x = np.arange(4.0).reshape(4, 1)
-    >>> net = nn.Network([nn.Dense(1)], inputs=1, seed=0)
-    >>> kept, _, _, (out, _) = split_validation(net, nn.MeanSquaredError(), x, x, None, None, 0.25)
-    >>> kept.ravel(), out.ravel()
-    (array([0., 2., 3.]), array([1.]))
+    >>> split_validation(nn.Network([nn.Dense(1)], inputs=1, seed=0), 4, 0.25)
+    (array([0, 2, 3]), array([1]))
     """
-    share = validation.number("validation_split", share, 0, 1, open_high=True)
-    if data is not None:
-        if share:
-            raise ValueError("validation_data and validation_split exclude each other, got both")
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            got = f"{len(data)} things" if isinstance(data, tuple | list) else type(data).__name__
-            raise TypeError(f"validation_data must be a pair (x, y), got {got}")
-        return x, y, weights, validate_data(net, loss, data[0], data[1], "validation ")
-    if not share:
-        return x, y, weights, None
-    held = round(share * len(x))
-    if held in (0, len(x)):
-        none = "training" if held else "validation"
-        raise ValueError(f"validation_split={share:g} leaves none of {len(x)} rows for {none}")
-    order = random.generator(net.seed, "split").permutation(len(x))
-    kept, out = np.sort(order[held:]), np.sort(order[:held])
-    if weights is not None:
-        weights = validation.sample_weights(
-            "sample_weight of the rows kept", weights[kept], len(kept)
-        )
-    return x[kept], y[kept], weights, (x[out], y[out])
+    count = round(share * rows)
+    if count in (0, rows):
+        empty = "training" if count else "validation"
+        raise ValueError(f"validation_split={share:g} leaves none of {rows} rows for {empty}")
+    order = random.generator(net.seed, "split").permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def compute_sample_weight(
-    net: Network, loss: Loss, y: Array, sample_weight: Any, class_weight: Any
+    net: Network,
+    loss: Loss,
+    y: Array,
+    sample_weight: Any,
+    class_weight: Any = None,
+    which: str = "",
 ) -> Array | None:
-    """Return one weight a row, or None where all count the same.
+    """Return a weight for each row, or None if all rows count the same.
+
+    A weight that is too small for the network's dtype becomes zero.
 
     >>> import nnreg as nn
     >>> net, loss = nn.Network([nn.Dense(2)], inputs=1), nn.SoftmaxCrossEntropy()
@@ -91,47 +163,55 @@ def compute_sample_weight(
     """
     if sample_weight is None and class_weight is None:
         return None
-    taken = inspect.signature(loss.__call__).parameters.values()
-    if not any(a.name == "weights" or a.kind is a.VAR_KEYWORD for a in taken):
+    parameters = inspect.signature(loss.__call__).parameters.values()
+    if not any(p.name == "weights" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
             "sample_weight and class_weight need a loss whose __call__ takes weights, "
             f"{type(loss).__name__} does not"
         )
-    weights = np.ones(len(y))
+    name, weights = f"sample_weight{which}", np.ones(len(y))
     if sample_weight is not None:
-        weights = validation.sample_weights("sample_weight", sample_weight, len(y)).astype(
-            np.float64
-        )
-        validation.fits("sample_weight", weights, net.dtype)
+        weights = validation.sample_weights(name, sample_weight, len(y)).astype(np.float64)
     if class_weight is not None:
-        weights = weights * _by_class(y, class_weight)
-        validation.sample_weights("sample_weight times class_weight", weights, len(y))
-        validation.fits("sample_weight times class_weight", weights, net.dtype)
+        weights = weights * _compute_class_weight(y, class_weight, weights)
+        name = f"sample_weight times class_weight{which}"
+        validation.sample_weights(name, weights, len(y))
+    info = np.finfo(net.dtype)
+    weights = np.where(weights < info.tiny, 0.0, weights)
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 0 < total <= min(float(info.max), LARGEST_SUM):
+        raise ValueError(
+            f"{name} must have a sum that {net.dtype} can hold, got {total:g}; "
+            "multiply all weights by a constant"
+        )
     return weights
 
 
-def _by_class(y: Array, class_weight: Any) -> Array:
-    """Return each row's class weight."""
+def _compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
+    """Return the class weight of each row; "balanced" counts a row as often as its weight says."""
     if y.shape not in ((len(y),), (len(y), 1)):
         raise ValueError(
             "class_weight needs targets that are one class number a row, (N,) or (N, 1), "
             f"got shape {y.shape}"
         )
     labels = y.reshape(-1)
-    bad = labels != np.floor(labels)
-    if bad.any():
-        at = validation.first_index(bad)
+    wrong = labels != np.floor(labels)
+    if wrong.any():
+        index = validation.first_index(wrong)
         raise ValueError(
-            f"class_weight needs targets that are class numbers, got {labels[at]} "
-            f"at index {list(at)}"
+            f"class_weight needs targets that are class numbers, got {labels[index]} "
+            f"at index {list(index)}"
         )
-    classes, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    classes, indices = np.unique(labels, return_inverse=True)
     by_class = np.ones(len(classes))
     if isinstance(class_weight, str):
         validation.one_of("class_weight", class_weight, ["balanced"])
-        by_class = len(y) / (len(classes) * counts)
+        sums = np.bincount(indices, weights)
+        present = sums > 0
+        by_class[present] = sums.sum() / (present.sum() * sums[present])
     elif isinstance(class_weight, Mapping):
-        numbers = {int(label): place for place, label in enumerate(classes)}
+        numbers = {int(label): index for index, label in enumerate(classes)}
         for label, weight in class_weight.items():
             if label not in numbers:
                 raise ValueError(
@@ -140,5 +220,5 @@ def _by_class(y: Array, class_weight: Any) -> Array:
             by_class[numbers[label]] = validation.number(f"class_weight[{label!r}]", weight, 0)
     else:
         raise TypeError(f'class_weight must be a dict or "balanced", got {class_weight!r}')
-    by_row: Array = by_class[places]
+    by_row: Array = by_class[indices]
     return by_row

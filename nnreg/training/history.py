@@ -1,98 +1,126 @@
-"""What training has recorded: one row an epoch."""
+"""The history of a training run: one row of figures an epoch."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from nnreg._support.tables import text_table
+from nnreg._support import tables
+
+# Figures that are sums of recorded ones, under the names that Keras gives them.
+SUMS = {"loss": ("data_loss", "penalty"), "val_loss": ("val_data_loss", "penalty")}
+
+
+class Figures(dict[str, Any]):
+    """Figures by name. ``loss`` and ``val_loss`` are computed when they are asked for.
+
+    Examples
+    --------
+    >>> figures = Figures(data_loss=0.5, penalty=0.25, val_data_loss=1.0)
+    >>> figures["loss"], figures["val_loss"]
+    (0.75, 1.25)
+    """
+
+    def __missing__(self, name: str) -> Any:
+        try:
+            return sum(dict.__getitem__(self, part) for part in SUMS[name])
+        except KeyError:
+            names = ", ".join(self) or "no epochs"
+            raise KeyError(f"nothing recorded as {name!r}; there are {names}") from None
 
 
 class History:
-    """Columns of numbers, an entry an epoch.
+    """Columns of figures, with an entry for each epoch.
 
-    ``data_loss`` is the epoch's mean over rows in *training* mode (dropout on, while the parameters
-    were moving); ``penalty`` is taken at the epoch's end; ``total`` is their sum. Everything else,
-    metrics and ``val_...``, is measured at the epoch's end in inference mode. ``seconds`` is what
-    the epoch took.
+    ``data_loss`` is the mean over rows in *training* mode: with dropout, and while the parameters
+    changed. ``penalty`` is the value at the end of the epoch, ``total`` the sum of the two. Metrics
+    and the columns that begin with ``val_`` are measured at the end of the epoch in inference mode.
+    ``seconds`` is the duration of the epoch.
+
+    ``history["loss"]`` is the total, and ``history["val_loss"]`` is the validation data loss plus
+    the penalty, as in Keras; neither is stored as a column.
 
     Attributes
     ----------
+    rows : list of Figures
     stopped : str
-        Why training ended: ``"epochs"``, ``"interrupted"``, ``"non-finite loss"``, or a callback's
-        reason.
+        Why training ended: ``"epochs"``, ``"interrupted"``, ``"non-finite loss"``, ``"error"``, or
+        a callback's reason.
 
     Examples
     --------
     >>> history = History()
-    >>> history.append({"epoch": 1, "data_loss": 0.5})
-    >>> history["data_loss"], history.last["epoch"], len(history)
-    ([0.5], 1, 1)
+    >>> history.append({"epoch": 1, "data_loss": 0.5, "penalty": 0.25})
+    >>> history["data_loss"], history["loss"], history.last["epoch"], len(history)
+    ([0.5], [0.75], 1, 1)
     """
 
     def __init__(self) -> None:
-        self.columns: dict[str, list[Any]] = {}
+        self.rows: list[Figures] = []
         self.stopped = "epochs"
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add an epoch."""
-        for name, value in row.items():
-            self.columns.setdefault(name, []).append(value)
+        """Add the figures of an epoch, under the same names as before.
 
-    def __getitem__(self, name: str) -> list[Any]:
-        try:
-            return self.columns[name]
-        except KeyError:
-            raise KeyError(
-                f"nothing recorded as {name!r}; there are {', '.join(self.columns)}"
-            ) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
-    def __len__(self) -> int:
-        return len(self.columns.get("epoch", []))
+        A row is added at once, so that all columns have the same length at any moment.
+        """
+        if self.rows and row.keys() != self.rows[0].keys():
+            raise ValueError(f"row must have the columns {list(self.rows[0])}, got {list(row)}")
+        self.rows.append(Figures(row))
 
     @property
-    def last(self) -> dict[str, Any]:
-        """The newest epoch."""
-        return {name: values[-1] for name, values in self.columns.items()}
+    def columns(self) -> dict[str, list[Any]]:
+        """The figures by column."""
+        return {name: self[name] for name in (self.rows[0] if self.rows else ())}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if not self.rows:
+            raise KeyError(f"nothing recorded as {name!r}; no epoch is finished")
+        return [row[name] for row in self.rows]
+
+    def __contains__(self, name: object) -> bool:
+        return all(part in self.last for part in SUMS.get(str(name), (name,)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def last(self) -> Figures:
+        """The figures of the last epoch; empty before the first one has ended."""
+        return Figures(self.rows[-1] if self.rows else {})
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the columns as plain lists, ready for JSON or a data frame."""
-        return {name: list(values) for name, values in self.columns.items()}
+        return self.columns
 
     def __repr__(self) -> str:
-        if not len(self):
+        if not self.rows:
             return f"<History: no epoch finished, stopped: {self.stopped}>"
-        text = text_table(list(self.columns), self._rows(), right=range(len(self.columns)))
-        return f"{text}\n{self._end()}"
+        head, cells = self._cells()
+        return f"{tables.text_table(head, cells, right=range(len(head)))}\n{self._end()}"
 
     def _repr_html_(self) -> str:
         """Return the same table and a picture of the losses, for a notebook."""
-        from nnreg._support import tables
-
-        if not len(self):
+        if not self.rows:
             return tables.paragraphs([self._end()])
+        head, cells = self._cells()
         losses = [name for name in ("data_loss", "val_data_loss") if name in self]
         label = "; dashed: ".join(f"{name} by epoch" for name in losses)
-        picture = tables.sparkline([self.columns[name] for name in losses], label)
-        right = range(len(self.columns))
+        picture = tables.sparkline([self[name] for name in losses], label)
         return "".join(
             [
                 f"<figure>{picture}<figcaption>{label}</figcaption></figure>" if losses else "",
-                tables.html_table(list(self.columns), self._rows(), right=right),
+                tables.html_table(head, cells, right=range(len(head))),
                 tables.paragraphs([self._end()]),
             ]
         )
 
-    def _rows(self) -> list[list[str]]:
-        """Return the cells of the first and the last epochs."""
-        numbers = range(len(self))
-        shown = [*numbers] if len(self) <= 6 else [0, 1, 2, *numbers[-3:]]
-        rows = [[_text(column[i]) for column in self.columns.values()] for i in shown]
-        if len(self) > 6:
-            rows.insert(3, ["..."] * len(self.columns))
-        return rows
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return the columns' names, and the text of the first and the last epochs."""
+        head = list(self.last)
+        cells = [[_text(value) for value in row.values()] for row in self.rows]
+        if len(cells) > 6:
+            cells[3:-3] = [["..."] * len(head)]
+        return head, cells
 
     def _end(self) -> str:
         return f"{len(self)} epochs, stopped: {self.stopped}"

@@ -1,33 +1,62 @@
-"""Training: epochs of steps, and what is measured between them."""
+"""The training loop: epochs of steps, and the figures measured after each of them."""
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from nnreg import random
 from nnreg._support import validation
-from nnreg._support.blas import blas_threads
+from nnreg._support.blas import blas_threads, choose_threads
+from nnreg._support.interrupts import Interrupts, defer_interrupts
 from nnreg._support.typing import Array
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
-from nnreg.training import data
-from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
-from nnreg.training.history import History
-from nnreg.training.lanes import split
-from nnreg.training.metrics import Metric, check_metrics, compute_metrics, get_metrics
+from nnreg.training.callbacks import Callback, TrainingState
+from nnreg.training.data import Data, prepare
+from nnreg.training.history import Figures, History
+from nnreg.training.metrics import (
+    Metric,
+    check_metrics,
+    compute_metrics,
+    get_metrics,
+    predicts_classes,
+)
 from nnreg.training.step import NonFiniteLossError, TrainingStep
+
+# More rows than any machine's memory can number; asking NumPy for their order would not return.
+MAX_ROWS = 2**48
+
+# What other libraries call losses and optimizers, and the same here.
+EQUIVALENTS = {
+    "adam": "Adam()",
+    "adamw": "AdamW()",
+    "sgd": "SGD(0.01)",
+    "rmsprop": "RMSprop()",
+    "mse": "MeanSquaredError()",
+    "meansquarederror": "MeanSquaredError()",
+    "huber": "Huber()",
+    "poisson": "Poisson()",
+    "crossentropy": "SoftmaxCrossEntropy()",
+    "categoricalcrossentropy": "SoftmaxCrossEntropy()",
+    "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy()",
+    "softmaxcrossentropy": "SoftmaxCrossEntropy()",
+    "binarycrossentropy": "SigmoidCrossEntropy()",
+    "sigmoidcrossentropy": "SigmoidCrossEntropy()",
+}
 
 
 def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
-    """Yield row numbers, batch by batch, in the order of (seed, epoch).
+    """Yield row numbers, batch by batch, in an order drawn by ``net.seed`` and ``net.epochs``.
 
-    The epoch is counted when it is used up.
+    When the last batch has been used, ``net.epochs`` is increased by one.
 
     Parameters
     ----------
@@ -36,8 +65,8 @@ def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> I
     batch_size : int
         Rows in a batch; the last one may have fewer. It may exceed ``n``.
     net : Network
-        Its seed and ``epochs`` fix the order; ``epochs`` is counted.
     shuffle : bool, default True
+        If False, rows come in their own order.
 
     Examples
     --------
@@ -46,15 +75,26 @@ def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> I
     >>> [rows.tolist() for rows in nn.batches(5, 2, net)], net.epochs
     ([[3, 1], [4, 2], [0]], 1)
     """
-    n, batch_size = validation.whole("n", n, 1), validation.whole("batch_size", batch_size, 1)
-    _network(net)
+    n = validation.whole("n", n, 1)
+    if n > MAX_ROWS:
+        raise ValueError(f"n must be a number of rows that fit into memory, got {n}")
+    batch_size = validation.whole("batch_size", batch_size, 1)
+    _check_instance("net", net, Network, "a Network")
+    shuffle = validation.flag("shuffle", shuffle)
+
+    def yield_batches() -> Iterator[Array]:
+        yield from _draw_batches(n, batch_size, net, shuffle)
+        net.epochs += 1
+
+    return yield_batches()
+
+
+def _draw_batches(n: int, batch_size: int, net: Network, shuffle: bool) -> Iterator[Array]:
     if shuffle:
         order = random.generator(net.seed, "order", net.epochs).permutation(n)
     else:
         order = np.arange(n)
-    for start in range(0, n, batch_size):
-        yield order[start : start + batch_size]
-    net.epochs += 1
+    return (order[start : start + batch_size] for start in range(0, n, batch_size))
 
 
 def fit(
@@ -66,7 +106,7 @@ def fit(
     optimizer: Optimizer,
     epochs: int,
     batch_size: int = 128,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     validation_split: float = 0.0,
     metrics: Iterable[str | Metric] = (),
     callbacks: Iterable[Callback | Callable[[TrainingState], Any]] = (),
@@ -74,6 +114,7 @@ def fit(
     class_weight: Mapping[int, float] | str | None = None,
     shuffle: bool = True,
     threads: int | None = None,
+    verbose: bool | int = False,
 ) -> History:
     """Train a network. ``fit`` for n epochs is n times ``fit`` for one.
 
@@ -81,48 +122,53 @@ def fit(
     ----------
     net : Network
     x : array_like of shape (N, D)
-    y : array_like
-        What the loss wants: class numbers (N,), or (N, M).
+    y : array_like of shape (N,) or (N, M)
+        Targets as the loss takes them: class numbers (N,), or (N, M).
     loss : Loss
     optimizer : Optimizer
         It keeps its state from one call to the next.
     epochs : int
     batch_size : int, default 128
-    validation_data : tuple (x, y), optional
+    validation_data : tuple (x, y) or (x, y, sample_weight), optional
     validation_split : float, default 0
-        Share of rows, in [0, 1), held out for validation instead; drawn at random by the network's
-        seed, the same rows in every fit.
+        Share of rows, in [0, 1), that are held out for validation; drawn at random by the network's
+        seed, the same rows in every fit. They keep their sample weights.
     metrics : names or functions, default ()
-        ``"accuracy"``, ``"mean_absolute_error"``, ``"mean_squared_error"``, or functions (outputs,
-        targets) -> number. Measured at each epoch's end in inference mode, on training and
-        validation data.
+        ``"accuracy"``, ``"mean_absolute_error"``, ``"mean_squared_error"``, metrics of
+        scikit-learn, or functions (outputs, targets) -> number. Computed at the end of each epoch
+        in inference mode, on training and validation data.
     callbacks : callbacks, or functions of the ``TrainingState``, default ()
     sample_weight : array_like of shape (N,), optional
-        A weight of zero is a removed row, a whole number repeated rows.
+        A weight of zero is a removed row, in validation too; a whole number is repeated rows.
+        Metrics do not weight the remaining rows.
     class_weight : dict of class to weight, or "balanced", optional
-        For targets that are class numbers, (N,) or (N, 1); multiplies the rows' weights. Classes
-        that are not named have weight 1. ``"balanced"`` gives every class the same sum.
+        For targets that are class numbers, (N,) or (N, 1); multiplies the weights of the training
+        rows. Classes that are not named have weight 1. ``"balanced"`` gives every class the same
+        sum.
     shuffle : bool, default True
     threads : int, optional
-        So many lanes share each large step, with BLAS held to one thread: steady on a machine that
-        does other things too. With 1, the bits are those of the taught loop under one thread of
-        BLAS. Unless given, there is one lane, and BLAS has its own threads, which is faster on a
-        quiet machine.
+        The number of threads that BLAS may use. With 1, the bits are those of the taught loop under
+        one thread of BLAS. Without a number, small steps use one thread and large ones as many as
+        BLAS is set to.
+    verbose : bool or int, default False
+        If True, print a line after each epoch.
 
     Returns
     -------
     History
-        After a ``KeyboardInterrupt`` too: up to the last whole epoch, with
-        ``stopped = "interrupted"``. The parameters are those of that moment, which may be in the
-        middle of an update.
 
     Raises
     ------
     ValueError, TypeError
         Before anything is changed.
     NonFiniteLossError
-        If a loss is not finite, or the parameters at an epoch's end. Network and optimizer are put
-        back to the last good epoch's end; the error holds the history.
+        If a loss, a penalty or a parameter is not finite. Network and optimizer are put back to the
+        end of the last whole epoch; the error has the ``history``.
+    KeyboardInterrupt
+        After Ctrl-C, with the ``history`` of the whole epochs. In the main thread, the step that is
+        running is finished first. So parameters, optimizer, ``net.steps`` and ``net.epochs`` agree,
+        and a further ``fit`` continues from there. A second Ctrl-C ends a step or callback that
+        hangs; what a step has left undone is put back to the end of the last whole epoch.
 
     Examples
     --------
@@ -142,87 +188,151 @@ def fit(
     >>> history.last["val_accuracy"] > 0.9
     True
     """
-    _network(net)
-    _loss(loss)
-    validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
-    x, y = data.validate_data(net, loss, x, y)
-    measures = get_metrics(metrics)
-    check_metrics(measures, net, x, y, loss)
+    _check_instance("net", net, Network, "a Network")
+    _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    _check_instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
     epochs = validation.whole("epochs", epochs)
     batch_size = validation.whole("batch_size", batch_size, 1)
     threads = None if threads is None else validation.whole("threads", threads, 1)
-    weights = data.compute_sample_weight(net, loss, y, sample_weight, class_weight)
-    x, y, weights, held_out = data.split_validation(
-        net, loss, x, y, weights, validation_data, validation_split
+    shuffle = validation.flag("shuffle", shuffle)
+    validation.whole("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0, 2)
+    hooks = _get_callbacks(callbacks, bool(verbose))
+    measures = get_metrics(metrics)
+    data, held_out = prepare(
+        net,
+        loss,
+        x,
+        y,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        validation_data=validation_data,
+        validation_split=validation_split,
     )
-    acting = _callbacks(callbacks)
+    check_metrics(measures, net, data.y, loss)
     columns = ["epoch", "data_loss", "penalty", "total", *measures]
     columns += [f"val_{name}" for name in ("data_loss", *measures)] if held_out else []
     optimizer.prepare(net.parameters)
-    run = TrainingState(
-        net, loss, optimizer, epochs, -(-len(x) // batch_size), (*columns, "seconds")
+    rows = len(data.x)
+    state = TrainingState(
+        net, loss, optimizer, epochs, -(-rows // batch_size), (*columns, "seconds")
     )
-    lanes, blas = split(3 * net.parameters.weights.size * min(batch_size, len(x)), threads)
-    with ExitStack() as stack:
-        stack.enter_context(blas_threads(blas))
-        step = stack.enter_context(TrainingStep(net, loss, optimizer, lanes=lanes))
-        for callback in acting:
-            callback.on_train_begin(run)
-            stack.callback(callback.on_train_end, run)
-        try:
-            while len(run.history) < epochs and not run.reason:
-                started = time.perf_counter()
-                row = _epoch(run, step, acting, batch_size, x, y, weights, shuffle)
-                if measures:
-                    found = compute_metrics(net, x, y, loss, measures)
-                    row |= {name: found[name] for name in measures}
-                if held_out is not None:
-                    found = compute_metrics(net, *held_out, loss, measures)
-                    row |= {f"val_{name}": value for name, value in found.items()}
-                run.history.append(row | {"seconds": time.perf_counter() - started})
-                for callback in acting:
-                    callback.on_epoch_end(run)
-            run.history.stopped = run.reason or "epochs"
-        except KeyboardInterrupt:
-            run.history.stopped = "interrupted"
-        except NonFiniteLossError as error:
-            run.history.stopped = "non-finite loss"
-            error.history = run.history
-            raise
-    return run.history
+    limit = choose_threads(3 * net.parameters.weights.size * min(batch_size, rows), threads)
+    try:
+        with (
+            defer_interrupts() as interrupts,
+            _reserve([net, optimizer, *hooks]),
+            blas_threads(limit),
+            np.errstate(),
+            ExitStack() as ends,
+        ):
+            state.history.stopped = "error"
+            try:
+                for callback in hooks:
+                    interrupts.call(callback.on_train_begin, state)
+                    ends.callback(interrupts.call, callback.on_train_end, state)
+                interrupts.check()
+                _train(state, hooks, interrupts, data, held_out, measures, batch_size, shuffle)
+                state.history.stopped = state.reason or "epochs"
+            except KeyboardInterrupt:
+                state.history.stopped = "interrupted"
+                raise
+            except NonFiniteLossError:
+                state.history.stopped = "non-finite loss"
+                raise
+    except KeyboardInterrupt as error:
+        state.history.stopped = "interrupted"
+        error.history = state.history  # type: ignore[attr-defined]  # documented above
+        raise
+    except NonFiniteLossError as error:
+        if error.history is state.history:  # otherwise it was raised by a callback
+            end = f"the end of epoch {net.epochs} again"
+            if state.restored:
+                end = f"{state.restored}; the optimizer and the counters are those of {end}"
+            cure = "strength" if error.layer == "penalty" else "learning rate"
+            error.args = (
+                f"{error}. The parameters are those of {end}; a smaller {cure} is the usual cure",
+            )
+        error.history = state.history
+        raise
+    return state.history
 
 
-def _epoch(
-    run: TrainingState,
-    step: TrainingStep,
+def _train(
+    state: TrainingState,
     callbacks: list[Callback],
+    interrupts: Interrupts,
+    data: Data,
+    held_out: Data | None,
+    metrics: dict[str, Metric],
     batch_size: int,
-    x: Array,
-    y: Array,
-    weights: Array | None,
+    shuffle: bool,
+) -> None:
+    """Train epoch by epoch. A row of the history and ``net.epochs`` are added together."""
+    net, loss, history = state.net, state.loss, state.history
+    step = TrainingStep(net, loss, state.optimizer)
+    measured = data.without_removed_rows() if metrics else data
+
+    hooks = {
+        event: [getattr(c, event) for c in callbacks if _overrides(c, event)]
+        for event in ("on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end")
+    }
+
+    def notify(event: str) -> None:
+        for hook in hooks[event]:
+            interrupts.call(hook, state)
+
+    while len(history) < state.epochs and not state.reason:
+        started = time.perf_counter()
+        notify("on_epoch_begin")
+        row = _train_epoch(state, step, notify, interrupts, data, batch_size, shuffle)
+        if metrics:
+            figures = interrupts.call(compute_metrics, net, measured.x, measured.y, loss, metrics)
+            row |= {name: figures[name] for name in metrics}
+        if held_out is not None:
+            figures = interrupts.call(
+                compute_metrics, net, held_out.x, held_out.y, loss, metrics, held_out.weights
+            )
+            row |= {f"val_{name}": value for name, value in figures.items()}
+        history.append(row | {"seconds": time.perf_counter() - started})
+        net.epochs += 1
+        notify("on_epoch_end")
+        interrupts.check()
+
+
+def _overrides(callback: Callback, event: str) -> bool:
+    """Return whether a callback reacts to an event; one that does not costs nothing."""
+    return getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
+
+
+def _train_epoch(
+    state: TrainingState,
+    step: TrainingStep,
+    notify: Callable[[str], None],
+    interrupts: Interrupts,
+    data: Data,
+    batch_size: int,
     shuffle: bool,
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history."""
-    net, good = run.net, _Snapshot(run.net, run.optimizer)
+    net, start = state.net, _Snapshot(state)
     loss_sum = weight_sum = 0.0
-    try:
-        for batch in batches(len(x), batch_size, net, shuffle=shuffle):
-            for callback in callbacks:
-                callback.on_batch_begin(run)
-            share = len(batch) if weights is None else float(weights[batch].sum())
-            loss_sum += share * step(x, y, batch, weights)
-            weight_sum += share
-        _finite_parameters(net)
-    except NonFiniteLossError as error:
-        good.restore()
-        error.args = (
-            f"{error}. The parameters are those of the end of epoch {net.epochs} again; "
-            "a smaller learning rate is the usual cure",
-        )
-        raise
-    data_loss, penalty = loss_sum / weight_sum, net.penalty_value()
+    order = _draw_batches(len(data.x), batch_size, net, shuffle)
+    for batch, rows in enumerate(order):
+        state.batch, state.batch_rows = batch, rows
+        notify("on_batch_begin")
+        with start:
+            state.batch_loss = interrupts.call(step, data.x, data.y, rows, data.weights)
+        share = len(rows) if data.weights is None else float(data.weights[rows].sum())
+        loss_sum += share * state.batch_loss
+        weight_sum += share
+        notify("on_batch_end")
+        interrupts.check()
+    with start, np.errstate(over="ignore", invalid="ignore"):
+        penalty = net.penalty_value()
+        _check_finite(net, penalty)
+    data_loss = loss_sum / weight_sum
     return {
-        "epoch": net.epochs,
+        "epoch": net.epochs + 1,
         "data_loss": data_loss,
         "penalty": penalty,
         "total": data_loss + penalty,
@@ -230,49 +340,63 @@ def _epoch(
 
 
 class _Snapshot:
-    """What training changes, as it is now: net and optimizer can be put back to it."""
+    """A copy of what training changes. An exception inside ``with`` puts it back."""
 
-    def __init__(self, net: Network, optimizer: Optimizer) -> None:
-        self.net, self.optimizer = net, optimizer
-        self.vector = net.parameters.vector.copy()
-        self.state = {name: values.copy() for name, values in optimizer.state.items()}
-        self.counts = net.steps, net.epochs, optimizer.steps
+    def __init__(self, state: TrainingState) -> None:
+        self.net, self.optimizer, self.history = state.net, state.optimizer, state.history
+        self.vector = self.net.parameters.vector.copy()
+        self.state = {name: values.copy() for name, values in self.optimizer.state.items()}
+        self.counts = self.net.steps, self.optimizer.steps
 
-    def restore(self) -> None:
-        self.net.parameters.vector[...] = self.vector
-        for name, values in self.optimizer.state.items():
-            values[...] = self.state.get(name, 0)
-        self.net.steps, self.net.epochs, self.optimizer.steps = self.counts
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            self.net.parameters.vector[...] = self.vector
+            for name, values in self.optimizer.state.items():
+                values[...] = self.state.get(name, 0)
+            self.net.steps, self.optimizer.steps = self.counts
+        if isinstance(error, NonFiniteLossError):
+            error.history = self.history
 
 
-def _finite_parameters(net: Network) -> None:
-    """Raise unless they are: the last update of an epoch is followed by no loss that would show."""
+def _check_finite(net: Network, penalty: float) -> None:
+    """Raise unless all is finite: the last update of an epoch is followed by no loss."""
+    step = net.steps - 1
     for name in net.parameters:
         if not np.isfinite(net.parameters[name]).all():
             raise NonFiniteLossError(
-                f"after step {net.steps - 1} the parameters are not finite, first {name}",
-                net.steps - 1,
+                f"after step {step} the parameters are not finite, first {name}",
+                step,
                 name.rpartition(".")[0],
             )
+    if not math.isfinite(penalty):
+        raise NonFiniteLossError(
+            f"after step {step} the penalty is {penalty}, too large for {net.dtype}",
+            step,
+            "penalty",
+        )
 
 
 def evaluate(
-    net: Network, x: Any, y: Any, *, loss: Loss, metrics: Iterable[str | Metric] = ("accuracy",)
-) -> dict[str, float]:
-    """Measure a network in inference mode.
+    net: Network, x: Any, y: Any, *, loss: Loss, metrics: Iterable[str | Metric] | None = None
+) -> Figures:
+    """Compute losses and metrics in inference mode.
 
     Parameters
     ----------
     net : Network
-    x, y : array_like
+    x : array_like of shape (N, D)
+    y : array_like of shape (N,) or (N, M)
     loss : Loss
-    metrics : names or functions, default ("accuracy",)
-        As for :func:`fit`.
+    metrics : names or functions, optional
+        As for :func:`fit`. By default accuracy if the loss predicts classes, otherwise none.
 
     Returns
     -------
     dict of str to float
-        ``data_loss``, ``penalty``, ``total``, and each metric by its name.
+        ``data_loss``, ``penalty``, ``total`` (also as ``loss``), and each metric by its name.
 
     Examples
     --------
@@ -283,34 +407,67 @@ def evaluate(
     ... )
     {'data_loss': 4.0, 'penalty': 0.0, 'total': 4.0, 'mean_absolute_error': 2.0}
     """
-    _network(net)
-    _loss(loss)
-    x, y = data.validate_data(net, loss, x, y)
+    _check_instance("net", net, Network, "a Network")
+    _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    if metrics is None:
+        metrics = ["accuracy"] if predicts_classes(loss) else []
     measures = get_metrics(metrics)
-    check_metrics(measures, net, x, y, loss)
-    found = compute_metrics(net, x, y, loss, measures)
-    data_loss, penalty = found.pop("data_loss"), net.penalty_value()
-    return {"data_loss": data_loss, "penalty": penalty, "total": data_loss + penalty, **found}
+    (x, y, _), _ = prepare(net, loss, x, y)
+    check_metrics(measures, net, y, loss)
+    figures = compute_metrics(net, x, y, loss, measures)
+    data_loss, penalty = figures.pop("data_loss"), net.penalty_value()
+    return Figures(data_loss=data_loss, penalty=penalty, total=data_loss + penalty, **figures)
 
 
-def _network(net: Any) -> None:
-    validation.instance("net", net, Network, "a Network")
+_reserved: dict[tuple[int, int], object] = {}  # objects in use, by process and id
 
 
-def _loss(loss: Any) -> None:
-    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+@contextmanager
+def _reserve(objects: list[Any]) -> Iterator[None]:
+    """Refuse objects that another fit is using, which would mix two runs."""
+    token, keys = object(), []
+    try:
+        for thing in objects:
+            key = os.getpid(), id(thing)
+            if key in keys or _reserved.setdefault(key, token) is not token:
+                kind = type(thing).__name__
+                raise ValueError(
+                    f"this {kind} is in use by a fit that has not ended; make another {kind}"
+                )
+            keys.append(key)
+        yield
+    finally:
+        for key in keys:
+            del _reserved[key]
 
 
-def _callbacks(callbacks: Any) -> list[Callback]:
-    """Return callbacks as a list; one alone is welcome, and functions are wrapped."""
+def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:
+    """Raise unless ``value`` is of this kind; for another library's name, say what to write."""
+    if isinstance(value, str):
+        known = EQUIVALENTS.get(value.lower().replace("_", ""))
+        hint = f": write {name}=nn.{known}" if known else ""
+        raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
+    validation.instance(name, value, kind, expected)
+
+
+def _get_callbacks(callbacks: Any, verbose: bool) -> list[Callback]:
+    """Return a list of callbacks; one alone is accepted, and functions are wrapped."""
     if isinstance(callbacks, Callback) or callable(callbacks):
         callbacks = [callbacks]
-    wanted = "callbacks must be Callbacks or functions of the run"
+    expected = "callbacks must be Callbacks or functions of the state"
     if not isinstance(callbacks, Iterable):
-        raise TypeError(f"{wanted}, got {callbacks!r}")
-    acting = []
-    for callback in callbacks:
+        raise TypeError(f"{expected}, got {callbacks!r}")
+    result = []
+    for callback in [*callbacks, *([_print_epoch] if verbose else [])]:
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
-            raise TypeError(f"{wanted}, got {callback!r}")
-        acting.append(callback if isinstance(callback, Callback) else FunctionCallback(callback))
-    return acting
+            raise TypeError(f"{expected}, got {callback!r}")
+        if not isinstance(callback, Callback):
+            function, callback = callback, Callback()
+            callback.on_epoch_end = function  # type: ignore[method-assign]  # of this object alone
+        result.append(callback)
+    return result
+
+
+def _print_epoch(state: TrainingState) -> None:
+    figures = [f"{name} {v:.4g}" for name, v in state.history.last.items() if name != "epoch"]
+    print(f"epoch {len(state.history)}/{state.epochs}: {', '.join(figures)}", flush=True)

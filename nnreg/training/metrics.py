@@ -1,41 +1,51 @@
-"""Metrics: what to watch besides the loss.
+"""Metrics: figures that are reported beside the loss and not trained on.
 
-They are functions ``(outputs, targets, loss) -> number``; nothing is trained on them.
+Internally a metric is a function ``(outputs, targets, loss) -> number``.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.losses import Loss
+from nnreg.losses import Loss, Poisson
 from nnreg.network import Network
 
 Metric = Callable[..., Any]
 
 
-def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
-    """Return the share of right classes.
+def predicts_classes(loss: Loss) -> bool:
+    """Return whether a loss defines classes.
 
-    Where a row has several yes-or-no outputs, it is the share of right answers.
+    >>> import nnreg as nn
+    >>> predicts_classes(nn.SoftmaxCrossEntropy()), predicts_classes(nn.Huber())
+    (True, False)
+    """
+    return type(loss).classes is not Loss.classes
+
+
+def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
+    """Return the share of rows whose predicted class is right.
+
+    If a row has several yes-or-no outputs, it is the share of right answers.
 
     >>> import nnreg as nn
     >>> accuracy(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]), nn.SoftmaxCrossEntropy())
     0.5
     """
-    if type(loss).classes is Loss.classes:
+    if not predicts_classes(loss):
         raise TypeError(
             f"the metric accuracy needs a loss that predicts classes, got {loss!r}; "
-            "metrics= chooses others"
+            'for a regression use metrics=["mean_absolute_error"]'
         )
-    classes = loss.classes(outputs)
-    if targets.ndim > classes.ndim:
-        targets = targets.argmax(axis=1)
-    return float(np.mean(classes == np.round(targets)))
+    right, predicted = _classes(outputs, targets, loss)
+    return float(np.mean(predicted == right))
 
 
 def mean_absolute_error(outputs: Array, targets: Array, loss: Loss) -> float:
@@ -73,16 +83,18 @@ NAMED: dict[str, Metric] = {
     "accuracy": accuracy,
     "mean_absolute_error": mean_absolute_error,
     "mean_squared_error": mean_squared_error,
+    "acc": accuracy,
+    "mae": mean_absolute_error,
+    "mse": mean_squared_error,
 }
 
-
-TAKEN = ("epoch", "data_loss", "penalty", "total", "seconds")
+RESERVED = ("epoch", "data_loss", "penalty", "total", "loss", "seconds")
 
 
 def get_metrics(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Metric]:
-    """Return metrics by name. A function of one's own takes ``(outputs, targets)``.
+    """Return metrics by name.
 
-    It goes by its own name, an object by that of its class.
+    A function has its own name, an object that of its class.
 
     >>> list(get_metrics(["accuracy", np.ptp]))
     ['accuracy', 'ptp']
@@ -91,51 +103,155 @@ def get_metrics(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Met
         metrics = [metrics]
     if not isinstance(metrics, Iterable):
         raise TypeError(f"metrics must be names or functions, got {metrics!r}")
-    found: dict[str, Metric] = {}
+    result: dict[str, Metric] = {}
     for metric in metrics:
         if callable(metric):
-            name = getattr(metric, "__name__", type(metric).__name__)
-            measure = _own(name, metric)
+            function = metric.func if isinstance(metric, partial) else metric
+            name = getattr(function, "__name__", type(function).__name__)
+            measure = _adapt(name, metric, str(getattr(function, "__module__", "")))
         else:
             name = validation.one_of("metrics", metric, NAMED)
             measure = NAMED[name]
-        if name in found or name in TAKEN or name.startswith("val_"):
-            whose = "twice" if name in found else "(a column of the history)"
-            raise ValueError(f"metrics must have different names, got {name!r} {whose}")
-        found[name] = measure
-    return found
+        if name in result or name in RESERVED or name.startswith("val_"):
+            reason = "twice" if name in result else "(a column of the history)"
+            raise ValueError(f"metrics must have different names, got {name!r} {reason}")
+        result[name] = measure
+    return result
 
 
-def _own(name: str, metric: Metric) -> Metric:
-    def measure(outputs: Array, targets: Array, loss: Loss) -> float:
-        value = metric(outputs, targets)
-        if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
-            got = f"shape {np.shape(value)}" if np.ndim(value) else repr(value)
-            raise TypeError(f"the metric {name!r} must return a number, got {got}")
-        return float(value)
+def check_metrics(metrics: dict[str, Metric], net: Network, y: Array, loss: Loss) -> None:
+    """Evaluate the metrics for perfect predictions, so that one that does not fit is refused early.
 
-    return measure
-
-
-def check_metrics(metrics: dict[str, Metric], net: Network, x: Array, y: Array, loss: Loss) -> None:
-    """Show the named metrics one row, so that one that does not fit the loss is refused early."""
+    Only those of nnreg and scikit-learn: other functions may count their calls.
+    """
     for metric in metrics.values():
-        if metric in NAMED.values():
-            metric(np.zeros((1, net.widths[-1]), net.dtype), y[:1], loss)
+        own = getattr(metric, "func", None)
+        if own is not _call_function:
+            targets = y if own is _call_sklearn else y[:1]
+            outputs = np.zeros((len(targets), net.widths[-1]), net.dtype)
+            if y.ndim == 1:
+                outputs[np.arange(len(targets)), targets] = 1
+            else:
+                outputs[...] = targets
+            metric(outputs, targets, loss)
 
 
 def compute_metrics(
-    net: Network, x: Array, y: Array, loss: Loss, metrics: dict[str, Metric]
+    net: Network,
+    x: Array,
+    y: Array,
+    loss: Loss,
+    metrics: dict[str, Metric],
+    weights: Array | None = None,
 ) -> dict[str, float]:
-    """Return ``data_loss`` and each metric, in inference mode.
+    """Return ``data_loss`` and each metric, in inference mode. Only the loss is weighted.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=1)
     >>> compute_metrics(net, np.ones((2, 1)), np.zeros((2, 1)), nn.MeanSquaredError(), {})
     {'data_loss': 1.0}
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges says so in figures
+    with np.errstate(over="ignore", invalid="ignore"):  # the figures show that a network diverges
         outputs = net.predict(x)
         targets = y if y.dtype.kind == "i" else y.astype(outputs.dtype, copy=False)
-        found = {"data_loss": float(loss.compute(outputs, targets)[0])}
-        return found | {name: metric(outputs, y, loss) for name, metric in metrics.items()}
+        if weights is not None:
+            weights = weights.astype(outputs.dtype)
+        result = {"data_loss": float(loss.compute(outputs, targets, weights)[0])}
+        return result | {name: metric(outputs, y, loss) for name, metric in metrics.items()}
+
+
+# --- Functions of other libraries and of the user -------------------------------------------------
+
+# Metrics of scikit-learn by what they compare with the targets: values, classes or probabilities.
+VALUES = {
+    *("r2_score", "explained_variance_score", "max_error", "mean_absolute_error"),
+    *("median_absolute_error", "mean_squared_error", "root_mean_squared_error"),
+    *("mean_squared_log_error", "root_mean_squared_log_error", "mean_absolute_percentage_error"),
+    *("mean_pinball_loss", "mean_poisson_deviance", "mean_gamma_deviance", "mean_tweedie_deviance"),
+    *("d2_absolute_error_score", "d2_pinball_score", "d2_tweedie_score"),
+}
+CLASSES = {
+    *("accuracy_score", "balanced_accuracy_score", "f1_score", "fbeta_score", "precision_score"),
+    *("recall_score", "jaccard_score", "matthews_corrcoef", "cohen_kappa_score", "zero_one_loss"),
+    *("hamming_loss",),
+}
+PROBABILITIES = {
+    *("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss"),
+    *("top_k_accuracy_score", "d2_log_loss_score", "d2_brier_score"),
+}
+
+
+def _adapt(name: str, metric: Metric, module: str) -> Metric:
+    """Return a function as a metric ``(outputs, targets, loss)``, by its library's convention."""
+    if module.startswith("sklearn.metrics"):
+        for kind, names in (
+            (_values, VALUES),
+            (_classes, CLASSES),
+            (_probabilities, PROBABILITIES),
+        ):
+            if name in names:
+                return partial(_call_sklearn, name, metric, kind)
+        raise TypeError(_explain(name, "is not one that nnreg knows", "outputs"))
+    try:
+        first = next(iter(inspect.signature(metric).parameters), "")
+    except (TypeError, ValueError):  # a function that is not written in Python
+        first = ""
+    if first == "y_true" or module.startswith(("keras", "tensorflow")):
+        raise TypeError(_explain(name, "takes the targets first", "outputs"))
+    return partial(_call_function, name, metric)
+
+
+def _call_function(name: str, metric: Metric, outputs: Array, targets: Array, _: Loss) -> float:
+    return _number(name, metric(outputs, targets))
+
+
+def _call_sklearn(
+    name: str, metric: Metric, kind: Metric, outputs: Array, targets: Array, loss: Loss
+) -> float:
+    argument = {_classes: "loss.classes(outputs)", _probabilities: "loss.probabilities(outputs)"}
+    code = argument.get(kind, "outputs")
+    if (kind is _values) == predicts_classes(loss):
+        raise TypeError(_explain(name, f"does not fit {loss!r}", code))
+    try:
+        value = metric(*kind(outputs, targets, loss))
+    except (TypeError, ValueError) as error:
+        raise ValueError(_explain(name, f"raised: {error}", code)) from error
+    return _number(name, value)
+
+
+def _explain(name: str, reason: str, argument: str) -> str:
+    return (
+        f"the metric {name!r} {reason}. A metric is a function of (outputs, targets), so write for "
+        f"example metrics=[lambda outputs, targets: {name}(targets, {argument})]"
+    )
+
+
+def _number(name: str, value: Any) -> float:
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
+        got = f"shape {np.shape(value)}" if np.ndim(value) else repr(value)
+        raise TypeError(f"the metric {name!r} must return a number, got {got}")
+    return float(value)
+
+
+def _values(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
+    """Return the targets and the predicted values; the outputs of Poisson are logarithms."""
+    return targets, np.exp(outputs) if isinstance(loss, Poisson) else outputs
+
+
+def _classes(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
+    """Return the right and the predicted classes, (N,), or (N, K) for several labels a row."""
+    predicted = loss.classes(outputs)
+    if targets.ndim > predicted.ndim:
+        return targets.argmax(axis=1), predicted
+    right = np.round(targets).astype(np.int64)
+    single = predicted.ndim == 2 and predicted.shape[1] == 1
+    return (right.ravel(), predicted.ravel()) if single else (right, predicted)
+
+
+def _probabilities(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
+    """Return the right classes and the probabilities; of two classes, that of the second one."""
+    right, _ = _classes(outputs, targets, loss)
+    probabilities = loss.probabilities(outputs)
+    if right.ndim == 1 and probabilities.shape[1] <= 2:
+        return right, probabilities[:, -1]
+    return right, probabilities
