@@ -262,10 +262,10 @@ class TestResuming:
             bias_and_variance(lambda x, y, outputs, seed: np.sin, Sine(), folder=tmp_path)
 
     def test_an_interrupted_fit_is_an_interrupted_sweep(self, monkeypatch):
-        class History:
-            stopped = "interrupted"
+        def interrupted(*arguments, **options):
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr("nnreg.lab.bias_variance.learners.fit", lambda *a, **k: History())
+        monkeypatch.setattr("nnreg.lab.bias_variance.learners.fit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bias_and_variance(NetworkLearner(), Sine())
 

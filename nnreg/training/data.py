@@ -70,7 +70,7 @@ def prepare(
             raise ValueError("validation_data and validation_split exclude each other, got both")
         held_out = _validate_validation_data(net, loss, validation_data)
     elif share:
-        which = " of the training rows"
+        which = " of the rows kept"
         kept, out = split_validation(net, len(data.x), share)
         labels = data.y
         data, held_out = data.take(kept), data.take(out)
@@ -84,7 +84,7 @@ def prepare(
     data = Data(x, y, compute_sample_weight(net, loss, y, w, class_weight, which))
     if held_out is not None:
         x, y, w = held_out
-        which = " of the validation rows"
+        which = " of the rows held out"
         held_out = Data(x, y, compute_sample_weight(net, loss, y, w, None, which))
         held_out = held_out.without_removed_rows()
     return data, held_out
@@ -118,15 +118,10 @@ def validate_data(
 
 
 def _validate_validation_data(net: Network, loss: Loss, data: Any) -> Data:
-    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+    if not isinstance(data, tuple | list) or len(data) != 2:
         got = f"{len(data)} things" if isinstance(data, tuple | list) else type(data).__name__
-        raise TypeError(
-            f"validation_data must be a pair (x, y), or (x, y, sample_weight), got {got}"
-        )
-    x, y = validate_data(net, loss, data[0], data[1], "validation ")
-    if len(data) == 2 or data[2] is None:
-        return Data(x, y)
-    return Data(x, y, validation.sample_weights("validation sample_weight", data[2], len(y)))
+        raise TypeError(f"validation_data must be a pair (x, y), got {got}")
+    return Data(*validate_data(net, loss, data[0], data[1], "validation "))
 
 
 def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
@@ -176,6 +171,7 @@ def compute_sample_weight(
         weights = weights * _compute_class_weight(y, class_weight, weights)
         name = f"sample_weight times class_weight{which}"
         validation.sample_weights(name, weights, len(y))
+    validation.fits(name, weights, net.dtype)
     info = np.finfo(net.dtype)
     weights = np.where(weights < info.tiny, 0.0, weights)
     with np.errstate(over="ignore"):

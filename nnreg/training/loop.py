@@ -83,18 +83,15 @@ def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> I
     shuffle = validation.flag("shuffle", shuffle)
 
     def yield_batches() -> Iterator[Array]:
-        yield from _draw_batches(n, batch_size, net, shuffle)
+        if shuffle:
+            order = random.generator(net.seed, "order", net.epochs).permutation(n)
+        else:
+            order = np.arange(n)
+        for start in range(0, n, batch_size):
+            yield order[start : start + batch_size]
         net.epochs += 1
 
     return yield_batches()
-
-
-def _draw_batches(n: int, batch_size: int, net: Network, shuffle: bool) -> Iterator[Array]:
-    if shuffle:
-        order = random.generator(net.seed, "order", net.epochs).permutation(n)
-    else:
-        order = np.arange(n)
-    return (order[start : start + batch_size] for start in range(0, n, batch_size))
 
 
 def fit(
@@ -106,7 +103,7 @@ def fit(
     optimizer: Optimizer,
     epochs: int,
     batch_size: int = 128,
-    validation_data: tuple[Any, ...] | None = None,
+    validation_data: tuple[Any, Any] | None = None,
     validation_split: float = 0.0,
     metrics: Iterable[str | Metric] = (),
     callbacks: Iterable[Callback | Callable[[TrainingState], Any]] = (),
@@ -129,7 +126,7 @@ def fit(
         It keeps its state from one call to the next.
     epochs : int
     batch_size : int, default 128
-    validation_data : tuple (x, y) or (x, y, sample_weight), optional
+    validation_data : tuple (x, y), optional
     validation_split : float, default 0
         Share of rows, in [0, 1), that are held out for validation; drawn at random by the network's
         seed, the same rows in every fit. They keep their sample weights.
@@ -316,8 +313,9 @@ def _train_epoch(
     """Train for one epoch and return its row of the history."""
     net, start = state.net, _Snapshot(state)
     loss_sum = weight_sum = 0.0
-    order = _draw_batches(len(data.x), batch_size, net, shuffle)
-    for batch, rows in enumerate(order):
+    order = batches(len(data.x), batch_size, net, shuffle=shuffle)
+    # The batches are not used up: the epoch counts when it is recorded.
+    for batch, rows in zip(range(state.batches), order, strict=False):
         state.batch, state.batch_rows = batch, rows
         notify("on_batch_begin")
         with start:

@@ -76,7 +76,7 @@ class NetworkLearner:
         strengths = Strengths(self.l2, self.l1, self.keep_prob)
         net = build_network(self.hidden, strengths, inputs=x.shape[1], outputs=outputs, seed=seed)
         loss = SoftmaxCrossEntropy() if y.ndim == 1 else MeanSquaredError()
-        history = fit(
+        fit(
             net,
             x,
             y,
@@ -85,8 +85,6 @@ class NetworkLearner:
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        if history.stopped == "interrupted":
-            raise KeyboardInterrupt
         if isinstance(loss, SoftmaxCrossEntropy):
             return lambda x: loss.classes(net.predict(x))
         return net.predict

@@ -185,7 +185,7 @@ class _Experiment:
 
     def _fit(self, net: Network, rows: Rows, callback: Callable[[TrainingState], Any]) -> History:
         assert self.settings.epochs is not None
-        history = fit(
+        return fit(
             net,
             rows.x,
             rows.y,
@@ -195,6 +195,3 @@ class _Experiment:
             batch_size=self.settings.batch_size,
             callbacks=[callback],
         )
-        if history.stopped == "interrupted":
-            raise KeyboardInterrupt
-        return history
