@@ -334,11 +334,11 @@ def test_a_perfect_fit_has_no_ratios():
     net.parameters.vector[:] = 0
     trace = nn.explain(net, np.ones((2, 2)), np.zeros((2, 1)), nn.MeanSquaredError())
     assert trace.alarms == []
-    assert "The loss asks for nothing: its derivative is 0." in trace["backward", "loss"].notes
+    assert "The derivative of the loss is 0." in trace["backward", "loss"].notes
     assert "nan" not in str(trace)
 
 
-def test_below_the_first_parameters_nobody_asks():
+def test_below_the_first_parameters_dx_is_not_computed():
     net = nn.Network([nn.Dropout(keep_prob=0.5), nn.Dense(3), nn.ReLU()], inputs=4)
     trace = explained(net)
     assert "dx" not in trace["backward", "dense_1"].arrays
@@ -346,7 +346,7 @@ def test_below_the_first_parameters_nobody_asks():
         "dx is not formed: no layer below has parameters."
     ]
     assert trace["backward", "dropout_1"].arrays == {}
-    assert "Nobody asks" in trace["backward", "dropout_1"].notes[0]
+    assert "Not computed" in trace["backward", "dropout_1"].notes[0]
 
 
 # --- The penalty ----------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def test_a_proximal_penalty_adds_nothing_to_the_gradient():
 def test_a_constraint_is_told_where_it_acts():
     trace = explained(network(constraint=nn.MaxNorm(0.5)))
     assert [note for note in trace["backward", "penalty"].notes if "MaxNorm" in note] == [
-        f"dense_{n}.weight: MaxNorm(limit=0.5) holds the weights after the optimizer's step."
+        f"dense_{n}.weight: MaxNorm(limit=0.5) limits the weights after the optimizer's step."
         for n in (1, 2)
     ]
 

@@ -1,21 +1,17 @@
-"""What is worth a remark in a step: units that are dead or removed, derivatives that fade or burst.
+"""Remarks on a training step: dead and dropped units, vanishing and exploding gradients.
 
-The rules are stated once, here, and shown with the result.
+The rules are stated here once, and shown with the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.network import Network
-
-if TYPE_CHECKING:
-    from nnreg.tracing.stages import Stage
-
 
 #: How far the norm of a derivative may be from that of the derivative by the outputs.
 FAR = 1000.0
@@ -40,30 +36,30 @@ def norm(a: Array) -> float:
     return float(np.linalg.norm(a.astype(np.float64).ravel()))
 
 
-def dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
+def find_dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
     """Return notes and alarms on units of ``y`` (N, M) that this layer makes 0 in every row.
 
     >>> x = np.array([[1.0, -1.0], [2.0, -3.0]])
-    >>> dead(x, np.maximum(x, 0))
+    >>> find_dead(x, np.maximum(x, 0))
     (['1 of 2 units dead in this batch, 0 in all 2 rows: 1.'], [])
     """
-    silent = ~y.any(axis=0)
+    dead = ~y.any(axis=0)
     if x.shape == y.shape:
-        silent &= x.any(axis=0)  # what was 0 before is not this layer's doing
-    if len(y) < 2 or not silent.any():
+        dead &= x.any(axis=0)  # zeros of the inputs are not of this layer
+    if len(y) < 2 or not dead.any():
         return [], []
-    units = np.flatnonzero(silent)
+    units = np.flatnonzero(dead)
     line = (
         f"{len(units)} of {y.shape[1]} units dead in this batch, 0 in all {len(y)} rows: "
-        f"{listed(units)}."
+        f"{join_numbers(units)}."
     )
     return ([], [line]) if len(units) > MANY * y.shape[1] else ([line], [])
 
 
-def multiplied(mask: Array) -> list[str]:
+def describe_mask(mask: Array) -> list[str]:
     """Return notes on the random factors (N, M) of the units, which remove those where they are 0.
 
-    >>> multiplied(np.array([[2.0, 0.0], [2.0, 2.0]]))
+    >>> describe_mask(np.array([[2.0, 0.0], [2.0, 2.0]]))
     ['1 of 4 units removed, m = 0 (25.0 %); where they stay, m = 2.', 'Removed in row 0: 1.', \
 'Removed in row 1: none.']
     """
@@ -76,14 +72,14 @@ def multiplied(mask: Array) -> list[str]:
         f"{gone.sum():,} of {mask.size:,} units removed, m = 0 ({100 * gone.mean():.1f} %){stay}."
     ]
     for number, row in enumerate(gone[:3]):
-        notes.append(f"Removed in row {number}: {listed(np.flatnonzero(row))}.")
+        notes.append(f"Removed in row {number}: {join_numbers(np.flatnonzero(row))}.")
     return notes + ["And so on, for every row anew."] * (len(mask) > 3)
 
 
-def listed(units: Iterable[Any]) -> str:
-    """Return numbers in words, not too many of them.
+def join_numbers(units: Iterable[Any]) -> str:
+    """Return numbers separated by commas, at most twelve.
 
-    >>> listed(range(20)), listed([])
+    >>> join_numbers(range(20)), join_numbers([])
     ('0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more', 'none')
     """
     numbers = [str(unit) for unit in units]
@@ -91,12 +87,12 @@ def listed(units: Iterable[Any]) -> str:
     return (", ".join(numbers[:12]) or "none") + more
 
 
-def passed_down(dy: Array, dx: Array, doutputs: Array) -> tuple[list[str], list[str]]:
-    """Return notes and alarms on the derivative that a layer hands down.
+def compare_norms(dy: Array, dx: Array, doutputs: Array) -> tuple[list[str], list[str]]:
+    """Return notes and alarms on the norms of the derivatives by a layer's output and input.
 
     The alarm is raised where a bound is crossed, not again below it.
 
-    >>> passed_down(np.array([0.5]), np.array([0.0005]), np.array([1.0]))[1]
+    >>> compare_norms(np.array([0.5]), np.array([0.0005]), np.array([1.0]))[1]
     ['The gradient vanishes here: ‖dx‖ is 0.0005 times ‖dz‖.']
     """
     top, above, below = norm(doutputs), norm(dy), norm(dx)
@@ -105,30 +101,30 @@ def passed_down(dy: Array, dx: Array, doutputs: Array) -> tuple[list[str], list[
     if not below:
         return [], ["The derivative is 0 from here down: nothing below learns."] if above else []
     local, far = below / above if above else np.inf, below / top
-    said = f"‖dx‖ is {far:.3g} times ‖dz‖."
-    notes = [f"‖dx‖/‖dy‖ = {local:.3g}; {said}"]
+    text = f"‖dx‖ is {far:.3g} times ‖dz‖."
+    notes = [f"‖dx‖/‖dy‖ = {local:.3g}; {text}"]
     if far < 1 / FAR <= above / top:
-        return notes, [f"The gradient vanishes here: {said}"]
+        return notes, [f"The gradient vanishes here: {text}"]
     if far > FAR >= above / top:
-        return notes, [f"The gradient explodes here: {said}"]
+        return notes, [f"The gradient explodes here: {text}"]
     return notes, []
 
 
-def share(name: str, added: Array, data: Array) -> str:
+def compare_penalty(name: str, added: Array, data: Array) -> str:
     """Return how large a penalty's gradient is beside the data loss's.
 
-    >>> share("w", np.array([1.0]), np.array([-4.0]))
+    >>> compare_penalty("w", np.array([1.0]), np.array([-4.0]))
     'w: ‖∂R/∂w‖ = 1, and of the data loss ‖∂L/∂w‖ = 4.'
     """
     return f"{name}: ‖∂R/∂w‖ = {norm(added):.4g}, and of the data loss ‖∂L/∂w‖ = {norm(data):.4g}."
 
 
-def unpenalized(net: Network) -> list[str]:
-    """Return which parameters no penalty reaches, and why.
+def list_unpenalized(net: Network) -> list[str]:
+    """Return the parameters without a penalty, and why.
 
     >>> import nnreg as nn
     >>> layers = [nn.Dense(1), nn.Dense(1, penalty=None)]
-    >>> unpenalized(nn.Network(layers, inputs=1, penalty=nn.L2(1)))
+    >>> list_unpenalized(nn.Network(layers, inputs=1, penalty=nn.L2(1)))
     ['Skipped, since only weights are penalized: dense_1.bias, dense_2.bias.', \
 'Weights without a penalty: dense_2.weight.']
     """
@@ -143,29 +139,15 @@ def unpenalized(net: Network) -> list[str]:
     return lines
 
 
-def penalties(net: Network) -> str:
+def list_penalties(net: Network) -> str:
     """Return the penalties in force, each once.
 
     >>> import nnreg as nn
-    >>> penalties(nn.Network([nn.Dense(1)], inputs=1))
+    >>> list_penalties(nn.Network([nn.Dense(1)], inputs=1))
     'no penalty'
     """
-    found = dict.fromkeys(repr(penalty) for penalty, _, _ in net.penalized())
-    return ", ".join(found) or "no penalty"
-
-
-def not_finite(stages: list[Stage], data_loss: float) -> bool:
-    """Put an alarm where the first value that is not finite appears, and return if there is one."""
-    for stage in stages:
-        for name, array in stage.arrays.items():
-            bad = int((~np.isfinite(array)).sum())
-            if bad:
-                stage.alarms.append(f"Not finite: {bad:,} of {array.size:,} values of {name}.")
-                return True
-        if stage.name == "loss" and not np.isfinite(data_loss):
-            stage.alarms.append(f"Not finite: the loss is {data_loss}.")
-            return True
-    return False
+    names = dict.fromkeys(repr(penalty) for penalty, _, _ in net.penalized())
+    return ", ".join(names) or "no penalty"
 
 
 def docstring_formula(method: Callable[..., Any]) -> str:

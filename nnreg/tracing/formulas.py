@@ -1,7 +1,7 @@
-"""What a layer or a loss computes, as a line of mathematics with the shapes that go through it.
+"""Formulas: the mathematics of a layer or a loss in one line, with the shapes of its arrays.
 
-A formula belongs to the method that runs: a subclass with a ``forward`` of its own is not told by
-its parent's. What nobody has written a line for is told by its name, its shapes, and the first line
+A formula belongs to the method that runs: a subclass with a ``forward`` of its own does not get its
+parent's formula. A layer without a formula is described by its name, its shapes, and the first line
 of its docstring.
 """
 
@@ -112,8 +112,8 @@ def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]
         return Formula(text, f"{x} {shapes[0]}{plus} -> {y}")
     if method in _ELEMENTWISE:
         return Formula(_ELEMENTWISE[method](layer), f"{x} -> {y}")
-    taken = ", ".join(f"{name} {view.shape}" for name, view in parameters.items())
-    return Formula(f"y = {_name(layer)}.forward(x)", f"{x}{' with ' * bool(taken)}{taken} -> {y}")
+    named = ", ".join(f"{name} {view.shape}" for name, view in parameters.items())
+    return Formula(f"y = {_name(layer)}.forward(x)", f"{x}{' with ' * bool(named)}{named} -> {y}")
 
 
 def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
@@ -135,14 +135,14 @@ def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array
     """Return what ``layer.gradient`` does, a formula a parameter.
 
     >>> import numpy as np
-    >>> [made] = gradient_of(Dense(3, bias=False), (5, 2), (5, 3), {"weight": np.ones((2, 3))})
-    >>> print(made)
+    >>> [formula] = gradient_of(Dense(3, bias=False), (5, 2), (5, 3), {"weight": np.ones((2, 3))})
+    >>> print(formula)
     dw = xᵀ dy: (2, 5) (5, 3) -> (2, 3)
     """
     if type(layer).gradient is not Dense.gradient:
-        asked = f"{_name(layer)}.gradient(dy)"
+        call = f"{_name(layer)}.gradient(dy)"
         return [
-            Formula(f"d{SYMBOLS.get(name, name)} = {asked}", f"{y} -> {view.shape}")
+            Formula(f"d{SYMBOLS.get(name, name)} = {call}", f"{y} -> {view.shape}")
             for name, view in parameters.items()
         ]
     texts = {
@@ -158,11 +158,13 @@ def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
     >>> print(loss_formulas(MeanSquaredError(), (4, 1), (4, 1))[1])
     dz = 2(z - t)/(N·M): (4, 1), (4, 1) -> (4, 1)
     """
-    written = None
+    formulas = None
     if isinstance(loss, RowLoss) and type(loss).compute is RowLoss.compute:
-        written = _LOSSES.get(type(loss).rows)
+        formulas = _LOSSES.get(type(loss).rows)
     name = _name(loss)
-    value, gradient = written(loss) if written else (f"L = {name}(z, t)", f"dz = ∂{name}(z, t)/∂z")
+    value, gradient = (
+        formulas(loss) if formulas else (f"L = {name}(z, t)", f"dz = ∂{name}(z, t)/∂z")
+    )
     return Formula(value, f"{z}, {t} -> ()"), Formula(gradient, f"{z}, {t} -> {z}")
 
 

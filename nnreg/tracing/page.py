@@ -1,7 +1,7 @@
-"""A traced step as HTML: one page to step through, and a still piece of it for a notebook.
+"""A traced step as HTML: a page to step through, and a fragment for a notebook.
 
 Without its script the page shows all stages, one below the other, and its links lead to them; the
-script only hides all but one and listens to the keys. Nothing is loaded from elsewhere.
+script hides all but one and handles the keys.
 """
 
 from __future__ import annotations
@@ -9,30 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from string import Template
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg._support import tables
+from nnreg._support.page import render_page
 from nnreg._support.typing import Array
-from nnreg._support.version import __version__
 from nnreg.tracing.diagnostics import RULES
+from nnreg.tracing.stages import Stage, StepData
 from nnreg.tracing.text import (
     ARRAY_HEAD,
     OVERVIEW_HEAD,
     TITLES,
     array_rows,
     check_lines,
-    headline,
+    is_small,
     mark,
     overview,
-    small,
+    summarize,
 )
-
-if TYPE_CHECKING:
-    from nnreg.tracing.stages import Stage
-    from nnreg.tracing.trace import Trace
-
 
 #: A mask is drawn for so many rows and units at most.
 MASK_ROWS, MASK_UNITS = 16, 64
@@ -53,34 +48,22 @@ STAGE_STYLE = """\
 .nnreg-trace caption { text-align: left; font-weight: 600; }
 """
 
-PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>One training step of a $widths network</title>
-<style>
-:root { --back: #ffffff; --ink: #1f2328; --soft: #59636e; --line: #d8dde3; --band: #f5f7f9;
-  --now: #0b5cad; --on: #ffffff; --bad: #c4262e; }
-@media (prefers-color-scheme: dark) { :root { --back: #15181c; --ink: #e6e9ec; --soft: #9aa4ae;
-  --line: #3a4149; --band: #1c2025; --now: #6cb6ff; --on: #10151a; --bad: #ff8086; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.25rem 6rem; background: var(--back);
-  color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .5rem; }
-h2 { font-size: 1.25rem; line-height: 1.3; margin: 1.5rem 0 .5rem; }
+#: The style of the page, over that of all pages.
+PAGE_STYLE = """\
+:root { --now: #0b5cad; --on: #ffffff; --bad: #c4262e; }
+@media (prefers-color-scheme: dark) { :root { --now: #6cb6ff; --on: #10151a; --bad: #ff8086; } }
+body { max-width: 62rem; padding: 1.5rem 1.25rem 6rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .5rem; }
+h2 { font-size: 1.25rem; margin: 1.5rem 0 .5rem; }
 h2 small { display: block; font-size: .85rem; font-weight: 400; color: var(--soft);
   overflow-wrap: anywhere; }
-p { margin: .5rem 0; max-width: 46rem; }
+p { margin: .5rem 0; }
 code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-.soft { color: var(--soft); font-size: .9rem; }
 .nnreg-trace td, .nnreg-trace th { border-bottom: 1px solid var(--line); }
 .nnreg-trace .nnreg-wrong { color: var(--bad); }
 nav { margin: 1.25rem 0 0; overflow-x: auto; }
 nav ol { display: grid; gap: .35rem;
-  grid-template-columns: max-content repeat($columns, minmax(max-content, 1fr));
+  grid-template-columns: max-content repeat(var(--columns), minmax(max-content, 1fr));
   list-style: none; margin: 0; padding: 3px; }
 nav .part { grid-column: 1; padding-right: .4rem; color: var(--soft); font-size: .85rem;
   align-self: center; }
@@ -98,25 +81,24 @@ button[aria-pressed="true"] { background: var(--now); color: var(--on); }
 a:focus-visible, button:focus-visible, section:focus-visible { outline: 3px solid var(--now);
   outline-offset: 1px; }
 .stepping section:not(.now) { display: none; }
-$stage_style
 @media (max-width: 600px) {
   .controls { position: fixed; left: 0; right: 0; bottom: 0; margin: 0; padding: .6rem 1.25rem;
     background: var(--back); border-top: 1px solid var(--line); z-index: 1; }
 }
 @media print { .stepping section:not(.now) { display: block; } .controls, nav { display: none; } }
-</style>
-</head>
-<body>
+"""
+
+BODY = Template("""\
 <header>
 <h1>One training step</h1>
-$headline
+$summary
 </header>
 <main class="nnreg-trace">
 <details><summary>Layer by layer, in numbers</summary>
 $overview
 $rules
 </details>
-<nav aria-label="Stages of the step"><ol>
+<nav aria-label="Stages of the step"><ol style="--columns:$columns">
 $links
 </ol></nav>
 <div class="controls">
@@ -127,9 +109,11 @@ $links
 </div>
 $stages
 </main>
-<footer><p class="soft">The keys &#8592; and &#8594; step back and on, Home and End to the ends.
-Made by nnreg $version.</p></footer>
-<script>
+""")
+
+FOOTER = "The keys &#8592; and &#8594; step back and on, Home and End to the ends."
+
+SCRIPT = """\
 "use strict";
 const root = document.documentElement;
 const stages = [...document.querySelectorAll("section")];
@@ -164,25 +148,21 @@ all.addEventListener("click", () => {
 addEventListener("hashchange", () => show(named(), false));
 addEventListener("keydown", event => {
   const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: stages.length - 1 };
-  const held = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
-  if (held || !(event.key in to)) return;
+  const modified = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
+  if (modified || !(event.key in to)) return;
   event.preventDefault();
   show(to[event.key], true);
 });
 root.classList.add("scripted", "stepping");
 show(named(), false);
-</script>
-</body>
-</html>
-""")
+"""
 
 
-def page(trace: Trace) -> str:
+def render(trace: StepData) -> str:
     """Return the page that ``trace.save`` writes."""
-    return PAGE.substitute(
-        widths="-".join(map(str, trace.widths)),
+    body = BODY.substitute(
         columns=len(trace.layers) + 2,
-        headline=_lines(headline(trace)),
+        summary=_lines(summarize(trace)),
         overview=_overview(trace),
         rules=tables.paragraphs(RULES),
         links="\n".join(_links(trace)),
@@ -193,17 +173,23 @@ def page(trace: Trace) -> str:
             f"<small>{escape(stage.thing)}</small></h2>\n{_stage(stage)}</section>"
             for number, stage in enumerate(trace.stages, 1)
         ),
-        stage_style=STAGE_STYLE,
-        version=__version__,
+    )
+    widths = "-".join(map(str, trace.widths))
+    return render_page(
+        f"One training step of a {widths} network",
+        body,
+        style=PAGE_STYLE + STAGE_STYLE,
+        script=SCRIPT,
+        footer=FOOTER,
     )
 
 
-def fragment(trace: Trace) -> str:
+def render_fragment(trace: StepData) -> str:
     """Return what a notebook shows: the overview, and every stage to be opened."""
     parts = [
         f'<div class="nnreg-trace"><style>{STAGE_STYLE}</style><p><b>One training step</b></p>'
     ]
-    parts.append(_lines(headline(trace)))
+    parts.append(_lines(summarize(trace)))
     parts.append(_overview(trace))
     part = ""
     for number, stage in enumerate(trace.stages, 1):
@@ -230,7 +216,7 @@ def _lines(lines: Iterable[str]) -> str:
     )
 
 
-def _overview(trace: Trace) -> str:
+def _overview(trace: StepData) -> str:
     rows = overview(trace)
     wrong = [i for i, row in enumerate(rows) if row[-1] == "✗"]
     return tables.html_table(OVERVIEW_HEAD, rows, right=range(2, 6), wrong=wrong)
@@ -245,9 +231,9 @@ def _signs(stage: Stage) -> list[str]:
     return [sign for sign in (mark(stage.check), "!" if stage.alarms else "") if sign]
 
 
-def _links(trace: Trace) -> Iterable[str]:
+def _links(trace: StepData) -> Iterable[str]:
     """Yield a link a stage: forward in the upper row, backward in the lower, layer under layer."""
-    columns = {name: place for place, name in enumerate([*trace.layers, "loss", "penalty"], 2)}
+    columns = {name: column for column, name in enumerate([*trace.layers, "loss", "penalty"], 2)}
     part = ""
     for number, stage in enumerate(trace.stages, 1):
         row = 1 if stage.part == "forward" else 2
@@ -277,7 +263,7 @@ def _stage(stage: Stage) -> str:
         parts.append(tables.html_table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)))
     if "m" in stage.arrays and not stage.arrays["m"].all():
         parts.append(_mask(stage.arrays["m"]))
-    shown = [_values(name, a) for name, a in stage.arrays.items() if small(a)]
+    shown = [_values(name, a) for name, a in stage.arrays.items() if is_small(a)]
     if shown:
         parts.append(f'<div class="nnreg-values">{"".join(shown)}</div>')
     return "".join(parts)

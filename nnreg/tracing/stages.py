@@ -1,10 +1,14 @@
-"""The stages of a step: what each did, in formulas, arrays and remarks."""
+"""The stages of a training step: formulas, arrays and remarks of every layer, loss and penalty."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nnreg._support.typing import Array
+from nnreg.cache import Cache
 from nnreg.gradcheck.report import GradientReport
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
@@ -12,7 +16,6 @@ from nnreg.network import Network
 from nnreg.parameters import Parameters
 from nnreg.tracing import diagnostics, formulas
 from nnreg.tracing.formulas import SYMBOLS, Formula
-from nnreg.tracing.recorder import Done
 
 
 @dataclass(eq=False)
@@ -51,18 +54,168 @@ class Stage:
     check: GradientReport | None = None
 
 
-def told(done: Done, loss: Loss) -> list[Stage]:
+@dataclass(eq=False)
+class StepData:
+    """One training step as plain data: its stages, and the numbers of the whole.
+
+    Attributes
+    ----------
+    layers : list of str
+        Their names.
+    widths : list of int
+        Of the inputs, and of the outputs of each layer that has parameters.
+    rows, step : int
+        Rows of the batch, and the step whose masks were used.
+    dtype : str
+    data_loss, penalty, total : float
+    stages : list of Stage
+        In the order of the step.
+    finite : bool
+        Whether every value is.
+    report : GradientReport or None
+        The check of the whole network; None if it was not asked for or not possible.
+    """
+
+    layers: list[str]
+    widths: list[int]
+    rows: int
+    step: int
+    dtype: str
+    data_loss: float
+    penalty: float
+    stages: list[Stage]
+    finite: bool = True
+    report: GradientReport | None = None
+
+    @property
+    def total(self) -> float:
+        """The objective: data loss plus penalty."""
+        return self.data_loss + self.penalty
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every derivative that was checked is right; None if none was."""
+        if self.report is None:
+            return None
+        alone = [stage.check.passed for stage in self.stages if stage.check]
+        return self.report.passed and all(alone)
+
+    @property
+    def alarms(self) -> list[str]:
+        """Everything that is wrong, with its stage."""
+        return [f"{s.name}, {s.part}: {alarm}" for s in self.stages for alarm in s.alarms]
+
+    def __getitem__(self, key: tuple[str, str]) -> Stage:
+        """Return a stage by its part and name: ``trace["backward", "dense_1"]``."""
+        for stage in self.stages:
+            if (stage.part, stage.name) == key:
+                return stage
+        known = ", ".join(dict.fromkeys(stage.name for stage in self.stages))
+        raise KeyError(f'no stage {key!r}; there are "forward" and "backward" of {known}')
+
+
+#: Names in the cache of the random factors of a layer.
+MASKS = ("mask", "factors")
+
+
+class RecordedStep:
+    """One step, forward and backward, with copies of the arrays that went through the layers.
+
+    It is the body of :mod:`nnreg.training.step` up to the update: the engine's own methods.
+
+    Parameters
+    ----------
+    net : Network
+        A copy, used for nothing else: the methods of its layers are replaced by recording ones.
+    x : ndarray of shape (N, D)
+    y : ndarray
+        Targets.
+    loss : Loss
+    step : int
+        The step whose masks are used.
+
+    Attributes
+    ----------
+    seen : dict of layer name to dict of str to ndarray
+        ``x`` and ``y``, and ``dx`` where it was formed.
+    masks : dict of layer name to ndarray
+        The random factors that layers left in their cache.
+    outputs, doutputs : ndarray of shape (N, M)
+    data_loss : float
+    gradients : Parameters
+        Of the data loss.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2)
+    >>> x, y = np.ones((1, 2), np.float32), np.zeros((1, 1))
+    >>> step = RecordedStep(net, x, y, nn.MeanSquaredError(), 0)
+    >>> step.seen["dense_1"]["y"], step.gradients["dense_1.bias"]
+    (array([[2.]], dtype=float32), array([4.], dtype=float32))
+    """
+
+    def __init__(self, net: Network, x: Array, y: Array, loss: Loss, step: int) -> None:
+        self.net, self.x, self.y, self.step = net, x, y, step
+        self.seen = {layer.name: _record(layer) for layer in net.layers}
+        self.cache = cache = Cache(net.dtype)
+        outputs = net.run_forward(x.copy(), cache, training=True, step=step)
+        self.outputs = outputs.copy()
+        self.masks = {
+            layer.name: value.copy()
+            for layer in net.layers
+            for name, value in vars(cache[layer.name]).items()
+            if name in MASKS and isinstance(value, np.ndarray)
+        }
+        data_loss, doutputs = loss.compute(outputs, y)
+        self.data_loss, self.doutputs = float(data_loss), np.array(doutputs, net.dtype)
+        net.run_deltas(self.doutputs.copy(), cache)
+        self.gradients = net.parameters.like()
+        for layer in net.trainable_layers():
+            net.run_gradient(layer, cache, self.gradients)
+
+    def downward(self) -> Iterator[tuple[Layer, Array | None]]:
+        """Yield the layers from the last to the first, with ``dy``, None if it is not computed."""
+        dy: Array | None = self.doutputs
+        for layer in reversed(self.net.layers):
+            yield layer, dy
+            dy = self.seen[layer.name].get("dx")
+
+
+def _record(layer: Layer) -> dict[str, Array]:
+    """Replace the two methods of a layer by ones that copy their arrays."""
+    seen: dict[str, Array] = {}
+    forward, backward = layer.forward, layer.backward
+
+    def recorded_forward(x: Array, cache: Cache) -> Array:
+        seen["x"] = x.copy()
+        y = forward(x, cache)
+        seen["y"] = np.array(y)
+        return y
+
+    def recorded_backward(dy: Array, cache: Cache) -> Array:
+        dx = backward(dy, cache)
+        seen["dx"] = np.array(dx)
+        return dx
+
+    vars(layer).update(forward=recorded_forward, backward=recorded_backward)
+    return seen
+
+
+def build_stages(step: RecordedStep, loss: Loss) -> list[Stage]:
     """Return the stages in the order of the step: up the layers, loss, penalty, and down again."""
-    net = done.net
+    net = step.net
     return [
-        *(_forward(done, layer) for layer in net.layers),
-        *_loss(done, loss),
-        *(_backward(done, layer, dy) for layer, dy in done.downward()),
-        _penalty_gradient(done),
+        *(_forward(step, layer) for layer in net.layers),
+        *_loss(step, loss),
+        *(_backward(step, layer, dy) for layer, dy in step.downward()),
+        _penalty_gradient(step),
     ]
 
 
-def _own(net: Network, layer: Layer, values: Parameters, prefix: str = "") -> dict[str, Array]:
+def _arrays_of(
+    net: Network, layer: Layer, values: Parameters, prefix: str = ""
+) -> dict[str, Array]:
     """Return a layer's parameters or their gradients, by the names that formulas use."""
     return {
         prefix + SYMBOLS.get(name, name): view.copy()
@@ -70,65 +223,65 @@ def _own(net: Network, layer: Layer, values: Parameters, prefix: str = "") -> di
     }
 
 
-def _forward(done: Done, layer: Layer) -> Stage:
-    net, seen = done.net, done.seen[layer.name]
+def _forward(step: RecordedStep, layer: Layer) -> Stage:
+    net, seen = step.net, step.seen[layer.name]
     x, y = seen["x"], seen["y"]
     formula = formulas.forward_of(layer, x.shape, y.shape, net.parameters.of(layer.name))
-    arrays = {"x": x} | _own(net, layer, net.parameters)
+    arrays = {"x": x} | _arrays_of(net, layer, net.parameters)
     stage = Stage("forward", layer.name, repr(layer), [formula], arrays)
     stage.notes += [line for line in [formulas.docstring_of(layer)] if line]
-    mask = done.masks.get(layer.name)
+    mask = step.masks.get(layer.name)
     if mask is not None and mask.shape == x.shape:
         stage.arrays["m"] = mask
-        stage.notes += diagnostics.multiplied(mask)
+        stage.notes += diagnostics.describe_mask(mask)
     elif layer.stochastic:
         stage.notes.append("Draws at random in training mode; nothing was removed.")
     elif not net.parameters.of(layer.name):  # one with parameters can bring its units back itself
-        notes, alarms = diagnostics.dead(x, y)
+        notes, alarms = diagnostics.find_dead(x, y)
         stage.notes += notes
         stage.alarms += alarms
     stage.arrays["y"] = y
     return stage
 
 
-def _backward(done: Done, layer: Layer, dy: Array | None) -> Stage:
-    net, seen = done.net, done.seen[layer.name]
+def _backward(step: RecordedStep, layer: Layer, dy: Array | None) -> Stage:
+    net, seen = step.net, step.seen[layer.name]
     stage = Stage("backward", layer.name, repr(layer))
     if dy is None:
-        stage.notes.append("Nobody asks: no layer from here down has parameters.")
+        stage.notes.append("Not computed: no layer from here down has parameters.")
         return stage
     own = net.parameters.of(layer.name)
     x, y = seen["x"].shape, seen["y"].shape
     stage.arrays["dy"] = dy
     if own:
         stage.formulas += formulas.gradient_of(layer, x, y, own)
-        stage.arrays |= _own(net, layer, done.gradients, "d")
+        stage.arrays |= _arrays_of(net, layer, step.gradients, "d")
     if (dx := seen.get("dx")) is None:
         stage.notes.append("dx is not formed: no layer below has parameters.")
     else:
         stage.formulas.append(formulas.backward_of(layer, x, y, own))
         stage.arrays["dx"] = dx
-        notes, alarms = diagnostics.passed_down(dy, dx, done.doutputs)
+        notes, alarms = diagnostics.compare_norms(dy, dx, step.doutputs)
         stage.notes += notes
         stage.alarms += alarms
     return stage
 
 
-def _loss(done: Done, loss: Loss) -> tuple[Stage, Stage, Stage]:
+def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
     """Return the loss and the penalty on the way up, and the loss on the way down."""
-    value, gradient = formulas.loss_formulas(loss, done.outputs.shape, done.y.shape)
-    up = Stage("forward", "loss", repr(loss), [value], {"z": done.outputs, "t": done.y})
+    value, gradient = formulas.loss_formulas(loss, step.outputs.shape, step.y.shape)
+    up = Stage("forward", "loss", repr(loss), [value], {"z": step.outputs, "t": step.y})
     up.notes += [line for line in [formulas.docstring_of(loss)] if line]
-    up.notes.append(f"L = {done.data_loss:.6g}, the data loss.")
-    down = Stage("backward", "loss", repr(loss), [gradient], {"dz": done.doutputs})
-    if not done.doutputs.any():
-        down.notes.append("The loss asks for nothing: its derivative is 0.")
-    return up, _penalty_value(done), down
+    up.notes.append(f"L = {step.data_loss:.6g}, the data loss.")
+    down = Stage("backward", "loss", repr(loss), [gradient], {"dz": step.doutputs})
+    if not step.doutputs.any():
+        down.notes.append("The derivative of the loss is 0.")
+    return up, _penalty_value(step), down
 
 
-def _penalty_value(done: Done) -> Stage:
-    net = done.net
-    stage = Stage("forward", "penalty", diagnostics.penalties(net))
+def _penalty_value(step: RecordedStep) -> Stage:
+    net = step.net
+    stage = Stage("forward", "penalty", diagnostics.list_penalties(net))
     penalties = {name: net.penalty_of(name) for name in net.parameters}
     texts = dict.fromkeys(diagnostics.docstring_formula(p.value) for p in penalties.values() if p)
     stage.formulas += [Formula(f"R = {text}") for text in texts]
@@ -137,17 +290,17 @@ def _penalty_value(done: Done) -> Stage:
             stage.arrays[name] = net.parameters[name].copy()
             value = float(penalty.value(net.parameters[name]))
             stage.notes.append(f"{name}: {penalty!r} costs {value:.6g}.")
-    stage.notes += diagnostics.unpenalized(net)
+    stage.notes += diagnostics.list_unpenalized(net)
     value = float(net.penalty_value())
     stage.formulas.append(
-        Formula(f"L + R = {done.data_loss:.6g} + {value:.6g} = {done.data_loss + value:.6g}")
+        Formula(f"L + R = {step.data_loss:.6g} + {value:.6g} = {step.data_loss + value:.6g}")
     )
     return stage
 
 
-def _penalty_gradient(done: Done) -> Stage:
-    net = done.net
-    stage = Stage("backward", "penalty", diagnostics.penalties(net))
+def _penalty_gradient(step: RecordedStep) -> Stage:
+    net = step.net
+    stage = Stage("backward", "penalty", diagnostics.list_penalties(net))
     added = net.parameters.like()
     net.add_penalty_gradient(added)
     for name in net.parameters:
@@ -163,11 +316,25 @@ def _penalty_gradient(done: Done) -> Stage:
         formula = Formula(f"dw += {diagnostics.docstring_formula(penalty.gradient)}")
         stage.formulas += [formula] if formula not in stage.formulas else []
         stage.arrays[f"∂R/∂{name}"] = added[name].copy()
-        stage.notes.append(diagnostics.share(name, added[name], done.gradients[name]))
-    stage.notes += diagnostics.unpenalized(net)
+        stage.notes.append(diagnostics.compare_penalty(name, added[name], step.gradients[name]))
+    stage.notes += diagnostics.list_unpenalized(net)
     stage.notes += [
-        f"{name}: {net.constraint_of(name)!r} holds the weights after the optimizer's step."
+        f"{name}: {net.constraint_of(name)!r} limits the weights after the optimizer's step."
         for name in net.parameters
         if net.constraint_of(name) is not None
     ]
     return stage
+
+
+def mark_not_finite(stages: list[Stage], data_loss: float) -> bool:
+    """Add an alarm where the first value that is not finite is; return whether there is one."""
+    for stage in stages:
+        for name, array in stage.arrays.items():
+            bad = int((~np.isfinite(array)).sum())
+            if bad:
+                stage.alarms.append(f"Not finite: {bad:,} of {array.size:,} values of {name}.")
+                return True
+        if stage.name == "loss" and not np.isfinite(data_loss):
+            stage.alarms.append(f"Not finite: the loss is {data_loss}.")
+            return True
+    return False

@@ -1,9 +1,8 @@
-"""A traced step in words: what a terminal is shown, and the cells that the page shows too."""
+"""A traced step as text, and the cells of the tables that the page shows too."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +10,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.gradcheck.report import GradientReport
 from nnreg.tracing.diagnostics import RULES, norm
-
-if TYPE_CHECKING:
-    from nnreg.tracing.stages import Stage
-    from nnreg.tracing.trace import Trace
-
+from nnreg.tracing.stages import Stage, StepData
 
 WIDTH = 100
 
@@ -29,22 +24,22 @@ ARRAY_HEAD = ["", "shape", "norm", "largest", "zeros"]
 OVERVIEW_HEAD = ["layer", "outputs", "‖y‖", "zeros", "‖dy‖", "‖dy‖/‖dz‖", "check"]
 
 
-def text(trace: Trace) -> str:
+def render_text(trace: StepData) -> str:
     """Return what ``print(trace)`` shows, 100 characters wide unless names are long."""
-    lines = ["One training step", "=================", "", *map(_wrapped, headline(trace)), ""]
+    lines = ["One training step", "=================", "", *map(_wrap, summarize(trace)), ""]
     lines += [text_table(OVERVIEW_HEAD, overview(trace), right=range(2, 6)), ""]
-    lines += [_wrapped(rule) for rule in RULES]
+    lines += [_wrap(rule) for rule in RULES]
     part = ""
     for number, stage in enumerate(trace.stages, 1):
         if stage.part != part:
             part = stage.part
             lines += ["", TITLES[part], "-" * len(TITLES[part])]
-        lines += ["", f"{number}. {stage.name}  {stage.thing}", *_indented(_body(stage))]
+        lines += ["", f"{number}. {stage.name}  {stage.thing}", *_indent(_body(stage))]
     return "\n".join(lines)
 
 
-def headline(trace: Trace) -> list[str]:
-    """Return what the step was, what it cost, and whether its derivatives are right."""
+def summarize(trace: StepData) -> list[str]:
+    """Return the size of the step, its loss, and the verdict of the gradient check."""
     if trace.report is None:
         verdict = "not checked" if trace.finite else "not checked: there are values that overflow"
     else:
@@ -65,7 +60,7 @@ def headline(trace: Trace) -> list[str]:
     return lines + [f"! {alarm}" for alarm in trace.alarms]
 
 
-def overview(trace: Trace) -> list[list[str]]:
+def overview(trace: StepData) -> list[list[str]]:
     """Return a row a layer: its output's size, its derivative's size, and the check's verdict."""
     top = norm(trace["backward", "loss"].arrays["dz"])
     rows = []
@@ -78,7 +73,7 @@ def overview(trace: Trace) -> list[list[str]]:
                 name,
                 str(up.shape),
                 f"{norm(up):.4g}",
-                zeros(up),
+                share_of_zeros(up),
                 "" if size is None else f"{size:.4g}",
                 f"{size / top:.3g}" if size is not None and top else "",
                 mark(down.check),
@@ -90,14 +85,14 @@ def overview(trace: Trace) -> list[list[str]]:
 def mark(check: GradientReport | None) -> str:
     """Return a check mark, a cross, or nothing.
 
-    >>> mark(None), mark(GradientReport("a layer"))
-    ('', '✓')
+    >>> mark(None), mark(GradientReport("a layer"))  # a check without rows has not passed
+    ('', '✗')
     """
     return "" if check is None else "✓" if check.passed else "✗"
 
 
 def check_lines(check: GradientReport | None) -> list[str]:
-    """Return what the check says, with a sentence for each derivative that is wrong."""
+    """Return the result of a check, with a sentence for each derivative that is wrong."""
     if check is None:
         return []
     if check.passed:
@@ -110,16 +105,16 @@ def array_rows(stage: Stage) -> list[list[str]]:
     return [[name, str(a.shape), *_measures(a)] for name, a in stage.arrays.items()]
 
 
-def zeros(a: Array) -> str:
+def share_of_zeros(a: Array) -> str:
     """Return the share of zeros.
 
-    >>> zeros(np.array([0.0, 1.0]))
+    >>> share_of_zeros(np.array([0.0, 1.0]))
     '50.0 %'
     """
     return f"{100 * float((a == 0).mean()):.1f} %"
 
 
-def small(a: Array) -> bool:
+def is_small(a: Array) -> bool:
     """Return whether an array is shown whole."""
     return a.size <= SHOWN_VALUES and a.ndim <= 2 and a.shape[-1] <= SHOWN_COLUMNS
 
@@ -127,7 +122,7 @@ def small(a: Array) -> bool:
 def _measures(a: Array) -> list[str]:
     if a.dtype.kind != "f":  # class numbers have no size
         return ["", "", ""]
-    return [f"{norm(a):.4g}", f"{float(np.abs(a).max()):.4g}", zeros(a)]
+    return [f"{norm(a):.4g}", f"{float(np.abs(a).max()):.4g}", share_of_zeros(a)]
 
 
 def _body(stage: Stage) -> list[str]:
@@ -135,20 +130,20 @@ def _body(stage: Stage) -> list[str]:
     if stage.arrays:
         lines += text_table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)).splitlines()
     for name, a in stage.arrays.items():
-        if small(a):
-            # -0 + 0 is 0: the sign of a zero tells a reader nothing.
+        if is_small(a):
+            # -0 + 0 is 0: the sign of a zero means nothing here.
             values = np.array2string(a + 0, precision=4, suppress_small=True, prefix=f"{name} = ")
             lines += f"{name} = {values}".splitlines()
-    lines += [_wrapped(note) for note in stage.notes]
-    lines += [_wrapped(f"! {alarm}") for alarm in stage.alarms]
-    return lines + [_wrapped(line) for line in check_lines(stage.check)]
+    lines += [_wrap(note) for note in stage.notes]
+    lines += [_wrap(f"! {alarm}") for alarm in stage.alarms]
+    return lines + [_wrap(line) for line in check_lines(stage.check)]
 
 
-def _indented(lines: list[str]) -> list[str]:
+def _indent(lines: list[str]) -> list[str]:
     return [textwrap.indent(line, "   ") for line in lines]
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     return textwrap.fill(
         line,
         WIDTH - 3,

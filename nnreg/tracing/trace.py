@@ -1,13 +1,12 @@
-"""One training step, told: what every layer computes, forward and backward, with its real numbers.
+"""The trace of a training step: what every layer computes, forward and backward, in numbers.
 
-Nothing is computed anew. A copy of the network does the step with the engine's own methods, inside
-the door, while someone looks at what goes into every layer and what comes out.
+A copy of the network does the step with the engine's own methods, and the arrays that go through
+its layers are recorded.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,36 +19,20 @@ from nnreg.gradcheck.report import GradientReport
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.losses import Loss
 from nnreg.network import Network
-from nnreg.tracing import diagnostics
-from nnreg.tracing.recorder import Done
-from nnreg.tracing.stages import Stage, told
+from nnreg.tracing import page
+from nnreg.tracing.stages import RecordedStep, StepData, build_stages, mark_not_finite
+from nnreg.tracing.text import render_text
 from nnreg.training.data import validate_data
 from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
 #: Rows at which a layer is checked alone; the whole network is checked with all.
-ALONE = 8
+ROWS_ALONE = 8
 
 
-@dataclass(eq=False)
-class Trace:
+class Trace(StepData):
     """One training step, as text (``print(trace)``), in a notebook, or as a page (``save``).
 
-    Attributes
-    ----------
-    layers : list of str
-        Their names.
-    widths : list of int
-        Of the inputs, and of the outputs of each layer that has parameters.
-    rows, step : int
-        Rows of the batch, and the step whose masks were used.
-    dtype : str
-    data_loss, penalty, total : float
-    stages : list of Stage
-        In the order of the step.
-    finite : bool
-        Whether every value is.
-    report : GradientReport or None
-        The check of the whole network; None if it was not asked for or not possible.
+    Its attributes are those of :class:`nnreg.tracing.stages.StepData`.
 
     Examples
     --------
@@ -63,55 +46,14 @@ class Trace:
            [-8.]], dtype=float32)
     """
 
-    layers: list[str]
-    widths: list[int]
-    rows: int
-    step: int
-    dtype: str
-    data_loss: float
-    penalty: float
-    stages: list[Stage]
-    finite: bool = True
-    report: GradientReport | None = None
-
-    @property
-    def total(self) -> float:
-        """What training makes small: data loss plus penalty."""
-        return self.data_loss + self.penalty
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether every derivative that was checked is right; None if none was."""
-        if self.report is None:
-            return None
-        alone = [stage.check.passed for stage in self.stages if stage.check]
-        return self.report.passed and all(alone)
-
-    @property
-    def alarms(self) -> list[str]:
-        """All that is wrong, with the stage where it is."""
-        return [f"{s.name}, {s.part}: {alarm}" for s in self.stages for alarm in s.alarms]
-
-    def __getitem__(self, key: tuple[str, str]) -> Stage:
-        """Return a stage by its part and name: ``trace["backward", "dense_1"]``."""
-        for stage in self.stages:
-            if (stage.part, stage.name) == key:
-                return stage
-        known = ", ".join(dict.fromkeys(stage.name for stage in self.stages))
-        raise KeyError(f'no stage {key!r}; there are "forward" and "backward" of {known}')
-
     def __str__(self) -> str:
-        from nnreg.tracing.text import text
-
-        return text(self)
+        return render_text(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        from nnreg.tracing.page import fragment
-
-        return fragment(self)
+        return page.render_fragment(self)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the step as one HTML page, which loads nothing from elsewhere.
@@ -126,15 +68,13 @@ class Trace:
         FileExistsError
             If there is such a file and ``overwrite`` is False.
         """
-        from nnreg.tracing.page import page
-
-        write_whole(path, page(self).encode(), overwrite=overwrite)
+        write_whole(path, page.render(self).encode(), overwrite=overwrite)
 
 
 def explain(
     net: Network, x: Any, y: Any, loss: Loss, *, step: int | None = None, check: bool = True
 ) -> Trace:
-    """Tell one training step layer by layer, forward and backward, with its formulas and numbers.
+    """Show one training step layer by layer, forward and backward, with its formulas and numbers.
 
     Parameters
     ----------
@@ -142,14 +82,14 @@ def explain(
         It is left as it is: parameters, counters, generators.
     x : array_like of shape (N, D)
     y : array_like
-        What the loss wants: class numbers (N,), or (N, M).
+        The targets that the loss takes: class numbers (N,), or (N, M).
     loss : Loss
     step : int, optional
         The step whose dropout masks are used; unless given, the one that comes next.
     check : bool, default True
         Check the derivatives of the whole network, those of the loss, and those of every layer
         alone, at the inputs that it has in this step: of the first eight rows, which is quick and
-        tells where a mistake is. See :func:`nnreg.check_gradients`.
+        shows where a mistake is. See :func:`nnreg.check_gradients`.
 
     Returns
     -------
@@ -162,8 +102,8 @@ def explain(
 
     Notes
     -----
-    Values that overflow are told, not refused: the stage where they first appear has an alarm.
-    Nothing is checked then.
+    Values that overflow are no error: the stage where they first appear has an alarm, and nothing
+    is checked.
 
     Examples
     --------
@@ -183,43 +123,43 @@ def explain(
     x = x.astype(net.dtype, copy=False)
     if y.dtype.kind != "i":
         y = y.astype(net.dtype)
-    kept = Snapshot(vars(loss))
+    snapshot = Snapshot(vars(loss))
     try:
-        return _explained(net, x, y, loss, step, check)
+        return _trace(net, x, y, loss, step, check)
     finally:
-        kept.restore()
+        snapshot.restore()
 
 
-def _explained(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool) -> Trace:
+def _trace(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool) -> Trace:
     with np.errstate(**IGNORE_FLOAT_ERRORS):
-        done = Done(net.copy(), x, y, loss, step)
-        stages = told(done, loss)
-    places = enumerate(net.layers, 1)
-    with_parameters = [place for place, layer in places if net.parameters.of(layer.name)]
+        recorded = RecordedStep(net.copy(), x, y, loss, step)
+        stages = build_stages(recorded, loss)
+    numbered = enumerate(net.layers, 1)
+    with_parameters = [i for i, layer in numbered if net.parameters.of(layer.name)]
     trace = Trace(
         [layer.name for layer in net.layers],
-        [net.inputs, *(net.widths[place] for place in with_parameters)],
+        [net.inputs, *(net.widths[i] for i in with_parameters)],
         len(x),
         step,
         str(net.dtype),
-        done.data_loss,
+        recorded.data_loss,
         float(net.penalty_value()),
         stages,
-        finite=not diagnostics.not_finite(stages, done.data_loss),
+        finite=not mark_not_finite(stages, recorded.data_loss),
     )
     if check and trace.finite:
-        _check(trace, net, done, loss)
+        _check(trace, net, recorded, loss)
     return trace
 
 
-def _check(trace: Trace, net: Network, done: Done, loss: Loss) -> None:
-    """Check the whole network, and each layer alone, so that a mistake is found in its place."""
+def _check(trace: Trace, net: Network, step: RecordedStep, loss: Loss) -> None:
+    """Check the whole network, and each layer alone, which locates a mistake."""
     fresh = net.copy()
-    fresh.steps = done.step
-    trace.report = check_gradients(fresh, done.x, done.y, loss)
-    trace["backward", "loss"].check = check_gradients(loss, done.outputs, done.y)
+    fresh.steps = step.step
+    trace.report = check_gradients(fresh, step.x, step.y, loss)
+    trace["backward", "loss"].check = check_gradients(loss, step.outputs, step.y)
     for layer in fresh.layers:
-        x = done.seen[layer.name]["x"][:ALONE]
+        x = step.seen[layer.name]["x"][:ROWS_ALONE]
         trace["backward", layer.name].check = check_gradients(layer, x)
     penalty = [row for row in trace.report.rows if row.quantity == "penalty"]
     if penalty:
