@@ -170,9 +170,8 @@ def measure_stationarity(
     >>> layer = nn.Dense(1, initializer=nn.zeros, bias=False)
     >>> net = nn.Network([layer], inputs=2, penalty=penalty, dtype="float64")
     >>> loss = nn.MeanSquaredError()
-    >>> measure_stationarity(
-    ...     net, x, y, loss=loss
-    ... ).residual  # |-1| - 0.2: the gradient is (-1, -0.1)
+    >>> # At zero weights the gradient is (-1, -0.1), and the residual |-1| - 0.2:
+    >>> measure_stationarity(net, x, y, loss=loss).residual
     0.8
     >>> _ = nn.fit(net, x, y, loss=loss, optimizer=nn.SGD(0.5), epochs=100)
     >>> net.parameters.weights.round(9)

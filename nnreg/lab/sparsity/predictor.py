@@ -1,9 +1,9 @@
-"""Prediction from sparse weights: for scattered zeros, which compaction cannot remove.
+"""Sparse prediction: the weights in compressed sparse rows, for zeros that are scattered.
 
-A zero weight in a full matrix costs as much as any other. In compressed rows (``scipy.sparse``)
-only non-zeros are stored and multiplied. Each costs several times as much as in a full matrix, so
-it pays only where nearly all weights are zero; how nearly is measured in the guide to sparse
-networks.
+Pruning removes whole units and inputs. A single zero in a full matrix is multiplied like any other
+value; in compressed sparse rows (``scipy.sparse``) only nonzeros are stored and multiplied. Each
+costs several times as much as in a full matrix, so this is faster only where nearly all weights are
+zero; the guide to sparse networks has measurements.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.lab.sparsity.pruning import bias_of, check_chain
+from nnreg.lab.sparsity.pruning import check_layers, get_bias
 from nnreg.layers.base import Layer
 from nnreg.layers.dense import Dense
 from nnreg.network import Network
 
-ROWS = 256  # at once: the unit of work stays in the processor's cache
+CHUNK_ROWS = 256  # few enough that the values of a chunk stay in the processor's cache
 
 
 class SparsePredictor:
-    """A network's predictions, from weights in compressed rows; later training does not reach it.
+    """A network's predictions from sparse matrices; independent of the network's later training.
 
     Parameters
     ----------
@@ -34,10 +34,13 @@ class SparsePredictor:
 
     Attributes
     ----------
+    inputs, outputs : int
+        Numbers of columns of ``x`` and of the predictions.
+    dtype : numpy.dtype
     nonzeros : int
-        Weights that are stored.
+        The number of stored weights.
     nbytes : int
-        Memory for weights, their places, and biases.
+        Memory for the weights, their indices, and the biases.
 
     Raises
     ------
@@ -59,7 +62,7 @@ class SparsePredictor:
     def __init__(self, net: Network) -> None:
         from scipy.sparse import csr_array
 
-        check_chain(net)
+        check_layers(net)
         self.inputs, self.outputs, self.dtype = net.inputs, net.widths[-1], net.dtype
         self.nonzeros = self.nbytes = 0
         self._layers: list[Layer | tuple[Any, Array]] = []
@@ -67,11 +70,11 @@ class SparsePredictor:
             if not isinstance(layer, Dense):
                 self._layers.append(copy.deepcopy(layer.clone()))
                 continue
-            weight, bias = csr_array(layer.weight.T), bias_of(layer)[:, None].copy()
+            weight, bias = csr_array(layer.weight.T), get_bias(layer)[:, np.newaxis].copy()
             self._layers.append((weight, bias))
             self.nonzeros += weight.nnz
-            for part in (weight.data, weight.indices, weight.indptr, bias):
-                self.nbytes += part.nbytes
+            arrays = weight.data, weight.indices, weight.indptr, bias
+            self.nbytes += sum(array.nbytes for array in arrays)
 
     def predict(self, x: Any) -> Array:
         """Return the raw outputs (N, M) in inference mode.
@@ -87,10 +90,9 @@ class SparsePredictor:
         """
         x = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
         outputs = np.empty((len(x), self.outputs), self.dtype)
-        for start in range(0, len(x), ROWS):
-            rows = slice(start, start + ROWS)
-            # Units stand in rows here, so that each weight works on neighbours in memory.
-            z = np.ascontiguousarray(x[rows].T)
+        for start in range(0, len(x), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            z = np.ascontiguousarray(x[rows].T)  # units in rows, as `weight @ z` reads them
             for layer in self._layers:
                 if isinstance(layer, Layer):
                     z = layer.forward(z, Cache(self.dtype))

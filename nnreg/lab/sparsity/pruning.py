@@ -1,9 +1,10 @@
-"""Compaction: after training, leave out what cannot make a difference.
+"""Structured pruning: remove units and inputs that do not change the outputs.
 
-Two kinds of units are idle. A unit whose incoming weights are all zero says the same to every row;
-what it says belongs into the next layer's bias. A unit whose outgoing weights are all zero is heard
-by nobody. One walk up the network folds the first kind, one walk down drops the second, and inputs
-that nobody reads with it. What remains computes the same outputs from smaller matrices.
+A unit whose incoming weights are all zero is constant over the rows; its contribution is moved into
+the next layer's bias. A unit whose outgoing weights are all zero has no effect. A pass from the
+first layer to the last folds the constant units, and a pass back drops the unused units, and the
+inputs that no remaining unit uses. The pruned network computes the same outputs from smaller
+matrices.
 """
 
 from __future__ import annotations
@@ -25,52 +26,51 @@ from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.network import Network
 
 UNITWISE = (ReLU, LeakyReLU, ELU, GELU, Tanh, Sigmoid, Softplus, Dropout, GaussianDropout)
-"""Layers that, outside training, do the same to each unit, whatever the others are."""
+"""Layers that, in inference mode, apply one function to each unit by itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class PrunedNetwork:
-    """What is left of a network.
+    """The result of :func:`prune`.
 
     Parameters
     ----------
     network : Network
-        The smaller one; it can be saved, measured and trained on.
+        The smaller network; it can be saved and trained further.
     inputs : ndarray of shape (K,), int
-        The columns of ``x`` that it wants, in order.
-    width : int
-        The number of columns that there were, D.
+        The columns of ``x`` that it uses, in order.
+    features : int
+        The number of columns of ``x`` before pruning, D.
 
     Examples
     --------
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=3)
     >>> net.parameters.weights[0] = 0.0
-    >>> found = prune(net)
-    >>> found.inputs, found.network.inputs
+    >>> pruned = prune(net)
+    >>> pruned.inputs, pruned.network.inputs
     (array([1, 2]), 2)
-    >>> found.predict([[5.0, 1.0, 2.0]])
+    >>> pruned.predict([[5.0, 1.0, 2.0]])
     array([[3.]], dtype=float32)
     """
 
     network: Network
     inputs: Array
-    width: int
+    features: int
 
     def predict(self, x: Any) -> Array:
-        """Return the raw outputs (N, M) for rows that have all the columns, (N, D)."""
-        x = validation.matrix("x", x, self.width)
+        """Return the raw outputs (N, M) for rows with all columns, (N, D)."""
+        x = validation.matrix("x", x, self.features)
         return self.network.predict(np.take(x, self.inputs, axis=1))
 
 
 def prune(net: Network) -> PrunedNetwork:
-    """Return a network without idle units and unread inputs, whose outputs are the same.
+    """Return a network without constant units, unused units and unused inputs.
 
     Parameters
     ----------
     net : Network
-        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`. It stays as it
-        is.
+        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`. Not modified.
 
     Returns
     -------
@@ -79,39 +79,39 @@ def prune(net: Network) -> PrunedNetwork:
     Raises
     ------
     TypeError
-        If ``net`` is no network, or has other layers: units of those may depend on each other.
+        If ``net`` is not a network, or has other layers: their units may depend on each other.
     ValueError
         If it has no `Dense` layer.
 
     Notes
     -----
-    The outputs are those of inference. In training, dropout would have dropped a constant unit now
-    and then, and its share of the next bias is always there. At least one unit of each layer and
-    one input stay, since a network has no empty layers. A layer without a bias gets one where a
-    constant must be kept.
+    The outputs are those of inference mode. In training mode they differ: dropout would sometimes
+    drop a constant unit, whose contribution is now always part of the bias. At least one unit of
+    each layer and one input remain, since a network has no empty layers. A layer without a bias
+    gets one where it has a constant contribution.
 
     Examples
     --------
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(3), nn.ReLU(), nn.Dense(2)], inputs=4, seed=0)
     >>> net.parameters["dense_1.weight"][:, 0] = 0.0  # this unit is constant
-    >>> net.parameters["dense_2.weight"][1] = 0.0  # nobody hears this one
+    >>> net.parameters["dense_2.weight"][1] = 0.0  # this unit is unused
     >>> prune(net).network.widths
     [4, 1, 1, 2]
     """
-    check_chain(net)
+    check_layers(net)
     copied = net.copy()
     layers = [layer.clone() for layer in copied.layers]
     weights = [layer.weight.astype(np.float64) for layer in dense_layers(net.layers)]
-    biases = [bias_of(layer).astype(np.float64) for layer in dense_layers(net.layers)]
-    _fold(layers, weights, biases)
-    inputs = _drop(weights, biases)
+    biases = [get_bias(layer).astype(np.float64) for layer in dense_layers(net.layers)]
+    fold_constant_units(layers, weights, biases)
+    inputs = drop_unused_units(weights, biases)
     dense = dense_layers(layers)
     initializers = [layer.initializer for layer in dense]
     for layer, bias in zip(dense, biases, strict=True):
         layer.units, layer.use_bias = bias.size, layer.use_bias or bool(bias.any())
-        layer.initializer = zeros  # one's own may know only the old shape
-    small = Network(
+        layer.initializer = zeros  # the layer's own may return the old shape
+    network = Network(
         layers,
         inputs=len(inputs),
         penalty=copied.penalty,
@@ -119,25 +119,25 @@ def prune(net: Network) -> PrunedNetwork:
         seed=net.seed,
         dtype=net.dtype,
     )
-    for layer, weight, bias, own in zip(dense, weights, biases, initializers, strict=True):
-        layer.weight, layer.initializer = weight, own
+    for layer, weight, bias, initializer in zip(dense, weights, biases, initializers, strict=True):
+        layer.weight, layer.initializer = weight, initializer
         if layer.use_bias:
             layer.bias = bias
-    small.steps, small.epochs, small.initializers = net.steps, net.epochs, net.initializers.copy()
-    return PrunedNetwork(small, inputs, net.inputs)
+    network.steps, network.epochs = net.steps, net.epochs
+    network.initializers = net.initializers.copy()
+    return PrunedNetwork(network, inputs, net.inputs)
 
 
-def check_chain(net: Network) -> None:
-    """Raise unless a network has `Dense` layers, and beside them unitwise ones only.
+def check_layers(net: Network) -> None:
+    """Raise unless a network has `Dense` layers, and otherwise only layers of `UNITWISE`.
 
     >>> import nnreg as nn
-    >>> check_chain(nn.Network([nn.Tanh()], inputs=1))
+    >>> check_layers(nn.Network([nn.Tanh()], inputs=1))
     Traceback (most recent call last):
         ...
     ValueError: net must have a Dense layer, got Network([Tanh()], ...
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
+    validation.instance("net", net, Network, "a Network")
     for layer in net.layers:
         if type(layer) not in (Dense, *UNITWISE):
             names = ", ".join(kind.__name__ for kind in UNITWISE)
@@ -149,37 +149,55 @@ def check_chain(net: Network) -> None:
 
 
 def dense_layers(layers: Iterable[Layer]) -> list[Dense]:
-    """Return those that are `Dense`, in order."""
+    """Return the `Dense` layers, in order."""
     return [layer for layer in layers if isinstance(layer, Dense)]
 
 
-def bias_of(layer: Dense) -> Array:
+def get_bias(layer: Dense) -> Array:
     """Return the bias (M,): zeros where the layer has none."""
     return layer.bias if layer.use_bias else np.zeros(layer.units, layer.weight.dtype)
 
 
-def _fold(layers: Sequence[Layer], weights: list[Array], biases: list[Array]) -> None:
-    """Walk up: move what constant units say into the next bias, and silence them."""
-    number, said = -1, np.empty((1, 0))
+def fold_constant_units(layers: Sequence[Layer], weights: list[Array], biases: list[Array]) -> None:
+    """Move the contribution of constant units into the next bias, and set their weights to zero.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    weights : list of ndarray of shape (D, M)
+        Of the `Dense` layers; modified, as ``biases`` are.
+    biases : list of ndarray of shape (M,)
+    """
+    index, outputs = -1, np.empty((1, 0))
     for layer in layers:
         if not isinstance(layer, Dense):
-            said = layer.forward(said, Cache("float64"))
+            outputs = layer.forward(outputs, Cache("float64"))
             continue
-        number += 1
-        if number:
-            constant = (weights[number - 1] == 0).all(axis=0)
-            biases[number] = biases[number] + said[0, constant] @ weights[number][constant]
-            weights[number][constant] = 0.0
-        said = biases[number][None, :]
+        index += 1
+        if index:
+            constant = (weights[index - 1] == 0).all(axis=0)
+            biases[index] = biases[index] + outputs[0, constant] @ weights[index][constant]
+            weights[index][constant] = 0.0
+        outputs = biases[index][np.newaxis]  # right for the constant units, the others are not used
 
 
-def _drop(weights: list[Array], biases: list[Array]) -> Array:
-    """Walk down: keep what a kept unit reads; return the numbers of the inputs that are read."""
-    read = np.ones(biases[-1].size, bool)
-    for place in range(len(weights) - 1, -1, -1):
-        weight, biases[place] = weights[place][:, read], biases[place][read]
-        read = (weight != 0).any(axis=1)
-        if not read.any():
-            read[0] = True
-        weights[place] = weight[read]
-    return np.flatnonzero(read)
+def drop_unused_units(weights: list[Array], biases: list[Array]) -> Array:
+    """Remove the units that no kept unit uses, and return the numbers of the inputs in use.
+
+    Parameters
+    ----------
+    weights : list of ndarray of shape (D, M)
+        Of the `Dense` layers; modified, as ``biases`` are.
+    biases : list of ndarray of shape (M,)
+
+    Returns
+    -------
+    ndarray of shape (K,), int
+    """
+    used = np.ones(biases[-1].size, bool)
+    for index in reversed(range(len(weights))):
+        weight, biases[index] = weights[index][:, used], biases[index][used]
+        used = (weight != 0).any(axis=1)
+        used[0] |= not used.any()
+        weights[index] = weight[used]
+    return np.flatnonzero(used)
