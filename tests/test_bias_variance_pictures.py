@@ -16,7 +16,7 @@ from nnreg.lab import (
     bias_variance_sweep,
     sweep,
 )
-from nnreg.lab.bias_variance.pictures import can_be_drawn, plot_fits, plot_terms
+from nnreg.lab.bias_variance.pictures import can_be_drawn, draw_fits, draw_terms
 from nnreg.lab.bias_variance.verdicts import best, select_fits, verdicts
 
 needs_matplotlib = pytest.mark.skipif(
@@ -70,7 +70,7 @@ class TestVerdicts:
 @needs_matplotlib
 class TestTerms:
     def test_the_lines_are_the_terms(self, sine):
-        left, right = plot_terms(sine, axis="degree").axes[:2]
+        left, right = draw_terms(sine, axis="degree").axes[:2]
         lines = [line.get_ydata() for line in left.lines[:4]]
         for drawn, name in zip(lines, ("bias", "variance", "noise", "total"), strict=True):
             expected = [getattr(found.terms, name).value for found in sine.values()]
@@ -80,16 +80,16 @@ class TestTerms:
             np.testing.assert_array_equal(drawn.get_ydata(), expected)
 
     def test_the_axis_has_the_values_and_its_name(self, sine):
-        axes = plot_terms(sine, axis="degree").axes[0]
+        axes = draw_terms(sine, axis="degree").axes[0]
         assert [label.get_text() for label in axes.get_xticklabels()] == list(sine)
         assert axes.get_xlabel() == "degree"
 
     def test_one_steep_end_does_not_flatten_the_rest(self, sine):
         lowest = min(found.risk.value for found in sine.values())
-        assert plot_terms(sine).axes[0].get_ylim()[1] <= 4 * lowest
+        assert draw_terms(sine).axes[0].get_ylim()[1] <= 4 * lowest
 
     def test_the_labels_do_not_overlap_and_stay_in_the_picture(self, sine):
-        axes = plot_terms(sine).axes[0]
+        axes = draw_terms(sine).axes[0]
         heights = sorted(text.xy[1] for text in axes.texts if text.get_text() in NAMES)
         assert len(heights) == 4
         assert min(np.diff(heights)) >= 0.08 * axes.get_ylim()[1]
@@ -102,7 +102,7 @@ NAMES = {"bias²", "variance", "noise", "sum"}
 @needs_matplotlib
 class TestFits:
     def test_each_panel_has_points_truth_mean_and_models(self, sine):
-        axes = plot_fits(sine, axis="degree").axes[1]
+        axes = draw_fits(sine, axis="degree").axes[1]
         found = sine["3"]
         *others, mean, own, truth, points = [line.get_ydata() for line in axes.lines]
         np.testing.assert_array_equal(own, found.predictions[0, 0, :, 0])
@@ -112,11 +112,11 @@ class TestFits:
         np.testing.assert_array_equal(others[0], found.predictions[1, 0, :, 0])
 
     def test_the_titles_say_which_fit_it_is(self, sine):
-        titles = [axes.get_title(loc="left") for axes in plot_fits(sine, axis="degree").axes[:3]]
+        titles = [axes.get_title(loc="left") for axes in draw_fits(sine, axis="degree").axes[:3]]
         assert titles == ["underfit: degree 0", "right fit: degree 3", "overfit: degree 6"]
 
     def test_of_classes_the_truth_is_a_probability_and_the_mean_a_share(self, bands):
-        axes = plot_fits(bands).axes[1]
+        axes = draw_fits(bands).axes[1]
         mean, _, truth, _ = [line.get_ydata() for line in axes.lines][-4:]
         assert set(truth) == {0.1, 0.9}
         assert ((mean >= 0) & (mean <= 1)).all()
@@ -138,7 +138,7 @@ class TestFits:
         )
         assert not can_be_drawn(found["a"])
         with pytest.raises(ValueError, match="one input"):
-            plot_fits(found)
+            draw_fits(found)
 
 
 @needs_matplotlib
@@ -146,8 +146,8 @@ class TestFits:
 @pytest.mark.parametrize("columns", [1, 3])
 def test_every_picture_can_be_drawn_in_every_layout(sine, theme, columns):
     for figure in (
-        plot_terms(sine, columns=columns, theme=theme),
-        plot_fits(sine, columns=columns, theme=theme),
+        draw_terms(sine, columns=columns, theme=theme),
+        draw_fits(sine, columns=columns, theme=theme),
     ):
         assert plots.render(figure, "svg").startswith(b"<?xml")
 

@@ -173,7 +173,7 @@ def _forward_in_training(net: Network, x: Array, step: int) -> Array:
     return outputs
 
 
-def plot_gaps(
+def draw_gaps(
     gaps: Mapping[str, LossGap], *, columns: int = 3, theme: plots.Theme = plots.LIGHT
 ) -> Figure:
     """Draw the terms from the training objective to the test loss, a panel for each network.

@@ -1,11 +1,9 @@
-"""Bias and variance, measured: one way to learn, many data sets, many seeds.
+"""Bias-variance experiment: one or several learners on many data sets with many seeds.
 
-All models are evaluated at one set of inputs, where the expected target is known, and the risk
-is decomposed there (`nnreg.lab.bias_variance.decomposition`).
-
-The risk is measured as if nothing were known, on fresh noisy rows. That it equals bias² + variance
-+ noise, which come from other inputs and from no target at all, is a statement about the world that
-can fail; `BiasVariance.difference` says by how much, and what would be chance.
+All models are evaluated at one set of inputs, where the expected target is known, and the risk is
+decomposed there (`nnreg.lab.bias_variance.decomposition`). The risk itself is measured
+independently, on fresh rows with noisy targets. That both agree is not built in;
+`BiasVariance.difference` reports their difference with its standard error.
 """
 
 from __future__ import annotations
@@ -17,17 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
+from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.bias_variance.learners import Learner
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
-from nnreg.lab.bias_variance.sampling import SamplingDesign, common_points, draw, learn_all
+from nnreg.lab.bias_variance.sampling import Sampler, SamplingDesign
 from nnreg.lab.reporting.results import Progress, Task, cache_key, run_cached
+from nnreg.lab.verdicts import classify_fit
 
 
 @dataclass(frozen=True, eq=False)
 class BiasVariance:
-    """What was found for one way to learn.
+    """The result for one learner.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class BiasVariance:
     terms : Decomposition
         Bias², variance and its parts, noise, and their sum.
     risk : Estimate
-        Measured on fresh rows.
+        The mean loss on fresh rows.
     train : Estimate
-        The loss on the training rows.
+        The mean loss on the training rows.
     difference : Estimate
-        The risk minus the sum of the terms; its error counts what the two do not share, the inputs
-        and the fresh targets.
+        The risk minus the sum of the terms. Its error is that of the inputs and of the fresh
+        targets, which the two do not share.
     points : ndarray of shape (N, D)
         The common inputs.
     predictions : ndarray of shape (datasets, seeds, N, M) or, of classes, (datasets, seeds, N)
@@ -71,12 +71,12 @@ class BiasVariance:
 
     @property
     def reducible_error(self) -> float:
-        """Bias² + variance: what could be better."""
+        """Bias² + variance."""
         return self.terms.bias.value + self.terms.variance.value
 
     def training_rows(self, dataset: int = 0) -> tuple[Array, Array]:
         """Return the training rows ``(x, y)`` of one data set."""
-        return draw(self.process, self.design, dataset)[:2]
+        return Sampler(self.process, self.design).draw(dataset)[:2]
 
     def __str__(self) -> str:
         terms = self.terms
@@ -108,7 +108,7 @@ def bias_and_variance(
     jobs: int = 1,
     folder: str | Path | None = None,
 ) -> BiasVariance:
-    """Measure where the errors of a way to learn come from.
+    """Measure bias, variance and noise of one learner.
 
     Parameters
     ----------
@@ -121,8 +121,9 @@ def bias_and_variance(
     jobs : int, default 1
         Processes; more than one need joblib.
     folder : path, optional
-        Where to keep results as they come, and to find those that an interrupted run has kept.
-        Learner and process must then have a ``repr`` that says all of them, as a dataclass has.
+        Where the results of finished data sets are kept; an interrupted run takes them from there.
+        It needs a learner and a process whose ``repr`` describes them completely, such as a
+        dataclass has.
 
     Returns
     -------
@@ -131,7 +132,7 @@ def bias_and_variance(
     Raises
     ------
     ValueError, TypeError
-        If an argument is out of range, or the learner does not predict what the process wants.
+        If an argument is out of range, or the learner's predictions do not fit the process.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def bias_variance_sweep(
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, BiasVariance]:
-    """Measure several ways to learn, all on the same data sets.
+    """Measure bias, variance and noise of several learners on the same data sets.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def bias_variance_sweep(
     folder : path, optional
         As for `bias_and_variance`.
     progress : function (text, done, total), optional
-        Told after every data set of every learner.
+        Called after every data set of every learner.
 
     Returns
     -------
@@ -178,56 +179,56 @@ def bias_variance_sweep(
 
     Examples
     --------
-    >>> from nnreg.lab import Sine, sweep
-    >>> found = bias_variance_sweep(sweep("degree", [1, 3]), Sine(), SamplingDesign(seeds=1))
-    >>> list(found)
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep
+    >>> results = bias_variance_sweep(sweep("degree", [1, 3]), Sine(), SamplingDesign(seeds=1))
+    >>> list(results)
     ['1', '3']
     """
     design = SamplingDesign() if design is None else design
-    if not isinstance(process, DataGeneratingProcess):
-        raise TypeError(
-            f"process must be a DataGeneratingProcess such as nnreg.lab.Sine(), got {process!r}"
-        )
-    place = None if folder is None else Path(folder)
-    drawn = asdict(replace(design, datasets=3))  # a data set does not depend on how many there are
+    validation.instance("learners", learners, Mapping, "a mapping of names to learners")
+    if not learners:
+        raise ValueError("learners must not be empty")
+    validation.instance(
+        "process", process, DataGeneratingProcess, "a DataGeneratingProcess such as Sine()"
+    )
+    validation.instance("design", design, SamplingDesign, "a SamplingDesign")
+    sampler = Sampler(process, design)
+    drawn = asdict(replace(design, datasets=3))  # a data set does not depend on their number
     tasks: dict[str, Task] = {}
-    names: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for name, learner in learners.items():
         for dataset in range(design.datasets):
-            key = (
-                cache_key("bias-variance", learner, process, drawn, dataset)
-                if place
-                else f"{name}\n{dataset}"
-            )
-            names.setdefault(name, []).append(key)
-            tasks[key] = partial(learn_all, learner, process, design, dataset)
-
-    def told(done: int, total: int) -> None:
-        if progress is not None:
-            progress("data sets", done, total)
-
-    results = run_cached(tasks, folder=place, jobs=jobs, progress=told)
+            key = f"{name}\n{dataset}"
+            if folder is not None:
+                key = cache_key("bias-variance", learner, process, drawn, dataset)
+            keys.setdefault(name, []).append(key)
+            tasks[key] = partial(sampler.evaluate, learner, dataset)
+    results = run_cached(
+        tasks,
+        folder=None if folder is None else Path(folder),
+        jobs=jobs,
+        progress=None if progress is None else partial(progress, "data sets"),
+    )
     return {
-        name: _summary(learner, process, design, [results[key] for key in names[name]])
+        name: _summarize(learner, sampler, [results[key] for key in keys[name]])
         for name, learner in learners.items()
     }
 
 
-def _summary(
-    learner: Learner,
-    process: DataGeneratingProcess,
-    design: SamplingDesign,
-    results: list[dict[str, Array]],
+def _summarize(
+    learner: Learner, sampler: Sampler, results: list[dict[str, Array]]
 ) -> BiasVariance:
-    points = common_points(process, design)
-    predictions = np.array([result["predictions"] for result in results])
+    process, design, points = sampler.process, sampler.design, sampler.common_points()
+    predictions, risks, spreads, train = (
+        np.array([result[name] for result in results])
+        for name in ("predictions", "risk", "spread", "train")
+    )
     terms = decompose(
         process.vectors(predictions),
         process.expected(points),
         process.noise_at(points),
         process.scale,
     )
-    risks, spreads = (np.array([float(r[name]) for r in results]) for name in ("risk", "spread"))
     fresh = float(spreads.mean()) / (design.points * design.datasets)
     error = (fresh + terms.input_error**2) ** 0.5
     return BiasVariance(
@@ -235,13 +236,49 @@ def _summary(
         process,
         design,
         terms,
-        risk=_mean(risks),
-        train=_mean(np.array([float(result["train"]) for result in results])),
+        risk=_estimate_mean(risks),
+        train=_estimate_mean(train),
         difference=Estimate(float(risks.mean()) - terms.total.value, error),
         points=points,
         predictions=predictions,
     )
 
 
-def _mean(values: Array) -> Estimate:
+def _estimate_mean(values: Array) -> Estimate:
     return Estimate(float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5)
+
+
+def find_best(results: Mapping[str, BiasVariance]) -> str:
+    """Return the name of the learner with the lowest bias² + variance.
+
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep
+    >>> design = SamplingDesign(seeds=1)
+    >>> find_best(bias_variance_sweep(sweep("degree", [0, 3, 6]), Sine(), design))
+    '3'
+    """
+    return min(results, key=lambda name: np.nan_to_num(results[name].reducible_error, nan=np.inf))
+
+
+def classify_fits(results: Mapping[str, BiasVariance]) -> dict[str, str]:
+    """Return a verdict for each learner, by `nnreg.lab.verdicts.FIT_RULE`.
+
+    The test loss of the rule is bias² + variance + noise.
+
+    Examples
+    --------
+    >>> from nnreg.lab import SamplingDesign, Sine, sweep
+    >>> design = SamplingDesign(seeds=1)
+    >>> classify_fits(bias_variance_sweep(sweep("degree", [0, 3, 6]), Sine(), design))
+    {'0': 'underfit', '3': 'right fit', '6': 'overfit'}
+    """
+    best = results[find_best(results)]
+    return {
+        name: classify_fit(
+            result.train.value,
+            result.terms.total.value,
+            best_train=best.train.value,
+            best_test=best.terms.total.value,
+            baseline=result.process.baseline(result.points),
+        )
+        for name, result in results.items()
+    }

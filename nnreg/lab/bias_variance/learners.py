@@ -1,13 +1,14 @@
-"""Ways to learn: from training rows and a seed to a function that predicts.
+"""Learners: functions from training rows and a seed to a function that predicts.
 
-A learner is any function ``(x, y, outputs, seed) -> predict``; here are a network and, because its
-size is one number and its answer is exact, a polynomial.
+A learner is any function ``(x, y, outputs, seed) -> predict``. This module has a network, and a
+polynomial, whose size is one number and whose coefficients are exact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,18 +16,18 @@ from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.lab.settings import Settings, Strengths, build_network
 from nnreg.losses import MeanSquaredError, SoftmaxCrossEntropy
+from nnreg.network import Network
 from nnreg.training.loop import fit
 
 Predict = Callable[[Array], Array]
 Learner = Callable[[Array, Array, int, int], Predict]
-"""(x, y, outputs, seed): inputs (N, D); targets, (N, M) or labels (N,); M, or the number of
-classes; and what all else is drawn from. It returns a function of inputs, which gives outputs
-(N, M) or classes (N,)."""
+"""(x, y, outputs, seed) -> predict: inputs (N, D); targets (N, M) or labels (N,); M, or the number
+of classes; a seed. ``predict`` takes inputs and returns outputs (N, M) or classes (N,)."""
 
 
 @dataclass(frozen=True)
 class NetworkLearner:
-    """A network as `nnreg compare` has it: hidden layers with ReLU and, after each, dropout.
+    """A network with ReLU and dropout after each hidden layer, as in `nnreg compare`.
 
     Labels are learned with the softmax cross-entropy, other targets with the squared error.
 
@@ -66,13 +67,16 @@ class NetworkLearner:
     optimizer: str = "adam"
 
     def __post_init__(self) -> None:
-        self._settings()
+        for name, value in vars(self).items():
+            if value is None:
+                raise TypeError(f"{name} must be given, got None")
+        Settings(**vars(self))
         if self.l2 and self.l1:
             raise ValueError(f"l1 must be 0 where l2 is not, got {self.l1} beside {self.l2}")
 
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
-        """Train it."""
-        settings = self._settings()
+        """Train a network, and return its predictions as a function."""
+        settings = Settings(**vars(self))
         strengths = Strengths(self.l2, self.l1, self.keep_prob)
         net = build_network(self.hidden, strengths, inputs=x.shape[1], outputs=outputs, seed=seed)
         loss = SoftmaxCrossEntropy() if y.ndim == 1 else MeanSquaredError()
@@ -85,19 +89,19 @@ class NetworkLearner:
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        if isinstance(loss, SoftmaxCrossEntropy):
-            return lambda x: loss.classes(net.predict(x))
-        return net.predict
+        return partial(_predict_classes, net) if y.ndim == 1 else net.predict
 
-    def _settings(self) -> Settings:
-        return Settings(**vars(self))
+
+def _predict_classes(net: Network, x: Array) -> Array:
+    return SoftmaxCrossEntropy().classes(net.predict(x))
 
 
 @dataclass(frozen=True)
 class Polynomial:
     """The polynomial of least squares, of one input.
 
-    Classes are those whose polynomials, fitted to their vectors with a single 1, are largest.
+    For labels one polynomial per class is fitted to the vectors with a single 1; the predicted
+    class is that of the largest.
 
     Parameters
     ----------
@@ -121,70 +125,53 @@ class Polynomial:
         validation.whole("degree", self.degree)
 
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
-        """Fit it; the seed changes nothing."""
+        """Fit the polynomial, and return its predictions as a function; ``seed`` is not used."""
         if x.shape[1] != 1:
             raise ValueError(f"a polynomial has one input, got x of shape {x.shape}")
-        centre, reach = x.mean(), np.ptp(x) / 2 or 1.0  # powers of small numbers stay small
+        # Legendre polynomials of x scaled to [-1, 1] are well conditioned.
+        basis = partial(_legendre, self.degree, x.mean(), np.ptp(x) / 2 or 1.0)
         targets = np.eye(outputs)[y] if y.ndim == 1 else y
+        coefficients = np.linalg.lstsq(basis(x), targets, rcond=None)[0]
+        return partial(_predict_polynomial, basis, coefficients, y.ndim == 1)
 
-        def powers(x: Array) -> Array:
-            return np.polynomial.legendre.legvander((x[:, 0] - centre) / reach, self.degree)
 
-        coefficients = np.linalg.lstsq(powers(x), targets, rcond=None)[0]
-        if y.ndim == 1:
-            return lambda x: np.asarray((powers(x) @ coefficients).argmax(axis=1))
-        return lambda x: np.asarray(powers(x) @ coefficients)
+def _legendre(degree: int, centre: float, scale: float, x: Array) -> Array:
+    """Return the Legendre polynomials up to a degree, (N, degree + 1)."""
+    return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, degree)
+
+
+def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Array) -> Array:
+    values = basis(x) @ coefficients
+    return np.asarray(values.argmax(axis=1) if labels else values)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What a sweep varies.
+    """The size or strength that a sweep varies.
 
     Parameters
     ----------
     label : str
         Its name in pictures and tables.
-    learner : function (base, value) -> learner
     values : tuple of float
-        Taken unless others are given: from stiff to flexible.
+        The default values, from stiff to flexible.
 
     Examples
     --------
-    >>> AXES["l2"].learner(NetworkLearner(hidden=(8,)), 0.1).l2
-    0.1
+    >>> AXES["width"].label
+    'hidden units'
     """
 
     label: str
-    learner: Callable[[NetworkLearner, float], NetworkLearner | Polynomial]
     values: tuple[float, ...]
 
 
 AXES: Mapping[str, Axis] = {
-    "width": Axis(
-        "hidden units",
-        lambda base, value: replace(base, hidden=(validation.whole("width", value, 1),)),
-        (1, 2, 3, 4, 8, 16, 64),
-    ),
-    "l2": Axis(
-        "L2 strength",
-        lambda base, value: replace(base, l2=value),
-        (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001),
-    ),
-    "l1": Axis(
-        "L1 strength",
-        lambda base, value: replace(base, l1=value),
-        (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001),
-    ),
-    "keep-prob": Axis(
-        "keep_prob",
-        lambda base, value: replace(base, keep_prob=value),
-        (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0),
-    ),
-    "degree": Axis(
-        "degree",
-        lambda base, value: Polynomial(validation.whole("degree", value)),
-        (0, 1, 2, 3, 4, 5, 6),
-    ),
+    "width": Axis("hidden units", (1, 2, 3, 4, 8, 16, 64)),
+    "l2": Axis("L2 strength", (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
+    "l1": Axis("L1 strength", (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
+    "keep-prob": Axis("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
+    "degree": Axis("degree", (0, 1, 2, 3, 4, 5, 6)),
 }
 
 
@@ -197,30 +184,40 @@ def sweep(
     ----------
     axis : {"width", "l2", "l1", "keep-prob", "degree"}
     values : iterable of float, optional
-        Unless given, those of `nnreg.lab.bias_variance.learners.AXES`.
+        By default those of `nnreg.lab.bias_variance.learners.AXES`.
     base : NetworkLearner, optional
-        What they share.
+        The settings that all learners have.
 
     Returns
     -------
     dict of str to Learner
-        By the values, as text.
+        By the values, as text of six digits.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such axis, no value, or one that the axis cannot have.
+        If there is no such axis, no value, two alike, or one that is out of range.
 
     Examples
     --------
     >>> sweep("l2", [0.1], NetworkLearner(hidden=(8,)))["0.1"].l2
     0.1
     """
-    chosen = AXES[validation.one_of("axis", axis, AXES)]
+    validation.one_of("axis", axis, AXES)
     base = NetworkLearner() if base is None else base
     learners: dict[str, Learner] = {}
-    for value in chosen.values if values is None else values:
-        learners[f"{value:g}"] = chosen.learner(base, value)
+    for value in AXES[axis].values if values is None else values:
+        learner: NetworkLearner | Polynomial
+        if axis == "degree":
+            learner = Polynomial(validation.whole("degree", value))
+        elif axis == "width":
+            learner = replace(base, hidden=(validation.whole("width", value, 1),))
+        else:
+            learner = replace(base, **{axis.replace("-", "_"): value})
+        name = f"{value:g}"
+        if name in learners:
+            raise ValueError(f"values must differ in their first six digits, got {name} twice")
+        learners[name] = learner
     if not learners:
         raise ValueError("values must not be empty")
     return learners

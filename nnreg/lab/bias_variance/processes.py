@@ -1,18 +1,18 @@
-"""Truths: laws of which everything is known, so that a prediction's errors can be taken apart.
+"""Data-generating processes: known distributions of inputs and targets.
 
-A truth draws inputs, and for inputs it draws targets; and it knows what is never known of real
-data: what the targets are *on average*, which is the best that anybody can predict, and how far
-they scatter around it.
+A process draws inputs ``x``, and a target ``y`` for each. Unlike real data it knows the mean of the
+targets at every input, ``f(x) = E[y | x]``, which is the best possible prediction, and their
+variance around it, the noise. That is what a decomposition into bias and variance needs.
 
-Both kinds are told in the same way, by vectors and squared distances. For regression that is the
-squared error as it stands. For classes, write a class as a vector with a single 1. Half the squared
-distance between the label's vector and the predicted class's is 0 where they agree and 1 where they
-differ: the 0-1 loss *is* a squared error, and the average target is the vector of the classes'
-probabilities.
+Both kinds of process are described by vectors and squared distances. For regression the loss is the
+squared error. A class is written as a vector with a single 1: half the squared distance between the
+vectors of the label and of the predicted class is 0 where they agree and 1 where they differ, so
+the 0-1 loss *is* a squared error, and ``f(x)`` is the vector of the classes' probabilities.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,51 +25,57 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class DataGeneratingProcess:
-    """A known law; to write one, derive from `Regression` or `Classification`.
+class DataGeneratingProcess(ABC):
+    """The base class of processes; to write one, derive from `Regression` or `Classification`.
 
     Attributes
     ----------
     outputs : int
-        Columns M of the targets, or classes K.
-    scale : float
-        What a squared distance between vectors is multiplied by to be the loss.
+        Number of columns M of the targets, or of classes K.
     """
 
     outputs: int
-    scale: float
 
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """The factor from a squared distance between vectors to the loss."""
+
+    @abstractmethod
     def draw_inputs(self, n: int, rng: Generator) -> Array:
         """Return ``n`` inputs, (n, D)."""
-        raise NotImplementedError(f"{type(self).__name__} must define draw_inputs(n, rng)")
 
+    @abstractmethod
     def draw_targets(self, x: Array, rng: Generator) -> Array:
         """Return a target for every row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expected(self, x: Array) -> Array:
         """Return the mean of the targets' vectors at every row, (N, M)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def noise_at(self, x: Array) -> Array:
-        """Return the loss that is left to whoever predicts :meth:`expected`, (N,)."""
-        raise NotImplementedError
+        """Return the expected loss of predicting :meth:`expected`, (N,)."""
 
+    @abstractmethod
+    def baseline(self, x: Array) -> float:
+        """Return the expected loss, over these inputs, of the best constant prediction."""
+
+    @abstractmethod
     def vectors(self, values: Array) -> Array:
         """Return targets or predictions as vectors, (..., M)."""
-        raise NotImplementedError
 
     def losses(self, targets: Array, predictions: Array) -> Array:
         """Return the loss of every row, (N,)."""
-        apart = self.vectors(targets) - self.vectors(predictions)
-        return np.asarray(self.scale * (apart**2).sum(axis=-1))
+        differences = self.vectors(targets) - self.vectors(predictions)
+        return np.asarray(self.scale * (differences**2).sum(axis=-1))
 
 
 class Regression(DataGeneratingProcess):
-    """Targets ``function(x) + noise · e``, ``e`` standard normal; the loss is the squared error.
+    """Targets ``y = f(x) + noise·e`` with ``e`` standard normal; the loss is the squared error.
 
-    A derived class gives ``draw_inputs``, ``function`` and ``noise``, and, where there is more than
-    one, the number of ``outputs``. The loss is the mean over these.
+    A derived class gives ``draw_inputs``, ``function`` and ``noise`` and, where it is not 1, the
+    number of ``outputs``. The loss is the mean over the outputs.
 
     Examples
     --------
@@ -91,29 +97,33 @@ class Regression(DataGeneratingProcess):
     noise: float
 
     @property
-    def scale(self) -> float:  # type: ignore[override]  # it follows from the number of outputs
+    def scale(self) -> float:
         """One over the number of outputs."""
         return 1 / self.outputs
 
+    @abstractmethod
     def function(self, x: Array) -> Array:
-        """Return what is true of the inputs, (N, M)."""
-        raise NotImplementedError(f"{type(self).__name__} must define function(x)")
+        """Return ``f(x)``, (N, M)."""
 
     def expected(self, x: Array) -> Array:
-        """Return ``function(x)``."""
+        """Return ``f(x)``."""
         return self.function(x)
 
     def draw_targets(self, x: Array, rng: Generator) -> Array:
         """Return noisy targets, (N, M)."""
-        truth = self.function(x)
-        return np.asarray(truth + self.noise * rng.standard_normal(truth.shape))
+        mean = self.function(x)
+        return np.asarray(mean + self.noise * rng.standard_normal(mean.shape))
 
     def noise_at(self, x: Array) -> Array:
-        """Return the noise's variance, the same everywhere."""
+        """Return ``noise²`` for every row."""
         return np.full(len(x), float(self.noise) ** 2)
 
+    def baseline(self, x: Array) -> float:
+        """Return the mean variance of ``f(x)``, plus ``noise²``."""
+        return float(self.function(x).var(axis=0).mean()) + float(self.noise) ** 2
+
     def vectors(self, values: Array) -> Array:
-        """Return them as they are."""
+        """Return the values as float64."""
         return np.asarray(values, dtype=np.float64)
 
 
@@ -142,9 +152,9 @@ class Classification(DataGeneratingProcess):
 
     scale = 0.5
 
+    @abstractmethod
     def probabilities(self, x: Array) -> Array:
         """Return the classes' probabilities, (N, K)."""
-        raise NotImplementedError(f"{type(self).__name__} must define probabilities(x)")
 
     def expected(self, x: Array) -> Array:
         """Return ``probabilities(x)``."""
@@ -152,26 +162,30 @@ class Classification(DataGeneratingProcess):
 
     def draw_targets(self, x: Array, rng: Generator) -> Array:
         """Return labels, (N,) int64."""
-        below = self.probabilities(x).cumsum(axis=1)[:, :-1]
-        return np.asarray((rng.uniform(size=(len(x), 1)) >= below).sum(axis=1))
+        thresholds = self.probabilities(x).cumsum(axis=1)[:, :-1]
+        return np.asarray((rng.uniform(size=(len(x), 1)) >= thresholds).sum(axis=1))
 
     def noise_at(self, x: Array) -> Array:
         """Return ``½ (1 - Σₖ pₖ²)``."""
         return np.asarray(0.5 * (1 - (self.probabilities(x) ** 2).sum(axis=1)))
 
+    def baseline(self, x: Array) -> float:
+        """Return the share of labels that are not of the most frequent class."""
+        return 1.0 - float(self.probabilities(x).mean(axis=0).max())
+
     def vectors(self, values: Array) -> Array:
-        """Return a 1 in the place of the class, zeros elsewhere."""
+        """Return vectors with a 1 at the index of the class and zeros elsewhere."""
         return np.eye(self.outputs)[values]
 
 
 @dataclass(frozen=True)
 class Sine(Regression):
-    """One period of the sine, ``x`` uniform in [-π, π): the law of `nnreg.datasets.noisy_sine`.
+    """One period of the sine, ``x`` uniform in [-π, π), as in `nnreg.datasets.noisy_sine`.
 
     Parameters
     ----------
     noise : float, default 0.4
-        Standard deviation of the targets around it.
+        Standard deviation of the targets.
 
     Examples
     --------
@@ -189,18 +203,18 @@ class Sine(Regression):
         return rng.uniform(-np.pi, np.pi, (n, 1))
 
     def function(self, x: Array) -> Array:
-        """Return the sine."""
+        """Return ``sin(x)``."""
         return np.sin(x)
 
 
 @dataclass(frozen=True)
 class Bands(Classification):
-    """Four bands on a line, of classes 0, 1, 0, 1; ``x`` is uniform in [-π, π).
+    """Four intervals of [-π, π) with the classes 0, 1, 0, 1; ``x`` is uniform.
 
     Parameters
     ----------
     noise : float, default 0.1
-        The probability, in [0, 0.5), that a label is the wrong one.
+        The probability, in [0, 0.5), that a label is wrong.
 
     Examples
     --------

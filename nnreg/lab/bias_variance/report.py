@@ -1,19 +1,22 @@
-"""A sweep in words: the text for a terminal, `report.json`, `report.html`, and the pictures."""
+"""The report of a bias-variance sweep: ``report.json``, ``report.html`` and two pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from html import escape
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nnreg import plots
 from nnreg._support.tables import text_table
+from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Estimate
-from nnreg.lab.bias_variance.experiment import BiasVariance
-from nnreg.lab.bias_variance.pictures import can_be_drawn, plot_fits, plot_terms
+from nnreg.lab.bias_variance.experiment import BiasVariance, classify_fits, find_best
 from nnreg.lab.bias_variance.processes import Classification
-from nnreg.lab.bias_variance.verdicts import RULE, best, verdicts
 from nnreg.lab.reporting.folder import Pictures, Report
 from nnreg.lab.reporting.page import (
     mark_verdict,
@@ -22,196 +25,293 @@ from nnreg.lab.reporting.page import (
     render_report,
     render_table,
 )
-from nnreg.lab.reporting.text import get_provenance, wrap
+from nnreg.lab.reporting.text import get_provenance, wrap, wrap_facts
+from nnreg.lab.verdicts import FIT_RULE
+from nnreg.plots import LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Results = Mapping[str, BiasVariance]
 
-MEANINGS = {
-    "bias²": "The squared distance of the mean of all models from the truth, without bias: what "
-    "finitely many models add to it is subtracted, so it can come out below 0.",
-    "variance": "How far the models scatter around their mean, squared.",
-    "of data sets": "The part of the variance that another data set makes.",
-    "of seeds": "The part that another seed makes on the same data set: initial values, order of "
-    "the rows, dropout.",
-    "noise": "What the truth itself leaves open. It is known, and nobody can do better.",
-    "sum": "Bias² + variance + noise.",
-    "risk": "The mean loss on fresh rows, measured without knowing the truth.",
-    "risk - sum": "Should be chance: its standard error is that of the inputs and fresh targets, "
-    "which the two do not share. Within a sweep the inputs are the same, so the differences are "
-    "often on the same side.",
-    "train loss": "The mean loss on the training rows, in inference mode, without penalty.",
+COLUMNS = {
+    "bias²": (
+        "terms.bias",
+        "The squared distance of the mean of all models from the mean of the targets. What "
+        "finitely many models add to it is subtracted, so it can be below 0.",
+    ),
+    "variance": ("terms.variance", "The mean squared distance of the models from their mean."),
+    "of data sets": (
+        "terms.data_variance",
+        "The part of the variance that comes from drawing another data set.",
+    ),
+    "of seeds": (
+        "terms.seed_variance",
+        "The part that comes from another seed on the same data set: initial values, order of the "
+        "rows, dropout.",
+    ),
+    "noise": ("terms.noise", "The expected loss of the best possible prediction. It is known."),
+    "sum": ("terms.total", "Bias² + variance + noise."),
+    "risk": ("risk", "The mean loss on fresh rows with noisy targets."),
+    "risk - sum": (
+        "difference",
+        "Should be chance: its standard error is that of the inputs and fresh targets, which the "
+        "two do not share. Within a sweep the inputs are the same, so the differences often have "
+        "the same sign.",
+    ),
+    "train loss": (
+        "train",
+        "The mean loss on the training rows, in inference mode, without penalty.",
+    ),
 }
-"""What the columns are."""
+"""By head: the attribute of `BiasVariance`, and its meaning."""
+
+MEANINGS = {head: meaning for head, (_, meaning) in COLUMNS.items()}
+SPLIT = ("of data sets", "of seeds")
+TABLES = (("bias²", "variance", "noise", "sum"), ("risk", "risk - sum", "train loss"), SPLIT)
 
 PICTURES = {
-    "terms": (
-        "Bias and variance along the sweep",
-        "On the left bias², variance, noise and their sum, on the right risk and train loss.",
-        "From stiff to flexible. Bands are Monte-Carlo standard errors; the dotted line marks the "
-        "lowest measured risk; what is far higher is cut off.",
-    ),
-    "fits": (
-        "Underfit, right fit, overfit",
-        "Models as curves through points, a panel for each fit.",
-        "Dots: one data set, and the model of it. Thin lines: models of other data sets; how they "
-        "scatter is the variance. Thick line: the mean of all models; dashed: the truth; from one "
-        "to the other is the bias. Of classes, the truth is the probability of the second and the "
-        "mean the share of models that say so.",
-    ),
+    "terms": {
+        "title": "Bias and variance along the sweep",
+        "alt": "On the left bias², variance, noise and their sum, on the right risk and train "
+        "loss.",
+        "caption": "From stiff to flexible. Bands are Monte-Carlo standard errors; the dotted line "
+        "marks the lowest measured risk; much higher values are cut off.",
+    },
+    "fits": {
+        "title": "Underfit, right fit, overfit",
+        "alt": "Models as curves through points, a panel for each fit.",
+        "caption": "Dots: one data set, and the model of it. Thin lines: models of other data "
+        "sets; their spread is the variance. Thick line: the mean of all models; dashed: the mean "
+        "of the targets; the distance between both is the bias. For classes, the dashed line is "
+        "the probability of the second class, and the thick line the share of models that predict "
+        "it.",
+    },
 }
 
 
-def settings_lines(found: Mapping[str, BiasVariance]) -> dict[str, str]:
-    """Return what was drawn, and what learned from it."""
-    result = found[best(found)]
-    design = result.design
-    seeds = f"{design.seeds} seeds" if design.seeds > 1 else "1 seed"
-    loss = "0-1 loss" if isinstance(result.process, Classification) else "squared error"
-    return {
-        "process": f"{result.process!r}; {loss}",
-        "draws": f"{design.datasets} data sets of {design.rows} rows, each learned with {seeds}; "
-        f"{design.points:,} common inputs, as many fresh rows each; seed {design.seed}",
-        "best": repr(result.learner),
-    }
+def make_report(results: Results, axis: str) -> Report:
+    """Return the report of a sweep.
+
+    Parameters
+    ----------
+    results : mapping of str to BiasVariance
+        As `bias_variance_sweep` returns them. Fits are drawn only where all models are curves.
+    axis : str
+        The name of the size or strength that the sweep varies.
+    """
+    pictures: dict[str, Callable[..., Figure]] = {"terms": partial(draw_terms, results, axis=axis)}
+    if all(map(is_curve, results.values())):
+        pictures["fits"] = partial(draw_fits, results, axis=axis)
+    return Report(
+        text=make_text(results, axis),
+        numbers=as_dict(results, axis),
+        pictures=pictures,
+        page=partial(make_page, results, axis),
+    )
 
 
-def headline(found: Mapping[str, BiasVariance], axis: str) -> str:
-    """Return the result in a sentence or two."""
-    name = best(found)
-    terms, said = found[name].terms, verdicts(found)
-    shares = f"bias² {terms.bias.value:.3f}, variance {terms.variance.value:.3f}"
-    text = f"Best is {name} ({axis}): {shares}, beside noise of {terms.noise.value:.3f}."
-    for verdict, why in (("underfit", "too stiff"), ("overfit", "too flexible")):
-        names = [name for name in found if said[name] == verdict]
-        if names:
-            text += f" {', '.join(names)} {'is' if len(names) == 1 else 'are'} {why}."
-    return text
-
-
-def text(found: Mapping[str, BiasVariance], axis: str) -> str:
+def make_text(results: Results, axis: str) -> str:
     """Return what `nnreg bias-variance` prints.
 
     Examples
     --------
-    >>> from nnreg.lab import SamplingDesign, Sine, sweep, bias_variance_sweep
-    >>> found = bias_variance_sweep(sweep("degree", [0, 3]), Sine(), SamplingDesign(seeds=1))
-    >>> print(" ".join(text(found, "degree").splitlines()[-2:]))
-    Best is 3 (degree): bias² 0.004, variance 0.065, beside noise of 0.160. 0 is too stiff.
+    >>> from nnreg.lab import SamplingDesign, Sine, bias_variance_sweep, sweep
+    >>> results = bias_variance_sweep(sweep("degree", [0, 3]), Sine(), SamplingDesign(seeds=1))
+    >>> print(make_text(results, "degree").splitlines()[-1])
+    Best is 3 (degree): bias² 0.004, variance 0.065, noise 0.160. Underfit: 0.
     """
-    lines = [wrap(f"{k:9}{line}", " " * 9) for k, line in settings_lines(found).items()]
-    said = verdicts(found)
-    first = [[name, said[name], *map(_cell, _risk_terms(result))] for name, result in found.items()]
-    second = [[name, *_parts(result)] for name, result in found.items()]
-    heads = [axis, "verdict", "bias²", "variance", "noise", "sum", "risk"]
-    parts = [axis, *_heads(found)]
-    return "\n\n".join(
-        (
-            "\n".join(lines),
-            text_table(heads, first, right=range(2, len(heads))),
-            text_table(parts, second, right=range(1, len(parts))),
-            wrap(
-                "Value ± Monte-Carlo standard error. What the columns and verdicts mean: "
-                "nnreg bias-variance --help."
-            ),
-            wrap(headline(found, axis)),
-        )
-    )
+    verdicts = classify_fits(results)
+    parts = [wrap_facts(_facts(results))]
+    for heads in TABLES:
+        if heads == SPLIT and not _is_split(results):
+            continue
+        words = ["verdict"] if heads == TABLES[0] else []
+        rows = [
+            [name, *(verdicts[name] for _ in words), *_cells(result, heads)]
+            for name, result in results.items()
+        ]
+        head = [axis, *words, *heads]
+        parts.append(text_table(head, rows, right=range(1 + len(words), len(head))))
+    note = "Value ± Monte-Carlo standard error. Columns and verdicts: nnreg bias-variance --help."
+    return "\n\n".join([*parts, wrap(note), wrap(_headline(results, axis))])
 
 
-def as_dict(found: Mapping[str, BiasVariance], axis: str) -> dict[str, Any]:
+def as_dict(results: Results, axis: str) -> dict[str, Any]:
     """Return every number of a sweep in lists and dictionaries, ready for JSON."""
-    result, said = found[best(found)], verdicts(found)
+    best, verdicts = find_best(results), classify_fits(results)
     return {
         **get_provenance(),
         "axis": axis,
-        "process": repr(result.process),
-        "design": asdict(result.design),
-        "best": best(found),
+        "process": repr(results[best].process),
+        "design": asdict(results[best].design),
+        "best": best,
         "columns": MEANINGS,
-        "rule": RULE,
+        "rule": FIT_RULE,
         "values": {
             name: {
                 "learner": repr(result.learner),
-                "verdict": said[name],
+                "verdict": verdicts[name],
                 **asdict(result.terms),
                 "risk": asdict(result.risk),
                 "difference": asdict(result.difference),
                 "train_loss": asdict(result.train),
             }
-            for name, result in found.items()
+            for name, result in results.items()
         },
     }
 
 
-def page(found: Mapping[str, BiasVariance], axis: str, pictures: Pictures) -> str:
-    """Return the page.
+def make_page(results: Results, axis: str, pictures: Pictures) -> str:
+    """Return ``report.html``.
 
     Parameters
     ----------
-    found : mapping of str to BiasVariance
+    results : mapping of str to BiasVariance
     axis : str
-        What the names are values of.
     pictures : Pictures
-        ``"terms"`` and ``"fits"``, where there are pictures.
+        Of ``"terms"`` and ``"fits"``.
     """
-    said = verdicts(found)
+    verdicts = classify_fits(results)
+    heads = [head for head in COLUMNS if head not in SPLIT or _is_split(results)]
     rows = [
-        [name, mark_verdict(said[name]), *map(_cell, _risk_terms(result)), *_parts(result)]
-        for name, result in found.items()
+        [name, mark_verdict(verdicts[name]), *_cells(result, heads)]
+        for name, result in results.items()
     ]
-    heads = [axis, "verdict", *("bias²", "variance", "noise", "sum", "risk"), *_heads(found)]
-    body = "\n".join(
-        (
-            "<h1>Bias and variance, measured</h1>",
-            f'<p class="lead">{escape(headline(found, axis))}</p>',
-            render_definitions(settings_lines(found)),
-            "<h2>Results</h2>",
-            render_table(heads, rows, words=2, note="Value ± Monte-Carlo standard error."),
-            *(
-                render_figure(files, title=title, alt=alt, caption=caption)
-                for name, files in pictures.items()
-                for title, alt, caption in [PICTURES[name]]
-            ),
-            "<h2>How to read the table</h2>",
-            render_definitions({"verdict": RULE, **MEANINGS}),
+    note = "Value ± Monte-Carlo standard error."
+    body = [
+        "<h1>Bias and variance, measured</h1>",
+        f'<p class="lead">{escape(_headline(results, axis))}</p>',
+        render_definitions(_facts(results)),
+        "<h2>Results</h2>",
+        render_table([axis, "verdict", *heads], rows, words=2, note=note),
+        *(render_figure(files, **PICTURES[name]) for name, files in pictures.items()),
+        "<h2>How to read the table</h2>",
+        render_definitions({"verdict": FIT_RULE, **MEANINGS}),
+    ]
+    return render_report(f"Bias and variance: {axis}", "\n".join(body))
+
+
+def draw_terms(
+    results: Results, *, axis: str = "", columns: int = 3, theme: Theme = LIGHT
+) -> Figure:
+    """Draw bias², variance, noise, their sum, and the measured risk along the sweep."""
+
+    def curves(heads: tuple[str, ...]) -> dict[str, tuple[Array, Array]]:
+        return {
+            head: (
+                np.array([_estimate(result, head).value for result in results.values()]),
+                np.array([_estimate(result, head).error for result in results.values()]),
+            )
+            for head in heads
+        }
+
+    return plots.bias_variance_curves(
+        list(results),
+        curves(TABLES[0]),
+        curves(("train loss", "risk")),
+        axis=axis,
+        columns=columns,
+        theme=theme,
+    )
+
+
+def draw_fits(
+    results: Results, *, axis: str = "", columns: int = 2, theme: Theme = LIGHT
+) -> Figure:
+    """Draw the models of the worst underfit, the best and the worst overfit learner.
+
+    Raises
+    ------
+    ValueError
+        If the process has more than one input, or more than one output or two classes.
+    """
+    fits, notes = {}, {}
+    for name, verdict in select_fits(results).items():
+        result = results[name]
+        if not is_curve(result):
+            raise ValueError(
+                "results must be of a process with one input, and one output or two classes, got "
+                f"{result.process!r}"
+            )
+        title = f"{verdict}: {axis} {name}".replace(":  ", ": ")
+        x, y = result.training_rows()
+        fits[title] = plots.Fit(
+            result.points[:, 0],
+            result.process.expected(result.points)[:, -1],
+            result.predictions[:, 0].reshape(len(result.predictions), -1),
+            (x[:, 0], y.ravel()),
         )
-    )
-    return render_report(f"Bias and variance: {axis}", body)
+        notes[title] = (
+            f"bias² {result.terms.bias.value:.3f}, variance {result.terms.variance.value:.3f}, "
+            f"train loss {result.train.value:.3f}"
+        )
+    return plots.fit_curves(fits, notes=notes, columns=columns, theme=theme)
 
 
-def make_report(found: Mapping[str, BiasVariance], axis: str) -> Report:
-    """Return the report of a sweep; models of more than one input are not drawn as curves."""
-    draw: dict[str, Callable[..., Figure]] = {"terms": plot_terms, "fits": plot_fits}
-    if not all(map(can_be_drawn, found.values())):
-        del draw["fits"]
-    return Report(
-        text=text(found, axis),
-        numbers=as_dict(found, axis),
-        pictures={name: partial(picture, found, axis=axis) for name, picture in draw.items()},
-        page=partial(page, found, axis),
-    )
+def is_curve(result: BiasVariance) -> bool:
+    """Return whether models are curves: of one input, with one output or two classes."""
+    outputs = 2 if isinstance(result.process, Classification) else 1
+    return result.points.shape[1] == 1 and result.process.outputs == outputs
 
 
-def _risk_terms(result: BiasVariance) -> tuple[Estimate, ...]:
-    terms = result.terms
-    return terms.bias, terms.variance, terms.noise, terms.total, result.risk
+def select_fits(results: Results) -> dict[str, str]:
+    """Return the learners to show, with their verdicts: worst underfit, best, worst overfit.
+
+    Examples
+    --------
+    >>> from nnreg.lab import SamplingDesign, Sine, bias_variance_sweep, sweep
+    >>> select_fits(bias_variance_sweep(sweep("degree"), Sine(), SamplingDesign(seeds=1)))
+    {'0': 'underfit', '3': 'right fit', '6': 'overfit'}
+    """
+    best, verdicts = find_best(results), classify_fits(results)
+    by_error = sorted(results, key=lambda name: results[name].reducible_error)
+    worst = {verdicts[name]: name for name in by_error}
+    names = (worst.get("underfit"), best, worst.get("overfit"))
+    return {name: verdicts[name] for name in names if name is not None}
 
 
-def _parts(result: BiasVariance) -> list[str]:
-    split = (result.terms.data_variance, result.terms.seed_variance)
-    cells = [_cell(part) for part in split if part is not None]
-    return [*cells, _cell(result.difference), _cell(result.train)]
+def _facts(results: Results) -> dict[str, str]:
+    """Return what was sampled, and the best learner."""
+    best = results[find_best(results)]
+    design = best.design
+    seeds = f"{design.seeds} seeds" if design.seeds > 1 else "1 seed"
+    loss = "0-1 loss" if isinstance(best.process, Classification) else "squared error"
+    return {
+        "process": f"{best.process!r}; {loss}",
+        "sampling": f"{design.datasets} data sets of {design.rows} rows, each learned with "
+        f"{seeds}; {design.points:,} common inputs, as many fresh rows each; seed {design.seed}",
+        "best": repr(best.learner),
+    }
 
 
-def _heads(found: Mapping[str, BiasVariance]) -> list[str]:
-    """Return the heads of what `_parts` returns: of one seed the variance is not split."""
-    split = all(result.design.seeds > 1 for result in found.values())
-    return [*(["of data sets", "of seeds"] if split else []), "risk - sum", "train loss"]
+def _headline(results: Results, axis: str) -> str:
+    """Return the best learner, and those of the other verdicts."""
+    best, verdicts = find_best(results), classify_fits(results)
+    terms = [f"{head} {_estimate(results[best], head).value:.3f}" for head in TABLES[0][:3]]
+    text = f"Best is {best} ({axis}): {', '.join(terms)}."
+    for verdict in ("underfit", "overfit", "diverged"):
+        names = [name for name in results if verdicts[name] == verdict]
+        if names:
+            text += f" {verdict.capitalize()}: {', '.join(names)}."
+    return text
 
 
-def _cell(estimate: Estimate) -> str:
-    digits = ".3g" if abs(estimate.value) >= 10 else ".3f"
-    known = estimate.error < 1e-9  # the noise, where it is the same at every input
-    return f"{estimate.value:{digits}}" + ("" if known else f" ± {estimate.error:{digits}}")
+def _is_split(results: Results) -> bool:
+    """Return whether the variance has parts: with one seed it has none."""
+    return all(result.design.seeds > 1 for result in results.values())
+
+
+def _estimate(result: BiasVariance, head: str) -> Estimate:
+    estimate: Estimate = attrgetter(COLUMNS[head][0])(result)
+    return estimate
+
+
+def _cells(result: BiasVariance, heads: Iterable[str]) -> list[str]:
+    cells = []
+    for estimate in (_estimate(result, head) for head in heads):
+        digits = ".3g" if abs(estimate.value) >= 10 else ".3f"
+        exact = estimate.error < 1e-9  # the noise, where it is the same at every input
+        error = "" if exact else f" ± {estimate.error:{digits}}"
+        cells.append(f"{estimate.value:{digits}}{error}")
+    return cells

@@ -1,9 +1,9 @@
-"""What is drawn from a process, and what one data set is good for.
+"""Sampling: the data sets that are drawn from a data-generating process.
 
-Data set number d is drawn from a stream of its own, a function of (seed, d): its training rows,
-then the fresh rows on which its models' risk is measured, then the seeds of its models. So another
-way to learn meets the same data sets, which makes comparisons fair and curves smooth; and more data
-sets are the first ones and others.
+Data set number d has a random generator of its own, a function of (seed, d). It draws the training
+rows, then the fresh rows on which the risk is measured, then the seeds of the models. So all
+learners are trained on the same data sets, which makes differences between them less noisy, and a
+larger number of data sets contains the smaller one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.learners import Learner, Predict
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
 
-POINTS = 0  # the stream's number of the common inputs; data set number d has d + 1
-
 
 @dataclass(frozen=True)
 class SamplingDesign:
-    """How much is drawn.
+    """The numbers of rows, data sets and seeds.
 
     Parameters
     ----------
@@ -35,9 +33,9 @@ class SamplingDesign:
     seeds : int, default 2
         Models of each data set. With 1 the variance is not split.
     points : int, default 4000
-        Common inputs; and fresh rows that measure the risk of a data set's models. At least 2.
+        Inputs at which all models are evaluated, and fresh rows of each data set. At least 2.
     seed : int, default 0
-        All of it is a function of it.
+        Fixes everything that is drawn.
 
     Raises
     ------
@@ -63,51 +61,83 @@ class SamplingDesign:
             validation.whole(name, getattr(self, name), low)
 
 
-def draw(
-    process: DataGeneratingProcess, design: SamplingDesign, dataset: int
-) -> tuple[Array, Array, Array, Array, list[int]]:
-    """Return training rows, fresh rows, and the seeds of the models."""
-    rng = random.generator(design.seed, "sampling", dataset + 1)
-    x = process.draw_inputs(design.rows, rng)
-    y = process.draw_targets(x, rng)
-    fresh_x = process.draw_inputs(design.points, rng)
-    fresh_y = process.draw_targets(fresh_x, rng)
-    return x, y, fresh_x, fresh_y, rng.integers(2**31, size=design.seeds).tolist()
+@dataclass(frozen=True)
+class Sampler:
+    """Draws data sets, and evaluates learners on them.
 
+    Parameters
+    ----------
+    process : DataGeneratingProcess
+    design : SamplingDesign
 
-def common_points(process: DataGeneratingProcess, design: SamplingDesign) -> Array:
-    """Return the common inputs; those on a line in order, so that they can be drawn."""
-    x = process.draw_inputs(design.points, random.generator(design.seed, "sampling", POINTS))
-    return np.sort(x, axis=0) if x.shape[1] == 1 else x
+    Examples
+    --------
+    >>> from nnreg.lab import Sine
+    >>> x, y, *_ = Sampler(Sine(), SamplingDesign(rows=5)).draw(0)
+    >>> x.shape, y.shape
+    ((5, 1), (5, 1))
+    """
 
+    process: DataGeneratingProcess
+    design: SamplingDesign
 
-def learn_all(
-    learner: Learner, process: DataGeneratingProcess, design: SamplingDesign, dataset: int
-) -> dict[str, Array]:
-    """Learn from one data set, with every seed."""
-    x, y, fresh_x, fresh_y, seeds = draw(process, design, dataset)
-    points = common_points(process, design)
-    predictions, fresh, train = [], [], []
-    with blas_threads(1):
-        for seed in seeds:
-            predict = learner(x, y, process.outputs, seed)
-            predictions.append(_predicted(predict, points, fresh_y))
-            fresh.append(process.losses(fresh_y, _predicted(predict, fresh_x, fresh_y)))
-            train.append(process.losses(y, _predicted(predict, x, y)).mean())
-    losses = np.mean(fresh, axis=0)  # of a row, over the seeds: rows are independent, seeds are not
-    return {
-        "predictions": np.array(predictions),
-        "risk": losses.mean(),
-        "spread": losses.var(ddof=1),
-        "train": np.mean(train),
-    }
+    def draw(self, dataset: int) -> tuple[Array, Array, Array, Array, list[int]]:
+        """Return the training rows (x, y), fresh rows (x, y), and seeds of one data set."""
+        rng = random.generator(self.design.seed, "sampling", dataset + 1)
+        x = self.process.draw_inputs(self.design.rows, rng)
+        y = self.process.draw_targets(x, rng)
+        fresh_x = self.process.draw_inputs(self.design.points, rng)
+        fresh_y = self.process.draw_targets(fresh_x, rng)
+        return x, y, fresh_x, fresh_y, rng.integers(2**31, size=self.design.seeds).tolist()
 
+    def common_points(self) -> Array:
+        """Return the inputs (N, D) at which all models are evaluated; with one feature, sorted."""
+        rng = random.generator(self.design.seed, "sampling", 0)
+        x = self.process.draw_inputs(self.design.points, rng)
+        return np.sort(x, axis=0) if x.shape[1] == 1 else x
 
-def _predicted(predict: Predict, x: Array, targets: Array) -> Array:
-    """Return predictions, which must be of the targets' kind."""
-    found = np.asarray(predict(x))
-    if found.shape != (len(x), *targets.shape[1:]):
-        wanted = "(N,)" if targets.ndim == 1 else f"(N, {targets.shape[1]})"
-        raise ValueError(f"the learner must predict shape {wanted} of N rows, got {found.shape}")
-    validation.finite("predictions", found)
-    return found
+    def evaluate(self, learner: Learner, dataset: int) -> dict[str, Array]:
+        """Train on one data set with every seed, and evaluate the models.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``predictions`` (R, N, M) or, of classes, (R, N), at the common points; ``risk``, the
+            mean loss on the fresh rows; ``spread``, the variance of that loss over the rows;
+            ``train``, the mean loss on the training rows.
+        """
+        x, y, fresh_x, fresh_y, seeds = self.draw(dataset)
+        points, process = self.common_points(), self.process
+        predictions, fresh, train = [], [], []
+        with blas_threads(1):
+            for seed in seeds:
+                predict = learner(x.copy(), y.copy(), process.outputs, seed)
+                predictions.append(self._predict(predict, points, y))
+                fresh.append(process.losses(fresh_y, self._predict(predict, fresh_x, y)))
+                train.append(process.losses(y, self._predict(predict, x, y)).mean())
+        losses = np.mean(fresh, axis=0)  # over the seeds: rows are independent, seeds are not
+        return {
+            "predictions": np.array(predictions),
+            "risk": losses.mean(),
+            "spread": losses.var(ddof=1),
+            "train": np.mean(train),
+        }
+
+    def _predict(self, predict: Predict, x: Array, targets: Array) -> Array:
+        """Return checked predictions, and let a learner modify neither ``x`` nor them."""
+        predictions = validation.numeric("predictions", predict(x.copy())).copy()
+        if predictions.shape != (len(x), *targets.shape[1:]):
+            expected = "(N,)" if targets.ndim == 1 else f"(N, {targets.shape[1]})"
+            raise ValueError(
+                f"the learner must predict shape {expected} of N rows, got {predictions.shape}"
+            )
+        validation.finite("predictions", predictions)
+        if targets.ndim == 1:
+            classes = self.process.outputs
+            bad = (predictions < 0) | (predictions >= classes)
+            if predictions.dtype.kind not in "iu" or bad.any():
+                raise ValueError(
+                    f"the learner must predict class numbers from 0 to {classes - 1}, integers, "
+                    f"got {predictions[bad][0] if bad.any() else predictions.dtype}"
+                )
+        return predictions
