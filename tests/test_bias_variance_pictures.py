@@ -16,8 +16,8 @@ from nnreg.lab import (
     bias_variance_sweep,
     sweep,
 )
-from nnreg.lab.bias_variance.pictures import can_be_drawn, draw_fits, draw_terms
-from nnreg.lab.bias_variance.verdicts import best, select_fits, verdicts
+from nnreg.lab.bias_variance.experiment import classify_fits, find_best
+from nnreg.lab.bias_variance.report import draw_fits, draw_terms, is_curve, select_fits
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
@@ -38,12 +38,12 @@ def bands():
 
 class TestVerdicts:
     def test_from_stiff_to_flexible_fits_are_under_right_and_over(self, sine):
-        said = list(verdicts(sine).values())
+        said = list(classify_fits(sine).values())
         assert said == sorted(said, key=["underfit", "right fit", "overfit"].index)
         assert set(said) == {"underfit", "right fit", "overfit"}
 
     def test_underfit_is_bias_and_overfit_is_variance(self, sine):
-        for name, verdict in verdicts(sine).items():
+        for name, verdict in classify_fits(sine).items():
             terms = sine[name].terms
             if verdict == "underfit":
                 assert terms.bias.value > terms.variance.value
@@ -56,12 +56,12 @@ class TestVerdicts:
             name: dataclasses.replace(sine["6"], train=train)
             for name, train in (("low", low), ("high", high))
         }
-        said = verdicts({"3": sine["3"], **worse})
+        said = classify_fits({"3": sine["3"], **worse})
         assert said == {"3": "right fit", "low": "overfit", "high": "underfit"}
 
     def test_the_best_and_the_worst_of_each_side_are_shown(self, sine):
         assert select_fits(sine) == {"0": "underfit", "3": "right fit", "6": "overfit"}
-        assert best(sine) == "3"
+        assert find_best(sine) == "3"
 
     def test_where_nothing_overfits_nothing_is_shown_for_it(self, sine):
         assert select_fits({"3": sine["3"]}) == {"3": "right fit"}
@@ -136,7 +136,7 @@ class TestFits:
             Plane(),
             SamplingDesign(datasets=3),
         )
-        assert not can_be_drawn(found["a"])
+        assert not is_curve(found["a"])
         with pytest.raises(ValueError, match="one input"):
             draw_fits(found)
 
@@ -144,7 +144,7 @@ class TestFits:
 @needs_matplotlib
 @pytest.mark.parametrize("theme", [plots.LIGHT, plots.DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("columns", [1, 3])
-def test_every_picture_can_be_drawn_in_every_layout(sine, theme, columns):
+def test_every_picture_is_curve_in_every_layout(sine, theme, columns):
     for figure in (
         draw_terms(sine, columns=columns, theme=theme),
         draw_fits(sine, columns=columns, theme=theme),

@@ -14,7 +14,15 @@ from nnreg.commands.main import main
 from nnreg.datasets import load
 from nnreg.lab import PathSettings, study_path
 from nnreg.lab.path import study
-from nnreg.lab.path.report import COLUMNS, RULES, as_dict, headline, page, picture, text, write
+from nnreg.lab.path.report import (
+    COLUMNS,
+    RULES,
+    as_dict,
+    draw_path,
+    make_page,
+    make_report,
+    make_text,
+)
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
@@ -117,8 +125,8 @@ class TestResuming:
 
 class TestReport:
     def test_the_table_has_a_row_for_every_strength_and_fits_a_terminal(self, small):
-        lines = text(small).splitlines()
-        assert max(map(len, lines)) <= 100
+        lines = make_text(small).splitlines()
+        assert max(map(len, lines)) <= 80
         for strength in small.strengths:
             assert sum(line.lstrip().startswith(f"{strength:.3g} ") for line in lines) == 1
 
@@ -147,7 +155,7 @@ class TestReport:
         )
 
     def test_the_page_has_the_rules_and_every_column(self, small):
-        found = page(small, {})
+        found = make_page(small, {})
         for term in (*RULES, *(column.head for column in COLUMNS)):
             assert f"<dt>{term}</dt>" in found
         assert "<img" not in found
@@ -155,14 +163,14 @@ class TestReport:
 
     @needs_matplotlib
     def test_the_files_are_written(self, small, tmp_path):
-        assert write(small, tmp_path) == ["report.json", "report.html", "path.png"]
+        assert make_report(small).write(tmp_path) == ["report.json", "report.html", "path.png"]
         assert "data:image/svg+xml" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
     @needs_matplotlib
     def test_many_weights_are_not_drawn_one_by_one(self, small, monkeypatch):
-        assert len(picture(small).axes) == 3
-        monkeypatch.setattr("nnreg.lab.path.report.FEW", 10)
-        titles = [axes.get_title(loc="left") for axes in picture(small).axes]
+        assert len(draw_path(small).axes) == 3
+        monkeypatch.setattr("nnreg.lab.path.report.MAX_WEIGHTS", 10)
+        titles = [axes.get_title(loc="left") for axes in draw_path(small).axes]
         assert titles == ["data loss", "zero weights", ""]
 
 

@@ -23,10 +23,10 @@ from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
 from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.bias_variance.report import MEANINGS, PICTURES, make_report
 from nnreg.lab.bias_variance.sampling import SamplingDesign
-from nnreg.lab.bias_variance.verdicts import RULE
 from nnreg.lab.reporting.folder import Report
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import OPTIMIZERS
+from nnreg.lab.verdicts import FIT_RULE
 
 DESCRIPTION = (
     "Learn from many data sets drawn from a known process, with many seeds, and decompose the "
@@ -43,7 +43,7 @@ def add(commands: Commands) -> argparse.ArgumentParser:
         "bias-variance",
         help="measure bias and variance of a known process, along a size or a strength",
         description=DESCRIPTION,
-        rules={**MEANINGS, "verdict": RULE},
+        rules={**MEANINGS, "verdict": FIT_RULE},
     )
     _add_sweep_options(command.add_argument_group("sweep"))
     _add_sampling_options(command.add_argument_group("draws"))

@@ -215,9 +215,7 @@ def bias_variance_sweep(
     }
 
 
-def _summarize(
-    learner: Learner, sampler: Sampler, results: list[dict[str, Array]]
-) -> BiasVariance:
+def _summarize(learner: Learner, sampler: Sampler, results: list[dict[str, Array]]) -> BiasVariance:
     process, design, points = sampler.process, sampler.design, sampler.common_points()
     predictions, risks, spreads, train = (
         np.array([result[name] for result in results])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -213,7 +214,8 @@ def sweep(
         elif axis == "width":
             learner = replace(base, hidden=(validation.whole("width", value, 1),))
         else:
-            learner = replace(base, **{axis.replace("-", "_"): value})
+            setting: dict[str, Any] = {axis.replace("-", "_"): value}
+            learner = replace(base, **setting)
         name = f"{value:g}"
         if name in learners:
             raise ValueError(f"values must differ in their first six digits, got {name} twice")

@@ -106,7 +106,7 @@ def make_text(study: PathStudy) -> str:
         head, rows = _table(study, columns)
         tables.append(text_table(head, rows, right=range(len(head))))
     note = f"{_repeats_note(study)} Rules: nnreg path --help."
-    return "\n\n".join([wrap_facts(_facts(study)), *tables, wrap(note), wrap(_headline(study))])
+    return "\n\n".join([wrap_facts(_facts(study)), *tables, wrap(note), wrap(make_headline(study))])
 
 
 def as_dict(study: PathStudy) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def make_page(study: PathStudy, pictures: Pictures) -> str:
     ]
     body = [
         "<h1>A regularization path</h1>",
-        f'<p class="lead">{escape(_headline(study))}</p>',
+        f'<p class="lead">{escape(make_headline(study))}</p>',
         render_definitions(_facts(study)),
         "<h2>Results</h2>",
         render_table(head, means, note=_repeats_note(study)),
@@ -194,7 +194,7 @@ def _facts(study: PathStudy) -> dict[str, str]:
     }
 
 
-def _headline(study: PathStudy) -> str:
+def make_headline(study: PathStudy) -> str:
     """Return the best strength on the test rows, and the strongest that is nearly as good."""
     accuracy, zeros = (study.figures[name].mean(axis=0) for name in ("test_accuracy", "zeros"))
     best = int(accuracy.argmax())
