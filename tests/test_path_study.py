@@ -1,4 +1,4 @@
-"""`nnreg path`: repeats of one walk, kept as they come, and what they leave behind."""
+"""The path study, its report and the command `nnreg path`."""
 
 import json
 import sys
@@ -19,6 +19,7 @@ from nnreg.lab.path.report import (
     RULES,
     as_dict,
     draw_path,
+    make_headline,
     make_page,
     make_report,
     make_text,
@@ -124,11 +125,11 @@ class TestResuming:
 
 
 class TestReport:
-    def test_the_table_has_a_row_for_every_strength_and_fits_a_terminal(self, small):
+    def test_the_table_has_a_row_for_every_strength_and_80_characters(self, small):
         lines = make_text(small).splitlines()
         assert max(map(len, lines)) <= 80
         for strength in small.strengths:
-            assert sum(line.lstrip().startswith(f"{strength:.3g} ") for line in lines) == 1
+            assert sum(line.lstrip().startswith(f"{strength:.3g} ") for line in lines) == 2
 
     def test_the_numbers_are_all_there(self, small):
         found = json.loads(json.dumps(as_dict(small), allow_nan=False))
@@ -142,7 +143,7 @@ class TestReport:
             figures = {"test_accuracy": np.array([accuracy]), "zeros": np.array([[1, 0.75, 0.5]])}
             strengths = np.array([4.0, 2.0, 1.0])
             kind = type(small)
-            return headline(
+            return make_headline(
                 kind(small.dataset, small.rows, small.settings, strengths, figures, small.weights)
             )
 
@@ -222,13 +223,13 @@ class TestCommand:
         monkeypatch.setattr(path_command, "study_path", stop)
         assert self.walk() == 130
         assert capsys.readouterr().err == (
-            "nnreg: interrupted; 2 points are kept in nnreg-path: "
-            "the same command with --out nnreg-path --resume goes on\n"
+            "nnreg: interrupted; 2 points are kept in nnreg-path; "
+            "the same command with --out nnreg-path --resume goes on from there\n"
         )
         monkeypatch.setattr(path_command, "study_path", real)
         assert self.walk(f"{OPTIONS} --out nnreg-path --resume") == 0
         assert [path.name for path in tmp_path.iterdir()] == ["nnreg-path"]
-        assert not (tmp_path / "nnreg-path" / "points").exists()
+        assert not list((tmp_path / "nnreg-path").glob("*.npz"))
 
     def test_an_early_interruption_keeps_nothing(self, capsys, monkeypatch, tmp_path):
         def study(*_, **__):
@@ -244,7 +245,7 @@ class TestCommand:
         monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
         assert self.walk() == 0
         assert (
-            "No picture without matplotlib: pip install 'nnreg[plots]'" in capsys.readouterr().out
+            "No pictures without matplotlib: pip install 'nnreg[plots]'" in capsys.readouterr().out
         )
 
     @pytest.mark.parametrize(
