@@ -1,15 +1,18 @@
-r"""The page of mathematics: every formula of the engine, as a pure function of arrays.
+r"""The mathematics, page one: every formula of the engine as a pure function of arrays.
+
+Proximal maps are on page two, :mod:`nnreg.proximal`.
 
 Notation. ``N`` rows in a batch, ``D`` inputs, ``M`` outputs, ``K`` classes. ``L`` is the scalar
 loss, and a name that starts with ``d`` is the derivative of ``L`` by that thing: ``dy`` is ∂L/∂y,
-of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` holds and 0 elsewhere.
+of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` is true and 0 elsewhere.
 
 Three rules hold on the whole page:
 
-* No argument is changed but ``out`` (the result) and ``work`` (a second array of the result's
-  shape, when a formula needs one). Both are optional; given them, the formulas of the layers
-  allocate nothing of a batch's size.
-* Backward formulas use the forward pass's *output* where they can: it is in memory anyway.
+* No argument is modified but ``out`` (the result) and ``work`` (a second array of the result's
+  shape, where a formula needs one). Both are optional and may have any memory order; given them,
+  the formulas of the layers allocate nothing of a batch's size. ``out`` may be an argument itself,
+  but must not overlap one in any other way.
+* Backward formulas use the forward pass's *output* where that is exact: it is in memory anyway.
 * Forward formulas are *complex-safe*: for ``z + ih`` with a tiny ``h`` the imaginary part of the
   result, divided by ``h``, is the derivative up to an error of order ``h²`` (Squire & Trapp, SIAM
   Review 40, 1998), free of cancellation. So conditions and signs look at real parts,
@@ -27,8 +30,7 @@ import numpy as np
 
 from nnreg._support.typing import Array
 
-# --- Affine map
-# -----------------------------------------------------------------------------------
+# --- Affine map -----------------------------------------------------------------------------------
 
 
 def affine(x: Array, w: Array, b: Array | None = None, out: Array | None = None) -> Array:
@@ -61,8 +63,7 @@ def affine_db(dy: Array, out: Array | None = None) -> Array:
     return np.matmul(np.ones(len(dy), dy.dtype), dy, out=out)
 
 
-# --- Activations: elementwise, so x, y, dy, dx all have one shape
-# ---------------------------------
+# --- Activations: elementwise, so x, y, dy, dx all have one shape ---------------------------------
 
 
 def rectifier(
@@ -97,7 +98,7 @@ def elu(x: Array, alpha: float = 1.0, out: Array | None = None, work: Array | No
     >>> elu(np.array([0.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    positive = rectifier(x, out=work, work=out)
+    positive = _positive_part(x, work)
     y = np.subtract(x, positive, out=out)
     np.expm1(y, out=y)
     y *= alpha
@@ -106,20 +107,29 @@ def elu(x: Array, alpha: float = 1.0, out: Array | None = None, work: Array | No
 
 
 def elu_dx(
-    dy: Array, y: Array, alpha: float = 1.0, out: Array | None = None, work: Array | None = None
+    dy: Array, x: Array, alpha: float = 1.0, out: Array | None = None, work: Array | None = None
 ) -> Array:
-    """Return ``dx = dy·(min(y, 0) + α + (1 - α)[y > 0])``.
+    """Return ``dx = dy·e^min(x, 0)·(α + (1 - α)[x > 0])``.
 
-    The factor is 1 above zero and ``αeˣ = y + α`` below.
+    The factor is 1 above zero and ``αeˣ`` below. It is not taken from ``y``, since ``y + α``
+    cancels where ``eˣ`` is small.
     """
-    slope: Array = np.minimum(y, 0, out=out)
-    slope += alpha
-    if alpha != 1.0:
-        step = np.greater(y, 0, out=np.empty_like(y) if work is None else work)
-        step *= 1.0 - alpha
-        slope += step
+    slope = np.minimum(x, 0, out=np.empty_like(x) if work is None else work)
+    np.exp(slope, out=slope)
     slope *= dy
-    return slope
+    if alpha == 1.0:
+        return np.positive(slope, out=out)
+    step = np.greater(x, 0, out=np.empty_like(x) if out is None else out)
+    step *= 1.0 - alpha
+    step += alpha
+    return np.multiply(step, slope, out=step)
+
+
+def _positive_part(x: Array, out: Array | None = None) -> Array:
+    """Return ``max(x, 0)``, as ``[x > 0]·x``."""
+    positive: Array = np.greater(x.real, 0, out=np.empty_like(x) if out is None else out)
+    positive *= x
+    return positive
 
 
 def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
@@ -128,7 +138,7 @@ def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
 
 
 def normal_cdf(x: Array, erfc: Callable[..., Array], out: Array | None = None) -> Array:
-    """Return ``Φ(x) = erfc(-x/√2)/2``; ``erfc`` is SciPy's, given by whoever has imported it.
+    """Return ``Φ(x) = erfc(-x/√2)/2``; ``erfc`` is SciPy's, which the layer imports.
 
     The same as ``(1 + erf(x/√2))/2``, which far below zero would be 1 - 1.
     """
@@ -140,34 +150,38 @@ def normal_cdf(x: Array, erfc: Callable[..., Array], out: Array | None = None) -
 
 def gelu_dx(dy: Array, x: Array, cdf: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy·(Φ(x) + x·φ(x))`` with the normal density ``φ(x) = exp(-x²/2)/√(2π)``."""
-    slope = np.multiply(x, x, out=out)
+    slope = np.multiply(x, x, out=_unless(out, dy, x, cdf))
     slope *= -0.5
     np.exp(slope, out=slope)
     slope *= 1.0 / math.sqrt(2.0 * math.pi)
     slope *= x
     slope += cdf
-    slope *= dy
-    return slope
+    return np.multiply(slope, dy, out=out)
 
 
 def tanh_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy·(1 - y²)`` for ``y = tanh(x)``."""
-    slope = np.multiply(y, y, out=out)
+    slope = np.multiply(y, y, out=_unless(out, dy))
     np.subtract(1.0, slope, out=slope)
-    slope *= dy
-    return slope
+    return np.multiply(slope, dy, out=out)
+
+
+def _unless(out: Array | None, *arguments: Array) -> Array | None:
+    """Return ``out``, or None where it is an argument that is still needed."""
+    return None if any(out is argument for argument in arguments) else out
 
 
 def sigmoid(z: Array, out: Array | None = None) -> Array:
     """Return ``σ(z) = 1/(1 + e⁻ᶻ)``.
 
-    The exponent ``-z`` is held at 87 at most, so that float32 cannot overflow: ``e^89`` would.
+    The exponent ``-z`` is limited to what the dtype can hold, 87 in float32 and 708 in float64. So
+    nothing overflows, and no result is below the smallest normal number.
 
     >>> sigmoid(np.array([0.0, 1e4, -1e4])).round(9)
     array([0.5, 1. , 0. ])
     """
     s = np.negative(z, out=out)
-    np.minimum(s, 87.0, out=s)
+    np.minimum(s, math.floor(math.log(np.finfo(z.dtype).max)) - 1.0, out=s)
     np.exp(s, out=s)
     s += 1.0
     np.divide(1.0, s, out=s)
@@ -176,10 +190,9 @@ def sigmoid(z: Array, out: Array | None = None) -> Array:
 
 def sigmoid_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy·y(1 - y)`` for ``y = σ(x)``."""
-    slope = np.subtract(1.0, y, out=out)
+    slope = np.subtract(1.0, y, out=_unless(out, dy, y))
     slope *= y
-    slope *= dy
-    return slope
+    return np.multiply(slope, dy, out=out)
 
 
 def softplus(z: Array, out: Array | None = None, work: Array | None = None) -> Array:
@@ -190,7 +203,7 @@ def softplus(z: Array, out: Array | None = None, work: Array | None = None) -> A
     >>> softplus(np.array([-1e4, 0.0, 1e4])).round(4).tolist()
     [0.0, 0.6931, 10000.0]
     """
-    positive = rectifier(z, out=work, work=out)
+    positive = _positive_part(z, work)
     y = np.subtract(z, positive, out=out)
     y -= positive
     np.exp(y, out=y)
@@ -201,15 +214,13 @@ def softplus(z: Array, out: Array | None = None, work: Array | None = None) -> A
 
 def softplus_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy·σ(x) = dy·(1 - e⁻ʸ)`` for ``y = softplus(x)``."""
-    slope = np.negative(y, out=out)
+    slope = np.negative(y, out=_unless(out, dy))
     np.expm1(slope, out=slope)
     np.negative(slope, out=slope)
-    slope *= dy
-    return slope
+    return np.multiply(slope, dy, out=out)
 
 
-# --- Dropout (Srivastava et al., JMLR 15, 2014, section 10: the inverted form)
-# --------------------
+# --- Dropout (Srivastava et al., JMLR 15, 2014, section 10: the inverted form) --------------------
 
 
 def keep_threshold(keep_prob: float) -> int:
@@ -238,8 +249,7 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     return mask
 
 
-# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K)
-# ------
+# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K) ------
 
 
 def softmax(z: Array, out: Array | None = None) -> Array:
@@ -257,63 +267,68 @@ def softmax(z: Array, out: Array | None = None) -> Array:
     return p
 
 
-def softmax_cross_entropy(
-    z: Array, targets: Array, smoothing: float = 0.0, out: Array | None = None
-) -> tuple[Array, Array]:
-    """Return ``Lₙ = -Σₖ tₙₖ log pₙₖ`` and ``dzₙₖ = Tₙ pₙₖ - tₙₖ``, with ``p = softmax(z)``.
+def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = -log pₙₖ`` at the label ``k`` of row ``n``, and ``dz = p - t``.
 
-    Here ``Tₙ = Σₖ tₙₖ``, which is 1 where a row of ``t`` holds probabilities: ``dz = p - t``.
-    ``targets`` are the rows ``t`` (N, K), or class numbers (N,) that stand for one-hot rows.
-    Smoothing ``a`` replaces ``t`` by ``(1 - a)·t + a/K`` (Szegedy et al., 2016, section 7).
+    ``p = softmax(z)``, and ``t`` is the one-hot row of the label.
 
     >>> value, dz = softmax_cross_entropy(np.zeros((1, 3)), np.array([2]))
     >>> value.round(4), dz.round(4)  # log 3, and p - t
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
-    rows, classes = z.shape
-    s = np.empty(z.shape, z.dtype) if out is None else out
-    np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=s)
-    labels = targets.ndim == 1
-    if labels:
-        flat, at = s.reshape(-1), np.arange(0, rows * classes, classes)
-        at += targets
-        chosen = flat[at]
-    else:
-        chosen = np.einsum("nk,nk->n", s, targets)
-    if smoothing:
-        chosen *= 1.0 - smoothing
-        chosen += s.sum(axis=1) * (smoothing / classes)
+    rows = np.arange(len(z))
+    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=out)
+    chosen = s[rows, labels]
     np.exp(s, out=s)
-    total = np.add.reduce(s, axis=1)
+    total = s.sum(axis=1)
     s /= total[:, np.newaxis]
-    value = np.log(total, out=total)
-    if labels:
-        value -= chosen
-        flat[at] -= 1.0 - smoothing
-    else:
-        mass = targets.sum(axis=1)
-        value *= mass * (1.0 - smoothing) + smoothing
-        value -= chosen
-        s *= (mass * (1.0 - smoothing) + smoothing)[:, np.newaxis]
-        s -= targets if not smoothing else targets * (1.0 - smoothing)
-    if smoothing:
-        s -= smoothing / classes
-    return value, s
+    s[rows, labels] -= 1.0
+    return np.log(total) - chosen, s
+
+
+def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = -Σₖ tₙₖ log pₙₖ`` and ``dzₙₖ = Tₙ pₙₖ - tₙₖ``, with ``p = softmax(z)``.
+
+    ``Tₙ = Σₖ tₙₖ`` is 1 where the row ``t`` holds probabilities: ``dz = p - t``. Labels are the
+    one-hot rows ``t``.
+
+    >>> value, dz = soft_cross_entropy(np.zeros((1, 2)), np.array([[0.5, 0.5]]))
+    >>> value.round(4), dz  # log 2, and p - t
+    (array([0.6931]), array([[0., 0.]]))
+    """
+    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=_unless(out, t))
+    np.maximum(s, np.finfo(z.dtype).min, out=s)  # 0 times -inf would be NaN
+    mass, chosen = t.sum(axis=1), np.einsum("nk,nk->n", s, t)
+    np.exp(s, out=s)
+    total = s.sum(axis=1)
+    s *= (mass / total)[:, np.newaxis]
+    return mass * np.log(total) - chosen, np.subtract(s, t, out=out)
 
 
 def sigmoid_cross_entropy(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = Σₖ (log(1 + e^zₙₖ) - yₙₖ zₙₖ)`` and ``dz = σ(z) - y``, for ``y`` in [0, 1].
 
     The first is ``-y log σ(z) - (1 - y) log(1 - σ(z))`` for each output, with the terms collected.
+    Free of cancellation it is ``l + ([z > 0] - y)·z`` with ``l = log(1 + e^-|z|)``; and since
+    ``1 - e^-l`` is ``σ(-|z|)``, ``dz = [z > 0] - y - sign(z)·(1 - e^-l)``.
 
     >>> sigmoid_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))[1]
     array([[-0.5]])
     """
-    value = softplus(z, out=out).sum(axis=1)
-    value -= np.einsum("nk,nk->n", y, z)
-    dz = sigmoid(z, out=out)
-    dz -= y
-    return value, dz
+    side = np.greater(z.real, 0, out=np.empty_like(z))
+    s = np.multiply(side, -2.0, out=_unless(out, z, y))
+    s += 1.0
+    s *= z  # -|z|
+    np.log1p(np.exp(s, out=s), out=s)
+    value = s.sum(axis=1)
+    np.expm1(np.negative(s, out=s), out=s)
+    side -= 0.5
+    s *= side  # -sign(z)·σ(-|z|)/2
+    s *= 2.0
+    np.greater(z.real, 0, out=side)
+    side -= y
+    value += np.einsum("nk,nk->n", side, z)
+    return value, np.add(side, s, out=out)
 
 
 def squared_error(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
@@ -349,15 +364,12 @@ def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]
     >>> poisson(np.array([[0.0]]), np.array([[3.0]]))
     (array([1.]), array([[-2.]]))
     """
-    dz = np.exp(z, out=out)
-    value = dz.sum(axis=1)
-    value -= np.einsum("nm,nm->n", y, z)
-    dz -= y
-    return value, dz
+    cross = np.einsum("nm,nm->n", y, z)
+    mean = np.exp(z, out=_unless(out, y))
+    return mean.sum(axis=1) - cross, np.subtract(mean, y, out=out)
 
 
-# --- Penalties on weights
-# -------------------------------------------------------------------------
+# --- Penalties on weights -------------------------------------------------------------------------
 
 
 def l2(w: Array) -> Any:
@@ -372,12 +384,11 @@ def l1(w: Array) -> Any:
     return np.dot(np.sign(flat.real), flat)
 
 
-# --- Numbers too small to count
-# -------------------------------------------------------------------
+# --- Subnormal numbers ----------------------------------------------------------------------------
 
 
 def flush_denormals(v: Array, limit: float, work: Array | None = None) -> None:
-    """Set to zero, in place, what is smaller than ``limit``: ``v = v·[|v| > limit]``.
+    """Set to zero, in place, every value smaller than ``limit``: ``v = v·[|v| > limit]``.
 
     Below about 1e-38 float32 has only *subnormal* numbers, on which a processor's product takes a
     hundred times as long. Momentum ends there wherever a gradient is zero: ``0.9ᵗ·v`` does after

@@ -1,8 +1,10 @@
-"""What a loss is: a value and its gradient by the outputs, both from one call.
+"""Losses: a value and its gradient with respect to the outputs, both from one call.
 
 A loss takes the network's raw outputs (logits, where they mean classes) and owns the link from them
-to probabilities. It alone divides: by the number of rows N, or by the sum of their weights; every
-other derivative in the package is a plain sum.
+to probabilities, so softmax and logarithm meet in one stable formula. A negative log-likelihood
+(cross-entropies, Poisson) adds up over the outputs of a row; an error measure (squared, Huber)
+averages over them. Only the loss divides: by the number of rows N, or by the sum of their weights;
+every other derivative in the package is a plain sum.
 """
 
 from __future__ import annotations
@@ -12,31 +14,18 @@ from typing import Any
 import numpy as np
 
 from nnreg import kernels
-from nnreg._support import hyperparameters, validation
+from nnreg._support import validation
+from nnreg._support.hyperparameters import Configurable, bounded
 from nnreg._support.typing import Array
 
-# MERGED DOCSTRING: The losses: how wrong the outputs are, as one number.
-#
-# Each takes raw outputs, so softmax and logarithm, sigmoid and logarithm meet in one stable
-# formula.
-# A negative log-likelihood (cross-entropies, Poisson) adds up over the outputs of a row; an error
-# measure (squared, Huber) averages over them.
-#
 
-
-class Loss:
-    """What training makes small; to write one, give ``__call__``.
+class Loss(Configurable):
+    """Base class of losses; a subclass defines ``__call__``.
 
     ``loss(outputs, targets)`` returns ``(value, gradient)``: a scalar, and its derivative by
     ``outputs``, of their shape. A loss that can weigh rows also takes ``weights`` (N,) and divides
-    by their sum, or by ``normalizer`` when that is given, which tells a part of a batch the whole's
-    divisor.
-
-    Attributes
-    ----------
-    splits_rows : bool, default False
-        Whether the values of two parts of a batch, each with the whole's ``normalizer``, add up to
-        the whole's.
+    by their sum, or by ``normalizer`` where that is given: the divisor of the whole batch, for a
+    part of it. The values and gradients of the parts then add up to the whole's.
 
     Examples
     --------
@@ -48,8 +37,6 @@ class Loss:
     >>> Quartic()(np.ones((2, 1)), np.zeros((2, 1)))[0]
     np.float64(1.0)
     """
-
-    splits_rows = False
 
     def __call__(
         self,
@@ -63,7 +50,7 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(outputs, targets)")
 
     def check_targets(self, targets: Any, columns: int) -> Array:
-        """Return ``targets``, looked at once, for outputs of ``columns`` columns."""
+        """Return ``targets`` as an array, checked for outputs of ``columns`` columns."""
         checked: Array = validation.numeric("targets", targets)
         validation.finite("targets", checked)
         return checked
@@ -76,47 +63,45 @@ class Loss:
         normalizer: float | None = None,
         out: Array | None = None,
     ) -> tuple[Any, Array]:
-        """Do what calling does, inside the door: nothing is checked.
+        """Return ``(value, gradient)`` without checking the arguments.
 
-        A loss may write the gradient into ``out``; what it returns counts.
+        A loss may write the gradient into ``out``; the returned one counts.
         """
         options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
-        found: Any = self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
-        pair = isinstance(found, tuple) and len(found) == 2
-        if not pair or np.ndim(found[0]) or np.shape(found[1]) != outputs.shape:
+        result: Any = self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
+        pair = isinstance(result, tuple) and len(result) == 2
+        if not pair or np.ndim(result[0]) or np.shape(result[1]) != outputs.shape:
             raise ValueError(
                 f"{type(self).__name__} must return (value, gradient): a number and an array of "
-                f"shape {outputs.shape}, got {_shapes(found)}"
+                f"shape {outputs.shape}, got {_describe(result)}"
             )
-        return found[0], np.asarray(found[1])
+        return result[0], np.asarray(result[1])
 
     def probabilities(self, outputs: Array) -> Array:
-        """Return the probabilities that raw outputs stand for, of the same shape."""
+        """Return the probabilities for raw outputs, of the same shape."""
         raise TypeError(f"{type(self).__name__} predicts no probabilities")
 
     def classes(self, outputs: Array) -> Array:
         """Return the most probable classes."""
         raise TypeError(f"{type(self).__name__} predicts no classes")
 
-    def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self)
 
-
-def _shapes(found: Any) -> str:
-    """Return what a loss gave back, in words."""
-    if isinstance(found, tuple):
-        return f"({', '.join(_shapes(part) for part in found)})"
-    return f"an array of shape {found.shape}" if np.ndim(found) else repr(found)
+def _describe(result: Any) -> str:
+    """Return the result of a loss in words."""
+    if isinstance(result, tuple):
+        return f"({', '.join(map(_describe, result))})"
+    return f"an array of shape {np.shape(result)}" if np.ndim(result) else repr(result)
 
 
 class RowLoss(Loss):
     """A loss that is a (weighted) mean of one value a row, given by a kernel."""
 
-    splits_rows = True
     averages_outputs = False
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row, (N,), and its gradient, (N, M)."""
         raise NotImplementedError
 
     def __call__(
@@ -127,7 +112,20 @@ class RowLoss(Loss):
         normalizer: float | None = None,
         out: Array | None = None,
     ) -> tuple[Any, Array]:
-        """Return the mean of the rows' values and its gradient, after a look at the arguments."""
+        """Return the mean of the rows' values and its gradient.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (N, M)
+            Raw outputs.
+        targets : ndarray of shape (N,) or (N, M)
+        weights : ndarray of shape (N,), optional
+            None negative. A weight of zero removes its row.
+        normalizer : float, optional
+            The divisor, in the place of N or of the sum of the weights.
+        out : ndarray of shape (N, M), optional
+            Where the gradient is written; no other argument.
+        """
         given: Any = outputs
         if isinstance(given, tuple):
             raise TypeError(
@@ -142,16 +140,14 @@ class RowLoss(Loss):
         if targets.dtype.kind != "i":
             targets = validation.cast("targets", targets, outputs.dtype)
         if weights is not None:
-            weights = validation.sample_weights("weights", weights, len(outputs))
+            weights = validation.sample_weights("weights", weights, len(outputs), outputs.dtype)
             weights = validation.cast("weights", weights, outputs.dtype)
         if normalizer is not None:
             normalizer = validation.number("normalizer", normalizer, 0, open_low=True)
-        if out is not None and (out.shape != outputs.shape or out.dtype != outputs.dtype):
-            raise ValueError(
-                f"out must have shape {outputs.shape} and dtype {outputs.dtype}, "
-                f"got {out.shape} and {out.dtype}"
-            )
-        return self.compute(outputs, targets, weights, normalizer, out)
+        if out is not None:
+            validation.output("out", out, outputs, targets, weights)
+        with np.errstate(over="ignore"):
+            return self.compute(outputs, targets, weights, normalizer, out)
 
     def compute(
         self,
@@ -161,15 +157,18 @@ class RowLoss(Loss):
         normalizer: float | None = None,
         out: Array | None = None,
     ) -> tuple[Any, Array]:
-        """Return the mean of the rows' values and its gradient; inside the door."""
-        values, gradient = self.rows(outputs, targets, out)
+        """Return the mean of the rows' values and its gradient, without checks."""
+        values, gradient = self.compute_rows(outputs, targets, out)
         columns = outputs.shape[1] if self.averages_outputs else 1
         if weights is None:
             scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
             gradient *= scale
             return np.add.reduce(values) * scale, gradient
         # Where every weight is zero there is nothing to average: value and gradient are zero.
-        total = (float(weights.sum()) or 1.0) if normalizer is None else normalizer
+        total = normalizer
+        if total is None:
+            total = float(weights.sum())
+            total = total if total >= np.finfo(weights.dtype).tiny else 1.0
         share = weights * (1.0 / (total * columns))
         gradient *= share[:, np.newaxis]
         return np.dot(share, values), gradient
@@ -195,10 +194,11 @@ class ElementLoss(RowLoss):
         validation.finite("targets", y)
         bad = (y < self.target_low) | (y > self.target_high)
         if bad.any():
-            at = validation.first_index(bad)
+            index = validation.first_index(bad)
             raise ValueError(
                 f"targets of {type(self).__name__} must lie in "
-                f"[{self.target_low:g}, {self.target_high:g}], got {y[at]} at index {list(at)}"
+                f"[{self.target_low:g}, {self.target_high:g}], "
+                f"got {y[index]} at index {list(index)}"
             )
         return y
 
@@ -209,7 +209,10 @@ def softmax(z: Any) -> Array:
     >>> softmax([[0, 0, 0, 0]])
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    return kernels.softmax(_real(z))
+    z = _real(z)
+    if not z.ndim or not z.shape[-1]:
+        raise ValueError(f"z must have at least one class along its last axis, got shape {z.shape}")
+    return kernels.softmax(z)
 
 
 def sigmoid(z: Any) -> Array:
@@ -218,10 +221,15 @@ def sigmoid(z: Any) -> Array:
     >>> sigmoid([0])
     array([0.5])
     """
-    return kernels.sigmoid(_real(z))
+    z = _real(z)
+    flat = np.atleast_1d(z)
+    result = kernels.sigmoid(flat)
+    np.exp(flat, out=result, where=flat < -40)  # there eᶻ, to the last bit
+    return result.reshape(z.shape)[()]
 
 
 def _real(z: Any) -> Array:
+    """Return ``z`` as an array of floats, single numbers included."""
     array = validation.numeric("z", z)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
@@ -250,7 +258,7 @@ class SoftmaxCrossEntropy(RowLoss):
            [ 0.167,  0.167, -0.333]])
     """
 
-    label_smoothing = hyperparameters.bounded(0, 1, open_high=True)
+    label_smoothing = bounded(0, 1, open_high=True)
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -258,40 +266,59 @@ class SoftmaxCrossEntropy(RowLoss):
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return labels as int64 (N,), or probabilities (N, K)."""
         t: Array = validation.numeric("targets", targets)
+        hint = ""
+        if columns == 1:
+            hint = (
+                ". There is one output only: for yes or no use SigmoidCrossEntropy with targets "
+                "of shape (N, 1), or two units"
+            )
         if t.ndim == 1:
             if t.dtype.kind not in "iu":
                 whole = t.dtype.kind == "f" and np.array_equal(t, np.rint(t))
                 raise TypeError(
                     f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
-                    f"{' (targets.astype(int) makes them so)' if whole else ''}"
+                    f"{' (targets.astype(int) makes them so)' if whole else ''}{hint}"
                 )
             bad = (t < 0) | (t >= columns)
             if bad.any():
-                at = validation.first_index(bad)
+                index = validation.first_index(bad)
+                expected = f"from 0 to {columns - 1}" if columns > 1 else "0"
                 raise ValueError(
-                    f"targets must be class numbers from 0 to {columns - 1}, "
-                    f"got {t[at]} at index {list(at)}"
+                    f"targets must be class numbers {expected}, "
+                    f"got {t[index]} at index {list(index)}{hint}"
                 )
             return t.astype(np.int64, copy=False)
         if t.ndim != 2 or t.shape[1] != columns:
             raise ValueError(
                 "targets must be class numbers of shape (N,) or probabilities of shape "
-                f"(N, {columns}), got shape {t.shape}"
+                f"(N, {columns}), got shape {t.shape}{hint}"
             )
         t = t if t.dtype.kind == "f" else t.astype(np.float64)
         validation.finite("targets", t)
         bad = (t < 0).any(axis=1) | (abs(t.sum(axis=1) - 1) > 1e-3)
         if bad.any():
-            at = validation.first_index(bad)
+            index = validation.first_index(bad)
             raise ValueError(
                 f"targets of shape (N, {columns}) must be probabilities that add up to 1 "
-                f"in each row, got {t[at]} in row {at[0]}"
+                f"in each row, got {t[index]} in row {index[0]}{hint}"
             )
         return t
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
-        return kernels.softmax_cross_entropy(outputs, targets, self.label_smoothing, out)
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row and its gradient."""
+        a, labels = self.label_smoothing, targets.ndim == 1
+        if labels and not a:
+            return kernels.softmax_cross_entropy(outputs, targets, out)
+        if labels:
+            rows = np.zeros(outputs.shape, outputs.real.dtype)
+            rows[np.arange(len(rows)), targets] = 1.0 - a
+        else:
+            rows = targets * (1.0 - a) if a else targets
+        if a:
+            rows += a / outputs.shape[1]
+        return kernels.soft_cross_entropy(outputs, rows, out)
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``softmax(outputs)``."""
@@ -320,8 +347,10 @@ class SigmoidCrossEntropy(ElementLoss):
 
     target_low, target_high = 0.0, 1.0
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row and its gradient."""
         return kernels.sigmoid_cross_entropy(outputs, targets, out)
 
     def probabilities(self, outputs: Array) -> Array:
@@ -344,8 +373,10 @@ class MeanSquaredError(ElementLoss):
 
     averages_outputs = True
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row and its gradient."""
         return kernels.squared_error(outputs, targets, out)
 
 
@@ -357,7 +388,7 @@ class Huber(ElementLoss):
     Parameters
     ----------
     delta : float, default 1
-        Positive: from here on an outlier's pull no longer grows.
+        Positive; where the gradient stops growing with the error.
 
     Examples
     --------
@@ -366,13 +397,15 @@ class Huber(ElementLoss):
     """
 
     averages_outputs = True
-    delta = hyperparameters.bounded(0, open_low=True)
+    delta = bounded(0, open_low=True)
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row and its gradient."""
         return kernels.huber(outputs, targets, self.delta, out)
 
 
@@ -389,6 +422,8 @@ class Poisson(ElementLoss):
 
     target_low = 0.0
 
-    def rows(self, outputs: Array, targets: Array, out: Array | None) -> tuple[Array, Array]:
-        """Return a value a row and its gradient."""
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value a row and its gradient."""
         return kernels.poisson(outputs, targets, out)

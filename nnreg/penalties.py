@@ -1,65 +1,51 @@
-r"""Penalties: what large weights cost. Value, gradient and proximal map stand together.
+"""Penalties and constraints on weights: value, gradient, proximal map, projection.
 
-The training objective is ``data_loss + R(w)``. A penalty sees weights only, never a bias, and is
-divided by nothing: not by the number of rows, nor by the batch, nor by the layer.
+The training objective is ``data_loss + R(w)``. A penalty ``R`` makes large weights costly; a
+constraint forbids them. Both see weights only, never a bias. A penalty is divided by nothing: not
+by the number of rows, nor by the batch, nor by the layer.
 
 A kink (L1 at 0) can be treated in two ways. The *subgradient* adds ``sign(w)`` to the gradient;
 weights then jump around zero and never reach it. The *proximal* map is applied after the
 optimizer's step and minimizes the penalty exactly, in the metric of that step:
 ``prox(w) = argmin_u Σ ½(u - w)²/s + R(u)`` with the step size ``s``. It yields exact zeros, which
 can come back to life.
+
+L1 makes single weights zero. To remove an input or a unit, all of its weights must be zero at once:
+the *group lasso* penalizes the length of the group, whose only kink is where all are zero.
+
+A *constraint* is applied after every step and after the proximal map of a penalty. It *projects*:
+of all allowed ``u`` it takes the nearest, ``project(w) = argmin_u Σ (u - w)²``. That is the
+proximal map of a cost that is 0 inside and infinite outside, and like every proximal map it has to
+measure distance as the optimizer does. Where each weight has a step size ``s`` of its own (RMSprop,
+Adam), training ends at a minimum only with ``argmin_u Σ (u - w)²/s``; with one step size for all,
+the two are the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nnreg import kernels, proximal
-from nnreg._support import hyperparameters, validation
+from nnreg._support.hyperparameters import Configurable, bounded, choice
 from nnreg._support.typing import Array
 
-# MERGED DOCSTRING: The group lasso: a penalty under which whole inputs or units go to zero, not
-# single weights.
-#
-# L1 thins a weight matrix out, wherever it likes; to leave an input or a unit away, all of its
-# weights must be zero at once. So they are made a group, and the group's length is penalized: the
-# only kink is where all are zero.
-#
-
-# MERGED DOCSTRING: Constraints: where weights may be at all. A penalty makes large weights dear,
-# this forbids them.
-#
-# After every step of the optimizer, and after the proximal map of a penalty if there is one, the
-# weights are put back to where they may be. Like a penalty, a constraint sees weights only, never
-# a
-# bias.
-#
-# "Put back" is the *projection*: of all ``u`` that are allowed the nearest,
-# ``project(w) = argmin_u Σ (u - w)²``. It is the proximal map of a cost that is 0 inside and
-# infinite
-# outside, and like every proximal map it has to measure distance as the optimizer does. Where
-# each
-# weight has a step size ``s`` of its own (RMSprop, Adam), training ends at a minimum only with
-# ``argmin_u Σ (u - w)²/s``; for one step size for all, the two are the same.
-#
-
-
 METHODS = ("subgradient", "proximal")
+GROUPS = ("inputs", "units")
 
 
-class Penalty:
-    """A cost of weights; to write one, give ``value`` and ``gradient``.
+class Penalty(Configurable):
+    """Base class of penalties; a subclass defines ``value`` and ``gradient``.
 
     Attributes
     ----------
     elementwise : bool, default False
-        Whether the value is a sum over single weights. Then the penalty may be handed any run of a
-        network's weights, flat, which is faster; otherwise it gets one shaped weight array at a
-        time.
+        Whether the value is a sum over single weights. Then the penalty gets flat pieces of the
+        network's weights, which is faster; otherwise one shaped weight array at a time.
     block : int, default 4096
-        How many weights ``gradient`` is handed at once, if the penalty is elementwise. One that
+        How many weights ``gradient`` gets at once, if the penalty is elementwise. A penalty that
         allocates nothing may take more.
     method : {"subgradient", "proximal"}
         Whether training uses ``gradient``, or ``proximal`` after the step.
@@ -80,7 +66,7 @@ class Penalty:
     """
 
     elementwise = False
-    method = "subgradient"
+    method: Any = "subgradient"
     block = 4096
 
     def value(self, w: Array) -> Any:
@@ -98,14 +84,12 @@ class Penalty:
     def residual(self, w: Array, dw: Array, out: Array) -> Any:
         """Write the smallest element of ``dw + ∂R/∂w``, which is zero where ``w`` is stationary.
 
-        ``dw`` is the derivative of the data loss, and ``out`` another array. Unless redefined, that
-        of a penalty without kinks.
+        ``dw`` is the derivative of the data loss. Unless redefined, that of a penalty without
+        kinks.
         """
-        self.gradient(w, out)
-        out += dw
-
-    def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self)
+        slope = np.empty_like(w)
+        self.gradient(w, slope)
+        np.add(slope, dw, out=out)
 
 
 class L2(Penalty):
@@ -124,7 +108,7 @@ class L2(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = hyperparameters.bounded(0)
+    strength = bounded(0)
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -153,10 +137,10 @@ class L1(Penalty):
     Notes
     -----
     L1 limits the growth of weights, though it is often said not to. While the total only falls,
-    ``strength · Σ |w|`` cannot exceed the total at the start; two classes that a plane tells apart,
-    which without a penalty drive the weights up for ever, bring them to rest under any strength
-    above 0. What is true is that its pull does not grow with the weight: it takes the same from a
-    large one as from a small one, where L2 takes a share. So under L1 large weights stay larger
+    ``strength · Σ |w|`` cannot exceed the total at the start. Two classes that a plane separates
+    drive the weights up without end where there is no penalty; under any strength above 0 they
+    converge. But the gradient of L1 does not grow with the weight: it takes the same amount from a
+    large weight as from a small one, where L2 takes a share. So under L1 large weights stay larger
     than under L2, and small ones go to zero.
 
     Examples
@@ -175,11 +159,11 @@ class L1(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = hyperparameters.bounded(0)
+    strength = bounded(0)
+    method = choice(*METHODS)
 
     def __init__(self, strength: float, *, method: str = "subgradient") -> None:
-        self.strength = strength
-        self.method = validation.one_of("method", method, METHODS)
+        self.strength, self.method = strength, method
 
     def value(self, w: Array) -> Any:
         """Return ``strength · Σ |w|``."""
@@ -195,8 +179,8 @@ class L1(Penalty):
         proximal.soft_threshold(w, step * self.strength, out)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
-        """Write ``dw + strength·sign(w)``, or where ``w`` is zero what the strength cannot hold."""
-        proximal.lasso_residual(w, dw, self.strength, out)
+        """Write ``dw + strength·sign(w)``, or where ``w`` is zero the excess of ``dw``."""
+        out[...] = proximal.lasso_residual(w, dw, self.strength)
 
 
 class ElasticNet(Penalty):
@@ -220,12 +204,12 @@ class ElasticNet(Penalty):
     """
 
     elementwise = True
-    l1 = hyperparameters.bounded(0)
-    l2 = hyperparameters.bounded(0)
+    l1 = bounded(0)
+    l2 = bounded(0)
+    method = choice(*METHODS)
 
     def __init__(self, l1: float, l2: float, *, method: str = "subgradient") -> None:
-        self.l1, self.l2 = l1, l2
-        self.method = validation.one_of("method", method, METHODS)
+        self.l1, self.l2, self.method = l1, l2, method
 
     def value(self, w: Array) -> Any:
         """Return ``l1 · Σ |w| + l2/2 · Σ w²``."""
@@ -233,21 +217,20 @@ class ElasticNet(Penalty):
 
     def gradient(self, w: Array, out: Array) -> None:
         """Write ``l1 · sign(w) + l2 · w``."""
+        ridge = self.l2 * w
         np.sign(w, out=out)
         out *= self.l1
-        out += self.l2 * w
+        out += ridge
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``soft_threshold(w, step·l1) / (1 + step·l2)``."""
+        divisor = 1.0 + step * self.l2
         proximal.soft_threshold(w, step * self.l1, out)
-        out /= 1.0 + step * self.l2
+        out /= divisor
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write that of L1, with ``dw + l2·w`` in the place of ``dw``."""
-        proximal.lasso_residual(w, dw + self.l2 * w, self.l1, out)
-
-
-GROUPS = ("inputs", "units")
+        out[...] = proximal.lasso_residual(w, dw + self.l2 * w, self.l1)
 
 
 class GroupLasso(Penalty):
@@ -281,47 +264,58 @@ class GroupLasso(Penalty):
            [0. , 0. ]])
     """
 
-    strength = hyperparameters.bounded(0)
+    strength = bounded(0)
+    groups = choice(*GROUPS)
+    method = choice(*METHODS)
 
     def __init__(self, strength: float, *, groups: str, method: str = "subgradient") -> None:
-        self.strength = strength
-        self.groups = validation.one_of("groups", groups, GROUPS)
-        self.method = validation.one_of("method", method, METHODS)
+        self.strength, self.groups, self.method = strength, groups, method
 
     def value(self, w: Array) -> Any:
         """Return ``strength · Σ ‖w_g‖``."""
-        return self.strength * proximal.column_norms(self._columns(w)).sum()
+        return self.strength * proximal.column_norms(_columns(w, self.groups)).sum()
 
     def gradient(self, w: Array, out: Array) -> None:
         """Write ``strength · w_g/‖w_g‖``, and 0 for a group of zeros."""
-        columns = self._columns(w)
+        columns = _columns(w, self.groups)
         length = proximal.column_norms(columns)
         length[length == 0] = 1.0
-        np.multiply(columns, self.strength / length, out=self._columns(out))
+        _write(out, self.groups, np.multiply, columns, self.strength / length)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
-        """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and for steps that differ its like."""
+        """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and its like for different steps."""
         threshold = step * self.strength
         if isinstance(threshold, np.ndarray):
-            threshold = self._columns(threshold)
-        proximal.group_threshold(self._columns(w), threshold, out=self._columns(out))
+            threshold = _columns(threshold, self.groups)
+        columns = _columns(w, self.groups)
+        _write(out, self.groups, proximal.group_threshold, columns, threshold)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
-        """Write ``dw_g + strength·w_g/‖w_g‖``, or for zeros what the strength cannot hold."""
-        columns = self._columns(w), self._columns(dw)
-        proximal.group_residual(*columns, self.strength, out=self._columns(out))
-
-    def _columns(self, w: Array) -> Array:
-        """Return a view of weights of any shape as a matrix, a column for each group."""
-        if self.groups == "units":
-            return w.reshape(-1, w.shape[-1])
-        return w.reshape(w.shape[0], -1).T
+        """Write ``dw_g + strength·w_g/‖w_g‖``, or where ``w_g`` is zero the excess of ``dw_g``."""
+        columns = _columns(w, self.groups), _columns(dw, self.groups)
+        _write(out, self.groups, proximal.group_residual, *columns, self.strength)
 
 
-class Constraint:
-    """A set that weights must stay in; to write one, give ``project``.
+def _columns(w: Array, groups: str = "units") -> Array:
+    """Return weights of any shape as a matrix with one column for each group."""
+    if groups == "units":
+        return w.reshape(-1, w.shape[-1])
+    return w.reshape(w.shape[0], -1).T
 
-    It is handed one shaped weight array at a time.
+
+def _write(out: Array, groups: str, formula: Callable[..., Array], *arguments: Any) -> None:
+    """Write the columns that a formula returns into ``out``, of any shape and memory order."""
+    if out.ndim <= 2:  # these columns are always a view
+        formula(*arguments, out=_columns(out, groups))
+    else:
+        columns = formula(*arguments)
+        out[...] = (columns if groups == "units" else columns.T).reshape(out.shape)
+
+
+class Constraint(Configurable):
+    """Base class of constraints; a subclass defines ``project``.
+
+    It gets one shaped weight array at a time.
 
     Examples
     --------
@@ -341,24 +335,20 @@ class Constraint:
         raise NotImplementedError(f"{type(self).__name__} must define project(w, out)")
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> Any:
-        """Write the allowed ``u`` with the least ``Σ (u - w)²/step``; it is what training calls.
+        """Write the allowed ``u`` with the least ``Σ (u - w)²/step``; training calls it.
 
-        Unless redefined, the projection: right for one step for all weights, and for whatever
-        constrains each weight by itself.
+        Unless redefined, the projection: right for one step for all weights, and where each weight
+        is constrained by itself.
         """
         return self.project(w, out)
 
     def residual(self, w: Array, dw: Array, out: Array) -> Any:
-        """Write what of ``dw`` the constraint does not hold; zero where ``w`` is stationary.
+        """Write the part of ``dw`` that the constraint allows; zero where ``w`` is stationary.
 
-        ``dw`` is the residual without the constraint, and ``out`` another array. Where ``w`` is at
-        the edge of what is allowed, moving on is forbidden, and what of ``dw`` wants it does not
-        count.
+        ``dw`` is the residual without the constraint. Where ``w`` is at the edge of the allowed
+        set, the part of ``dw`` that would move it outwards does not count.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define residual(w, dw, out)")
-
-    def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self)
 
 
 class MaxNorm(Constraint):
@@ -381,26 +371,21 @@ class MaxNorm(Constraint):
            [0.8, 0.4]])
     """
 
-    limit = hyperparameters.bounded(0, open_low=True)
+    limit = bounded(0, open_low=True)
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
 
     def project(self, w: Array, out: Array) -> None:
         """Write ``w_j · limit/max(limit, ‖w_j‖)`` for each column ``j``."""
-        proximal.clip_norms(_columns(w), self.limit, out=_columns(out))
+        _write(out, "units", proximal.clip_norms, _columns(w), self.limit)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``w_j``, or where that is too long the ``w_j/(1 + μ·step)`` of length ``limit``."""
         if isinstance(step, np.ndarray):
             step = _columns(step)
-        proximal.clip_norms(_columns(w), self.limit, step, out=_columns(out))
+        _write(out, "units", proximal.clip_norms, _columns(w), self.limit, step)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write ``dw_j``, or at the limit the smallest ``dw_j + μw_j`` with ``μ >= 0``."""
-        proximal.clip_residual(_columns(w), _columns(dw), self.limit, out=_columns(out))
-
-
-def _columns(w: Array) -> Array:
-    """Return weights of any shape as a matrix, a column for each unit."""
-    return w.reshape(-1, w.shape[-1])
+        _write(out, "units", proximal.clip_residual, _columns(w), _columns(dw), self.limit)

@@ -1,4 +1,8 @@
-"""Proximal maps, stationarity residuals and the secular root."""
+"""The mathematics, page two: proximal maps, stationarity residuals and the secular root.
+
+The rules of page one, :mod:`nnreg.kernels`, hold here too. ``λ`` is a penalty's strength, ``s`` a
+step size, ``t = s·λ`` a threshold. What is said of a column ``w_j`` of ``w`` (D, M) holds for each.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +20,8 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     >>> soft_threshold(np.array([-3.0, 0.5, 2.0]), 1.0)
     array([-2.,  0.,  1.])
     """
-    held = np.clip(w, -threshold, threshold)
-    result: Array = np.subtract(w, held, out=out)
+    clipped = np.clip(w, -threshold, threshold)
+    result: Array = np.subtract(w, clipped, out=out)
     return result
 
 
@@ -46,8 +50,8 @@ def group_threshold(w: Array, threshold: float | Array, out: Array | None = None
     """
     if not isinstance(threshold, np.ndarray):
         length = column_norms(w)
-        kept = np.divide(threshold, length, out=np.ones_like(length), where=length > threshold)
-        shrunk: Array = np.multiply(w, 1.0 - kept, out=out)
+        share = np.divide(threshold, length, out=np.ones_like(length), where=length > threshold)
+        shrunk: Array = np.multiply(w, 1.0 - share, out=out)
         shrunk += 0.0  # for -1 * 0 = -0, as in rectifier
         return shrunk
     if not threshold.any():
@@ -78,31 +82,26 @@ def clip_norms(
     # Where a learning rate is 0, so are the steps, and any distance will do.
     if not isinstance(step, np.ndarray) or not step.all():
         return np.multiply(w, limit / np.maximum(length, limit), out=out)
-    result = np.empty_like(w) if out is None else out
-    np.copyto(result, w)
     long = np.flatnonzero(length > limit)
+    far, s = w[:, long], step[:, long]
+    result: Array = np.positive(w, out=out)
     if long.size:
-        s = step[:, long] / step[:, long].max(axis=0)
-        far = w[:, long]
+        s /= s.max(axis=0)
         multiplier = secular_root(far / limit, np.ones_like(far), s)
         result[:, long] = far / (1.0 + multiplier * s)
     return result
 
 
-def lasso_residual(w: Array, dw: Array, strength: float, out: Array | None = None) -> Array:
+def lasso_residual(w: Array, dw: Array, strength: float) -> Array:
     """Return the smallest element of ``dw + λ ∂Σ|w|``: how far from a minimum each weight is.
 
     That is ``dw + λ·sign(w)``. Only at 0, where the subgradient may be anything from -λ to λ, it is
-    what λ cannot hold, ``sign(dw)·max(|dw| - λ, 0)``.
+    the excess of ``dw`` over λ, ``sign(dw)·max(|dw| - λ, 0)``.
 
     >>> lasso_residual(np.array([2.0, 0.0, 0.0]), np.array([-1.0, 0.9, -1.5]), 1.0)
     array([ 0. ,  0. , -0.5])
     """
-    result: Array = np.multiply(np.sign(w), strength, out=out)
-    result += dw
-    zero = w == 0
-    result[zero] = soft_threshold(dw[zero], strength)
-    return result
+    return np.where(w == 0, soft_threshold(dw, strength), np.sign(w) * strength + dw)
 
 
 def group_residual(w: Array, dw: Array, strength: float, out: Array | None = None) -> Array:
@@ -112,17 +111,18 @@ def group_residual(w: Array, dw: Array, strength: float, out: Array | None = Non
     """
     length = column_norms(w)
     dead = length == 0
-    result: Array = np.multiply(w, strength / np.where(dead, 1.0, length), out=out)
-    result += dw
-    result[:, dead] = group_threshold(dw[:, dead], strength)
+    excess = group_threshold(dw[:, dead], strength)
+    slope = w * (strength / np.where(dead, 1.0, length))
+    result: Array = np.add(slope, dw, out=out)
+    result[:, dead] = excess
     return result
 
 
 def clip_residual(w: Array, dw: Array, limit: float, out: Array | None = None) -> Array:
     """Return the smallest ``dw_j + μw_j``, ``μ >= 0``, of each column that is at its limit.
 
-    ``μ = -dw_j·w_j/‖w_j‖²`` takes away what of ``-dw_j`` points outwards. ``μ`` is 0 for the other
-    columns. Within 1e-6, rounding in float32, a length is the limit.
+    ``μ = -dw_j·w_j/‖w_j‖²`` removes the part of ``-dw_j`` that points outwards. ``μ`` is 0 for the
+    other columns. Within 1e-6, rounding in float32, a length is the limit.
 
     >>> clip_residual(np.array([[1.0, 0.5], [0.0, 0.0]]), np.array([[-2.0, -2.0], [3.0, 3.0]]), 1.0)
     array([[ 0., -2.],
@@ -132,8 +132,7 @@ def clip_residual(w: Array, dw: Array, limit: float, out: Array | None = None) -
     outwards = np.maximum(-np.einsum("dm,dm->m", dw, w), 0)
     edge = square >= (limit * (1.0 - 1e-6)) ** 2
     multiplier = np.divide(outwards, square, out=np.zeros_like(square), where=edge)
-    result: Array = np.multiply(w, multiplier, out=out)
-    result += dw
+    result: Array = np.add(w * multiplier, dw, out=out)
     return result
 
 
@@ -143,8 +142,8 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
     ``a`` is of any sign, ``d`` and ``b`` are positive, all of shape (D, M). With ``q(r)`` the root
     of the sum, ``1/q`` grows and is concave, nearly a straight line (Moré & Sorensen, 1983,
     section 3). So Newton's rule for ``1/q = 1``, begun to the left of the root, never steps beyond
-    it and is there after a few steps; ``(‖a‖ - max d)/max b`` is to the left. It ends when rounding
-    lets no column grow any more.
+    it and converges in a few steps; ``(‖a‖ - max d)/max b`` is to the left. It stops when no column
+    grows by more than rounding.
 
     >>> secular_root(np.array([[3.0], [4.0]]), np.ones((2, 1)), np.ones((2, 1)))  # 5/(1 + r) = 1
     array([4.])

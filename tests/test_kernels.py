@@ -32,12 +32,12 @@ ELEMENTWISE = {
     ),
     "elu": (
         kernels.elu,
-        lambda dy, x, y: kernels.elu_dx(dy, y),
+        lambda dy, x, y: kernels.elu_dx(dy, x),
         lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
     ),
     "elu, alpha 0.5": (
         lambda x, **k: kernels.elu(x, 0.5, **k),
-        lambda dy, x, y: kernels.elu_dx(dy, y, 0.5),
+        lambda dy, x, y: kernels.elu_dx(dy, x, 0.5),
         lambda x: np.where(x > 0, x, 0.5 * (np.exp(np.minimum(x, 0)) - 1)),
     ),
     "gelu": (
@@ -67,13 +67,7 @@ ELEMENTWISE = {
 # Loss kernels by the entry of `targets_for` that makes their targets.
 ROWS = {
     "SoftmaxCrossEntropy": kernels.softmax_cross_entropy,
-    "SoftmaxCrossEntropy, soft": kernels.softmax_cross_entropy,
-    "SoftmaxCrossEntropy, smoothed": lambda z, t, **k: kernels.softmax_cross_entropy(
-        z, t, 0.1, **k
-    ),
-    "SoftmaxCrossEntropy, soft and smoothed": lambda z, t, **k: kernels.softmax_cross_entropy(
-        z, t, 0.1, **k
-    ),
+    "SoftmaxCrossEntropy, soft": kernels.soft_cross_entropy,
     "SigmoidCrossEntropy": kernels.sigmoid_cross_entropy,
     "MeanSquaredError": kernels.squared_error,
     "Huber": lambda z, y, **k: kernels.huber(z, y, 0.7, **k),
@@ -230,9 +224,9 @@ def test_a_formula_that_needs_a_second_array_writes_to_work(formula, rng):
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_the_elu_derivative_is_alpha_times_e_to_the_x_below_zero_and_one_above(alpha):
-    y = kernels.elu(np.array([-2.0, -1.0, 1.0, 2.0]), alpha)
-    expected = [alpha * np.exp(-2.0), alpha * np.exp(-1.0), 1.0, 1.0]
-    np.testing.assert_allclose(kernels.elu_dx(np.ones(4), y, alpha), expected, rtol=1e-14)
+    x = np.array([-40.0, -17.3, -2.0, -1.0, 1.0, 2.0])
+    expected = [*(alpha * np.exp(x[:4])), 1.0, 1.0]
+    np.testing.assert_allclose(kernels.elu_dx(np.ones(6), x, alpha), expected, rtol=1e-14)
 
 
 def test_sigmoid_never_falls_below_the_normal_numbers_of_float32():
@@ -332,14 +326,35 @@ def test_the_softmax_cross_entropy_gradient_adds_up_to_zero_in_each_row(case):
     np.testing.assert_allclose(dz.sum(axis=1), 0.0, atol=1e-14)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_softmax_cross_entropy_holds_for_targets_that_are_no_probabilities(smoothing, rng):
+def test_soft_cross_entropy_holds_for_targets_that_are_no_probabilities(rng):
     z, t = rng.normal(size=(4, 3)), rng.uniform(0, 3, (4, 3))
-    value, dz = kernels.softmax_cross_entropy(z, t, smoothing)
-    smoothed = (1 - smoothing) * t + smoothing / 3
-    np.testing.assert_allclose(value, -(smoothed * special.log_softmax(z, axis=1)).sum(axis=1))
-    total = smoothed.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(dz, total * special.softmax(z, axis=1) - smoothed, atol=1e-14)
+    value, dz = kernels.soft_cross_entropy(z, t)
+    np.testing.assert_allclose(value, -(t * special.log_softmax(z, axis=1)).sum(axis=1))
+    total = t.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(dz, total * special.softmax(z, axis=1) - t, atol=1e-14)
+
+
+def test_one_hot_rows_are_labels_at_the_largest_numbers_too():
+    z = np.array([[3e38, -3e38], [-3e38, 3e38]], np.float32)
+    with np.errstate(over="ignore"):
+        labels = kernels.softmax_cross_entropy(z, np.array([0, 1]))
+        rows = kernels.soft_cross_entropy(z, np.eye(2, dtype=np.float32))
+    np.testing.assert_array_equal(rows[0], labels[0])
+    np.testing.assert_array_equal(rows[1], labels[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(z=matrices(-60, 60))
+def test_sigmoid_cross_entropy_is_the_same_for_yes_and_no_and_never_cancels(dtype, z):
+    z = z.astype(dtype)
+    yes, no = (
+        kernels.sigmoid_cross_entropy(s * z, np.full_like(z, y)) for s, y in ((1, 1), (-1, 0))
+    )
+    np.testing.assert_array_equal(yes[0], no[0])
+    np.testing.assert_array_equal(yes[1], -no[1])
+    exact, tolerance = z.astype(np.longdouble), 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(yes[1], -1 / (1 + np.exp(exact)), rtol=tolerance)
+    np.testing.assert_allclose(yes[0], np.logaddexp(0, -exact).sum(axis=1), rtol=tolerance)
 
 
 @rows

@@ -73,38 +73,6 @@ def boolean() -> Checked:
     return Checked(flag)
 
 
-class Configurable:
-    """An object that is described by the arguments of its ``__init__``.
-
-    Each argument is kept as an attribute of the same name. ``repr`` shows the call that constructs
-    the object; an unknown argument is an error that names the right one.
-
-    Examples
-    --------
-    >>> class Window(Configurable):
-    ...     def __init__(self, width, *, height=2):
-    ...         self.width, self.height = width, height
-    >>> Window(3)
-    Window(width=3, height=2)
-    >>> Window(3, hight=2)
-    Traceback (most recent call last):
-        ...
-    TypeError: Window has no argument 'hight' (did you mean 'height'?)
-    """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "__init__" in vars(cls):
-            cls.__init__ = _explain_arguments(cls.__init__)  # type: ignore[method-assign]  # wrapped
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that would construct this object again."""
-        return get_config(self)
-
-    def __repr__(self) -> str:
-        return repr_from_config(self)
-
-
 def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Return ``init`` with errors that name the right argument."""
     parameters = list(inspect.signature(init).parameters.values())[1:]
@@ -128,13 +96,47 @@ def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return explained
 
 
+class Configurable:
+    """An object that is described by the arguments of its ``__init__``.
+
+    Each argument is kept as an attribute of the same name. ``repr`` shows the call that constructs
+    the object; an unknown argument is an error that names the right one.
+
+    Examples
+    --------
+    >>> class Window(Configurable):
+    ...     def __init__(self, width, *, height=2):
+    ...         self.width, self.height = width, height
+    >>> Window(3)
+    Window(width=3, height=2)
+    >>> Window(3, hight=2)
+    Traceback (most recent call last):
+        ...
+    TypeError: Window has no argument 'hight' (did you mean 'height'?)
+    """
+
+    @_explain_arguments
+    def __init__(self) -> None:
+        """Take no arguments, unless redefined."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _explain_arguments(cls.__init__)  # type: ignore[method-assign]  # wrapped
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that would construct this object again."""
+        return get_config(self)
+
+    def __repr__(self) -> str:
+        return repr_from_config(self)
+
+
 def get_config(thing: object) -> dict[str, Any]:
     """Return the arguments that would construct ``thing`` again.
 
     The names are those of its ``__init__``, the values its attributes of these names.
     """
-    if type(thing).__init__ is object.__init__:
-        return {}
     parameters = list(inspect.signature(type(thing).__init__).parameters.values())[1:]
     names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     missing = [name for name in names if not hasattr(thing, name)]

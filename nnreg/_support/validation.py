@@ -1,15 +1,15 @@
-"""The door: what arrives is looked at once, here, before anything is computed or changed.
+"""Argument validation. Public functions check their arguments here, once.
 
-Each check returns the value in the form the engine uses, or raises a ``ValueError`` or
-``TypeError`` that names the argument, what arrived and what was wanted. Inside the door nothing is
-checked again.
+Each function returns the value in the form that the engine uses, or raises a ``ValueError`` or
+``TypeError`` that names the argument, what arrived, what was expected, and the cure where there is
+one. Internal functions do not check again.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,27 +70,28 @@ def number(
     ValueError: momentum must be a number in [0, 1), got 1.0
     """
     end = ")" if open_high or math.isinf(high) else "]"
-    wanted = f"{'(' if open_low else '['}{low:g}, {high:g}{end}"
-    wanted = "a finite number" if math.isinf(low) and math.isinf(high) else f"a number in {wanted}"
+    expected = f"a number in {'(' if open_low else '['}{low:g}, {high:g}{end}"
+    if math.isinf(low) and math.isinf(high):
+        expected = "a finite number"
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
-        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+        raise TypeError(f"{name} must be {expected}, got {value!r}")
     try:
-        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is welcome
+        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is taken
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
+        raise TypeError(f"{name} must be {expected}, got {value!r}") from None
     except OverflowError:
         result = math.inf
     below = result <= low if open_low else result < low
     above = result >= high if open_high else result > high
     if not math.isfinite(result) or below or above:
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
     return result
 
 
 def whole(name: str, value: object, low: int = 0, high: int | None = None) -> int:
     """Return ``value`` as an int of at least ``low`` and, where given, at most ``high``.
 
-    NumPy integers are welcome, floats and bools are not.
+    NumPy integers are taken, floats and bools are not.
 
     >>> whole("units", 2.5, 1)
     Traceback (most recent call last):
@@ -98,20 +99,20 @@ def whole(name: str, value: object, low: int = 0, high: int | None = None) -> in
     TypeError: units must be a whole number of at least 1, got 2.5
     """
     bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-    wanted = f"{name} must be a whole number {bounds}, got {value!r}"
+    message = f"{name} must be a whole number {bounds}, got {value!r}"
     if isinstance(value, (bool, np.bool_)):
-        raise TypeError(wanted)
+        raise TypeError(message)
     try:
         result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for the rest
     except TypeError:
-        raise TypeError(wanted) from None
+        raise TypeError(message) from None
     if result < low or (high is not None and result > high):
-        raise ValueError(wanted)
+        raise ValueError(message)
     return result
 
 
 def flag(name: str, value: object) -> bool:
-    """Return ``value`` if it is True or False, and nothing that only counts as one.
+    """Return ``value`` as a bool; anything but True and False is an error.
 
     >>> flag("bias", "no")
     Traceback (most recent call last):
@@ -140,7 +141,7 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name nearest to ``name``, to end an error; "" if none is near.
+    """Return a hint at the known name nearest to ``name``; "" if none is near.
 
     >>> nearest("digit", ["digits", "mnist"])
     " (did you mean 'digits'?)"
@@ -151,34 +152,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def first_index(where: Array) -> tuple[int, ...]:
+def first_index(mask: Array) -> tuple[int, ...]:
     """Return the index of the first true entry.
 
     >>> first_index(np.array([[False, False], [True, True]]))
     (1, 0)
     """
-    return tuple(int(i) for i in np.argwhere(where)[0])
+    return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
 def finite(name: str, values: Array) -> None:
     """Raise ``ValueError``, naming the first offending index, unless every value is finite.
 
-    A finite sum needs no second look; only where it is not (which large finite values can cause
-    too) is a mask of the array's size made.
+    Where the sum is finite, so is every value. Only where it is not (large finite values can cause
+    that too) is a mask of the array's size made.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
             return
     bad = ~np.isfinite(values)
     if bad.any():
-        at = first_index(bad)
+        index = first_index(bad)
         raise ValueError(
-            f"{name} must be finite, got {values[at]} at index {list(at)} "
+            f"{name} must be finite, got {values[index]} at index {list(index)} "
             f"({int(bad.sum())} such values)"
         )
 
 
-def instance(name: str, value: object, kind: type, wanted: str) -> None:
+def instance(name: str, value: object, kind: type, expected: str) -> None:
     """Raise ``TypeError`` unless ``value`` is a ``kind``; a class in its place is pointed out.
 
     >>> instance("optimizer", float, int, "an int such as 3")
@@ -191,30 +192,77 @@ def instance(name: str, value: object, kind: type, wanted: str) -> None:
     TypeError: optimizer must be an int such as 3, got <class 'bool'>, a class: write bool(...)
     """
     if not isinstance(value, kind):
-        own = isinstance(value, type) and issubclass(value, kind)
-        hint = f", a class: write {value.__name__}(...)" if own else ""  # type: ignore[attr-defined]  # it is a class
-        raise TypeError(f"{name} must be {wanted}, got {value!r}{hint}")
+        hint = ""
+        if isinstance(value, type) and issubclass(value, kind):
+            hint = f", a class: write {value.__name__}(...)"
+        raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
+
+
+# What turns an array of this kind of dtype into numbers.
+CONVERSIONS = {
+    "O": "astype(float) converts it if every value is a number",
+    "U": "astype(float) converts text that reads as numbers, "
+    "np.unique(labels, return_inverse=True)[1] numbers class names",
+    "c": "take its .real, or .real and .imag as columns of their own",
+    "M": "(x - np.datetime64('2000-01-01')) / np.timedelta64(1, 'D') counts days",
+    "m": "x / np.timedelta64(1, 'D') counts days",
+    "V": "np.lib.recfunctions.structured_to_unstructured makes a matrix of it",
+}
 
 
 def numeric(name: str, value: object) -> Array:
-    """Return ``value`` as an array of real numbers, bools among them; an array is not copied."""
+    """Return ``value`` as an array of real numbers or bools; an array is not copied.
+
+    A data frame whose columns are numbers or bools is taken.
+
+    >>> numeric("y", ["cat", "dog"])
+    Traceback (most recent call last):
+        ...
+    TypeError: y must hold real numbers, got dtype <U3: astype(float) converts text that reads as
+    numbers, np.unique(labels, return_inverse=True)[1] numbers class names
+    """
     if np.ma.is_masked(value):
-        raise ValueError(f"{name} must not have masked values, they would count like any others")
+        raise ValueError(
+            f"{name} must not have masked values, they would count like any others: "
+            f"{name}.filled(value) replaces them"
+        )
+    if isinstance(value, Mapping):
+        names = ", ".join(map(repr, value))
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype object: {type(value).__name__} with the "
+            f"names {names}; write data[name] with one of them"
+        )
+    if hasattr(value, "toarray"):
+        raise TypeError(
+            f"{name} must hold real numbers in an array, got a sparse {type(value).__name__}: "
+            f"{name}.toarray() makes it one"
+        )
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{name} must be an array of numbers, got rows of different lengths"
         ) from None
+    columns: Any = getattr(value, "columns", None)
+    if array.dtype.kind == "O" and columns is not None:
+        parts = {column: np.asarray(value[column]) for column in columns}  # type: ignore[index]  # a frame
+        text = [column for column, part in parts.items() if part.dtype.kind not in "fiub"]
+        if text:
+            raise TypeError(
+                f"{name} must hold real numbers, got dtype object in the columns {text}: leave "
+                "them out, encode text (pandas.get_dummies), or convert numbers by astype(float)"
+            )
+        array = np.column_stack(list(parts.values()))
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        hint = CONVERSIONS["U" if array.dtype.kind == "S" else array.dtype.kind]
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}: {hint}")
     return array
 
 
 def matrix(name: str, value: object, columns: int | None = None) -> Array:
     """Return ``value`` as a non-empty numeric array of shape (N, columns).
 
-    It is neither cast nor searched for NaN yet.
+    It is neither cast nor searched for NaN.
 
     >>> matrix("x", [1.0, 2.0], 2)
     Traceback (most recent call last):
@@ -222,10 +270,10 @@ def matrix(name: str, value: object, columns: int | None = None) -> Array:
     ValueError: x must have shape (N, 2), one row an example, got shape (2,)
     """
     array = numeric(name, value)
-    wanted = f"(N, {'D' if columns is None else columns})"
+    expected = f"(N, {'D' if columns is None else columns})"
     if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
         raise ValueError(
-            f"{name} must have shape {wanted}, one row an example, got shape {array.shape}"
+            f"{name} must have shape {expected}, one row an example, got shape {array.shape}"
         )
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
@@ -264,22 +312,53 @@ def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
     if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
         bad = abs(array) > np.finfo(dtype).max
         if bad.any():
-            at = first_index(bad)
-            raise ValueError(f"{name} must fit into {dtype}, got {array[at]} at index {list(at)}")
+            index = first_index(bad)
+            raise ValueError(
+                f"{name} must fit into {dtype}, got {array[index]} at index {list(index)}"
+            )
 
 
-def sample_weights(name: str, value: object, rows: int) -> Array:
-    """Return ``value`` as ``rows`` finite weights, none negative, not all zero."""
+def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64) -> Array:
+    """Return ``value`` as ``rows`` finite weights, none negative, whose sum ``dtype`` can hold."""
     weights = numeric(name, value)
     if weights.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {weights.shape}")
     finite(name, weights)
     if (weights < 0).any():
-        at = first_index(weights < 0)
-        raise ValueError(f"{name} must not be negative, got {weights[at]} at index {list(at)}")
+        index = first_index(weights < 0)
+        raise ValueError(
+            f"{name} must not be negative, got {weights[index]} at index {list(index)}"
+        )
     if not weights.any():
         raise ValueError(f"{name} must not all be zero")
+    limits = np.finfo(dtype)
+    largest, most = float(weights.max()), float(limits.max)
+    if largest < 2.0**27 * float(limits.tiny) or most / rows < largest <= most:
+        raise ValueError(
+            f"{name} must have a sum that {np.dtype(dtype)} can hold, got a largest weight of "
+            f"{largest:g}; only their proportions matter, so {name} / {name}.max() does the same"
+        )
     return weights
+
+
+def output(name: str, out: object, like: Array, *others: Array | None) -> None:
+    """Raise unless ``out`` is an array that a result of ``like``'s shape can be written into.
+
+    It must share no memory with ``like`` or the others.
+    """
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be an array to write into, got {type(out).__name__}")
+    if out.shape != like.shape or out.dtype != like.dtype:
+        raise ValueError(
+            f"{name} must have shape {like.shape} and dtype {like.dtype}, "
+            f"got {out.shape} and {out.dtype}"
+        )
+    if not out.flags.writeable:
+        raise ValueError(f"{name} must be writeable, got a read-only array")
+    if any(other is not None and np.shares_memory(out, other) for other in (like, *others)):
+        raise ValueError(
+            f"{name} must be an array of its own, got one that shares memory with an argument"
+        )
 
 
 def unknown_arguments(function: str, given: dict[str, object], known: Iterable[str]) -> None:

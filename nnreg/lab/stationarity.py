@@ -34,7 +34,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dense import Dense
-from nnreg.losses import Loss, MeanSquaredError
+from nnreg.losses import Loss, MeanSquaredError, RowLoss
 from nnreg.network import Network
 from nnreg.parameters import Parameters
 from nnreg.penalties import L1, L2, ElasticNet
@@ -226,7 +226,7 @@ def compute_data_gradient(
     for layer in net.layers:
         if layer.stochastic:
             setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
-    splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
+    splits = isinstance(loss, RowLoss) and all(layer.independent_rows for layer in net.layers)
     size = CHUNK_ROWS if splits else len(x)
     normalizer = float(len(x) if weights is None else weights.sum()) if splits else None
     value, total, cache = 0.0, net.parameters.like(), Cache(net.dtype)

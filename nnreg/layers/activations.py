@@ -80,14 +80,14 @@ class ELU(Layer):
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``elu(x)``."""
+        cache.x = x
         work = cache.array("work", x.shape)
-        y = cache.y = kernels.elu(x, self.alpha, cache.array("y", x.shape), work)
-        return y
+        return kernels.elu(x, self.alpha, cache.array("y", x.shape), work)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy`` times 1 above zero, ``y + alpha`` below."""
+        """Return ``dy`` times 1 above zero, ``alpha·eˣ`` below."""
         work = cache.array("work", dy.shape)
-        return kernels.elu_dx(dy, cache.y, self.alpha, cache.array("dx", dy.shape), work)
+        return kernels.elu_dx(dy, cache.x, self.alpha, cache.array("dx", dy.shape), work)
 
 
 class GELU(Layer):

@@ -13,7 +13,7 @@ from nnreg.parameters import Parameter
 from nnreg.penalties import Constraint, Penalty
 
 
-class Layer:
+class Layer(hyperparameters.Configurable):
     """One step of a network; to write one, give ``forward`` and ``backward``.
 
     A layer that has parameters also gives ``parameters`` and ``gradient``; one that changes the

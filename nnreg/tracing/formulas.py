@@ -57,7 +57,7 @@ _ELEMENTWISE: dict[Callable[..., Any], Callable[[Any], str]] = {
         f"dx = dy where x > 0, else {layer.slope:g}·dy" if layer.slope else "dx = dy·[x > 0]"
     ),
     ELU.forward: lambda layer: f"y = x where x > 0, else {layer.alpha:g}·(eˣ - 1)",
-    ELU.backward: lambda layer: f"dx = dy where x > 0, else dy·(y + {layer.alpha:g})",
+    ELU.backward: lambda layer: f"dx = dy where x > 0, else dy·{layer.alpha:g}·eˣ",
     GELU.forward: lambda _: "y = x·Φ(x)",
     GELU.backward: lambda _: "dx = dy·(Φ(x) + x·φ(x))",
     Tanh.forward: lambda _: "y = tanh(x)",
@@ -73,23 +73,23 @@ _ELEMENTWISE: dict[Callable[..., Any], Callable[[Any], str]] = {
 }
 
 _LOSSES: dict[Callable[..., Any], Callable[[Any], tuple[str, str]]] = {
-    SoftmaxCrossEntropy.rows: lambda loss: (
+    SoftmaxCrossEntropy.compute_rows: lambda loss: (
         "L = -1/N Σₙ Σₖ tₙₖ log softmax(zₙ)ₖ" + _smoothed(loss),
         "dz = (softmax(z) - t)/N",
     ),
-    SigmoidCrossEntropy.rows: lambda _: (
+    SigmoidCrossEntropy.compute_rows: lambda _: (
         "L = 1/N Σₙ Σₖ (log(1 + e^zₙₖ) - tₙₖ zₙₖ)",
         "dz = (σ(z) - t)/N",
     ),
-    MeanSquaredError.rows: lambda _: (
+    MeanSquaredError.compute_rows: lambda _: (
         "L = 1/(N·M) Σₙ Σₘ (zₙₘ - tₙₘ)²",
         "dz = 2(z - t)/(N·M)",
     ),
-    Huber.rows: lambda loss: (
+    Huber.compute_rows: lambda loss: (
         f"L = 1/(N·M) Σₙ Σₘ c(r - c/2), r = z - t, c = r within ±{loss.delta:g}",
         "dz = c/(N·M)",
     ),
-    Poisson.rows: lambda _: ("L = 1/N Σₙ Σₘ (e^zₙₘ - tₙₘ zₙₘ)", "dz = (e^z - t)/N"),
+    Poisson.compute_rows: lambda _: ("L = 1/N Σₙ Σₘ (e^zₙₘ - tₙₘ zₙₘ)", "dz = (e^z - t)/N"),
 }
 
 
@@ -160,7 +160,7 @@ def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
     """
     formulas = None
     if isinstance(loss, RowLoss) and type(loss).compute is RowLoss.compute:
-        formulas = _LOSSES.get(type(loss).rows)
+        formulas = _LOSSES.get(type(loss).compute_rows)
     name = _name(loss)
     value, gradient = (
         formulas(loss) if formulas else (f"L = {name}(z, t)", f"dz = ∂{name}(z, t)/∂z")

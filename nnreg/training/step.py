@@ -17,7 +17,7 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
-from nnreg.losses import Loss
+from nnreg.losses import Loss, RowLoss
 from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
 from nnreg.training.lanes import Crew, LaneCache, join
@@ -98,7 +98,7 @@ class TrainingStep:
         self.cache = Cache(net.dtype)
         self.cache.bind(net)
         self.cache.gradients = self.gradients = net.parameters.like()
-        splits = loss.splits_rows and all(layer.independent_rows for layer in net.layers)
+        splits = isinstance(loss, RowLoss) and all(layer.independent_rows for layer in net.layers)
         self.crew = Crew(lanes if splits else 1)
         self.lanes = [LaneCache(self.cache) for _ in range(self.crew.size if splits else 0)]
         size = net.parameters.vector.size

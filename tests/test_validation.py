@@ -1,0 +1,919 @@
+"""Argument validation: what every entry point refuses, with which words; what it takes.
+
+A refused call leaves the network and the optimizer as they were, to the bit.
+"""
+
+import re
+
+import numpy as np
+import pytest
+from small import everything
+
+import nnreg as nn
+
+X = np.random.default_rng(0).normal(size=(6, 2))
+LABELS, YES = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 1, 0, 1, 0, 1])
+REAL = np.ones((6, 3))
+SOFTMAX, SIGMOID, SQUARED = (
+    nn.SoftmaxCrossEntropy(),
+    nn.SigmoidCrossEntropy(),
+    nn.MeanSquaredError(),
+)
+REAL_NUMBERS = "must hold real numbers, got dtype"
+
+
+class OwnLoss(nn.Loss):
+    """A loss that takes no weights; an instance may return anything."""
+
+    def __init__(self, returned=None):
+        self.returned = returned
+
+    def __call__(self, outputs, targets):
+        r = outputs - targets
+        return ((r**2).mean(), 2 * r / r.size) if self.returned is None else self.returned
+
+
+def network(outputs=2, **options):
+    return nn.Network(
+        [nn.Dense(4), nn.Tanh(), nn.Dense(outputs)], inputs=2, penalty=nn.L2(0.1), **options
+    )
+
+
+RIGHT = object()  # stands for targets that are right
+
+
+def fit(net, x=X, y=RIGHT, **options):
+    y = good(options.get("loss", SOFTMAX), net) if y is RIGHT else y
+    return nn.fit(net, x, y, **({"loss": SOFTMAX, "optimizer": nn.SGD(0.1), "epochs": 1} | options))
+
+
+def good(loss, net):
+    """Return targets that are right."""
+    outputs = net.widths[-1]
+    return YES % outputs if isinstance(loss, nn.SoftmaxCrossEntropy) else np.ones((6, outputs))
+
+
+def backward(net, doutputs):
+    _, cache = net.forward(X, training=True)
+    net.steps = 0
+    net.backward(doutputs, cache)
+
+
+def changed(array, index, value, dtype=None):
+    array = np.array(array, dtype)
+    array[index] = value
+    return array
+
+
+CASES = []  # (call of a network, error, pattern, outputs of the network)
+
+
+def refuse(name, call, error, words, outputs=2):
+    CASES.append(pytest.param(call, error, words, outputs, id=name))
+
+
+def bind(function, *arguments):
+    return lambda net: function(net, *arguments)
+
+
+# --- Rows of numbers ------------------------------------------------------------------------------
+
+ROWS = {  # where an array of rows comes in, and what its argument is called
+    "forward": ("x", lambda net, x: net.forward(x)),
+    "forward in training": ("x", lambda net, x: net.forward(x, training=True)),
+    "predict": ("x", lambda net, x: net.predict(x)),
+    "backward": ("doutputs", backward),
+    "fit": ("x", lambda net, x: fit(net, x)),
+    "fit, validation": ("validation x", lambda net, x: fit(net, validation_data=(x, YES))),
+    "evaluate": ("x", lambda net, x: nn.evaluate(net, x, YES, loss=SOFTMAX)),
+    "a loss": ("outputs", lambda net, x: SOFTMAX(x, YES)),
+}
+SHAPES = {
+    "one row": (X[0], r"must have shape \(N, .*got shape \(2,\)"),
+    "one number": (1.5, r"must have shape \(N, .*got shape \(\)"),
+    "rank 3": (X[np.newaxis], r"must have shape \(N, .*got shape \(1, 6, 2\)"),
+    "no rows": (X[:0], r"must not be empty, got shape \(0, 2\)"),
+    "masked": (np.ma.masked_less(X, 0), r"must not have masked values.*\.filled"),
+    "no list": ([], r"must have shape \(N, .*got shape \(0,\)"),
+    "ragged rows": ([[1.0, 2.0], [3.0]], "must be an array of numbers, got rows of different len"),
+}
+KINDS = {
+    "complex": (X + 0j, f"{REAL_NUMBERS} complex128: take its .real"),
+    "words": ([["a", "b"]] * 6, rf"{REAL_NUMBERS} <U1: astype\(float\)"),
+    "numbers as words": (X.astype(str), rf"{REAL_NUMBERS} <U.*astype\(float\)"),
+    "objects": (X.astype(object), rf"{REAL_NUMBERS} object: astype\(float\)"),
+    "None": (None, f"{REAL_NUMBERS} object"),
+    "a dict": ({"a": 1}, rf"{REAL_NUMBERS} object: dict with the names 'a'; write data\[name\]"),
+    "a generator": ((row for row in X), f"{REAL_NUMBERS} object"),
+    "dates": (np.zeros((6, 2), "datetime64[s]"), f"{REAL_NUMBERS} datetime64.*timedelta64"),
+    "durations": (np.zeros((6, 2), "timedelta64[s]"), f"{REAL_NUMBERS} timedelta64"),
+    "records": (np.zeros(6, [("a", "f8")]), f"{REAL_NUMBERS} .*structured_to_unstructured"),
+    "bytes": (X.astype("S"), rf"{REAL_NUMBERS} \|S"),
+}
+for entry, (name, call) in ROWS.items():
+    for what, (value, words) in SHAPES.items():
+        refuse(f"{entry}, {what}", bind(call, value), ValueError, f"^{name} {words}")
+    for what, (value, words) in KINDS.items():
+        refuse(f"{entry}, {what}", bind(call, value), TypeError, f"^{name} {words}")
+    for value, dtype in (
+        (np.nan, "f8"),
+        (np.inf, "f8"),
+        (-np.inf, "f8"),
+        (np.nan, "f4"),
+        (np.nan, "f2"),
+    ):
+        words = rf"^{name}( \(as float32\))? must be finite, got {value} at index \[4, 1\]"
+        x = changed(X, (4, 1), value, dtype)
+        refuse(f"{entry}, {value} in {dtype}", bind(call, x), ValueError, words)
+    if name != "outputs":  # a loss has no width and no dtype of its own
+        for columns in (1, 3):
+            words = rf"^{name} must have shape \(N, 2\), .*got shape \(6, {columns}\)"
+            refuse(f"{entry}, {columns} wide", bind(call, np.ones((6, columns))), ValueError, words)
+        words = rf"^{name} (must fit into|\(as) float32.*, got .* at index \[4, 1\]"
+        x = changed(X, (4, 1), 1e300)
+        refuse(f"{entry}, too large", bind(call, x), ValueError, words)
+refuse(
+    "predict, a later row",
+    lambda net: net.predict(changed(np.zeros((5000, 2)), (4000, 1), np.nan)),
+    ValueError,
+    r"x .*must be finite, got nan at index \[4000, 1\]",
+)
+for rows in (5, 7):
+    y = np.zeros(rows, int)
+    for call, names in [
+        (lambda net, y: fit(net, y=y), "y and x"),
+        (lambda net, y: fit(net, validation_data=(X, y)), "validation y and validation x"),
+        (lambda net, y: nn.evaluate(net, X, y, loss=SOFTMAX), "y and x"),
+        (lambda net, y: SOFTMAX(X, y), "targets and outputs"),
+        (lambda net, y: backward(net, np.ones((len(y), 2))), "doutputs and the outputs"),
+    ]:
+        words = rf"^{names} must agree in rows, got {rows} and 6"
+        refuse(f"{rows} rows, {names}", bind(call, y), ValueError, words)
+
+# --- Targets --------------------------------------------------------------------------------------
+
+TARGETS = {  # where targets come in, and what the message begins with
+    "fit": ("y: targets", lambda net, y, loss: fit(net, y=y, loss=loss)),
+    "fit, validation": (
+        "validation y: targets",
+        lambda net, y, loss: fit(net, loss=loss, validation_data=(X, y)),
+    ),
+    "evaluate": ("y: targets", lambda net, y, loss: nn.evaluate(net, X, y, loss=loss, metrics=())),
+    "the loss": ("targets", lambda net, y, loss: loss(net.predict(X), y)),
+}
+ONE_HOT, CLASSES = np.eye(3)[LABELS], "must be class numbers from 0 to 2, got"
+WRONG_TARGETS = [  # loss, outputs, targets, error, words
+    (SOFTMAX, 3, changed(LABELS, 4, 3), ValueError, rf"{CLASSES} 3 at index \[4\]"),
+    (SOFTMAX, 3, LABELS + 1, ValueError, rf"{CLASSES} 3 at index \[2\]"),
+    (SOFTMAX, 3, changed(LABELS, 1, -1), ValueError, rf"{CLASSES} -1 at index \[1\]"),
+    (SOFTMAX, 3, np.full(6, 2**64 - 1, "u8"), ValueError, "got 18446744073709551615 at index"),
+    (
+        SOFTMAX,
+        3,
+        LABELS * 1.0,
+        TypeError,
+        r"integer class numbers, got dtype float64 \(.*astype\(int",
+    ),
+    (SOFTMAX, 3, LABELS * 0.5, TypeError, "must be integer class numbers, got dtype float64$"),
+    (SOFTMAX, 3, LABELS > 1, TypeError, "must be integer class numbers, got dtype bool"),
+    (SOFTMAX, 3, list("abcabc"), TypeError, rf"{REAL_NUMBERS} <U1: .*np.unique\(labels"),
+    (SOFTMAX, 3, LABELS.astype(object), TypeError, f"{REAL_NUMBERS} object"),
+    (SOFTMAX, 3, LABELS + 0j, TypeError, f"{REAL_NUMBERS} complex"),
+    (SOFTMAX, 3, None, TypeError, f"{REAL_NUMBERS} object"),
+    (SOFTMAX, 3, LABELS[:, np.newaxis], ValueError, r"\(N,\) or .* \(N, 3\), got shape \(6, 1\)"),
+    (SOFTMAX, 3, np.eye(2)[YES], ValueError, r"\(N, 3\), got shape \(6, 2\)"),
+    (SOFTMAX, 3, 1, ValueError, r"got shape \(\)"),
+    (SOFTMAX, 3, [[1, 0, 0], [1]], ValueError, "got rows of different lengths"),
+    (SOFTMAX, 3, REAL, ValueError, r"add up to 1 in each row, got \[1. 1. 1.\] in row 0"),
+    (SOFTMAX, 3, changed(ONE_HOT, 2, [-1, 1, 1]), ValueError, "in each row, got .* in row 2"),
+    (
+        SOFTMAX,
+        3,
+        changed(ONE_HOT, (5, 1), np.nan),
+        ValueError,
+        r"finite, got nan at index \[5, 1\]",
+    ),
+    (SOFTMAX, 1, YES, ValueError, "SigmoidCrossEntropy"),
+    (SOFTMAX, 1, YES[:, np.newaxis], ValueError, "SigmoidCrossEntropy"),
+    (
+        SIGMOID,
+        1,
+        np.eye(2)[YES],
+        ValueError,
+        r"exactly the outputs' shape, \(N, 1\), got shape \(6, 2\)",
+    ),
+    (SIGMOID, 1, YES, ValueError, r"\(N, 1\), got shape \(6,\) \(targets.reshape\(-1, 1\)"),
+    (SIGMOID, 1, LABELS[:, np.newaxis], ValueError, r"lie in \[0, 1\], got 2.0 at index \[2, 0\]"),
+    (SIGMOID, 3, -REAL, ValueError, r"must lie in \[0, 1\], got -1.0 at index \[0, 0\]"),
+    (
+        SQUARED,
+        1,
+        LABELS * 1.0,
+        ValueError,
+        r"\(N, 1\), got shape \(6,\) \(targets.reshape\(-1, 1\)",
+    ),
+    (SQUARED, 3, LABELS * 1.0, ValueError, r"\(N, 3\), got shape \(6,\)$"),
+    (SQUARED, 3, REAL[:1], ValueError, "must agree in rows, got 1 and 6"),
+    (SQUARED, 3, REAL[:, :1], ValueError, r"got shape \(6, 1\)"),
+    (
+        SQUARED,
+        3,
+        changed(REAL, (3, 2), np.nan),
+        ValueError,
+        r"be finite, got nan at index \[3, 2\]",
+    ),
+    (nn.Huber(), 3, changed(REAL, (3, 2), -np.inf), ValueError, "got -inf at index"),
+    (SQUARED, 3, REAL + 0j, TypeError, f"{REAL_NUMBERS} complex128"),
+    (
+        nn.Poisson(),
+        3,
+        changed(REAL, (1, 1), -2),
+        ValueError,
+        r"lie in \[0, inf\], got -2.0 at index \[1",
+    ),
+    (SQUARED, 3, np.ones((0, 3)), ValueError, "must agree in rows, got 0 and 6"),
+]
+for entry, (name, call) in TARGETS.items():
+    for loss, outputs, y, error, words in WRONG_TARGETS:
+        start = name.removesuffix(": targets") if "agree in rows" in words else name
+        refuse(
+            f"{entry}, {words[:30]}", bind(call, y, loss), error, f"^{start}.* ?{words}", outputs
+        )
+    if name != "targets":
+        words = rf"^{name} must fit into float32, got 1e\+300 at index \[2, 1\]"
+        y = changed(REAL, (2, 1), 1e300)
+        refuse(f"{entry}, too large", bind(call, y, SQUARED), ValueError, words, 3)
+        for y in (1.5, None, "abc", np.ones((5, 1)), [[np.nan]] * 6):
+            words = r"^(validation )?y"
+            refuse(f"{entry}, {y}", bind(call, y, OwnLoss()), (TypeError, ValueError), words, 1)
+
+# --- Weights, validation data ---------------------------------------------------------------------
+
+for name, call, error, words in [
+    ("scalar rows", lambda _: SQUARED(X[0], X), ValueError, r"outputs must have shape .*\(2,\)"),
+    ("text", lambda _: SQUARED([["a"]], [[1]]), TypeError, f"outputs {REAL_NUMBERS} <U1"),
+    (
+        "a pass's result",
+        lambda net: SOFTMAX(net.forward(X), YES),
+        TypeError,
+        "got a tuple: net.for",
+    ),
+    (
+        "targets too large",
+        lambda net: SQUARED(net.predict(X), X + 1e300),
+        ValueError,
+        r"targets \(as float32\) must be finite, got inf",
+    ),
+    (
+        "some weights too large",
+        lambda net: SQUARED(net.predict(X), X, [1e300] + 5 * [1]),
+        ValueError,
+        r"weights \(as float32\) must be finite",
+    ),
+]:
+    refuse(f"a loss, {name}", call, error, words)
+
+WRONG_WEIGHTS = [
+    ([1, 1, -1, 1, 1, 1], ValueError, r"must not be negative, got -1 at index \[2\]"),
+    (np.zeros(6), ValueError, "must not all be zero"),
+    (np.ones(5), ValueError, r"must have shape \(6,\), one weight a row, got \(5,\)"),
+    (np.ones((6, 1)), ValueError, r"must have shape \(6,\), .*got \(6, 1\)"),
+    (2.0, ValueError, r"must have shape \(6,\), .*got \(\)"),
+    ([1, 1, 1, np.nan, 1, 1], ValueError, r"must be finite, got nan at index \[3\]"),
+    (["1"] * 6, TypeError, f"{REAL_NUMBERS} <U1"),
+    (np.ones(6) + 0j, TypeError, f"{REAL_NUMBERS} complex128"),
+    ({0: 1.0}, TypeError, f"{REAL_NUMBERS} object"),
+    (np.full(6, 1e300), ValueError, ""),
+]
+for weights, error, words in WRONG_WEIGHTS:
+    refuse(
+        f"sample_weight={weights}",
+        lambda net, w=weights: fit(net, sample_weight=w),
+        error,
+        f"^sample_weight {words}",
+    )
+    refuse(
+        f"weights={weights}",
+        lambda net, w=weights: SOFTMAX(net.predict(X), YES, weights=w),
+        error,
+        rf"^weights( \(as float32\))? {words}",
+    )
+for scale in (1e-46, 1e-42, 1e-38, 1e38):  # in float32 the sum would be zero, subnormal or infinite
+    refuse(
+        f"weights of {scale}",
+        lambda net, scale=scale: SOFTMAX(net.predict(X), YES, weights=np.full(6, scale)),
+        ValueError,
+        r"^weights must have a sum that float32 can hold, .*weights / weights.max\(\)",
+    )
+WRONG_CLASS_WEIGHTS = [
+    ([1.0, 2.0], TypeError, r' must be a dict or "balanced", got \[1'),
+    ("balance", ValueError, r" must be one of 'balanced', got 'balance' \(did you mean 'balanced'"),
+    ({3: 1.0}, ValueError, r" must name classes that y has, \[0, 1\], got 3"),
+    ({"1": 1.0}, ValueError, " must name classes that y has, .*got '1'"),
+    ({1: -1.0}, ValueError, r"\[1\] must be a number in \[0, inf.*got -1.0"),
+    ({1: np.nan}, ValueError, r"\[1\] must be a number in \[0, inf.*got nan"),
+    ({1: "2"}, TypeError, r"\[1\] must be a number in \[0, inf.*got '2'"),
+    ({0: 0.0, 1: 0.0}, ValueError, ".* must not all be zero"),
+]
+for value, error, words in WRONG_CLASS_WEIGHTS:
+    words = f"^(sample_weight times )?class_weight{words}"
+    refuse(f"class_weight={value}", lambda net, v=value: fit(net, class_weight=v), error, words)
+for loss, y, words in [
+    (SOFTMAX, ONE_HOT, r"one class number a row, .*got shape \(6, 3\)"),
+    (SQUARED, REAL, r"one class number a row, .*got shape \(6, 3\)"),
+    (SQUARED, np.full((6, 1), 0.5), r"class numbers, got 0.5 at index \[0\]"),
+]:
+    for value in ("balanced", {0: 1.0}):
+        refuse(
+            f"class_weight={value}, {words}",
+            lambda net, y=y, loss=loss, v=value: fit(net, y=y, loss=loss, class_weight=v),
+            ValueError,
+            f"^class_weight needs targets that are {words}",
+            y.shape[1],
+        )
+for option in ({"sample_weight": np.ones(6)}, {"class_weight": "balanced"}):
+    words = "^sample_weight and class_weight need a loss whose __call__ takes weights, OwnLoss does"
+    call = lambda net, option=option: fit(net, y=YES[:, np.newaxis], loss=OwnLoss(), **option)  # noqa: E731
+    refuse(f"weights for a loss without, {list(option)}", call, TypeError, words, 1)
+
+BOTH = {"validation_data": (X, YES), "validation_split": 0.2}
+for options, error, words in [
+    ({"validation_data": X}, TypeError, "validation_data must be a pair .*, got ndarray"),
+    ({"validation_data": 0.2}, TypeError, "validation_data must be a pair .*, got float"),
+    ({"validation_data": (X, YES, 1, 2)}, TypeError, "validation_data must be .*, got 4 things"),
+    (BOTH, ValueError, "validation_data and validation_split exclude each other"),
+    ({"validation_split": 1.0}, ValueError, r"validation_split must be a number in \[0, 1\)"),
+    ({"validation_split": 20}, ValueError, "validation_split must be .*, got 20"),
+    ({"validation_split": -0.1}, ValueError, "validation_split must be .*, got -0.1"),
+    ({"validation_split": "0.2"}, TypeError, "validation_split must be .*, got '0.2'"),
+    ({"validation_split": True}, TypeError, "validation_split must be .*, got True"),
+    ({"validation_split": 0.01}, ValueError, "validation_split=0.01 leaves none of 6 rows for val"),
+    ({"validation_split": 0.99}, ValueError, "validation_split=0.99 leaves none of 6 rows for tra"),
+]:
+    refuse(f"{list(options.items())[-1]}", lambda net, o=options: fit(net, **o), error, words)
+
+# --- Numbers and whole numbers --------------------------------------------------------------------
+
+ANY, FROM_0, OVER_0, UNIT = "a finite number", "[0, inf", "(0, inf", "[0, 1)"
+NUMBERS = [  # argument, a call with it, its bounds as the message gives them, values outside
+    ("strength", nn.L2, FROM_0, [-1e-4]),
+    ("strength", nn.L1, FROM_0, [-0.1]),
+    ("l1", lambda v: nn.ElasticNet(v, 0.1), FROM_0, [-0.1]),
+    ("l2", lambda v: nn.ElasticNet(0.1, v), FROM_0, [-0.1]),
+    ("strength", lambda v: nn.GroupLasso(v, groups="units"), FROM_0, [-0.1]),
+    ("limit", nn.MaxNorm, OVER_0, [0.0]),
+    ("learning_rate", nn.SGD, FROM_0, [-0.1]),
+    ("momentum", lambda v: nn.SGD(0.1, momentum=v), UNIT, [-0.1, 1.0, 1.5]),
+    ("momentum", lambda v: nn.IPiano(0.1, momentum=v), UNIT, [-0.1, 1.0]),
+    ("learning_rate", nn.RMSprop, FROM_0, [-0.1]),
+    ("rho", lambda v: nn.RMSprop(rho=v), UNIT, [-0.1, 1.0]),
+    ("epsilon", lambda v: nn.RMSprop(epsilon=v), OVER_0, [0.0, -1e-8]),
+    ("learning_rate", nn.Adam, FROM_0, [-0.1]),
+    ("beta_1", lambda v: nn.Adam(beta_1=v), UNIT, [-0.1, 1.0]),
+    ("beta_2", lambda v: nn.Adam(beta_2=v), UNIT, [-0.1, 1.0]),
+    ("epsilon", lambda v: nn.Adam(epsilon=v), OVER_0, [0.0, -1e-8]),
+    ("weight_decay", lambda v: nn.AdamW(weight_decay=v), FROM_0, [-0.1]),
+    ("keep_prob", lambda v: nn.Dropout(keep_prob=v), "(0, 1]", [0.0, -0.1, 1.0001, 20]),
+    ("slope", nn.LeakyReLU, UNIT, [-0.1, 1.0]),
+    ("alpha", nn.ELU, OVER_0, [0.0, -1.0]),
+    ("delta", nn.Huber, OVER_0, [0.0, -1.0]),
+    ("label_smoothing", lambda v: nn.SoftmaxCrossEntropy(label_smoothing=v), UNIT, [-0.1, 1.0]),
+    ("normalizer", lambda v: SQUARED(X, X, normalizer=v), OVER_0, [0.0, -1]),
+    ("min_delta", lambda v: nn.EarlyStopping(min_delta=v), FROM_0, [-0.1]),
+    ("value", nn.ConstantSchedule, ANY, []),
+    ("start", lambda v: nn.StepDecay(v, factor=0.5, every=1), ANY, []),
+    ("factor", lambda v: nn.StepDecay(1, factor=v, every=1), FROM_0, [-1.0]),
+    ("factor", lambda v: nn.ExponentialDecay(1, factor=v, every=1), FROM_0, [-1.0]),
+    ("start", lambda v: nn.CosineDecay(v, 10), ANY, []),
+    ("end", lambda v: nn.CosineDecay(0.1, 10, end=v), ANY, []),
+    ("half", lambda v: nn.InverseTimeDecay(0.1, half=v), OVER_0, [0.0, -1.0]),
+]
+NO_NUMBERS = ("0.1", None, True, np.True_, b"0.1", 0.1j, [0.1], {}, np.array([0.1, 0.2]))
+for name, make, bounds, outside in NUMBERS:
+    for value in [*outside, np.nan, np.inf, -np.inf, 10**400]:
+        words = f"^{name} must be .*{re.escape(bounds)}.*, got {re.escape(repr(value))}$"
+        refuse(f"{name}={value}"[:40], lambda _, f=make, v=value: f(v), ValueError, words)
+    for value in NO_NUMBERS:
+        if value is None and name == "normalizer":
+            continue
+        words = f"(?s)^{name} must be .*, got {re.escape(repr(value))}$"
+        refuse(f"{name}={value!r}", lambda _, f=make, v=value: f(v), TypeError, words)
+
+WHOLES = [  # argument, a call with it, the least value
+    ("units", lambda _, v: nn.Dense(v), 1),
+    ("inputs", lambda _, v: nn.Network([nn.Dense(1)], inputs=v), 1),
+    ("seed", lambda _, v: network(seed=v), 0),
+    ("patience", lambda _, v: nn.EarlyStopping(patience=v), 1),
+    ("every", lambda _, v: nn.StepDecay(0.1, factor=0.5, every=v), 1),
+    ("every", lambda _, v: nn.ExponentialDecay(0.1, factor=0.5, every=v), 1),
+    ("steps", lambda _, v: nn.CosineDecay(0.1, v), 1),
+    ("steps", lambda _, v: nn.Warmup(v, nn.ConstantSchedule(0.1)), 1),
+    ("n", lambda net, v: next(nn.batches(v, 32, net)), 1),
+    ("batch_size", lambda net, v: next(nn.batches(9, v, net)), 1),
+    ("step", lambda net, v: net.forward(X, training=True, step=v), 0),
+    ("epochs", lambda net, v: fit(net, epochs=v), 0),
+    ("batch_size", lambda net, v: fit(net, batch_size=v), 1),
+    ("threads", lambda net, v: fit(net, threads=v), 1),
+]
+for name, call, least in WHOLES:
+    words = f"^{name} must be a whole number .*at least {least}, got {least - 1}$"
+    refuse(f"{name}={least - 1}", bind(call, least - 1), ValueError, words)
+    for value in (2.0, "2", True, 2.5, [2], 2j, np.float32(2)):
+        words = f"^{name} must be a whole number.*got {re.escape(repr(value))}$"
+        refuse(f"{name}={value!r}", bind(call, value), TypeError, words)
+
+# --- Names ----------------------------------------------------------------------------------------
+
+WATCH = [nn.EarlyStopping("data_los", mode="min")]
+for call, name, value, near in [
+    (lambda _: nn.L1(0.1, method="proximl"), "method", "proximl", "proximal"),
+    (lambda _: nn.ElasticNet(0, 0, method="subgradiant"), "method", "subgradiant", "subgradient"),
+    (lambda _: nn.GroupLasso(0.1, groups="unit"), "groups", "unit", "units"),
+    (lambda _: setattr(nn.L1(0.1), "method", "proximl"), "method", "proximl", "proximal"),
+    (
+        lambda _: setattr(nn.GroupLasso(0.1, groups="units"), "groups", "input"),
+        "groups",
+        "input",
+        "inputs",
+    ),
+    (lambda _: network(dtype="flaot32"), "dtype", "flaot32", "float32"),
+    (lambda _: network(dtype=np.float16), "dtype", "float16", "float"),
+    (lambda net: net.copy(dtype="flaot32"), "dtype", "flaot32", "float32"),
+    (lambda net: fit(net, metrics="mean_sqared_error"), "metrics", "mean_sqared_error", "mean_sq"),
+    (lambda net: fit(net, class_weight="balancd"), "class_weight", "balancd", "balanced"),
+    (lambda _: nn.EarlyStopping(mode="mni"), "mode", "mni", "min"),
+    (lambda net: fit(net, callbacks=WATCH), "monitor", "data_los", "data_loss"),
+    (
+        lambda _: nn.HyperparameterScheduler(nn.L2(0.1), "strenght", nn.ConstantSchedule(0.1)),
+        "attribute",
+        "strenght",
+        "strength",
+    ),
+]:
+    words = rf"^{name} must be .*'{value}' \(did you mean '{near}"
+    refuse(f"{name}={value}", call, ValueError, words)
+
+for call, words in [  # an argument that is unknown, with the one to write instead; or missing
+    (lambda _: nn.Network([nn.Dense(1)], inputs=1, pennalty=None), "'pennalty'"),
+    (lambda _: nn.Network([nn.Dense(1)]), "'inputs'"),
+    (lambda net: fit(net, epoch=5), "'epoch'"),
+    (lambda net: nn.fit(net, X, YES, optimizer=nn.Adam(), epochs=1), "'loss'"),
+    (lambda net: nn.evaluate(net, X, YES, los=nn.Huber()), "'los'"),
+    (lambda _: nn.Dense(1, activation="relu"), "Dense .*'activation'"),
+    (lambda _: nn.Dropout(keepprob=0.8), r"no argument 'keepprob' \(did you mean 'keep_prob'"),
+    (
+        lambda _: nn.Dropout(0.2),
+        "keep_prob=.*got 0.2.*keep_prob = 1 - rate|got 0.2.*keep_prob=.*1 - rate",
+    ),
+    (lambda _: nn.Dropout(rate=0.2), "keep_prob = 1 - rate"),
+    (lambda _: nn.Dropout(p=0.2), "keep_prob = 1 - "),
+    (lambda _: nn.Dropout(0.2, keep_prob=0.8), "keep_prob"),
+    (lambda _: nn.Adam(lr=0.1), "Adam has no argument 'lr': write learning_rate="),
+    (lambda net: nn.Adam(net.parameters, lr=0.1), "'lr': write learning_rate="),
+    (lambda net: nn.Adam(net.parameters), r"learning_rate .* update\(net.parameters, gradients\)"),
+    (lambda _: nn.Adam(betas=(0.9, 0.99)), "'betas': write beta_1= and beta_2="),
+    (lambda _: nn.Adam(beta1=0.9), r"'beta1' \(did you mean 'beta_1'"),
+    (lambda _: nn.SGD(0.1, weight_decay=0.1), "'weight_decay': .*penalty=nn.L2"),
+    (lambda _: nn.SGD(0.1, 0.9), "SGD takes momentum, .* by name, got 0.9: write momentum="),
+    (lambda _: nn.SGD(0.1, clipnorm=1), "'clipnorm': write clip_norm="),
+    (lambda _: nn.L2(l2=0.1), "L2 has no argument 'l2': write strength="),
+    (lambda _: nn.L1(lambda_=0.1), "'lambda_': write strength="),
+    (lambda _: nn.MaxNorm(max_value=3), "'max_value': write limit="),
+    (lambda _: nn.SoftmaxCrossEntropy(from_logits=True), r"'from_logits': .*\(logits\)"),
+    (lambda _: nn.MeanSquaredError(reduction="mean"), "'reduction': every loss is a mean"),
+]:
+    refuse(words, call, TypeError, words)
+refuse(
+    "nesterov without momentum",
+    lambda _: nn.SGD(0.1, nesterov=True),
+    ValueError,
+    "nesterov=True needs a momentum above 0, got momentum=0",
+)
+for call, name in [  # True or False, and nothing that only counts as one
+    (lambda _, v: nn.SGD(0.1, momentum=0.9, nesterov=v), "nesterov"),
+    (lambda _, v: nn.Dense(1, bias=v), "bias"),
+    (lambda _, v: nn.convert_penalty(1, source="keras", target="nnreg", plain_sgd=v), "plain_sgd"),
+]:
+    for value in ("no", None, 1, np.nan):
+        words = f"^{name} must be True or False, got {value!r}"
+        refuse(f"{name}={value}", bind(call, value), TypeError, words)
+
+# --- Layers, losses, optimizers, callbacks, caches ------------------------------------------------
+
+for layers, error, words in [
+    (
+        lambda: (nn.Dense(1) for _ in range(2)),
+        TypeError,
+        "layers must be a list of layers, got gen",
+    ),
+    (lambda: nn.Dense(1), TypeError, "layers must be a list of layers, got Dense"),
+    (lambda: None, TypeError, "layers must be a list of layers, got NoneType"),
+    (lambda: {"a": nn.Dense(1)}, TypeError, "layers must be a list of layers, got dict"),
+    (lambda: {nn.Dense(1)}, TypeError, "layers must be a list of layers, got set"),
+    (list, ValueError, "layers must not be empty"),
+    (lambda: [64, 10], TypeError, r"layers\[0\] must be a Layer, got 64"),
+    (lambda: [nn.Dense(1), "relu"], TypeError, r"layers\[1\] must be a Layer, got 'relu'"),
+    (lambda: [nn.Dense(1), nn.ReLU], TypeError, r"layers\[1\] must be a Layer, got <class"),
+    (lambda: [nn.Dense(1), np.tanh], TypeError, r"layers\[1\] must be a Layer, got <uf"),
+    (lambda: [network()], TypeError, r"layers\[0\] must be a Layer, got Network"),
+    (lambda: [dense := nn.Dense(2), nn.ReLU(), dense], ValueError, "a layer .* once|make another"),
+]:
+    refuse(words, lambda _, f=layers: nn.Network(f(), inputs=2), error, words)
+refuse(
+    "a layer of another network",
+    lambda net: nn.Network([net.layers[0]], inputs=2),
+    ValueError,
+    "dense_1 is in a network already",
+)
+for value in ("l2", "inherit", 0.01, nn.L2, True, [nn.L2(0.1)]):
+    for call in (
+        lambda _, v: nn.Network([nn.Dense(1)], inputs=1, penalty=v),
+        lambda net, v: setattr(net, "penalty", v),
+    ):
+        words = "penalty must be a Penalty such as .*, got"
+        refuse(f"a network's penalty={value!r}", bind(call, value), TypeError, words)
+    if value != "inherit":
+        words = 'penalty must be "inherit", None or a Penalty, got'
+        refuse(
+            f"a layer's penalty={value!r}",
+            lambda _, v=value: nn.Dense(1, penalty=v),
+            TypeError,
+            words,
+        )
+for value in ("he_normal", 0.1, np.zeros((2, 1))):
+    words = r"initializer must be a function \(shape, rng\) -> array"
+    refuse(
+        f"initializer={value!r}", lambda _, v=value: nn.Dense(1, initializer=v), TypeError, words
+    )
+NARROW = nn.Dense(3, initializer=lambda shape, rng: np.zeros(2))
+words = r"of dense_1.weight must return shape \(2, 3\), got \(2,\)"
+refuse("an initializer's shape", lambda _: nn.Network([NARROW], inputs=2), ValueError, words)
+
+EITHER = (TypeError, ValueError)
+for name, values, words in [
+    ("net", [None, "net", nn.Network, [nn.Dense(1)]], "net must be a Network, got"),
+    (
+        "loss",
+        ["mse", None, nn.SoftmaxCrossEntropy, print, nn.L2(0.1)],
+        "loss must be a Loss such as",
+    ),
+    ("optimizer", ["adam", None, nn.Adam, 0.01, SQUARED], "optimizer must be an Optimizer such as"),
+    (
+        "callbacks",
+        [5, None, [5], ["progress"], [nn.Progress], nn.EarlyStopping, [None], {"a": 1}],
+        "callbacks must be Callbacks or functions of the state, got",
+    ),
+    ("metrics", [5, [5], [None]], "metrics must be"),
+]:
+    for value in values:
+        call = lambda net, o={name: value}: nn.fit(  # noqa: E731
+            **(
+                {
+                    "net": net,
+                    "x": X,
+                    "y": YES,
+                    "loss": SOFTMAX,
+                    "optimizer": nn.SGD(0.1),
+                    "epochs": 1,
+                }
+                | o
+            )
+        )
+        refuse(f"fit({name}={value!r:.40})", call, EITHER, f"^{words}")
+        if name in ("net", "loss", "metrics"):
+            call = lambda net, o={name: value}: nn.evaluate(  # noqa: E731
+                **({"net": net, "x": X, "y": YES, "loss": SOFTMAX} | o)
+            )
+            refuse(f"evaluate({name}={value!r:.40})", call, EITHER, f"^{words}")
+for value in (None, 32, "net", nn.Network):
+    call = lambda _, v=value: next(nn.batches(9, 3, v))  # noqa: E731
+    refuse(f"batches(net={value!r})", call, TypeError, "net must be a Network, got")
+OTHER = nn.Network([nn.Dense(3)], inputs=2, dtype="float64")
+ONES = np.ones((6, 2))
+for name, call, error, words in [
+    (
+        "accuracy without classes",
+        lambda net: fit(net, y=X, loss=SQUARED, metrics=["accuracy"]),
+        TypeError,
+        "the metric accuracy needs a loss that predicts classes, got MeanSquaredError",
+    ),
+    (
+        "accuracy without classes, evaluate",
+        lambda net: nn.evaluate(net, X, X, loss=nn.Huber(), metrics=["accuracy"]),
+        TypeError,
+        "needs a loss that predicts classes, got Huber",
+    ),
+    *(
+        (
+            f"{metric} of labels",
+            lambda net, m=metric: fit(net, metrics=m),
+            ValueError,
+            rf"the metric {metric} needs targets of the outputs' shape, \(1, 2\), got \(1,\)",
+        )
+        for metric in ("mean_absolute_error", "mean_squared_error")
+    ),
+    *(
+        (
+            f"a schedule of {target}",
+            lambda _, t=target: nn.HyperparameterScheduler(t, "a", nn.ConstantSchedule(0.1)),
+            TypeError,
+            "target must be an object with hyper-?parameters, .*, got",
+        )
+        for target in (nn.SGD, 0.1, "optimizer", None)
+    ),
+    *(
+        (
+            f"schedule={value}",
+            call,
+            TypeError,
+            "(schedule|after) must be a schedule or a function .*, got",
+        )
+        for value in (0.1, "cosine", None)
+        for call in (
+            lambda _, v=value: nn.HyperparameterScheduler(nn.SGD(0.1), "learning_rate", v),
+            lambda _, v=value: nn.Warmup(10, v),
+        )
+    ),
+    *(
+        (
+            f"monitor={value}",
+            lambda _, v=value: nn.EarlyStopping(v),
+            TypeError,
+            "monitor must be the name of a column .*, got",
+        )
+        for value in (5, None, ["val_data_loss"], min)
+    ),
+    *(
+        (
+            f"backward with cache={value!s:.9}",
+            lambda net, v=value: net.backward(ONES, v),
+            TypeError,
+            "cache must be the Cache that forward returned, got",
+        )
+        for value in (None, "cache", {}, X)
+    ),
+    *(
+        (
+            f"forward with cache={v!r:.9}",
+            lambda net, v=v: net.forward(X, cache=v),
+            EITHER,
+            "^cache must be",
+        )
+        for v in ("cache", {}, nn.Cache("float64"))
+    ),
+    (
+        "backward after inference",
+        lambda net: net.backward(ONES, net.forward(X)[1]),
+        ValueError,
+        "needs the cache of a pass in training mode: .*training=True",
+    ),
+    (
+        "backward without a pass",
+        lambda net: net.backward(ONES, nn.Cache("float32")),
+        ValueError,
+        "needs the cache of a pass in training mode",
+    ),
+    (
+        "a replay in inference",
+        lambda net: net.forward(X, step=3),
+        ValueError,
+        "step replays a training step, so it needs training=True",
+    ),
+    (
+        "gradients of another network",
+        lambda net: nn.Adam().update(net.parameters, OTHER.parameters.like()),
+        ValueError,
+        "gradients must have 22 values, as the parameters, got 9",
+    ),
+    (
+        "an unknown parameter",
+        lambda net: net.parameters["dense_9.weight"],
+        KeyError,
+        "no parameter 'dense_9.weight'; there are dense_1.weight, ",
+    ),
+    ("nn.sigmoid(text)", lambda _: nn.sigmoid("a"), TypeError, f"z {REAL_NUMBERS} <U1"),
+    (
+        "nn.softmax()",
+        lambda _: nn.softmax(2.0),
+        ValueError,
+        r"z must have at least one .*, got shape \(\)",
+    ),
+    ("nn.softmax([])", lambda _: nn.softmax([]), ValueError, r"z must have at least one .*\(0,\)"),
+]:
+    refuse(name, call, error, words)
+for out, error, words in [
+    (np.empty((4, 2)), ValueError, r"out must have shape \(6, 2\) and dtype float64, got \(4, 2\)"),
+    (
+        np.empty((6, 2), "f4"),
+        ValueError,
+        r"out must have .* dtype float64, got \(6, 2\) and float32",
+    ),
+    ([], TypeError, "out must be an array to write into, got list"),
+    (np.broadcast_to(0.0, (6, 2)), ValueError, "out must be writeable"),
+    (True, TypeError, "out must be an array to write into, got bool"),
+]:
+    for loss in (SQUARED, SOFTMAX, SIGMOID, nn.Poisson(), nn.Huber()):
+        y = YES if loss is SOFTMAX else ONES
+        refuse(
+            f"{loss}, out={out!r:.9}", lambda _, o=out, f=loss, y=y: f(X, y, out=o), error, words
+        )
+
+
+@pytest.mark.parametrize(("call", "error", "words", "outputs"), CASES)
+def test_a_wrong_argument_is_named_and_nothing_has_changed(call, error, words, outputs):
+    net = network(outputs)
+    before = everything(net)
+    with pytest.raises(error, match=words) as caught:
+        call(net)
+    assert isinstance(error, tuple) or type(caught.value) is error
+    assert everything(net) == before
+
+
+@pytest.mark.parametrize(
+    "returned", [1.0, (1.0, np.ones(4)), (np.ones(4), np.ones((6, 2))), (1.0, None)], ids=str
+)
+def test_a_loss_of_ones_own_returns_a_number_and_a_gradient(returned):
+    with pytest.raises(ValueError, match=r"^OwnLoss must return \(value, gradient\)"):
+        fit(network(), y=X, loss=OwnLoss(returned))
+
+
+# --- Attributes -----------------------------------------------------------------------------------
+
+ADJUSTABLE = {
+    "strength": lambda: nn.L2(0.1),
+    "l1": lambda: nn.ElasticNet(0.1, 0.1),
+    "limit": lambda: nn.MaxNorm(1.0),
+    "learning_rate": nn.Adam,
+    "beta_1": nn.Adam,
+    "clip_norm": nn.Adam,
+    "clip_value": nn.Adam,
+    "weight_decay": nn.AdamW,
+    "momentum": lambda: nn.SGD(0.1, momentum=0.9),
+    "rho": nn.RMSprop,
+    "keep_prob": lambda: nn.Dropout(keep_prob=0.5),
+    "slope": nn.LeakyReLU,
+    "alpha": nn.ELU,
+    "delta": nn.Huber,
+    "label_smoothing": lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1),
+}
+
+
+@pytest.mark.parametrize(("name", "make"), ADJUSTABLE.items(), ids=ADJUSTABLE)
+def test_a_hyperparameter_is_checked_whenever_it_is_set(name, make):
+    thing = make()
+    before = getattr(thing, name)
+    for value, error in ((-1.0, ValueError), (np.nan, ValueError), ("0.1", TypeError)):
+        with pytest.raises(error, match=f"^{name} must be .*, got {value!r}"):
+            setattr(thing, name, value)
+        assert getattr(thing, name) == before
+    setattr(thing, name, np.float64(0.25))
+    assert type(getattr(thing, name)) is float
+
+
+@pytest.mark.parametrize(("name", "call", "least"), WHOLES)
+def test_a_numpy_integer_is_taken(name, call, least):
+    call(network(), np.int32(3))
+
+
+@pytest.mark.parametrize("rule", [nn.Adam, nn.RMSprop, lambda: nn.SGD(0.1, momentum=0.9)])
+def test_one_optimizer_serves_one_network(rule):
+    net, wider, optimizer = network(), network(5), rule()
+    fit(net, optimizer=optimizer)
+    before = everything(wider, optimizer)
+    words = r"22 values of float32.* it cannot update 37 of float32\. One optimizer serves one"
+    with pytest.raises(ValueError, match=words):
+        fit(wider, y=LABELS, optimizer=optimizer)
+    assert everything(wider, optimizer) == before
+
+
+def test_weights_that_a_split_leaves_all_zero_are_named():
+    seen = []
+    look = lambda outputs, targets: seen.append(targets.ravel().tolist()) or 0.0  # noqa: E731
+    numbers = np.arange(6.0)[:, np.newaxis] * np.ones(2)
+    fit(network(), y=numbers, loss=SQUARED, metrics=look, validation_split=0.5)
+    net, weights = network(), np.isin(np.arange(6), seen[-1]) * 1.0
+    before = everything(net)
+    with pytest.raises(ValueError, match=r"^sample_weight of the .* must not all be zero"):
+        fit(net, sample_weight=weights, validation_split=0.5)
+    assert everything(net) == before
+
+
+# --- What is taken --------------------------------------------------------------------------------
+
+
+class Frame:
+    """As much of a data frame as an array is made from."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(np.arange(12.0).reshape(6, 2), dtype)
+
+
+def memory_mapped(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(12.0).reshape(6, 2))
+    return np.load(path, mmap_mode="r")
+
+
+def read_only(_):
+    x = np.arange(12.0).reshape(6, 2)
+    x.flags.writeable = False
+    return x
+
+
+TAKEN = {
+    "list": lambda _: np.arange(12.0).reshape(6, 2).tolist(),
+    "tuple of rows": lambda _: tuple(map(tuple, np.arange(12).reshape(6, 2).tolist())),
+    "list of arrays": lambda _: list(np.arange(12.0).reshape(6, 2)),
+    "data frame": lambda _: Frame(),
+    "Fortran order": lambda _: np.asfortranarray(np.arange(12.0).reshape(6, 2)),
+    "every other column": lambda _: np.arange(24.0).reshape(6, 4)[:, ::2] / 2,
+    "masked nowhere": lambda _: np.ma.masked_less(np.arange(12.0).reshape(6, 2), 0),
+    "backward rows": lambda _: np.arange(12.0).reshape(6, 2)[::-1].copy()[::-1],
+    "broadcast": lambda _: np.arange(12.0).reshape(6, 2) + np.broadcast_to(0.0, (6, 2)),
+    "read-only": read_only,
+    "memory-mapped": memory_mapped,
+    "uint8": lambda _: np.arange(12, dtype=np.uint8).reshape(6, 2),
+    "int64": lambda _: np.arange(12).reshape(6, 2),
+    "float16": lambda _: np.arange(12, dtype=np.float16).reshape(6, 2),
+    "float32": lambda _: np.arange(12, dtype=np.float32).reshape(6, 2),
+    "other byte order": lambda _: np.arange(12, dtype=">f4").reshape(6, 2),
+    "longdouble": lambda _: np.arange(12, dtype=np.longdouble).reshape(6, 2),
+}
+each_taken = pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
+
+
+@each_taken
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_numbers_are_the_same_data_in_every_form(make, dtype, tmp_path):
+    def outcome(x):
+        net = network().copy(dtype)
+        history = fit(net, x, epochs=2, batch_size=4, validation_data=(x, YES), shuffle=False)
+        outputs, _ = net.forward(x)
+        assert outputs.dtype == net.parameters.vector.dtype == dtype
+        assert (outputs == net.predict(x)).all()
+        return outputs.tobytes(), history["val_data_loss"], everything(net)
+
+    assert outcome(make(tmp_path)) == outcome(np.arange(12.0).reshape(6, 2))
+
+
+@each_taken
+def test_data_are_never_written_to(make, tmp_path):
+    x = make(tmp_path)
+    if not isinstance(x, np.ndarray) or not x.flags.writeable:
+        pytest.skip("cannot be written to")
+    x.flags.writeable = False
+    net = network()
+    fit(net, x, epochs=2, validation_split=0.5)
+    net.predict(x)
+    _, cache = net.forward(x, training=True)
+    doutputs = np.ones((6, 2), "float32")
+    doutputs.flags.writeable = False
+    net.backward(doutputs, cache)
+
+
+def test_bools_are_zeros_and_ones():
+    def outcome(x):
+        net = network()
+        return fit(net, x)["data_loss"], net.predict(x).tobytes(), everything(net)
+
+    assert outcome(X > 0) == outcome((X > 0).astype(float))
+
+
+def test_labels_may_be_any_integers():
+    outcomes = set()
+    for kind in ("int8", "uint8", "int64", "uint64", ">i4", list, tuple):
+        net = network()
+        fit(net, y=kind(YES.tolist()) if isinstance(kind, type) else YES.astype(kind))
+        outcomes.add(net.parameters.vector.tobytes())
+    assert len(outcomes) == 1
+
+
+def test_evaluate_without_metrics_takes_a_loss_without_classes():
+    assert "accuracy" not in nn.evaluate(network(), X, X, loss=nn.Huber())
+
+
+def test_rows_of_probabilities_may_be_a_little_off_and_a_tuple_of_layers_is_taken():
+    fit(network(3), y=np.full((6, 3), 1 / 3, "float32"))
+    fit(network(3), y=np.array([[1, 0, 0]] * 6))
+    assert len(nn.Network((nn.Dense(2), nn.ReLU()), inputs=2).layers) == 2
+    assert np.isfinite(network().copy("float64").predict(changed(X, (4, 1), 1e300))).all()
+
+
+def test_a_frame_of_numbers_and_bools_is_taken_and_one_with_text_is_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": X[:, 0], "red": X[:, 1] > 0})
+    expected = np.column_stack([X[:, 0], X[:, 1] > 0])
+    for given in (frame, frame.convert_dtypes()):
+        assert (network().predict(given) == network().predict(expected)).all()
+    for given in (frame.assign(red=list("abcabc")), frame.assign(red=frame["a"].astype(object))):
+        with pytest.raises(TypeError, match=r"^x must .* columns \['red'\]: .*astype\(float\)"):
+            fit(network(), given)
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
+    with pytest.raises(TypeError, match=r"^x must .*sparse csr_matrix: x.toarray\(\)"):
+        fit(network(), sparse)
+
+
+def test_an_archive_in_the_place_of_its_array_is_named(tmp_path):
+    np.savez(tmp_path / "a.npz", images=X)
+    with np.load(tmp_path / "a.npz") as archive, pytest.raises(TypeError, match="names 'images'"):
+        network().predict(archive)
