@@ -18,11 +18,10 @@ from nnreg.commands.shared import (
     whole,
     widths,
 )
-from nnreg.lab.bias_variance.experiment import bias_variance_sweep
+from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_sweep
 from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
 from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.bias_variance.report import MEANINGS, PICTURES, make_report
-from nnreg.lab.bias_variance.sampling import SamplingDesign
 from nnreg.lab.reporting.folder import Report
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import OPTIMIZERS

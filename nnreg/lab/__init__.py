@@ -1,7 +1,12 @@
 """The regularization laboratory: experiments, as functions."""
 
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
-from nnreg.lab.bias_variance.experiment import BiasVariance, bias_and_variance, bias_variance_sweep
+from nnreg.lab.bias_variance.experiment import (
+    BiasVariance,
+    SamplingDesign,
+    bias_and_variance,
+    bias_variance_sweep,
+)
 from nnreg.lab.bias_variance.learners import NetworkLearner, Polynomial, sweep
 from nnreg.lab.bias_variance.processes import (
     Bands,
@@ -10,7 +15,6 @@ from nnreg.lab.bias_variance.processes import (
     Regression,
     Sine,
 )
-from nnreg.lab.bias_variance.sampling import SamplingDesign
 from nnreg.lab.comparison.experiment import compare
 from nnreg.lab.comparison.result import Comparison, VariantRun
 from nnreg.lab.gap import LossGap, explain_gap
@@ -30,8 +34,7 @@ from nnreg.lab.settings import (
     Strengths,
     build_network,
 )
-from nnreg.lab.sparsity.predictor import SparsePredictor
-from nnreg.lab.sparsity.pruning import PrunedNetwork, prune
+from nnreg.lab.sparsity import PrunedNetwork, SparsePredictor, prune
 from nnreg.lab.stationarity import (
     ParameterStationarity,
     Stationarity,

@@ -25,7 +25,7 @@ from nnreg.lab.path.regularization_path import lambda_max, lasso, measure, stren
 from nnreg.lab.preprocessing import PreparedRows, Rows, prepare, standardize
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.settings import Strengths, TrainingSettings, build_network
-from nnreg.lab.sparsity.pruning import dense_layers, prune
+from nnreg.lab.sparsity import dense_layers, prune
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
 from nnreg.penalties import ElasticNet, Penalty

@@ -1,1 +1,0 @@
-"""Pruning and sparse prediction."""
