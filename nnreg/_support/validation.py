@@ -310,9 +310,12 @@ def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
     ValueError: x must fit into float32, got 1e+300 at index [1]
     """
     if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
-        bad = abs(array) > np.finfo(dtype).max
-        if bad.any():
-            index = first_index(bad)
+        limit = np.finfo(dtype).max
+        high, low = (
+            reduce(array, axis=None, initial=0) for reduce in (np.fmax.reduce, np.fmin.reduce)
+        )
+        if max(high, -low) > limit:  # found without an array of the data's size
+            index = first_index(abs(array) > limit)
             raise ValueError(
                 f"{name} must fit into {dtype}, got {array[index]} at index {list(index)}"
             )

@@ -176,10 +176,11 @@ def compute_sample_weight(
     weights = np.where(weights < info.tiny, 0.0, weights)
     with np.errstate(over="ignore"):
         total = weights.sum()
-    if not 0 < total <= min(float(info.max), LARGEST_SUM):
+    limit = min(float(info.max), LARGEST_SUM)
+    if not 0 < total <= limit:
         raise ValueError(
-            f"{name} must have a sum that {net.dtype} can hold, got {total:g}; "
-            "multiply all weights by a constant"
+            f"{name} must have a sum from {info.tiny:.3g} to {limit:.3g} in {net.dtype}, "
+            f"got {total:g}; multiply all weights by a constant"
         )
     return weights
 
