@@ -42,7 +42,6 @@ def prepare(
     loss: Loss,
     x: Any,
     y: Any,
-    *,
     sample_weight: Any = None,
     class_weight: Any = None,
     validation_data: Any = None,

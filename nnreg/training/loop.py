@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,73 +186,79 @@ def fit(
     >>> history.last["val_accuracy"] > 0.9
     True
     """
-    _check_instance("net", net, Network, "a Network")
-    _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
-    _check_instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
-    epochs = validation.whole("epochs", epochs)
-    batch_size = validation.whole("batch_size", batch_size, 1)
-    threads = None if threads is None else validation.whole("threads", threads, 1)
-    shuffle = validation.flag("shuffle", shuffle)
-    validation.whole("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0, 2)
-    hooks = _get_callbacks(callbacks, bool(verbose))
-    measures = get_metrics(metrics)
-    data, held_out = prepare(
-        net,
-        loss,
-        x,
-        y,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        validation_data=validation_data,
-        validation_split=validation_split,
-    )
-    check_metrics(measures, net, data.y, loss)
-    columns = ["epoch", "data_loss", "penalty", "total", *measures]
-    columns += [f"val_{name}" for name in ("data_loss", *measures)] if held_out else []
-    optimizer.prepare(net.parameters)
-    rows = len(data.x)
-    state = TrainingState(
-        net, loss, optimizer, epochs, -(-rows // batch_size), (*columns, "seconds")
-    )
-    limit = choose_threads(3 * net.parameters.weights.size * min(batch_size, rows), threads)
+    history = History()
     try:
-        with (
-            defer_interrupts() as interrupts,
-            _reserve([net, optimizer, *hooks]),
-            blas_threads(limit),
-            np.errstate(),
-            ExitStack() as ends,
-        ):
-            state.history.stopped = "error"
+        with defer_interrupts() as interrupts:
+            _check_instance("net", net, Network, "a Network")
+            _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+            _check_instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
+            epochs = validation.whole("epochs", epochs)
+            batch_size = validation.whole("batch_size", batch_size, 1)
+            threads = None if threads is None else validation.whole("threads", threads, 1)
+            shuffle = validation.flag("shuffle", shuffle)
+            hooks = _get_callbacks(callbacks, verbose)
+            measures = get_metrics(metrics)
+            data, held_out = interrupts.call(
+                prepare,
+                *(net, loss, x, y),
+                *(sample_weight, class_weight, validation_data, validation_split),
+            )
+            check_metrics(measures, net, data.y, loss)
+            optimizer.prepare(net.parameters)
+            columns = ["epoch", "data_loss", "penalty", "total", *measures]
+            columns += [f"val_{name}" for name in ("data_loss", *measures)] if held_out else []
+            columns += ["seconds"]
+            count = -(-len(data.x) // batch_size)
+            state = TrainingState(net, loss, optimizer, epochs, count, tuple(columns), history)
+            rows = min(batch_size, len(data.x))
+            limit = choose_threads(3 * net.parameters.weights.size * rows, threads)
+            with _reserve([net, optimizer, *hooks]), blas_threads(limit), np.errstate():
+                arguments = data, held_out, measures, batch_size, shuffle
+                _run(
+                    state, hooks, interrupts, partial(_train, state, hooks, interrupts, *arguments)
+                )
+    except KeyboardInterrupt as error:
+        history.stopped = "interrupted"
+        error.history = history  # type: ignore[attr-defined]  # documented above
+        raise
+    return history
+
+
+def _run(
+    state: TrainingState,
+    callbacks: list[Callback],
+    interrupts: Interrupts,
+    train: Callable[[], None],
+) -> None:
+    """Train between the callbacks' ``on_train_begin`` and ``on_train_end``."""
+    history = state.history
+    history.stopped = "error"
+    try:
+        with ExitStack() as ends:
             try:
-                for callback in hooks:
+                for callback in callbacks:
                     interrupts.call(callback.on_train_begin, state)
                     ends.callback(interrupts.call, callback.on_train_end, state)
                 interrupts.check()
-                _train(state, hooks, interrupts, data, held_out, measures, batch_size, shuffle)
-                state.history.stopped = state.reason or "epochs"
+                train()
+                history.stopped = state.reason or "epochs"
             except KeyboardInterrupt:
-                state.history.stopped = "interrupted"
+                history.stopped = "interrupted"
                 raise
             except NonFiniteLossError:
-                state.history.stopped = "non-finite loss"
+                history.stopped = "non-finite loss"
                 raise
-    except KeyboardInterrupt as error:
-        state.history.stopped = "interrupted"
-        error.history = state.history  # type: ignore[attr-defined]  # documented above
-        raise
     except NonFiniteLossError as error:
-        if error.history is state.history:  # otherwise it was raised by a callback
-            end = f"the end of epoch {net.epochs} again"
+        if error.history is history:  # otherwise it was raised by a callback
+            end = f"the end of epoch {state.net.epochs} again"
             if state.restored:
                 end = f"{state.restored}; the optimizer and the counters are those of {end}"
             cure = "strength" if error.layer == "penalty" else "learning rate"
             error.args = (
                 f"{error}. The parameters are those of {end}; a smaller {cure} is the usual cure",
             )
-        error.history = state.history
+        error.history = history
         raise
-    return state.history
 
 
 def _train(
@@ -448,8 +455,10 @@ def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:
     validation.instance(name, value, kind, expected)
 
 
-def _get_callbacks(callbacks: Any, verbose: bool) -> list[Callback]:
+def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     """Return a list of callbacks; one alone is accepted, and functions are wrapped."""
+    if not isinstance(verbose, int) or not 0 <= verbose <= 2:
+        raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {verbose!r}")
     if isinstance(callbacks, Callback) or callable(callbacks):
         callbacks = [callbacks]
     expected = "callbacks must be Callbacks or functions of the state"

@@ -1,0 +1,161 @@
+"""A file is written whole or not at all, and only regular files are replaced."""
+
+import errno
+import os
+import signal
+import stat
+import threading
+
+import pytest
+
+from nnreg._support import files
+from nnreg._support.files import write_whole
+
+
+@pytest.fixture
+def target(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"before")
+    return path
+
+
+def only(path, content):
+    """Assert that the folder has this file with this content, and no other."""
+    assert os.listdir(path.parent) == [path.name]
+    assert path.read_bytes() == content
+
+
+def test_an_existing_file_is_replaced_only_on_request(target):
+    with pytest.raises(FileExistsError, match=r"a\.txt exists; overwrite=True replaces it"):
+        write_whole(target, b"after")
+    only(target, b"before")
+    write_whole(str(target), b"after", overwrite=True)
+    only(target, b"after")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_permissions_of_a_replaced_file_are_kept(target, mode):
+    target.chmod(mode)
+    write_whole(target, b"after", overwrite=True)
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_permissions_of_a_new_file_follow_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "new", b"")
+    finally:
+        assert os.umask(before) == umask
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o666 & ~umask
+
+
+def link(path):
+    path.with_name("other").write_bytes(b"before")
+    path.symlink_to("other")
+
+
+KINDS = {
+    "link": (link, FileExistsError, "symbolic link"),
+    "broken link": (lambda p: p.symlink_to("nowhere"), FileExistsError, "symbolic link"),
+    "pipe": (os.mkfifo, FileExistsError, "not a regular file"),
+    "folder": (os.mkdir, IsADirectoryError, "is a folder"),
+}
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize(("make", "error", "words"), KINDS.values(), ids=KINDS)
+def test_what_is_no_regular_file_is_neither_replaced_nor_written_through(
+    tmp_path, make, error, words, overwrite
+):
+    path = tmp_path / "a.txt"
+    make(path)
+    before = path.lstat(), sorted(os.listdir(tmp_path))
+    with pytest.raises(error, match=words):
+        write_whole(path, b"after", overwrite=overwrite)
+    after = path.lstat()
+    assert (before[0].st_ino, before[0].st_mode, before[1]) == (
+        *(after.st_ino, after.st_mode),
+        sorted(os.listdir(tmp_path)),
+    )
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_device_is_refused():
+    with pytest.raises(FileExistsError, match="not a regular file"):
+        write_whole("/dev/null", b"", overwrite=True)
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_of_several_writers_one_creates_the_file(tmp_path, hard_links, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "no hard links here")
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    for number in range(20):
+        path, barrier, created = tmp_path / f"{number}.txt", threading.Barrier(4), []
+
+        def write(content, path=path, barrier=barrier, created=created):
+            barrier.wait()
+            try:
+                write_whole(path, content)
+                created.append(content)
+            except FileExistsError:
+                pass
+
+        writers = [threading.Thread(target=write, args=(b"%d" % i,)) for i in range(4)]
+        [writer.start() for writer in writers]
+        [writer.join() for writer in writers]
+        assert [path.read_bytes()] == created
+    assert len(os.listdir(tmp_path)) == 20
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "disk full"), KeyboardInterrupt()])
+def test_after_an_error_the_previous_file_is_there_and_nothing_else(
+    target, call, error, monkeypatch
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(type(error)):
+        write_whole(target, b"after", overwrite=True)
+    only(target, b"before")
+
+
+@pytest.mark.parametrize(("call", "overwrite"), [("replace", True), ("link", False)])
+def test_ctrl_c_just_after_the_move_is_a_keyboard_interrupt(target, call, overwrite, monkeypatch):
+    real = getattr(os, call)
+
+    def move(source, destination):
+        real(source, destination)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, call, move)
+    if not overwrite:
+        target.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(target, b"after", overwrite=overwrite)
+    only(target, b"after")
+
+
+def test_a_name_may_have_255_bytes(tmp_path):
+    path = tmp_path / ("ü" * 127 + "x")
+    write_whole(path, b"after")
+    only(path, b"after")
+
+
+def test_the_temporary_file_has_a_recognizable_name(target, monkeypatch):
+    names = []
+    monkeypatch.setattr(os, "fsync", lambda _: names.extend(os.listdir(target.parent)))
+    write_whole(target, b"after", overwrite=True)
+    [temporary] = set(names) - {"a.txt"}
+    assert temporary.startswith(".nnreg-")
+    assert temporary.endswith(".tmp")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write a\.txt"):
+        files.check_target(tmp_path / "nowhere" / "a.txt")
