@@ -14,9 +14,6 @@ from nnreg._support.typing import Array
 from nnreg.losses import Loss
 from nnreg.network import Network
 
-# Sums of row weights are multiplied with losses in float64, which must not overflow.
-LARGEST_SUM = 1e300
-
 
 class Data(NamedTuple):
     """Inputs, targets, and a weight for each row or None."""
@@ -169,19 +166,9 @@ def compute_sample_weight(
     if class_weight is not None:
         weights = weights * _compute_class_weight(y, class_weight, weights)
         name = f"sample_weight times class_weight{which}"
-        validation.sample_weights(name, weights, len(y))
     validation.fits(name, weights, net.dtype)
-    info = np.finfo(net.dtype)
-    weights = np.where(weights < info.tiny, 0.0, weights)
-    with np.errstate(over="ignore"):
-        total = weights.sum()
-    limit = min(float(info.max), LARGEST_SUM)
-    if not 0 < total <= limit:
-        raise ValueError(
-            f"{name} must have a sum from {info.tiny:.3g} to {limit:.3g} in {net.dtype}, "
-            f"got {total:g}; multiply all weights by a constant"
-        )
-    return weights
+    validation.sample_weights(name, weights, len(y), net.dtype)
+    return np.where(weights < np.finfo(net.dtype).tiny, 0.0, weights)
 
 
 def _compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
