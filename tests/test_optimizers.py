@@ -1,6 +1,8 @@
 """Optimizers: each rule as its paper states it, ten steps; and what every optimizer keeps to."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -293,7 +295,119 @@ def test_step_size_is_known_after_the_first_update_and_keeps_its_memory(make, rn
     np.testing.assert_array_equal(optimizer.step_size_of(slice(2, 5)), first[2:5])
 
 
+# --- Clipping -------------------------------------------------------------------------------------
+
+
+@optimizers
+@dtypes
+@pytest.mark.parametrize("limits", [{"clip_norm": 0.5}, {"clip_value": 0.3}, {"clip_norm": 1e6}])
+def test_a_clipped_gradient_is_a_smaller_gradient(make, dtype, limits, rng, monkeypatch):
+    monkeypatch.setattr("nnreg.optimizers.BLOCK", 4)  # the norm is that of all blocks together
+    p, q = parameters(dtype=dtype), parameters(dtype=dtype)
+    clipping, plain = make(), make()
+    for name, limit in limits.items():
+        setattr(clipping, name, limit)
+    for _ in range(3):
+        g = filled(p, rng)
+        small, before = g.copy(), g.vector.copy()
+        norm = np.linalg.norm(g.vector.astype(float))
+        small.vector[:] *= min(1.0, limits.get("clip_norm", norm) / norm)
+        small.vector[:] = small.vector.clip(*np.multiply(limits.get("clip_value", 1e9), (-1, 1)))
+        clipping.update(p, g)
+        plain.update(q, small)
+        np.testing.assert_array_equal(g.vector, before)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(p.vector, q.vector, rtol=tolerance, atol=tolerance)
+
+
+def test_clipping_takes_the_norm_first_and_both_may_be_switched_off():
+    p = parameters(2, 0)
+    p.vector[:] = 0
+    g = p.like()
+    g.vector[:] = 3.0, 4.0
+    sgd = nn.SGD(1.0, clip_norm=2.5, clip_value=1.8)
+    sgd.update(p, g)
+    np.testing.assert_allclose(p.vector, [-1.5, -1.8])  # the norm 5 becomes 2.5, then 2 becomes 1.8
+    sgd.clip_norm = sgd.clip_value = None
+    sgd.update(p, g)
+    np.testing.assert_allclose(p.vector, [-4.5, -5.8])
+    assert repr(nn.SGD(1.0, clip_norm=2)) == (
+        "SGD(learning_rate=1.0, momentum=0.0, nesterov=False, clip_norm=2.0)"
+    )
+
+
+@dtypes
+def test_a_gradient_whose_squares_overflow_is_clipped_to_the_limit(dtype):
+    p = parameters(dtype=dtype)
+    p.vector[:] = 0
+    g = p.like()
+    g.vector[:] = np.finfo(dtype).max / 4
+    nn.SGD(1.0, clip_norm=1.0).update(p, g)
+    np.testing.assert_allclose(p.vector, -1 / np.sqrt(10), rtol=1e-6)
+
+
+# --- Copies ---------------------------------------------------------------------------------------
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+    "deepcopy in a list": lambda thing: copy.deepcopy([thing])[0],
+}
+copies = pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+
+
+@optimizers
+@copies
+def test_a_copy_is_independent_and_goes_on_as_the_original(make, duplicate, rng):
+    p, optimizer = parameters(), make()
+    gradients = [filled(p, rng) for _ in range(4)]
+    for g in gradients[:2]:
+        optimizer.update(p, g)
+    other, q = duplicate(optimizer), p.copy()
+    for g in gradients[2:]:
+        optimizer.update(p, g)
+    steps, state = other.steps, {name: values.copy() for name, values in other.state.items()}
+    assert steps == 2
+    for name, values in state.items():
+        np.testing.assert_array_equal(other.state[name], values)
+        assert not np.shares_memory(other.state[name], optimizer.state[name])
+    for g in gradients[2:]:
+        other.update(q, g)
+    np.testing.assert_array_equal(q.vector, p.vector)
+    assert (optimizer.steps, repr(optimizer)) == (other.steps, repr(other))
+
+
+@copies
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.L1(0.1, method="proximal"),
+        lambda: nn.ElasticNet(0.1, 0.2),
+        lambda: nn.GroupLasso(0.1, groups="units"),
+        lambda: nn.MaxNorm(2.0),
+        lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1),
+        lambda: nn.Huber(2.0),
+    ],
+)
+def test_a_copy_of_a_penalty_constraint_or_loss_is_independent(make, duplicate):
+    thing, other = make(), duplicate(make())
+    assert repr(thing) == repr(other)
+    for name, value in vars(other).items():
+        if isinstance(value, float):
+            setattr(other, name, value / 2)
+            assert getattr(thing, name) == value
+
+
 # --- Errors ---------------------------------------------------------------------------------------
+
+
+@optimizers
+def test_gradients_of_another_layout_or_dtype_are_an_error(make):
+    with pytest.raises(ValueError, match=r"gradients must have dtype float64, .* got float32"):
+        make().update(parameters(), parameters(dtype="float32"))
+    with pytest.raises(ValueError, match=r"names and shapes of the parameters, .* got <Parameters"):
+        make().update(parameters(7, 3), parameters(6, 4))
 
 
 @optimizers

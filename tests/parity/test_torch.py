@@ -211,6 +211,32 @@ def test_ten_steps_with_the_same_dropout_masks_equal_pytorchs(optimizer: str) ->
     shared.assert_ten_steps_agree(net, ours, TorchTraining(net, ours))
 
 
+CLIPPERS = {
+    "clip_norm": torch.nn.utils.clip_grad_norm_,
+    "clip_value": torch.nn.utils.clip_grad_value_,
+}
+
+
+@pytest.mark.parametrize("limit", [1e-3, 0.5, 1e3])
+@pytest.mark.parametrize("option", CLIPPERS)
+def test_steps_with_clipped_gradients_equal_pytorchs(
+    option: str, limit: float, rng: np.random.Generator
+) -> None:
+    net = shared.network(None)
+    leaves = [tensor(net.parameters[name].copy()).requires_grad_() for name in net.parameters]
+    theirs = torch.optim.SGD(leaves, lr=0.1, momentum=0.9)
+    ours, gradients = nn.SGD(0.1, momentum=0.9, **{option: limit}), net.parameters.like()
+    for _ in range(3):
+        gradients.vector[:] = rng.normal(size=gradients.vector.size)
+        for leaf, name in zip(leaves, gradients, strict=True):
+            leaf.grad = tensor(gradients[name].copy())
+        CLIPPERS[option](leaves, limit)
+        theirs.step()
+        ours.update(net.parameters, gradients)
+    for leaf, name in zip(leaves, net.parameters, strict=True):  # PyTorch adds 1e-6 to the norm
+        np.testing.assert_allclose(leaf.detach().numpy(), net.parameters[name], rtol=1e-5)
+
+
 def one_step_of(kind: type, strength: float) -> tuple[Array, Array]:
     weight, bias = (tensor(v).requires_grad_() for v in (one_step.WEIGHT, one_step.BIAS))
     optimizer = kind([weight, bias], lr=one_step.RATE, weight_decay=strength)
