@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import plots
-from benchmarks.contestants import ENTRIES
+from benchmarks.frameworks import ENTRIES
 from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep
 from benchmarks.problem import OPTIMIZERS, Problem
 from benchmarks.results import Results, Settings
-from benchmarks.workers import Crew
+from benchmarks.workers import WorkerPool
 
 MODES = {
     "step": step,
@@ -42,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="output folder")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="for each mode")
     parser.add_argument(
-        "--contestants", metavar="NAME,...", help=f"in step and sweep; of {', '.join(ENTRIES)}"
+        "--frameworks", metavar="NAME,...", help=f"in step and sweep; of {', '.join(ENTRIES)}"
     )
     group = parser.add_argument_group("run, a network of your own")
     group.add_argument("--layers", default="784,256,10", help="widths, inputs first")
@@ -51,8 +51,11 @@ def arguments() -> argparse.Namespace:
     group.add_argument("--keep", type=float, default=1.0, help="probability to keep a hidden unit")
     group.add_argument("--l2", type=float, default=0.0)
     group.add_argument("--l1", type=float, default=0.0)
-    group.add_argument(
-        "--against", default="tensorflow,torch,jax,sklearn", help="frameworks or contestants"
+    parser.add_argument(
+        "--against",
+        metavar="PATH|NAME,...",
+        help="step: a checkout of another nnreg, timed in the same rounds; run: libraries or "
+        "frameworks (default: tensorflow,torch,jax,sklearn)",
     )
     return parser.parse_args()
 
@@ -60,16 +63,21 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the modes, draw, and return how the process should end."""
     given = arguments()
-    names = tuple(given.contestants.split(",")) if given.contestants else None
+    names = tuple(given.frameworks.split(",")) if given.frameworks else None
     for name in names or ():
         if name not in ENTRIES:
-            raise SystemExit(f"--contestants {name}: known are {', '.join(ENTRIES)}")
+            raise SystemExit(f"--frameworks {name}: known are {', '.join(ENTRIES)}")
+    checkout = given.against if given.mode == "step" else None
+    if checkout:
+        if not (Path(checkout) / "nnreg" / "__init__.py").is_file():
+            raise SystemExit(f"--against {checkout}: there is no nnreg in this folder")
+        names = ("nnreg", "other")
     settings = Settings(given.out, names, given.quick, given.smoke, given.budget)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch, Crew() as crew:
+    with tempfile.TemporaryDirectory() as scratch, WorkerPool(checkout) as pool:
         if given.smoke:
             settings.out = Path(scratch)
-            return smoke.measure(settings, Results.opened(settings.out), crew)
+            return smoke.measure(settings, Results.opened(settings.out), pool)
         results = Results.opened(settings.out)
         if given.mode == "run":
             problem = Problem(
@@ -80,11 +88,17 @@ def main() -> int:
                 l1=float(np.float32(given.l1)),  # Keras knows it no better
                 l2=float(np.float32(given.l2)),
             )
-            own.measure(settings, results, crew, problem, given.against.split(","))
+            own.measure(
+                settings,
+                results,
+                pool,
+                problem,
+                (given.against or "tensorflow,torch,jax,sklearn").split(","),
+            )
         elif given.mode != "plot":
             for name in MODES if given.mode == "all" else [given.mode]:
                 print(f"== {name}")
-                MODES[name].measure(settings, results, crew)
+                MODES[name].measure(settings, results, pool)
     for path in plots.draw(results.modes, settings.out):
         print(path)
     minutes, seconds = divmod(round(time.monotonic() - begun), 60)

@@ -7,7 +7,7 @@ stands, and ``off``, with parts of it replaced. To add one, write the context an
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ Context = Callable[[], AbstractContextManager[Any]]
 class Ablation:
     """One trick.
 
-    ``threads`` is what ``nn.fit`` is told, so that a trick can be looked at in one lane. ``exact``
-    says that both ways compute the same, which is then held to 1e-10 before timing.
+    ``threads`` is that of ``nn.fit``. ``exact`` says that both ways compute the same, which is
+    checked to 1e-10 before timing.
     """
 
     name: str
@@ -54,18 +54,13 @@ def fresh_buffers() -> Iterator[None]:
 @contextmanager
 def masks_from_floats() -> Iterator[None]:
     """Draw a float32 for every unit, from NumPy's default generator, and compare it."""
-
-    class Local(threading.local):  # a generator for each lane, since it has no lock
-        def __init__(self) -> None:
-            self.rng = np.random.default_rng(threading.get_ident())
-
-    local = Local()
+    rng = np.random.default_rng(0)
 
     def forward(self: nn.Dropout, x: Array, cache: nn.Cache) -> Array:
         cache.mask = None
         if not cache.training or self.keep_prob == 1:
             return x
-        numbers = local.rng.random(out=cache.array("numbers", x.shape, np.float32), dtype="f4")
+        numbers = rng.random(out=cache.array("numbers", x.shape, np.float32), dtype="f4")
         mask = cache.mask = np.less(numbers, self.keep_prob, out=cache.array("mask", x.shape))
         mask *= 1 / self.keep_prob
         return np.multiply(x, mask, out=cache.array("y", x.shape))
@@ -84,7 +79,7 @@ def masks_from_floats() -> Iterator[None]:
 
 @contextmanager
 def derivative_by_the_data() -> Iterator[None]:
-    """Carry the derivative down to the network's inputs, where nobody uses it."""
+    """Carry the derivative down to the network's inputs, where it is not used."""
     carry_down = nn.Network.run_deltas
 
     def run_deltas(self: nn.Network, dy: Array, cache: nn.Cache) -> Array:
@@ -107,11 +102,55 @@ def whole_vector() -> Iterator[None]:
         yield
 
 
-def plan(lanes: int, blas: int) -> Context:
-    """Return the context in which ``fit`` takes so many lanes, and BLAS so many threads."""
-    return lambda: patch("nnreg.training.loop.split", lambda *_: (lanes, blas))
+def bias_gradients_by_sums() -> AbstractContextManager[Any]:
+    """Add the rows by NumPy instead of by a product with ones."""
+
+    def affine_db(dy: Array, out: Array | None = None) -> Array:
+        return np.add.reduce(dy, axis=0, out=out)
+
+    return patch("nnreg.kernels.affine_db", affine_db)
 
 
+def adam_by_sums() -> AbstractContextManager[Any]:
+    """Keep ``m/(1 - beta_1)`` and ``v/(1 - beta_2)``, whose recursions need two passes less."""
+
+    def update_block(self: nn.Adam, w: Array, g: Array, part: slice, work: Array) -> None:
+        c1 = (1 - self.beta_1) / (1 - self.beta_1**self.steps)
+        c2 = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.steps))
+        mean, square = self.state["mean"][part], self.state["mean_square"][part]
+        mean *= self.beta_1
+        mean += g
+        square *= self.beta_2
+        square += np.multiply(g, g, out=work)
+        np.sqrt(square, out=work)
+        work += self.epsilon / c2
+        np.divide(mean, work, out=work)
+        work *= self.learning_rate * c1 / c2
+        w -= work
+
+    return patch("nnreg.optimizers.Adam.update_block", update_block)
+
+
+def signed_zeros() -> AbstractContextManager[Any]:
+    """Leave the -0 that ReLU makes of a negative number."""
+
+    def rectifier(
+        x: Array, slope: float = 0.0, out: Array | None = None, work: Array | None = None
+    ) -> Array:
+        factor = np.greater(x.real, 0, out=np.empty_like(x) if work is None else work)
+        if slope:
+            np.maximum(factor, slope, out=factor)
+        return np.multiply(x, factor, out=out)
+
+    return patch("nnreg.kernels.rectifier", rectifier)
+
+
+def threads(count: int) -> Context:
+    """Return the context in which ``fit`` gives BLAS so many threads."""
+    return lambda: patch("nnreg.training.loop.choose_threads", lambda *_: count)
+
+
+LARGE = ("class", "seed", "table9")
 ABLATIONS = (
     Ablation("buffers", "new memory in every step", fresh_buffers, threads=1),
     Ablation("mask words", "a float32 drawn for every unit", masks_from_floats, exact=False),
@@ -125,19 +164,39 @@ ABLATIONS = (
         "gradient, penalty and optimizer sweep the whole vector, one after the other",
         whole_vector,
         threads=1,
-        configurations=("class", "seed", "table9"),
+        configurations=LARGE,
         optimizers=("adam", "momentum"),
     ),
     Ablation(
-        "two lanes",
-        "one lane, BLAS on two threads",
-        plan(lanes=1, blas=2),
-        on=plan(lanes=2, blas=1),
+        "bias gradients by products",
+        "NumPy adds the rows",
+        bias_gradients_by_sums,
+    ),
+    Ablation(
+        "Adam's means",
+        "Adam keeps discounted sums, two passes less",
+        adam_by_sums,
+        threads=1,
+    ),
+    Ablation("plain zeros", "ReLU gives -0 for negative numbers", signed_zeros, threads=1),
+    Ablation(
+        "flush of subnormal numbers",
+        "none; see benchmarks.subnormal for where it matters",
+        lambda: patch("nnreg.optimizers.FLUSH_EVERY", 2**62),
+        threads=1,
+        optimizers=("adam", "momentum"),
+    ),
+    Ablation(
+        "small ufunc buffer",
+        "NumPy's default buffer of 8,192 values",
+        lambda: patch("nnreg.training.step.SMALL_BUFFER", 8192),
+        threads=1,
     ),
     Ablation(
         "a second thread",
-        "one lane, BLAS on one thread",
-        plan(lanes=1, blas=1),
-        on=plan(lanes=1, blas=2),
+        "BLAS on one thread",
+        threads(1),
+        on=threads(2),
+        configurations=LARGE,
     ),
 )

@@ -1,12 +1,12 @@
-"""Agreement first: who does not compute what nnreg computes is not timed.
+"""Agreement: a framework that does not compute what nnreg computes is not timed.
 
 Ten steps in float64 from the same weights on the same rows. The data losses and the parameters
 afterwards must be nnreg's to 1e-10. Where masks can be given, dropout takes part; elsewhere it is
 off. Libraries put the epsilon of Adam in different places, so for these steps it is so small that
 the place does not matter; the parity tests in ``tests/parity`` cover the places.
 
-Then the float32 contestant that will be timed follows for ten steps too, if it draws no masks of
-its own, and its losses must be nnreg's to 1e-4: nobody computes with less than float32.
+Then the float32 framework that will be timed follows for ten steps too, if it draws no masks of
+its own, and its losses must be nnreg's to 1e-4: none computes with less than float32.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import ENTRIES
+from benchmarks.frameworks import ENTRIES
 from benchmarks.problem import Problem
-from benchmarks.workers import Crew, Runner
+from benchmarks.workers import Runner, WorkerPool
 
 STEPS = 10
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 
 
 def twin(name: str, problem: Problem) -> Problem:
-    """Return the problem in float64, as it can be compared for this contestant."""
+    """Return the problem in float64, as it can be compared for this framework."""
     given = problem.drops and ENTRIES[name].masks
     return replace(
         problem,
@@ -52,8 +52,8 @@ def _difference(theirs: tuple[Any, Any], ours: tuple[Any, Any], parameters: bool
 class Agreement:
     """The check, which remembers what it has found."""
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
+    def __init__(self, pool: WorkerPool) -> None:
+        self.pool = pool
         self.found: dict[tuple[str, Problem], float] = {}
 
     def check(self, names: list[str], problem: Problem) -> dict[str, float]:
@@ -61,13 +61,13 @@ class Agreement:
         wanted = {name: twin(name, problem) for name in names if ENTRIES[name].trains}
         missing = [(n, p) for n, p in wanted.items() if (n, p) not in self.found]
         references = {p for _, p in missing}
-        runners = self.crew.build([("nnreg", p) for p in references])
+        runners = self.pool.build([("nnreg", p) for p in references])
         results = self._follow(runners)
         ours = {runner.problem: result for runner, result in results}
         for name, other in missing:
             if name == "nnreg":
                 self.found[name, other] = 0.0 if other in ours else float("inf")
-        theirs = self.crew.build([(n, p) for n, p in missing if n != "nnreg" and p in ours])
+        theirs = self.pool.build([(n, p) for n, p in missing if n != "nnreg" and p in ours])
         for runner, result in self._follow(theirs):
             self.found[runner.name, runner.problem] = _difference(
                 result, ours[runner.problem], parameters=True
@@ -75,16 +75,16 @@ class Agreement:
         return {name: self.found.get((name, p), float("inf")) for name, p in wanted.items()}
 
     def refuses(self, problem: Problem) -> bool:
-        """Return whether it would notice that somebody has another penalty."""
+        """Return whether another penalty would be noticed."""
         true = twin("nnreg", problem)
         other = replace(true, l2=2 * true.l2)
         (_, ours), (_, theirs) = self._follow(
-            self.crew.build([("nnreg", p) for p in (true, other)])
+            self.pool.build([("nnreg", p) for p in (true, other)])
         )
         return _difference(theirs, ours, parameters=True) > TOLERANCE["float64"]
 
     def agreeing(self, names: list[str], problem: Problem) -> tuple[list[str], dict[str, float]]:
-        """Return who may be timed, and the differences; say who may not."""
+        """Return those that may be timed, and the differences; print those that may not."""
         differences = self.check(names, problem)
         fine = []
         for name in names:
@@ -100,7 +100,7 @@ class Agreement:
         return fine, differences
 
     def following(self, runners: list[Runner]) -> list[Runner]:
-        """Let float32 contestants without chance of their own take ten steps; return who agrees."""
+        """Let float32 frameworks that draw no masks take ten steps; return those that agree."""
         able = [
             r
             for r in runners
@@ -124,12 +124,12 @@ class Agreement:
                     f"from nnreg's by {difference:.1e}",
                     flush=True,
                 )
-        self.crew.drop([r for r in runners if r.number in failed])
+        self.pool.drop([r for r in runners if r.number in failed])
         return [r for r in runners if r.number not in failed]
 
     def _follow(self, runners: list[Runner], drop: bool = True) -> list[tuple[Runner, Any]]:
-        """Let each take ten steps; return losses and parameters, and forget the contestants."""
-        results = self.crew.together(runners, "follow", lambda r: (r.number, STEPS))
+        """Let each take ten steps; return losses and parameters, and forget the frameworks."""
+        results = self.pool.together(runners, "follow", lambda r: (r.number, STEPS))
         if drop:
-            self.crew.drop(runners)
+            self.pool.drop(runners)
         return results

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.agreement import Agreement
-from benchmarks.contestants import ENTRIES, FLOORS
+from benchmarks.frameworks import ENTRIES, FLOORS
 from benchmarks.problem import Problem
 from benchmarks.results import microseconds, spread, table
 from benchmarks.rounds import Pace, floor_of, interleave, ratios
-from benchmarks.workers import Crew
+from benchmarks.workers import WorkerPool
 
 GIVEN = ("nnreg", "jax")  # timed with given masks too, to show what drawing them costs
 
 
 def compare(
-    crew: Crew, agreement: Agreement, problem: Problem, names: list[str], pace: Pace
+    pool: WorkerPool, agreement: Agreement, problem: Problem, names: list[str], pace: Pace
 ) -> dict[str, Any]:
-    """Return what the contestants take for a step, and print it.
+    """Return what the frameworks take for a step, and print it.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def compare(
     if problem.drops:
         given = replace(problem, given_masks=True)
         wanted += [(name, given) for name in GIVEN if name in fine]
-    runners = agreement.following(crew.build(wanted))
+    runners = agreement.following(pool.build(wanted))
     times = interleave(runners, pace)
-    crew.drop(runners)
+    pool.drop(runners)
     found: dict[str, Any] = {
         "problem": str(problem),
         "agreement": differences,
@@ -57,7 +57,7 @@ def show(found: dict[str, Any]) -> None:
         title = ENTRIES[name].title + (", masks given" if given else "")
         ratio = spread(entry["ratio"]) if "ratio" in entry else ""
         rows.append((title, microseconds(entry["microseconds"]), ratio))
-    table(("contestant", "µs a step", "times nnreg (quartiles)"), rows)
+    table(("framework", "µs a step", "times nnreg (quartiles)"), rows)
     if "above_floor" in found:
         title = ENTRIES[found["floor"]].title
         print(f"nnreg takes {spread(found['above_floor'])} times the {title}\n", flush=True)

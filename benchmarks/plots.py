@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import ENTRIES
+from benchmarks.frameworks import ENTRIES
 from benchmarks.machine import version
 from benchmarks.modes.step import MAIN
 from benchmarks.problem import CONFIGURATIONS
@@ -39,7 +39,7 @@ def draw(modes: dict[str, Any], out: Path) -> list[Path]:
 
 
 def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
-    """Return the chart of everybody's time over nnreg's, Adam with dropout and L2."""
+    """Return the chart of each framework's time over nnreg's, Adam with dropout and L2."""
     cells = {name: found["cells"].get(f"{name} adam {MAIN}") for name in CONFIGURATIONS}
     cells = {name: cell for name, cell in cells.items() if cell}
     if not cells:
@@ -49,7 +49,7 @@ def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
         shown = {
             label: entry
             for label, entry in cell["times"].items()
-            if "+" not in label and "ratio" in entry
+            if label in ENTRIES and "ratio" in entry
             and (ENTRIES[label].trains or label == cell["floor"])
         }  # fmt: skip
         labels = sorted(shown, key=lambda label: shown[label]["ratio"][1])
@@ -77,7 +77,7 @@ def _side_by_side(plt: Any, number: int) -> tuple[Any, Any]:
 
 
 def sweeps(plt: Any, found: dict[str, Any]) -> Any:
-    """Return everybody's microseconds against batch, width and depth."""
+    """Return each framework's microseconds against batch, width and depth."""
     found["sweeps"] = {sweep: cells for sweep, cells in found["sweeps"].items() if cells}
     if not found["sweeps"]:
         return None
@@ -87,7 +87,7 @@ def sweeps(plt: Any, found: dict[str, Any]) -> Any:
         sizes = sorted(map(int, cells))
         labels = dict.fromkeys(label for cell in cells.values() for label in cell["times"])
         for label in labels:
-            if "+" in label or not ENTRIES[label].trains:
+            if label not in ENTRIES or not ENTRIES[label].trains:
                 continue
             points = [(s, _at(cells, s)["times"].get(label)) for s in sizes]
             points = [(size, entry["microseconds"]) for size, entry in points if entry]

@@ -1,7 +1,7 @@
-"""What every contestant is given: one network, its first weights, its data, its order of rows.
+"""The problem that every framework gets: a network, its first weights, data, order of rows.
 
-All of it follows from the fields of :class:`Problem`, so a contestant in another process makes the
-very same arrays from the same few words.
+All of it follows from the fields of :class:`Problem`, so a framework in another process creates the
+same arrays.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Problem:
 
     ``widths`` begins with the inputs and ends with the classes. ``keep`` is the probability that a
     hidden unit is kept. The objective has ``l1·Σ|w| + l2/2·Σw²`` over weights, not biases. With
-    ``given_masks`` a contestant draws nothing but takes :meth:`masks` in turn.
+    ``given_masks`` a framework draws nothing but takes :meth:`masks` in turn.
     """
 
     batch: int

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.contestants import ENTRIES, USUAL
+from benchmarks.frameworks import ENTRIES, USUAL
 from benchmarks.rounds import FULL, QUICK, SMOKE, Pace
 
 
@@ -25,7 +25,7 @@ class Settings:
     minutes: float | None = None
 
     def pace(self, full: Pace = FULL) -> Pace:
-        """Return the pace: ``full``, unless it shall be quick."""
+        """Return the pace: ``full``, or a quick one."""
         return SMOKE if self.smoke else QUICK if self.quick else full
 
     def seconds(self, full: float, quick: float) -> float:
@@ -35,9 +35,9 @@ class Settings:
         return quick if self.quick or self.smoke else full
 
     def available(self, usual: tuple[str, ...] = USUAL) -> list[str]:
-        """Return the contestants that were asked for, or the usual ones, if they are installed.
+        """Return the frameworks that were asked for, or the usual ones, if they are installed.
 
-        The others are named. nnreg is always among them, since everybody is compared with it.
+        The others are named. nnreg is always among them.
         """
         names = []
         for name in dict.fromkeys(("nnreg", *(self.names or usual))):

@@ -1,7 +1,7 @@
-"""Rounds: everybody in turn for a fraction of a second, again and again.
+"""Interleaved rounds: each framework in turn for a fraction of a second.
 
-A machine's mood changes from minute to minute, so two contestants are compared within a round and
-the ratios of the rounds are what is reported: their median, and their quartiles as the spread.
+A machine's speed changes from minute to minute, so frameworks are compared within a round. Reported
+are the ratios of the rounds: their median, and their quartiles as the spread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workers import ContestantError
+from benchmarks.workers import FrameworkError
 
 WARM = 20  # of so many steps of a chunk one more is taken before, untimed
 REST = 0.06  # seconds between turns: idle BLAS and OpenMP threads spin before they sleep
@@ -21,7 +21,7 @@ REST = 0.06  # seconds between turns: idle BLAS and OpenMP threads spin before t
 
 @dataclass(frozen=True)
 class Pace:
-    """How many rounds, and how many seconds a contestant has in each."""
+    """How many rounds, and how many seconds a framework has in each."""
 
     rounds: int
     seconds: float
@@ -34,17 +34,17 @@ SMOKE = Pace(2, 0.005)
 
 
 def interleave(runners: list[Any], pace: Pace) -> dict[str, list[float]]:
-    """Return seconds a step, a number for each round, by label; who fails is left out."""
+    """Return seconds a step, a number for each round, by label; one that fails is left out."""
     alive = []
     for runner in runners:
         try:
             runner.steps = fitting(runner.chunk, pace.seconds)
             alive.append(runner)
-        except ContestantError as error:
+        except FrameworkError as error:
             print(f"  {runner.label} fails while it is timed: {str(error).splitlines()[-1]}")
     times: dict[str, list[float]] = {runner.label: [] for runner in alive}
     for number in range(pace.rounds):
-        turn = number % max(1, len(alive))  # nobody is always behind the same neighbour's back
+        turn = number % max(1, len(alive))  # no framework always follows the same one
         for runner in alive[turn:] + alive[:turn]:
             time.sleep(REST)
             warm = max(1, runner.steps // WARM)

@@ -1,40 +1,41 @@
-"""Processes in which contestants wait for their turn.
+"""Worker processes, one for each framework.
 
-Each framework has a process of its own, because two of them in one disturb each other; everybody
-keeps the threads that are his default. Who waits, waits for a message. Building is done in all
-processes at once, timing in one after the other.
+Two frameworks in one process disturb each other. Each keeps its default number of threads, and an
+idle process blocks on a message. Building is done in all processes at once, timing in one after the
+other.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks import contestants
+from benchmarks import frameworks
 from benchmarks.problem import Array, Problem
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
 PATIENCE = 300.0  # seconds that an answer may take
 
 
-class ContestantError(RuntimeError):
-    """A contestant has failed; the message is what its process said."""
+class FrameworkError(RuntimeError):
+    """A framework has failed; the message is that of its process."""
 
 
-class Desk:
-    """What a process keeps: contestants by number."""
+class Server:
+    """The frameworks that a process has built, by number."""
 
     def __init__(self) -> None:
         self.items: dict[int, Any] = {}
 
     def build(self, number: int, name: str, problem: Problem) -> None:
-        """Make a contestant."""
-        self.items[number] = contestants.build(name, problem)
+        """Make a framework."""
+        self.items[number] = frameworks.build(name, problem)
 
     def follow(self, number: int, steps: int) -> tuple[list[float], list[Array]]:
         """Return the losses of some steps, and the parameters after them."""
@@ -46,10 +47,10 @@ class Desk:
         return self.items[number].chunk(steps, warm)
 
     def drop(self, number: int) -> None:
-        """Forget a contestant."""
+        """Forget a framework."""
         self.items.pop(number, None)
 
-    def pools(self) -> list[dict[str, Any]]:
+    def thread_pools(self) -> list[dict[str, Any]]:
         """Return the thread pools that threadpoolctl knows in this process."""
         from threadpoolctl import threadpool_info
 
@@ -57,30 +58,37 @@ class Desk:
         return [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, checkout: str | None) -> None:
+    """Answer requests until there is None; ``checkout`` holds the nnreg to import."""
+    if checkout:
+        sys.path.insert(0, checkout)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "nnreg"]:
+            del sys.modules[name]
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)  # TensorFlow greets; what goes wrong is sent back as an answer
-    desk = Desk()
+    server = Server()
     while (message := connection.recv()) is not None:
         method, arguments = message
         try:
-            answer = (True, getattr(desk, method)(*arguments))
+            answer = (True, getattr(server, method)(*arguments))
         except Exception:
             answer = (False, traceback.format_exc(limit=-3))
         connection.send(answer)
 
 
 class Worker:
-    """One such process, begun when it is first asked."""
+    """One process, started at its first request."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, checkout: str | None = None) -> None:
+        self.name, self.checkout = name, checkout
         self._begin()
 
     def _begin(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True, name=self.name)
+        self.process = context.Process(
+            target=_serve, args=(theirs, self.checkout), daemon=True, name=self.name
+        )
         self.process.start()
         theirs.close()
 
@@ -91,24 +99,24 @@ class Worker:
         self.connection.send((method, arguments))
 
     def answer(self) -> Any:
-        """Return what it answers.
+        """Return the answer.
 
         Raises
         ------
-        ContestantError
-            With what it says; or it has ended, or is silent for too long and is ended.
+        FrameworkError
+            With its message; or if it has ended or takes too long.
         """
         try:
             if not self.connection.poll(PATIENCE):
                 self.process.kill()
                 self.process.join()
-                raise ContestantError(f"no answer within {PATIENCE:.0f} s")
+                raise FrameworkError(f"no answer within {PATIENCE:.0f} s")
             fine, value = self.connection.recv()
         except (EOFError, ConnectionError) as error:
             self.process.join()
-            raise ContestantError(f"its process ended with {self.process.exitcode}") from error
+            raise FrameworkError(f"its process ended with {self.process.exitcode}") from error
         if not fine:
-            raise ContestantError(value.strip())
+            raise FrameworkError(value.strip())
         return value
 
     def close(self) -> None:
@@ -122,7 +130,7 @@ class Worker:
 
 @dataclass
 class Runner:
-    """A contestant that has been built for a problem."""
+    """A framework that has been built for a problem."""
 
     name: str
     problem: Problem
@@ -143,23 +151,28 @@ class Runner:
 
 
 @dataclass
-class Crew:
-    """All the processes. A context that ends them."""
+class WorkerPool:
+    """All the processes. A context that ends them.
 
+    ``checkout`` is a folder with another nnreg, for the framework ``other``.
+    """
+
+    checkout: str | None = None
     workers: dict[str, Worker] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     count: int = 0
 
     def worker(self, name: str) -> Worker:
-        """Return the process that a contestant lives in."""
-        process = contestants.entry_of(name).process
+        """Return the process of a framework."""
+        process = frameworks.entry_of(name).process
         if process not in self.workers:
             os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
-            self.workers[process] = Worker(process)
+            checkout = self.checkout if process == "other" else None
+            self.workers[process] = Worker(process, checkout)
         return self.workers[process]
 
     def build(self, wanted: list[tuple[str, Problem]]) -> list[Runner]:
-        """Build contestants, all processes at once; return those who could be built."""
+        """Build frameworks, all processes at once; return those that could be built."""
         runners = []
         for name, problem in wanted:
             self.count += 1
@@ -172,7 +185,7 @@ class Crew:
     ) -> list[tuple[Runner, Any]]:
         """Ask each runner's process, at once, and one thing after the other within a process.
 
-        Those who fail are named in ``failures`` and left out of the result.
+        Those that fail are named in ``failures`` and left out of the result.
         """
         waiting: dict[str, list[Runner]] = {}
         for runner in runners:
@@ -185,7 +198,7 @@ class Crew:
             for runner in asked:
                 try:
                     answers[runner.number] = runner.worker.answer()
-                except ContestantError as error:
+                except FrameworkError as error:
                     self.failures[f"{runner.label}: {runner.problem}"] = str(error)
                     last = str(error).strip().splitlines()[-1]
                     print(f"  {runner.label} fails at {runner.problem}: {last}", flush=True)
@@ -196,15 +209,15 @@ class Crew:
         """Forget these."""
         self.together(runners, "drop", lambda r: (r.number,))
 
-    def pools(self) -> dict[str, Any]:
+    def thread_pools(self) -> dict[str, Any]:
         """Return each process's thread pools."""
         found = {}
         for name, worker in self.workers.items():
-            worker.ask("pools")
+            worker.ask("thread_pools")
             found[name] = worker.answer()
         return found
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:

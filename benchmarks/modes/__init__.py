@@ -1,1 +1,1 @@
-"""The modes of ``python -m benchmarks``: each is ``measure(settings, results, crew)``."""
+"""The modes of ``python -m benchmarks``: each is ``measure(settings, results, pool)``."""

@@ -14,7 +14,7 @@ from benchmarks.modes.step import MAIN, problem_of
 from benchmarks.problem import Problem
 from benchmarks.results import Results, Settings, begin, microseconds, spread, table
 from benchmarks.rounds import Pace, interleave, ratios
-from benchmarks.workers import Budget, Crew
+from benchmarks.workers import Budget, WorkerPool
 
 PACE = Pace(9, 0.2)
 TOLERANCE = 1e-10
@@ -22,28 +22,28 @@ TOLERANCE = 1e-10
 
 @dataclass
 class Way:
-    """nnreg in a context, as the rounds want it."""
+    """nnreg in a context, with the methods that the rounds need."""
 
     label: str
-    contestant: Any
+    framework: Any
     context: Callable[[], AbstractContextManager[Any]]
     steps: int = 1
 
     def chunk(self, steps: int, warm: int) -> float:
         """Return the seconds of a step."""
         with self.context():
-            return self.contestant.chunk(steps, warm)
+            return self.framework.chunk(steps, warm)
 
     def follow(self, steps: int) -> list[Any]:
         """Return the parameters after some steps."""
         with self.context():
-            self.contestant.follow(steps)
-        return self.contestant.parameters()
+            self.framework.follow(steps)
+        return self.framework.parameters()
 
 
 def ways(ablation: Ablation, problem: Problem) -> tuple[Way, Way]:
     """Return both ways to train the problem."""
-    from benchmarks.contestants.nnreg_fit import NnregFit
+    from benchmarks.frameworks.nnreg_fit import NnregFit
 
     return (
         Way("with", NnregFit(problem, ablation.threads), ablation.on),
@@ -51,7 +51,7 @@ def ways(ablation: Ablation, problem: Problem) -> tuple[Way, Way]:
     )
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Time every ablation that applies to nnreg as it is."""
     about = begin()
     budget = Budget(settings.seconds(6 * 60, 12))
@@ -91,7 +91,7 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
 
 
 def agree(ablation: Ablation, problem: Problem) -> None:
-    """Hold both ways equal over ten steps in float64."""
+    """Raise unless both ways are equal over ten steps in float64."""
     if not ablation.exact:
         return
     double = replace(problem, dtype="float64")

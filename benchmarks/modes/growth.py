@@ -9,11 +9,11 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmarks.contestants import FLOORS
+from benchmarks.frameworks import FLOORS
 from benchmarks.modes.sweep import SWEEPS
 from benchmarks.results import Results, Settings, begin, microseconds, table
 from benchmarks.rounds import SWEEP, exponent, interleave
-from benchmarks.workers import Budget, Crew
+from benchmarks.workers import Budget, WorkerPool
 
 SIZES = {
     "batch": [2**i for i in range(13)],
@@ -23,7 +23,7 @@ SIZES = {
 QUICK = {"batch": [1, 16, 256, 1024], "width": [16, 128, 1024], "depth": [1, 4, 16]}
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Time nnreg and the bare products, and fit."""
     about = begin()
     budget = Budget(settings.seconds(4 * 60, 14))
@@ -33,9 +33,9 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
             print(f"no time was left for {sweep} {size}")
             continue
         problem = SWEEPS[sweep][0](size)
-        runners = crew.build([(name, problem) for name in ("nnreg", *FLOORS)])
+        runners = pool.build([(name, problem) for name in ("nnreg", *FLOORS)])
         times = interleave(runners, settings.pace(SWEEP))
-        crew.drop(runners)
+        pool.drop(runners)
         seconds[sweep][size] = {
             "nnreg": statistics.median(times["nnreg"]),
             "floor": min(statistics.median(times[floor]) for floor in FLOORS),

@@ -24,7 +24,7 @@ from benchmarks.machine import version
 from benchmarks.problem import Problem
 from benchmarks.results import Results, Settings, begin, spread, table
 from benchmarks.rounds import quartiles
-from benchmarks.workers import QUIET, Budget, Crew
+from benchmarks.workers import QUIET, Budget, WorkerPool
 
 ROOT = Path(__file__).parents[2]
 JOBS = {"nnreg": "nnreg_epoch", "keras": "keras_epoch", "torch": "torch_epoch"}
@@ -70,7 +70,7 @@ def prepare(folder: Path, rows: int) -> str:
     return f"{min(rows, 60_000):,} rows of {what}"
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Measure jobs, imports and sizes."""
     about = begin()
     budget = Budget(settings.seconds(5 * 60, 30))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from benchmarks.agreement import Agreement
 from benchmarks.compare import compare
-from benchmarks.contestants import ENTRIES, FLOORS, FRAMEWORKS
+from benchmarks.frameworks import ENTRIES, FLOORS, LIBRARIES
 from benchmarks.problem import Problem
 from benchmarks.results import Results, Settings, begin
-from benchmarks.workers import Crew
+from benchmarks.workers import WorkerPool
 
 
 def measure(
-    settings: Settings, results: Results, crew: Crew, problem: Problem, against: list[str]
+    settings: Settings, results: Results, pool: WorkerPool, problem: Problem, against: list[str]
 ) -> None:
-    """Time one problem against frameworks, or against contestants by their names."""
-    names = [name for word in against for name in FRAMEWORKS.get(word, (word,))]
+    """Time one problem against frameworks, or against frameworks by their names."""
+    names = [name for word in against for name in LIBRARIES.get(word, (word,))]
     unknown = [name for name in names if name not in ENTRIES]
     if unknown:
-        known = [*FRAMEWORKS, *(name for name in ENTRIES if name not in FRAMEWORKS)]
+        known = [*LIBRARIES, *(name for name in ENTRIES if name not in LIBRARIES)]
         raise SystemExit(f"--against {unknown[0]}: known are {', '.join(known)}")
     about = begin()
     taking = settings.available(tuple(dict.fromkeys(("nnreg", *FLOORS, *names))))
-    found = compare(crew, Agreement(crew), problem, taking, settings.pace())
-    results.store("run", found | {"failures": crew.failures}, about)
+    found = compare(pool, Agreement(pool), problem, taking, settings.pace())
+    results.store("run", found | {"failures": pool.failures}, about)

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import PREDICTORS
+from benchmarks.frameworks import PREDICTORS
 from benchmarks.problem import CONFIGURATIONS, Problem
 from benchmarks.results import Results, Settings, begin, microseconds, spread, table
 from benchmarks.rounds import interleave, ratios
-from benchmarks.workers import Budget, Crew, Runner
+from benchmarks.workers import Budget, Runner, WorkerPool
 
 ROWS = (1, 128, 10_000)
 NETWORKS = ("class", "seed")
 TOLERANCE = 1e-4
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Compare the outputs, then time."""
     about = begin()
     names = []
@@ -38,20 +38,20 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
                 print(f"no time was left for {network}, {rows} rows")
                 continue
             problem = replace(CONFIGURATIONS[network], batch=rows, keep=1.0)
-            runners = agreeing(crew, crew.build([(name, problem) for name in names]))
+            runners = agreeing(pool, pool.build([(name, problem) for name in names]))
             times = interleave(runners, settings.pace())
-            crew.drop(runners)
+            pool.drop(runners)
             cell = ratios(times, "predict:nnreg")
             found[f"{network} {rows}"] = cell
             show(problem, cell)
-            results.store("predict", {"cells": found, "failures": crew.failures}, about)
+            results.store("predict", {"cells": found, "failures": pool.failures}, about)
 
 
-def agreeing(crew: Crew, runners: list[Runner]) -> list[Runner]:
+def agreeing(pool: WorkerPool, runners: list[Runner]) -> list[Runner]:
     """Return those whose outputs are nnreg's to 1e-4, relative to the largest."""
     outputs = {
         runner.label: (runner, result[1][0])
-        for runner, result in crew.together(runners, "follow", lambda r: (r.number, 1))
+        for runner, result in pool.together(runners, "follow", lambda r: (r.number, 1))
     }
     _, ours = outputs["predict:nnreg"]
     fine = []

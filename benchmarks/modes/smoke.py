@@ -1,7 +1,7 @@
-"""A smoke run: whoever is installed agrees and takes steps; no time is judged.
+"""A smoke run: every installed framework agrees and takes steps; no time is judged.
 
 It ends with 1 if something that is installed fails or does not agree. ``torch.compile`` takes part
-only if it is asked for, since compiling takes longer than all the rest.
+only on request, since compiling takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from benchmarks import plots
 from benchmarks.ablations import ABLATIONS
 from benchmarks.agreement import Agreement
 from benchmarks.compare import compare
-from benchmarks.contestants import ENTRIES, MANY, USUAL
+from benchmarks.frameworks import ENTRIES, MANY, USUAL
 from benchmarks.modes import ablation, job, predict
 from benchmarks.problem import Problem
 from benchmarks.results import Results, Settings, begin
-from benchmarks.workers import Crew
+from benchmarks.workers import WorkerPool
 
 NAMES = tuple(name for name in (*USUAL, *MANY) if name != "torch_compile")
 TINY = Problem(8, (12, 9, 7, 5), 0.5)
 CELLS = (("adam", "dropout+l2"), ("momentum", "l1"), ("sgd", "l2"))
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> int:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> int:
     """Do a little of everything, and return how the process should end."""
     about = begin()
     names = settings.available(NAMES)
-    agreement = Agreement(crew)
+    agreement = Agreement(pool)
     missing = []
     cells = {}
     for optimizer, regularization in CELLS:
@@ -35,7 +35,7 @@ def measure(settings: Settings, results: Results, crew: Crew) -> int:
         taking = [
             name for name in names if name not in MANY or (optimizer, regularization) == CELLS[0]
         ]
-        cell = compare(crew, agreement, problem, taking, settings.pace())
+        cell = compare(pool, agreement, problem, taking, settings.pace())
         wanted = [name for name in taking if ENTRIES[name].takes_part(problem)]
         missing += [f"{name} at {problem}" for name in wanted if name not in cell["times"]]
         cells[f"tiny {optimizer} {regularization}"] = cell
@@ -47,9 +47,9 @@ def measure(settings: Settings, results: Results, crew: Crew) -> int:
             ablation.agree(trick, TINY)
         except AttributeError as error:
             missing.append(f"ablation {trick.name}: {error}")
-    predict.measure(settings, results, crew)
-    job.measure(settings, results, crew)
+    predict.measure(settings, results, pool)
+    job.measure(settings, results, pool)
     plots.draw(results.modes, settings.out)
-    missing += list(crew.failures)
+    missing += list(pool.failures)
     print("\n".join(f"MISSING: {what}" for what in dict.fromkeys(missing)) or "all agree")
     return int(bool(missing))

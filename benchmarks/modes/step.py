@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks.agreement import Agreement
 from benchmarks.compare import compare
-from benchmarks.contestants import ENTRIES
+from benchmarks.frameworks import ENTRIES
 from benchmarks.problem import CONFIGURATIONS, OPTIMIZERS, REGULARIZATIONS, Problem
 from benchmarks.results import Results, Settings, begin
-from benchmarks.workers import Budget, Crew
+from benchmarks.workers import Budget, WorkerPool
 
 MAIN = "dropout+l2"
 SLOW_TO_BUILD = ("torch_compile",)  # in the main cells only
@@ -40,7 +40,7 @@ def problem_of(configuration: str, optimizer: str, regularization: str) -> Probl
     return problem.regularized(regularization)
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Time the cells."""
     about = begin()
     names = settings.available()
@@ -53,7 +53,7 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
             name: ENTRIES[name].randomness for name in names if ENTRIES[name].randomness
         },
     }
-    agreement = Agreement(crew)
+    agreement = Agreement(pool)
     for cell in cells(settings.quick):
         if budget.spent:
             found["left_out"].append(" ".join(cell))
@@ -61,9 +61,9 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
         slow = () if chosen or (cell[2] == MAIN and not settings.quick) else SLOW_TO_BUILD
         taking = [name for name in names if name not in slow]
         problem = problem_of(*cell)
-        found["cells"][" ".join(cell)] = compare(crew, agreement, problem, taking, settings.pace())
-        results.store("step", found | {"failures": crew.failures}, about)
-    found |= {"pools": crew.pools(), "failures": crew.failures}
+        found["cells"][" ".join(cell)] = compare(pool, agreement, problem, taking, settings.pace())
+        results.store("step", found | {"failures": pool.failures}, about)
+    found |= {"thread_pools": pool.thread_pools(), "failures": pool.failures}
     results.store("step", found, about)
     if found["left_out"]:
         print(f"no time was left for: {', '.join(found['left_out'])}\n")

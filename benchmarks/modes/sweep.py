@@ -7,11 +7,11 @@ from typing import Any
 
 from benchmarks.agreement import Agreement
 from benchmarks.compare import compare
-from benchmarks.contestants import FLOORS
+from benchmarks.frameworks import FLOORS
 from benchmarks.problem import Problem
 from benchmarks.results import Results, Settings, begin
 from benchmarks.rounds import SWEEP
-from benchmarks.workers import Budget, Crew
+from benchmarks.workers import Budget, WorkerPool
 
 NAMES = ("nnreg", *FLOORS, "xla", "torch", "jax")
 BASE = Problem(128, (784, 512, 512, 10), 0.8).regularized("dropout+l2")
@@ -39,13 +39,13 @@ SWEEPS: dict[str, tuple[Any, tuple[int, ...]]] = {
 }
 
 
-def measure(settings: Settings, results: Results, crew: Crew) -> None:
+def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Time every size, the ends of each row first."""
     about = begin()
     names = settings.available(NAMES)
     budget = Budget(settings.seconds(10 * 60, 12))
     found: dict[str, Any] = {"sweeps": {name: {} for name in SWEEPS}, "left_out": []}
-    agreement = Agreement(crew)
+    agreement = Agreement(pool)
     for sweep, size in order(settings.quick):
         if budget.spent:
             found["left_out"].append(f"{sweep} {size}")
@@ -53,9 +53,9 @@ def measure(settings: Settings, results: Results, crew: Crew) -> None:
         print(f"{sweep} {size}:", end=" ")
         problem = SWEEPS[sweep][0](size)
         found["sweeps"][sweep][size] = compare(
-            crew, agreement, problem, names, settings.pace(SWEEP)
+            pool, agreement, problem, names, settings.pace(SWEEP)
         )
-        results.store("sweep", found | {"failures": crew.failures}, about)
+        results.store("sweep", found | {"failures": pool.failures}, about)
     if found["left_out"]:
         print(f"no time was left for: {', '.join(found['left_out'])}\n")
 

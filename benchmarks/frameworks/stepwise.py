@@ -1,4 +1,4 @@
-"""What contestants share: those of whom one step is one call, and those who only have a ``fit``."""
+"""Base classes: for frameworks whose step is one call, and for those that only have a ``fit``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Stamps:
 def plan(problem: Problem, steps: int) -> tuple[int, int]:
     """Return ``(rows, epochs)`` of a ``fit`` that takes at least so many steps.
 
-    An epoch is all the data, unless fewer steps are wanted.
+    An epoch is all the data, unless fewer steps are needed.
     """
     batches = min(steps, problem.batches)
     return batches * problem.batch, -(-steps // batches)

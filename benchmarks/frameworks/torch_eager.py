@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.contestants.stepwise import Stepwise
+from benchmarks.frameworks.stepwise import Stepwise
 from benchmarks.problem import BETA_1, BETA_2, MASKS, Array, Problem
 
 F = torch.nn.functional

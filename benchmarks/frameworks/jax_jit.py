@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.contestants.stepwise import Stepwise
+from benchmarks.frameworks.stepwise import Stepwise
 from benchmarks.problem import BETA_1, BETA_2, MASKS, Array, Problem
 
 tree_map = jax.tree_util.tree_map
@@ -115,7 +115,7 @@ class JaxJit(Stepwise):
         jax.block_until_ready((self.state, loss))
 
     def follow(self, steps: int) -> list[float]:
-        """As for any other contestant."""
+        """As for any other framework."""
         with self.precision():
             return super().follow(steps)
 
@@ -151,7 +151,7 @@ class JaxScan(JaxJit):
         return losses
 
     def chunk(self, steps: int, warm: int) -> float:
-        """As for any other contestant, of so many steps a call."""
+        """As for any other framework, of so many steps a call."""
         calls = math.ceil(steps / self.TOGETHER)
         return super().chunk(calls, math.ceil(warm / self.TOGETHER)) / self.TOGETHER
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import nnreg as nn
-from benchmarks.contestants.stepwise import Stamps, plan
+from benchmarks.frameworks.stepwise import Stamps, plan
 from benchmarks.problem import BETA_1, BETA_2, MASKS, Array, Problem
 
 
@@ -38,6 +38,8 @@ class Clock(nn.Callback):
     def on_batch_begin(self, run: Any) -> None:
         """Stamp."""
         self.stamps()
+
+    on_step = on_batch_begin  # its name in nnreg 0.1, for step --against
 
 
 def network(problem: Problem) -> nn.Network:

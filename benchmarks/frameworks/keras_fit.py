@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from benchmarks.contestants.stepwise import Stamps, plan
+from benchmarks.frameworks.stepwise import Stamps, plan
 from benchmarks.problem import BETA_1, BETA_2, Array, Problem
 
 

@@ -1,14 +1,14 @@
-"""Who takes part.
+"""The frameworks that are compared.
 
-A contestant is a class that trains a :class:`~benchmarks.problem.Problem`::
+A framework is a class that trains a :class:`~benchmarks.problem.Problem`::
 
-    contestant = Class(problem, **options)
-    contestant.follow(10)  # ten steps; the data loss before each update
-    contestant.parameters()  # [w, b, w, b, ...], w of shape (inputs, outputs)
-    contestant.chunk(200, 10)  # seconds a step over 200 steps, after 10 that are not timed
+    framework = Class(problem, **options)
+    framework.follow(10)  # ten steps; the data loss before each update
+    framework.parameters()  # [w, b, w, b, ...], w of shape (inputs, outputs)
+    framework.chunk(200, 10)  # seconds a step over 200 steps, after 10 that are not timed
 
 It starts from ``problem.weights()`` and takes the rows of ``problem.order()``. ``follow`` is called
-before ``chunk``, if at all. Contestants of one process never run at the same time, and frameworks
+before ``chunk``, if at all. Frameworks of one process never run at the same time, and frameworks
 that would disturb each other have a process each.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.problem import Problem
 
 @dataclass(frozen=True)
 class Entry:
-    """One contestant: where it is written, in which process it runs, and what it can do."""
+    """One framework: where it is written, in which process it runs, and what it can do."""
 
     title: str
     process: str
@@ -64,13 +64,15 @@ ENTRIES = {
         randomness="Philox 4x64, 16 bits a unit",
         masks=True,
     ),
+    "other": Entry(
+        "nnreg of the other checkout", "other", "nnreg_fit:NnregFit", ("nnreg",), masks=True
+    ),
     "floor_1": Entry(
         "bare products, 1 thread", "nnreg", "floor:Floor", (), {"threads": 1}, trains=False
     ),
     "floor_2": Entry(
         "bare products, 2 threads", "nnreg", "floor:Floor", (), {"threads": 2}, trains=False
     ),
-    "floor_lanes": Entry("bare products, 2 lanes", "nnreg", "floor:Lanes", (), trains=False),
     "keras": Entry(
         "Keras fit",
         "tensorflow",
@@ -155,10 +157,10 @@ PREDICTORS = {
     "onnx": Entry("onnxruntime", "onnx", "inference:Onnx", ("onnx", "onnxruntime")),
 }
 
-FLOORS = ("floor_1", "floor_2", "floor_lanes")
+FLOORS = ("floor_1", "floor_2")
 MANY = ("keras_many", "jax_scan")  # several steps in a call: no look at the loss between them
-USUAL = tuple(name for name in ENTRIES if name not in MANY)
-FRAMEWORKS = {
+USUAL = tuple(name for name in ENTRIES if name not in (*MANY, "other"))
+LIBRARIES = {
     "tensorflow": ("keras", "tf", "xla"),
     "torch": ("torch", "torch_compile"),
     "jax": ("jax",),
@@ -167,14 +169,14 @@ FRAMEWORKS = {
 
 
 def entry_of(name: str) -> Entry:
-    """Return the entry of a contestant, or, as ``predict:NAME``, of a predictor."""
+    """Return the entry of a framework, or, as ``predict:NAME``, of a predictor."""
     kind, _, own = name.rpartition(":")
     return PREDICTORS[own] if kind else ENTRIES[name]
 
 
 def build(name: str, problem: Problem) -> Any:
-    """Return the contestant of this name, ready for the problem."""
+    """Return the framework of this name, ready for the problem."""
     entry = entry_of(name)
     module, _, kind = entry.place.partition(":")
-    found = importlib.import_module(f"benchmarks.contestants.{module}")
+    found = importlib.import_module(f"benchmarks.frameworks.{module}")
     return getattr(found, kind)(problem, **entry.options)

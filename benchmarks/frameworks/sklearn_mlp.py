@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.contestants.stepwise import plan
+from benchmarks.frameworks.stepwise import plan
 from benchmarks.problem import BETA_1, BETA_2, Array, Problem
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants.stepwise import Stepwise
+from benchmarks.frameworks.stepwise import Stepwise
 from benchmarks.problem import Array, Problem
 
 
@@ -50,7 +50,7 @@ class Nnreg(Predictor):
 
     def prepare(self) -> None:
         """Build the network."""
-        from benchmarks.contestants.nnreg_fit import network
+        from benchmarks.frameworks.nnreg_fit import network
 
         self.net = network(self.problem)
 
@@ -64,7 +64,7 @@ class Keras(Predictor):
 
     def prepare(self) -> None:
         """Build the network."""
-        from benchmarks.contestants.keras_fit import model
+        from benchmarks.frameworks.keras_fit import model
 
         self.model = model(self.problem)
 
@@ -103,7 +103,7 @@ class Torch(Predictor):
         """Build the network."""
         import torch
 
-        from benchmarks.contestants.torch_eager import TorchEager
+        from benchmarks.frameworks.torch_eager import TorchEager
 
         self.torch, self.model = torch, TorchEager(self.problem).model.eval()
 

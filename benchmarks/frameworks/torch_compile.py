@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.contestants.torch_eager import TorchEager
+from benchmarks.frameworks.torch_eager import TorchEager
 from benchmarks.problem import Problem
 
 
