@@ -1,12 +1,12 @@
-"""HTML as tests look at it: which tags, which texts, and whether all that opens is closed."""
+"""A parser of HTML for tests: tags, attributes, texts, and whether every tag is closed."""
 
 import html.parser
 
-VOID = {"meta", "br", "img", "rect", "polyline", "!doctype"}
+VOID = {"meta", "br", "img", "source", "rect", "polyline", "!doctype"}
 
 
 class Page(html.parser.HTMLParser):
-    """What is in a page, or a piece of one."""
+    """The parts of a page or of a piece of HTML."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -44,11 +44,11 @@ class Page(html.parser.HTMLParser):
         return "".join(self.texts)
 
     def values(self, name: str) -> list[str | None]:
-        """Return an attribute's values, of whatever tags."""
+        """Return an attribute's values, of any tag."""
         return [value for _, found, value in self.attributes if found == name]
 
     def loads(self) -> list[str | None]:
-        """Return what it takes from outside itself."""
+        """Return the addresses from which it loads something."""
         return [
             value
             for _, name, value in self.attributes

@@ -1,20 +1,20 @@
-"""One network, five ways to regularize it: what is equal, what differs, what is said of it."""
+"""The comparison: its fairness, its figures, the selection of strengths and the settings."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from nnreg.lab.comparison.columns import shown
-from nnreg.lab.comparison.verdicts import inside_noise, summarize, verdict
 from small_comparison import QUICK, quick
 
 import nnreg.lab.comparison.experiment
 import nnreg.training.loop
 from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
-from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build, compare
-from nnreg.lab.comparison.selection import at_the_edge, choose, grids, trials
-from nnreg.lab.preprocessing import Rows, held_out, prepare, standardized
+from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build_network, compare
+from nnreg.lab.comparison.result import is_inside_noise
+from nnreg.lab.comparison.selection import count_candidates, make_grids, select_strengths
+from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
+from nnreg.lab.verdicts import classify_fit
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,9 @@ class TestWhatRegularizationDoes:
         assert accuracy > demonstration.values("none", "test_accuracy").mean()
 
     def test_the_verdicts_say_so(self, demonstration):
-        assert verdict(demonstration, "none") == "overfit"
+        assert demonstration.verdict("none") == "overfit"
         for variant in ("L2", "L1", "dropout + L2"):
-            assert verdict(demonstration, variant) == "right fit"
+            assert demonstration.verdict(variant) == "right fit"
 
     def test_proximal_l1_alone_makes_weights_exactly_zero(self, demonstration):
         zeros = {v: demonstration.values(v, "zeros").mean() for v in VARIANTS}
@@ -82,8 +82,8 @@ class TestWhatRegularizationDoes:
 
     def test_a_huge_penalty_is_underfit(self):
         found = quick(l2=100.0, l1=0.001, hidden=(64,), train_size=200, epochs=20, repeats=1)
-        assert verdict(found, "L2") == "underfit"
-        assert verdict(found, "L1") != "underfit"
+        assert found.verdict("L2") == "underfit"
+        assert found.verdict("L1") != "underfit"
 
     def test_subgradients_make_no_weight_zero(self):
         found = quick(l1_method="subgradient", repeats=1)
@@ -116,8 +116,10 @@ class TestEverythingElseIsEqual:
         assert orders[0] != orders[5]
 
     def test_the_variants_differ_in_the_regularizer_alone(self):
-        plain = build(Strengths(), Settings(), 4, 3, seed=0)
-        both = build(Strengths(l2=0.1, keep_prob=0.5), Settings(), 4, 3, seed=0)
+        plain, both = (
+            build_network((8, 8), strengths, inputs=4, outputs=3, seed=0)
+            for strengths in (Strengths(), Strengths(l2=0.1, keep_prob=0.5))
+        )
         assert [type(layer) for layer in plain.layers] == [type(layer) for layer in both.layers]
         assert plain.penalty is None
         assert both.penalty.strength == 0.1
@@ -157,8 +159,9 @@ class TestFigures:
     def test_losses_are_measured_without_dropout(self, small):
         """The run, done again by hand, and measured by predict, which never drops."""
         settings = small.settings
-        rows = standardized(small.rows)
-        net = build(small.choice.strengths["dropout"], settings, 64, 10, seed=1)
+        rows = standardize(small.rows)
+        dropout = small.selection.strengths["dropout"]
+        net = build_network(settings.hidden, dropout, inputs=64, outputs=10, seed=1)
         loss = nnreg.SoftmaxCrossEntropy()
         nnreg.fit(
             *(net, rows.x, rows.y),
@@ -181,20 +184,20 @@ class TestFigures:
     def test_the_noisy_test_loss_is_the_mean_over_ways_to_make_labels_wrong(self, rng):
         """A label stays with probability 0.7, and becomes each of the three others with 0.1."""
         settings = Settings(label_noise=0.3, hidden=(3,))
-        laboratory = nnreg.lab.comparison.experiment._Laboratory(settings, 4, lambda what: None)
-        net = build(Strengths(), settings, 2, 4, seed=0)
+        experiment = nnreg.lab.comparison.experiment._Experiment(settings, 4, lambda text: None)
+        net = build_network((3,), Strengths(), inputs=2, outputs=4, seed=0)
         x, y = rng.normal(size=(50, 2)), rng.integers(0, 4, 50)
-        found = laboratory._measured(net, Rows(x, y, x, y))["test_loss_noisy"]
+        found = experiment.measure(net, Rows(x, y, x, y))["test_loss_noisy"]
         chances = np.full((50, 4), 0.1)
         chances[np.arange(50), y] = 0.7
         losses = -np.log(nnreg.softmax(net.predict(x)))
         assert found == pytest.approx((chances * losses).sum(axis=1).mean(), rel=1e-5)
 
-    def test_without_label_noise_it_is_the_test_loss_and_not_shown(self):
+    def test_without_label_noise_it_is_the_test_loss_and_not_shown(self, small):
         found = quick(label_noise=0.0, repeats=1)
         assert found.values("L2", "test_loss_noisy") == found.values("L2", "test_loss")
-        assert "test_loss_noisy" not in [column.key for column in shown(0.0)]
-        assert "test_loss_noisy" in [column.key for column in shown(0.1)]
+        assert "test_loss_noisy" not in [column.key for column in found.columns]
+        assert "test_loss_noisy" in [column.key for column in small.columns]
 
 
 class TestRows:
@@ -223,7 +226,7 @@ class TestRows:
 
     def test_standardizing_uses_training_rows_alone(self, rng):
         x, x_test = rng.uniform(3.0, 5.0, (50, 4)), rng.uniform(4.0, 5.0, (20, 4))
-        found = standardized(Rows(x, None, x_test, None))
+        found = standardize(Rows(x, None, x_test, None))
         assert np.allclose(found.x.mean(axis=0), 0.0)
         assert np.allclose(found.x.std(axis=0), 1.0)
         assert np.allclose(found.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
@@ -231,19 +234,19 @@ class TestRows:
     def test_no_value_is_farther_than_three_deviations(self):
         """A pixel with ink in one row of a hundred is ten deviations away there."""
         x = np.eye(100)
-        found = standardized(Rows(x, None, -50 * x, None))
+        found = standardize(Rows(x, None, -50 * x, None))
         assert found.x.max() == 3.0
         assert found.x_test.min() == -3.0
 
     @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
     def test_a_constant_feature_is_divided_by_one(self, value):
         x = np.full((30, 1), value, np.float32)
-        found = standardized(Rows(x, None, x + 2, None))
+        found = standardize(Rows(x, None, x + 2, None))
         assert np.allclose(found.x, 0.0, atol=0.1)
         assert np.allclose(found.x_test, 2.0, atol=0.1)
 
     def test_rows_keep_their_type(self):
-        found = standardized(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
+        found = standardize(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
         assert found.x.dtype == np.float32
 
     @pytest.mark.parametrize(
@@ -260,27 +263,27 @@ class TestRows:
 
 class TestChoosing:
     def test_it_never_sees_a_test_row(self):
-        """With other test rows, the choice is the same to the last bit."""
+        """With other test rows, the selection is the same to the last bit."""
         digits = load("digits")
         other = dataclasses.replace(
             digits, x_test=digits.x_test[:7] * 100, y_test=digits.y_test[:7]
         )
         settings = Settings(hidden=(8,), train_size=60, epochs=2, repeats=1)
-        assert compare(digits, settings).choice == compare(other, settings).choice
+        assert compare(digits, settings).selection == compare(other, settings).selection
 
     def test_it_judges_by_rows_that_the_trial_does_not_train_on(self):
         rows = Rows(np.arange(30.0)[:, None], np.zeros(30, int), None, None)
-        split = held_out(rows, 1 / 3, seed=0)
+        split = split_validation(rows, 1 / 3, seed=0)
         assert sorted([*split.x[:, 0], *split.x_test[:, 0]]) == list(range(30))
         assert len(split.x_test) == 10
 
     def test_the_lowest_loss_wins(self):
-        choice = choose(
+        selection = select_strengths(
             Settings(),
             100,
             lambda s: abs(s.l2 - 0.03) + abs(s.l1 - 0.001) + abs(s.keep_prob - 0.5),
         )
-        assert choice.strengths == {
+        assert selection.strengths == {
             "none": Strengths(),
             "L2": Strengths(l2=0.03),
             "L1": Strengths(l1=0.001),
@@ -289,30 +292,32 @@ class TestChoosing:
         }
 
     def test_what_is_given_is_not_searched(self):
-        choice = choose(Settings(l2=0.5, keep_prob=0.9), 100, lambda s: s.l1)
-        assert {candidate.variant for candidate in choice.candidates} == {"L1"}
-        assert choice.strengths["dropout + L2"] == Strengths(l2=0.5, keep_prob=0.9)
+        selection = select_strengths(Settings(l2=0.5, keep_prob=0.9), 100, lambda s: s.l1)
+        assert {candidate.variant for candidate in selection.candidates} == {"L1"}
+        assert selection.strengths["dropout + L2"] == Strengths(l2=0.5, keep_prob=0.9)
 
     @pytest.mark.parametrize(
         "given", [{}, {"l2": 0.1}, {"l1": 0.1}, {"keep_prob": 0.5}, {"l2": 0.1, "keep_prob": 0.5}]
     )
     def test_the_number_of_trials_is_known_before(self, given):
         tried = []
-        choose(Settings(**given), 100, lambda s: tried.append(s) or 0.0)
-        assert len(tried) == trials(Settings(**given), 100)
+        select_strengths(Settings(**given), 100, lambda s: tried.append(s) or 0.0)
+        assert len(tried) == count_candidates(Settings(**given), 100)
 
     def test_grids_of_penalties_fall_with_the_rows(self):
-        few, many = grids(Settings(), 100), grids(Settings(), 10_000)
+        few, many = make_grids(Settings(), 100), make_grids(Settings(), 10_000)
         assert [a / b for a, b in zip(few["l2"], many["l2"], strict=True)] == pytest.approx(
             [100] * 5
         )
         assert few["keep_prob"] == many["keep_prob"]
 
     def test_a_choice_at_the_end_of_its_grid_is_known(self):
-        choice = choose(Settings(l2=0.1), 100, lambda s: -s.l1 + abs(s.keep_prob - 0.5))
-        assert at_the_edge(choice, "L1")
-        assert not at_the_edge(choice, "dropout")
-        assert not at_the_edge(choice, "L2")
+        selection = select_strengths(
+            Settings(l2=0.1), 100, lambda s: -s.l1 + abs(s.keep_prob - 0.5)
+        )
+        assert selection.is_at_grid_edge("L1")
+        assert not selection.is_at_grid_edge("dropout")
+        assert not selection.is_at_grid_edge("L2")
 
     def test_a_trial_that_breaks_down_only_loses(self, monkeypatch):
         real = nnreg.lab.comparison.experiment.fit
@@ -324,7 +329,7 @@ class TestChoosing:
 
         monkeypatch.setattr(nnreg.lab.comparison.experiment, "fit", fit)
         found = quick(l2=None, repeats=1)
-        assert [np.isinf(c.loss) for c in found.choice.tried("L2")] == [
+        assert [np.isinf(c.loss) for c in found.selection.tried("L2")] == [
             False,
             False,
             False,
@@ -337,57 +342,71 @@ class TestJudgement:
     def test_a_difference_within_the_confidence_interval_is_noise(self):
         """Student's t for two degrees of freedom and 95 % is 4.303."""
         spread = np.array([-1.0, 0.0, 1.0])  # standard error 1/sqrt(3)
-        assert inside_noise(spread + 4.30 / 3**0.5)
-        assert not inside_noise(spread + 4.31 / 3**0.5)
-        assert not inside_noise(-spread - 4.31 / 3**0.5)
+        assert is_inside_noise(spread + 4.30 / 3**0.5)
+        assert not is_inside_noise(spread + 4.31 / 3**0.5)
+        assert not is_inside_noise(-spread - 4.31 / 3**0.5)
 
     def test_equal_differences_are_no_noise(self):
-        assert not inside_noise(np.array([0.1, 0.1]))
+        assert not is_inside_noise(np.array([0.1, 0.1]))
 
     def test_none_is_not_compared_with_itself(self, small):
-        assert summarize(small, "none", "test_loss").inside_noise is None
+        assert small.summarize("none", "test_loss").inside_noise is None
 
     def test_figures_that_are_equal_in_every_repeat_are_not_marked(self, small):
-        assert summarize(small, "L2", "zeros").inside_noise is None
+        assert small.summarize("L2", "zeros").inside_noise is None
 
     def test_one_repeat_says_nothing_about_noise(self):
-        summary = summarize(quick(repeats=1), "L2", "test_loss")
+        summary = quick(repeats=1).summarize("L2", "test_loss")
         assert summary.sd is None
         assert summary.inside_noise is None
 
     def test_mean_and_deviation_are_those_of_the_repeats(self, small):
         a, b = small.values("L1", "gap")
-        summary = summarize(small, "L1", "gap")
+        summary = small.summarize("L1", "gap")
         assert summary.mean == pytest.approx((a + b) / 2)
         assert summary.sd == pytest.approx(abs(a - b) / 2**0.5)
 
     def test_what_is_no_better_than_guessing_is_no_right_fit(self):
         """All five alike, hardly trained: the lowest test loss is nothing to be near to."""
         found = quick(epochs=1, repeats=1, learning_rate=1e-9)
-        assert {verdict(found, variant) for variant in VARIANTS} == {"underfit"}
+        assert {found.verdict(variant) for variant in VARIANTS} == {"underfit"}
 
     @pytest.mark.parametrize(
-        ("lowest", "train", "test", "expected"),
+        ("train", "test", "expected"),
         [
-            (1.0, 0.9, 1.19, "right fit"),
-            (1.0, 0.2, 1.3, "overfit"),
-            (1.0, 1.2, 1.3, "underfit"),
-            (1.0, 0.6, 1.3, "overfit"),
-            (1.0, 0.7, 1.3, "underfit"),
-            (2.2, 0.1, 2.4, "overfit"),  # guessing among ten classes: 2.3
-            (2.2, 2.3, 2.4, "underfit"),
-            (0.01, 0.4, 0.5, "right fit"),
-            (0.01, 0.5, 0.5, "underfit"),
+            (0.4, 0.7, "right fit"),
+            (0.9, 1.2, "right fit"),
+            (0.4, 1.2, "right fit"),
+            (0.49, 1.21, "overfit"),
+            (0.0, 30.0, "overfit"),  # sure and wrong on new rows, but perfect on its own
+            (0.51, 1.21, "underfit"),
+            (2.3, 2.31, "underfit"),
+            (0.1, 2.31, "overfit"),
+            (22.9, 23.0, "underfit"),
+            (23.1, 23.0, "diverged"),
+            (1e30, 1e30, "diverged"),
+            (np.inf, 1.0, "diverged"),
+            (0.1, np.nan, "diverged"),
         ],
     )
-    def test_the_verdict_follows_its_rule(self, small, lowest, train, test, expected):
-        def run(train_loss, test_loss):
-            figures = {"train_loss": train_loss, "test_loss_noisy": test_loss}
-            curves = {"test_loss_noisy": [lowest, test_loss]}
+    def test_the_verdict_follows_its_rule(self, train, test, expected):
+        best = {"best_train": 0.5, "best_test": 1.0, "baseline": 2.3}
+        assert classify_fit(train, test, **best) == expected
+
+    def test_no_model_is_a_right_fit_where_the_best_is_no_better_than_the_baseline(self):
+        assert classify_fit(2.3, 2.3, best_train=2.3, best_test=2.3, baseline=2.3) == "underfit"
+
+    def test_the_best_model_is_that_of_any_variant_after_any_epoch(self, small):
+        def run(train, test):
+            curves = {"train_loss": train, "test_loss_noisy": test}
+            figures = {name: curve[-1] for name, curve in curves.items()}
             return dataclasses.replace(small.runs["none"][0], figures=figures, curves=curves)
 
-        runs = {variant: [run(0.5, lowest)] for variant in VARIANTS} | {"L1": [run(train, test)]}
-        assert verdict(dataclasses.replace(small, runs=runs), "L1") == expected
+        runs = {variant: [run([0.5, 0.0], [1.0, 1.3])] for variant in VARIANTS}
+        runs |= {"L1": [run([1.9, 0.6], [2.0, 1.3])], "L2": [run([1.9, 0.6], [2.0, 1.1])]}
+        comparison = dataclasses.replace(small, runs=runs)
+        verdicts = [comparison.verdict(variant) for variant in ("none", "L1", "L2")]
+        assert verdicts == ["overfit", "underfit", "right fit"]
 
 
 class TestSettings:
@@ -432,10 +451,10 @@ class TestProgressAndInterruption:
     def test_progress_counts_every_epoch_and_ends_at_the_total(self):
         seen = []
         settings = Settings(**(QUICK | {"l1": None}))
-        compare(load("digits"), settings, lambda *told: seen.append(told))
+        compare(load("digits"), settings, lambda *counts: seen.append(counts))
         assert [done for _, done, _ in seen] == list(range(1, len(seen) + 1))
         assert {total for _, _, total in seen} == {len(seen)}
-        assert seen[0][0].startswith("choosing L1")
+        assert seen[0][0].startswith("selecting L1")
         assert seen[-1][0] == "dropout + L2, repeat 2"
 
     @pytest.mark.parametrize("at", [1, 20])
