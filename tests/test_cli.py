@@ -1,26 +1,33 @@
-"""The command: its options reach the comparison, its errors are one line."""
+"""The command line: options, errors of one line, exit statuses and signals."""
 
+import dataclasses
 import functools
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from nnreg.lab.comparison.verdicts import FIT_RULE, NOISE_RULE
 
 import nnreg.plots
 from nnreg import NonFiniteLossError
+from nnreg.commands import bias_variance as bias_variance_command
 from nnreg.commands import compare as compare_command
 from nnreg.commands import data
 from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
+from nnreg.lab.comparison.result import NOISE_RULE
 from nnreg.lab.settings import Settings
+from nnreg.lab.verdicts import FIT_RULE
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
+
+COMMANDS = ["data", "compare", "path", "bias-variance", "grade"]
 
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
@@ -110,7 +117,7 @@ class TestCompare:
             "--repeats 4 --seed 11"
         )
         assert seen[0][1] == Settings(
-            (5, 6), 0.1, 0.2, 0.3, "subgradient", 7, 9, 0.4, "sgd", 50, 0.25, 4, 11
+            *((5, 6), 7, 9, 0.4, "sgd", 50, 0.25, 4, 11, 0.1, 0.2, 0.3, "subgradient")
         )
 
     def test_a_csv_file_and_its_target(self, capsys, rng, tmp_path):
@@ -152,6 +159,9 @@ class TestErrors:
             ("--target x", "--target: only a CSV file has a target column"),
             ("--learning-rat", "--learning-rate"),
             ("--no-such-option", "unrecognized arguments: --no-such-option"),
+            ("--hiden 8", "unrecognized arguments: --hiden 8 (did you mean '--hidden'?)"),
+            ("--batchsize=8", "--batchsize=8 (did you mean '--batch-size'?)"),
+            ("--hiden 8", "(nnreg compare --help says more)"),
         ],
     )
     def test_a_wrong_argument_is_one_line_and_exit_2(self, capsys, tmp_path, options, message):
@@ -185,14 +195,6 @@ class TestErrors:
         assert err.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_report_that_cannot_be_written_is_one_line_and_exit_1(self, capsys, monkeypatch):
-        def write(comparison, folder):
-            raise OSError(28, "No space left on device", "report.json")
-
-        monkeypatch.setattr(compare_command, "write", write)
-        assert compare() == 1
-        assert capsys.readouterr().err == "nnreg: No space left on device: report.json\n"
-
     def test_an_error_without_a_file_is_said_as_it_is(self):
         assert in_words(OSError("no mirror answers")) == "no mirror answers"
 
@@ -217,9 +219,7 @@ class TestInterruption:
         assert compare() == 130
         out, err = capsys.readouterr()
         assert "nothing is known about the noise" in out
-        assert err == (
-            "nnreg: interrupted; nnreg-compare has the 1 of 2 repeats that were finished\n"
-        )
+        assert err == ("nnreg: interrupted; the report has the 1 of 2 repeats that were finished\n")
         assert (tmp_path / "nnreg-compare" / "report.json").exists()
 
 
@@ -256,7 +256,7 @@ class TestTheRest:
 
     def test_data_lists_what_there_is(self, capsys):
         assert main(["data"]) == 0
-        assert capsys.readouterr().out.startswith("Shipped with nnreg\n  digits")
+        assert capsys.readouterr().out.startswith("Bundled with nnreg\n  digits")
 
     def test_an_interruption_elsewhere_is_quiet_too(self, capsys, monkeypatch):
         def describe():
@@ -280,10 +280,31 @@ class TestTheRest:
         for name in Settings.__dataclass_fields__:
             assert f"--{name.replace('_', '-')} " in out
 
-    def test_no_command_is_an_error(self, capsys):
+    def test_without_a_command_it_lists_them_with_an_example(self, capsys):
         with pytest.raises(SystemExit, match="2"):
             main([])
-        assert "COMMAND" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert all(f"\n    {name}" in err for name in COMMANDS)
+        assert "example:\n  nnreg compare" in err
+        assert "exit status:\n  0  success" in err
+
+    @pytest.mark.parametrize(("name", "hint"), [("comapre", "'compare'"), ("bias", None)])
+    def test_an_unknown_command_is_an_error_that_names_the_nearest(self, capsys, name, hint):
+        with pytest.raises(SystemExit, match="2"):
+            main([name, "--force"])
+        err = capsys.readouterr().err
+        assert f"must be one of data, compare, path, bias-variance, grade, got '{name}'" in err
+        assert (f"did you mean {hint}?" in err) == (hint is not None)
+        assert err.count("\n") == 1
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_option_is_explained_in_words(self, capsys, name):
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+        out = capsys.readouterr().out
+        helps = re.findall(r"^  (--[\w-]+)(?: [A-Z][\w.,]*)?\s+(\S.*)$", out, re.MULTILINE)
+        assert all(not text.startswith("(default") for _, text in helps)
+        assert {option for option, _ in helps} == set(re.findall(r"^  (--[\w-]+)", out, re.M))
 
     def test_python_m_nnreg_is_the_same(self):
         found = subprocess.run(
@@ -301,3 +322,57 @@ class TestTheRest:
 
 def test_the_error_of_a_breakdown_is_what_is_caught():
     assert issubclass(NonFiniteLossError, ArithmeticError)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs):
+    if jobs > 1:
+        pytest.importorskip("joblib")
+    options = "--values 2,4 --datasets 40 --seeds 1 --rows 50 --epochs 800 --out out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnreg", "bias-variance", *options.split(), "--jobs", str(jobs)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert re.fullmatch(
+        r"nnreg: interrupted; \d+ data sets? (are|is) kept in out; "
+        r"the same command goes on from there\n",
+        err,
+    )
+    while time.monotonic() < deadline:  # the system takes a moment to remove dead processes
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a process is left")
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_one_line(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("joblib")
+    monkeypatch.setattr(bias_variance_command, "sweep", lambda *given: {"1": _Dies(), "2": _Dies()})
+    options = "--sweep degree --datasets 3 --seeds 1 --points 9 --jobs 2"
+    assert main(["bias-variance", *options.split()]) == 1
+    assert re.fullmatch("nnreg: a worker process died: .*\n", capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclasses.dataclass(frozen=True)
+class _Dies:
+    """A learner whose process is killed."""
+
+    def __call__(self, x, y, outputs, seed):
+        os.kill(os.getpid(), signal.SIGKILL)

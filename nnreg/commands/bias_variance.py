@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,14 @@ def _add_sweep_options(group: argparse._ArgumentGroup) -> None:
         "--sweep",
         default="width",
         choices=AXES,
-        help="what varies: units of one hidden layer, a strength, or the degree of a polynomial "
-        "(default: width)",
+        help="the quantity that varies: units of one hidden layer, a strength, or the degree of a "
+        "polynomial (default: width)",
     )
     group.add_argument(
         "--values",
         type=numbers,
         metavar="VALUE,...",
-        help="from stiff to flexible (default: "
+        help="its values, from underfit to overfit (default: "
         + "; ".join(f"{name}: {join_numbers(axis.values)}" for name, axis in AXES.items())
         + ")",
     )
@@ -110,52 +111,36 @@ def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
         "--noise",
         type=number,
         metavar="SIZE",
-        help=f"standard deviation around the sine, or the share of wrong labels (default: {noise})",
+        help=f"standard deviation around the sine, or share of wrong labels (default: {noise})",
     )
     texts = {
-        "rows": "training rows in a data set",
-        "datasets": "at least 3",
+        "rows": "training rows of a data set",
+        "datasets": "number of data sets, at least 3",
         "seeds": "models of each data set; with 1 the variance is not split",
-        "points": "common inputs, and fresh rows of each data set",
-        "seed": "all draws are a function of it",
+        "points": "number of common inputs, and of fresh rows of each data set",
+        "seed": "seed of all draws",
     }
-    for name, what in texts.items():
+    for name, text in texts.items():
         default = getattr(SamplingDesign, name)
         group.add_argument(
-            f"--{name}", type=whole, metavar="N", help=f"{what} (default: {default})"
+            f"--{name}", type=whole, metavar="N", help=f"{text} (default: {default})"
         )
 
 
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    default = NetworkLearner
-    group.add_argument(
-        "--hidden",
-        type=widths,
-        metavar="UNITS,...",
-        help=f"units of the hidden layers (default: {','.join(map(str, default.hidden))})",
-    )
-    for name, what in (("l2", "in strength/2 * sum(w**2)"), ("l1", "in strength * sum(abs(w))")):
+    texts: dict[str, tuple[Callable[[str], Any] | None, str, str]] = {
+        "hidden": (widths, "UNITS,...", "units of the hidden layers"),
+        "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2)"),
+        "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w))"),
+        "keep-prob": (number, "P", "probability that dropout keeps a hidden unit, above 0"),
+        "optimizer": (None, "NAME", ", ".join(OPTIMIZERS)),
+        "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
+        "epochs": (whole, "N", "passes over the training rows"),
+        "batch-size": (whole, "N", "training rows in a step"),
+    }
+    for name, (read, metavar, text) in texts.items():
+        default = getattr(NetworkLearner, name.replace("-", "_"))
+        shown = ",".join(map(str, default)) if name == "hidden" else default
         group.add_argument(
-            f"--{name}", type=number, metavar="STRENGTH", help=f"{what} (default: 0)"
+            f"--{name}", type=read or str, metavar=metavar, help=f"{text} (default: {shown})"
         )
-    group.add_argument(
-        "--keep-prob",
-        type=number,
-        metavar="P",
-        help="of hidden units, above 0, at most 1 (default: 1)",
-    )
-    group.add_argument(
-        "--optimizer",
-        metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)} (default: {default.optimizer})",
-    )
-    group.add_argument(
-        "--learning-rate",
-        type=number,
-        metavar="RATE",
-        help=f"above 0 (default: {default.learning_rate:g})",
-    )
-    group.add_argument("--epochs", type=whole, metavar="N", help=f"(default: {default.epochs})")
-    group.add_argument(
-        "--batch-size", type=whole, metavar="N", help=f"(default: {default.batch_size})"
-    )

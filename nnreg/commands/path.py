@@ -86,7 +86,8 @@ def run(given: argparse.Namespace) -> int:
         chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # there is one optimum
     settings = PathSettings(**{**DEMONSTRATION.get(given.data, {}), **chosen})
     dataset = datasets.load(given.data, target=given.target)
-    if given.resume and given.out.exists() and not list_results(given.out, KIND):
+    fresh = given.out.exists() and not given.force and not list_results(given.out, KIND)
+    if given.resume and fresh:
         raise ValueError(f"resume: {given.out} has no points of an interrupted path")
 
     def experiment(folder: Path, progress: Progress | None) -> Report:

@@ -187,7 +187,9 @@ def run_experiment(
             if written:
                 parts.append(f"{folder} has {' and '.join(written)}")
             if finished := list_results(folder, kind):
-                parts += [f"{len(finished)} {unit} are kept in {folder}", hint.format(folder)]
+                n = len(finished)
+                count = f"{n} {unit} are" if n > 1 else f"1 {unit.removesuffix('s')} is"
+                parts += [f"{count} kept in {folder}", hint.format(folder)]
             if interrupted and len(parts) == 1:
                 parts.append("nothing was kept")
             return fail("; ".join(parts), 130 if interrupted else 1)

@@ -232,7 +232,7 @@ class Comparison:
             varied = [name for name in asdict(Strengths()) if len({t[name] for t in tried}) > 1]
             grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(given)"
             if self.selection.is_at_grid_edge(variant):
-                grid += "  (end of the grid)"
+                grid += "  (end of grid)"
             rows.append([variant, str(self.selection.strengths[variant]), grid])
         return ["variant", "strengths", "from"], rows
 
