@@ -28,7 +28,8 @@ def microseconds(x, y, optimizer: nn.Optimizer, penalty: nn.Penalty | None) -> l
     layers = [nn.Dense(128), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]
     net = nn.Network(layers, inputs=784, penalty=penalty)
     rng, found = np.random.default_rng(0), []
-    with TrainingStep(net, nn.SoftmaxCrossEntropy(), optimizer) as step, blas_threads(1):
+    step = TrainingStep(net, nn.SoftmaxCrossEntropy(), optimizer)
+    with blas_threads(1):
         for _ in range(ROUNDS):
             batches = rng.integers(0, len(x), (STEPS, BATCH))
             begun = time.perf_counter()

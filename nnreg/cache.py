@@ -1,6 +1,6 @@
-"""What a forward pass leaves for the backward pass.
+"""The cache: what a forward pass leaves for the backward pass.
 
-Every course calls it the cache: the inputs and outputs that the derivative formulas need. A layer
+The name is that of every course: the inputs and outputs that the derivative formulas need. A layer
 never keeps them itself, so a network may be used by two threads with two caches at once. The cache
 also owns the memory: a layer asks for ``cache.array(name, shape)`` and gets the same buffer in the
 next step, so after the first step nothing is allocated.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnreg._support import memory
 from nnreg._support.typing import Array
 
 if TYPE_CHECKING:
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
     from nnreg.random import RandomBits
 
 
-class Cache:
-    """What one forward pass leaves: for a network and, as ``cache[layer_name]``, for each layer.
+class Cache(memory.Copyable):
+    """The values and the buffers of a forward pass: a network's and, in it, each layer's.
 
-    A layer may set any attribute (``cache.x = x``); the ones listed below are set for it.
+    ``cache[layer_name]`` is a layer's. A layer may set any attribute (``cache.x = x``); the ones
+    listed below are set for it.
 
     Parameters
     ----------
     dtype : dtype, default "float32"
-        The dtype of the arrays that it hands out.
+        Of the buffers.
 
     Attributes
     ----------
@@ -51,11 +53,11 @@ class Cache:
     ((3, 2), True)
     """
 
-    # What has a slot is the cache's own; what a layer sets goes to __dict__, emptied at once.
+    # What has a slot belongs to the cache; what a layer sets goes to __dict__, emptied at once.
     __slots__ = (
         "__dict__",
         "_buffers",
-        "_found",
+        "_latest",
         "dtype",
         "first_row",
         "gradients",
@@ -78,7 +80,7 @@ class Cache:
         self.rng: RandomBits | None = None
         self.layers: dict[str, Cache] = {}
         self._buffers: dict[str, Array] = {}
-        self._found: dict[str, tuple[tuple[int, ...], Any, Array]] = {}  # asked for last
+        self._latest: dict[str, tuple[tuple[int, ...], Any, Array]] = {}  # the last result of each
 
     if TYPE_CHECKING:
 
@@ -90,50 +92,58 @@ class Cache:
             "or it was not in training mode"
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_buffers": {}, "_latest": {}}
+
     def __getitem__(self, layer: str) -> Cache:
         if layer not in self.layers:
             self.layers[layer] = Cache(self.dtype)
         return self.layers[layer]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """Return the buffer ``name`` in this shape; its values are what was written there last.
+        """Return the buffer ``name`` in this shape, with the values that were last written there.
 
         Parameters
         ----------
         name : str
         shape : tuple of int
-            Where the first axis is shorter than the longest seen, the result is a view of the first
-            rows.
+            Where the first axis is shorter than the longest so far, the result is a view of the
+            first rows.
         dtype : dtype, optional
             The cache's own unless given.
+
+        Returns
+        -------
+        ndarray of this shape
+            Aligned to 64 bytes.
         """
-        found = self._found.get(name)
-        if found and found[0] == shape and found[1] is dtype:
-            return found[2]
-        buffer, wanted = self._buffers.get(name), self.dtype if dtype is None else dtype
+        latest = self._latest.get(name)
+        if latest and latest[0] == shape and latest[1] is dtype:
+            return latest[2]
+        buffer, needed = self._buffers.get(name), self.dtype if dtype is None else dtype
         if (
             buffer is None
-            or buffer.dtype != wanted
+            or buffer.dtype != needed
             or buffer.shape[1:] != shape[1:]
             or len(buffer) < shape[0]
         ):
-            buffer = self._buffers[name] = np.empty(shape, wanted)
+            buffer = self._buffers[name] = memory.empty(shape, needed)
         array = buffer if len(buffer) == shape[0] else buffer[: shape[0]]
-        self._found[name] = shape, dtype, array
+        self._latest[name] = shape, dtype, array
         return array
 
     def bind(self, owner: object) -> None:
-        """Serve a network: what another one has left here is dropped."""
-        if self.owner is not None and self.owner is not owner:
+        """Serve a network; the values of another one are dropped."""
+        if self.owner is not None and self.owner != owner:
             self.gradients = None
             self.layers.clear()
         self.owner = owner
 
     def reset(self, *, training: bool, step: int, first_row: int = 0) -> None:
-        """Open a new pass: what the previous one left is forgotten, the buffers stay."""
+        """Begin a new pass: the values of the previous one are dropped, the buffers stay."""
         self.training, self.step, self.first_row = training, step, first_row
         self.clear()
 
     def clear(self) -> None:
-        """Drop what the layer kept, as is done at once in inference."""
+        """Drop the values that the layer has set, as is done at once in inference."""
         self.__dict__.clear()

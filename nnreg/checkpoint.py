@@ -77,7 +77,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "dtype": str(net.dtype),
         "steps": net.steps,
         "epochs": net.epochs,
-        "layers": [_described(layer, layer.settings(), shared) for layer in net.layers],
+        "layers": [_described(layer, layer.get_config(), shared) for layer in net.layers],
         "penalty": _plain("penalty", net.penalty, shared),
         "constraint": _plain("constraint", net.constraint, shared),
         "initializers": net.initializers,

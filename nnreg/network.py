@@ -8,30 +8,41 @@ to forget: training mode exists only inside a call that asks for it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from nnreg import random
-from nnreg._support import tables, validation
+from nnreg._support import hyperparameters, memory, tables, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.layers.base import Layer
+from nnreg.layers import stack
+from nnreg.layers.base import Layer, check_rule
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
-from nnreg.regularization import Objective
+from nnreg.regularization import Regularization
 
-if TYPE_CHECKING:
-    pass
+CHUNK_ROWS = 1024  # rows that inference takes at once
+MAX_STEP = 2**62 - 1
 
-# MERGED DOCSTRING: A network in words: layers, shapes, parameters, initial values, penalties.
+# Attributes that cannot be replaced, since others hold views of them.
+FIXED = frozenset(["layers", "parameters", "regularization", "inputs", "widths", "dtype"])
+
+# Held while a step is counted, so that two threads count two steps, and while the process forks,
+# so that the child never inherits it locked. (A signal handler may fork within the block.)
+_counting = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_counting.acquire,
+        after_in_parent=_counting.release,
+        after_in_child=_counting.release,
+    )
 
 
-PREDICT_ROWS = 1024
-
-
-class Network(Objective):
+class Network(memory.Copyable):
     """A multilayer perceptron.
 
     Parameters
@@ -43,7 +54,7 @@ class Network(Objective):
     penalty, constraint : Penalty and Constraint, optional
         On the weights of every layer that does not say otherwise. May be replaced at any time.
     seed : int, default 0
-        All that the network ever draws is a function of it.
+        Every random draw is a function of it.
     dtype : {"float32", "float64"}, default "float32"
 
     Attributes
@@ -51,9 +62,21 @@ class Network(Objective):
     layers : tuple of Layer
     parameters : Parameters
         All values, in one vector.
+    regularization : Regularization
+        Which penalty and constraint each weight has.
     steps, epochs : int
-        Training passes begun, and epochs finished. Masks depend on the one, the order of rows on
-        the other.
+        Training passes begun, and epochs finished. Masks depend on the first, the order of rows on
+        the second.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is of another kind, or a layer is in a network already.
+
+    Notes
+    -----
+    ``copy``, ``copy.deepcopy`` and ``pickle`` give networks that predict and train exactly as this
+    one does.
 
     Examples
     --------
@@ -67,6 +90,9 @@ class Network(Objective):
     array([5., 5.], dtype=float32)
     """
 
+    steps = hyperparameters.Checked(lambda name, n: validation.whole(name, n, 0, MAX_STEP))
+    epochs = hyperparameters.Checked(lambda name, n: validation.whole(name, n, 0, MAX_STEP))
+
     def __init__(
         self,
         layers: Sequence[Layer],
@@ -77,76 +103,112 @@ class Network(Objective):
         seed: int = 0,
         dtype: Any = "float32",
     ) -> None:
-        if isinstance(layers, Layer) or not isinstance(layers, Sequence):
-            raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
-        self.penalty, self.constraint = penalty, constraint
-        self._build(
-            layers,
-            validation.whole("inputs", inputs, 1),
-            validation.whole("seed", seed),
-            _dtype(dtype, "float32", "float64"),
-        )
+        self._lay_out(layers, inputs, penalty, constraint, seed, dtype)
+        self.initializers = stack.initialize(self.layers, self.parameters, self.seed)
+        self._bind()
 
-    def _build(self, layers: Sequence[Layer], inputs: int, seed: int, dtype: np.dtype[Any]) -> None:
-        """Name the layers, lay out the vector, draw the initial values, and only then bind."""
-        if not layers:
-            raise ValueError("layers must not be empty")
-        counts: dict[str, int] = {}
-        names: list[str] = []
-        self.widths = [inputs]
-        declared = {}
-        for place, layer in enumerate(layers):
-            validation.instance(f"layers[{place}]", layer, Layer, "a Layer")
-            if layer._bound is not None or any(layer is other for other in layers[:place]):
-                where = layer.name or f"layers[{place}]"
-                raise ValueError(
-                    f"{where} is in a network already; a layer has one place, make another"
-                )
-            kind = type(layer).__name__.lower()
-            counts[kind] = counts.get(kind, 0) + 1
-            names.append(f"{kind}_{counts[kind]}")
-            for own_name, parameter in layer.parameters(self.widths[-1]).items():
-                if not own_name.isidentifier():
-                    raise ValueError(
-                        f"{kind} cannot call a parameter {own_name!r}: it becomes an attribute, "
-                        "so it must be a Python name"
-                    )
-                if hasattr(type(layer), own_name):
-                    raise ValueError(
-                        f"{kind} cannot call a parameter {own_name!r}: "
-                        "its class has an attribute of that name"
-                    )
-                declared[f"{names[-1]}.{own_name}"] = parameter
-            self.widths.append(layer.outputs(self.widths[-1]))
-        self.inputs, self.seed, self.dtype = inputs, seed, dtype
+    @classmethod
+    def from_vector(
+        cls,
+        layers: Sequence[Layer],
+        vector: Array | None = None,
+        *,
+        inputs: int,
+        penalty: Penalty | None = None,
+        constraint: Constraint | None = None,
+        seed: int = 0,
+        dtype: Any = "float32",
+    ) -> Self:
+        """Return a network with given parameters, zeros by default; no initializer is called.
+
+        Parameters
+        ----------
+        layers, inputs, penalty, constraint, seed, dtype
+            As for the class.
+        vector : ndarray of shape (P,), optional
+            All parameters, as ``net.parameters.vector`` has them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for the class, and if the vector is not of this size: before memory is allocated.
+
+        Examples
+        --------
+        >>> import nnreg as nn
+        >>> net = nn.Network.from_vector([nn.Dense(1)], np.array([2.0, 1.0]), inputs=1)
+        >>> net.predict([[3.0]])
+        array([[7.]], dtype=float32)
+        """
+        new = object.__new__(cls)
+        new._lay_out(layers, inputs, penalty, constraint, seed, dtype, vector)
+        new.initializers = dict.fromkeys(new.parameters, "given")
+        new._bind()
+        return new
+
+    def _lay_out(
+        self,
+        layers: Sequence[Layer],
+        inputs: int,
+        penalty: Penalty | None,
+        constraint: Constraint | None,
+        seed: int,
+        dtype: Any,
+        vector: Array | None = None,
+    ) -> None:
+        """Check the layers and declare their parameters; nothing of a layer is changed yet."""
+        for name, rule in (("penalty", penalty), ("constraint", constraint)):
+            check_rule(name, rule)
+        self.identity = os.urandom(16)
+        self.inputs = validation.whole("inputs", inputs, 1)
+        self._seed = validation.whole("seed", seed)
+        self.dtype = _check_dtype(dtype, "float32", "float64")
         self.steps = self.epochs = 0
-        self.layers = tuple(layers)
-        self.parameters = Parameters(declared, dtype)
-        self.initializers: dict[str, str] = {}
+        names, widths, declared = stack.declare(layers, self.inputs)
+        size = sum(math.prod(parameter.shape) for parameter in declared.values())
+        if vector is not None and np.shape(vector) != (size,):
+            raise ValueError(
+                f"vector must have shape ({size},) for these layers, got {np.shape(vector)}"
+            )
+        self.layers, self.widths = tuple(layers), tuple(widths)
+        self.parameters = Parameters(declared, self.dtype)
+        if vector is not None:
+            self.parameters.vector = vector
+        self.regularization = Regularization(
+            dict(zip(names, layers, strict=True)), self.parameters, penalty, constraint
+        )
         self._trainable = [i for i, name in enumerate(names) if self.parameters.of(name)]
         self._first = self._trainable[0] if self._trainable else len(self.layers)
-        self._initialize(names)
-        for place, (layer, name) in enumerate(zip(layers, names, strict=True)):
-            layer.bind(name, self.parameters.of(name), seed, place)
 
-    def _initialize(self, names: list[str]) -> None:
-        for count, place in enumerate(self._trainable):
-            following = (type(later).initializer_before for later in self.layers[place + 1 :])
-            default = next((i for i in following if i is not None), Layer.initializer_before)
-            rng = random.generator(self.seed, "initial", count)
-            for own_name, view in self.parameters.of(names[place]).items():
-                name = f"{names[place]}.{own_name}"
-                initializer = self.parameters.declared[name].initializer or default
-                assert initializer is not None
-                values = validation.numeric(f"initial {name}", initializer(view.shape, rng))
-                validation.finite(f"initial {name}", values)
-                if values.shape != view.shape:
-                    raise ValueError(
-                        f"the initializer of {name} must return shape {view.shape}, "
-                        f"got {values.shape}"
-                    )
-                view[...] = values
-                self.initializers[name] = getattr(initializer, "__name__", repr(initializer))
+    def _bind(self) -> None:
+        """Give each layer its name, its views of the vector, and its randomness."""
+        for index, (layer, name) in enumerate(
+            zip(self.layers, stack.name_layers(self.layers), strict=True)
+        ):
+            layer.bind(name, self.parameters.of(name), self.seed, index)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        self._bind()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and name in self.__dict__:
+            raise AttributeError(
+                f"net.{name} cannot be replaced; to change parameters, assign values to "
+                'net.parameters.vector or net.parameters["dense_1.weight"]'
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def seed(self) -> int:
+        """The seed of every random draw."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self._seed = validation.whole("seed", seed)
+        self.identity = os.urandom(16)  # caches have drawn with the old one
+        self._bind()
 
     # --- Forward and backward ---------------------------------------------------------------------
 
@@ -171,29 +233,38 @@ class Network(Objective):
         Raises
         ------
         ValueError, TypeError
-            If ``x`` is not such an array.
+            If an argument is of another kind.
         """
-        x = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
+        training = validation.flag("training", training)
+        values = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
         if cache is None:
             cache = Cache(self.dtype)
-        elif not isinstance(cache, Cache):
-            raise TypeError(f"cache must be a Cache, got {cache!r}")
-        elif cache.dtype != self.dtype:
+        validation.instance("cache", cache, Cache, "a Cache")
+        if cache.dtype != self.dtype:
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
-        cache.bind(self)
         if step is not None:
-            step = validation.whole("step", step)
+            step = validation.whole("step", step, 0, 2**64 - 1)
             if not training:
                 raise ValueError("step replays a training step, so it needs training=True")
         elif training:
-            step = self.steps
-            self.steps += 1
-        return self.run_forward(x, cache, training=training, step=step or 0), cache
+            step = self.begin_step()
+        cache.bind(self.identity)
+        outputs = self.run_forward(values, cache, training=training, step=step or 0)
+        if values is x and np.may_share_memory(outputs, values):
+            outputs = outputs.copy()  # the caller's array is not the network's to return
+        return outputs, cache
+
+    def begin_step(self) -> int:
+        """Return the number of a new training step, and count it; safe in several threads."""
+        with _counting:
+            step: int = self.steps
+            self.steps = step + 1
+        return step
 
     def run_forward(
         self, x: Array, cache: Cache, *, training: bool, step: int = 0, first_row: int = 0
     ) -> Array:
-        """Do what :meth:`forward` does, inside the door.
+        """Carry values up through the layers: :meth:`forward`, without its checks.
 
         ``x`` is of the network's dtype already, and nothing is counted.
         """
@@ -203,7 +274,7 @@ class Network(Objective):
             own = cache[layer.name]
             own.reset(training=training, step=step, first_row=first_row)
             x = layer.forward(x, own)
-            _fits(layer, "forward", x, (rows, width), cache.dtype)
+            _check_result(layer, "forward", x, (rows, width), cache.dtype)
             if not training:
                 own.clear()
         cache.rows = rows
@@ -234,7 +305,7 @@ class Network(Objective):
             raise ValueError(
                 "backward needs the cache of a pass in training mode: net.forward(x, training=True)"
             )
-        if cache.owner is not self:
+        if cache.owner != self.identity:
             raise ValueError("cache must come from this network's forward, got another network's")
         doutputs = validation.matrix("doutputs", doutputs, self.widths[-1])
         validation.same_rows("doutputs", doutputs, "the outputs", cache.rows)
@@ -246,34 +317,31 @@ class Network(Objective):
         return cache.gradients
 
     def run_deltas(self, dy: Array, cache: Cache, *, inputs: bool = False) -> Array:
-        """Carry the derivative down, leaving in each layer's cache the ``dy`` that it will need.
+        """Carry the derivative down, and leave in each layer's cache its ``dy``.
 
-        Below the first layer with parameters nobody asks for it in training; with ``inputs=True``
-        it is carried on, and the derivative by the network's inputs is returned.
+        Training needs no derivative below the first layer with parameters. With ``inputs=True`` it
+        is carried on, and the derivative by the network's inputs is returned.
         """
         last = 0 if inputs else self._first
-        for place in range(len(self.layers) - 1, last - 1, -1):
-            layer = self.layers[place]
+        for index in range(len(self.layers) - 1, last - 1, -1):
+            layer = self.layers[index]
             own = cache[layer.name]
             own.dy = dy
-            if inputs or place > last:
+            if inputs or index > last:
                 dy = layer.backward(dy, own)
-                _fits(layer, "backward", dy, (cache.rows, self.widths[place]), cache.dtype)
+                _check_result(layer, "backward", dy, (cache.rows, self.widths[index]), cache.dtype)
         return dy
 
-    def run_gradient(
-        self, layer: Layer, cache: Cache, gradients: Parameters, part: slice | None = None
-    ) -> None:
-        """Overwrite one layer's part of ``gradients``, or some rows of it."""
+    def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
+        """Overwrite one layer's part of ``gradients``."""
         own = cache[layer.name]
-        if part is None:
-            layer.gradient(own.dy, own, gradients.of(layer.name))
-        else:
-            layer.gradient(own.dy, own, gradients.of(layer.name), part=part)  # type: ignore[call-arg]  # asked before
+        layer.gradient(own.dy, own, gradients.of(layer.name))
 
     def trainable_layers(self) -> Iterator[Layer]:
         """Yield the layers that have parameters, in order."""
-        return (self.layers[place] for place in self._trainable)
+        return (self.layers[index] for index in self._trainable)
+
+    # --- Prediction -------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Array:
         """Return the raw outputs (N, M) in inference mode: dropout is off, and no cache is kept.
@@ -289,36 +357,130 @@ class Network(Objective):
         validation.finite("x", x)
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
-        for start in range(0, len(x), PREDICT_ROWS):
-            rows = slice(start, start + PREDICT_ROWS)
-            part = x[rows] if x.dtype == self.dtype else validation.cast("x", x[rows], self.dtype)
-            outputs[rows] = self.run_forward(part, cache, training=False)
+        for rows, chunk in self.row_chunks(x):
+            outputs[rows] = self.run_forward(chunk, cache, training=False)
         return outputs
 
-    def copy(self, dtype: Any = None) -> Network:
+    def row_chunks(self, x: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield ``(rows, x[rows])`` in the network's dtype, 1,024 rows at a time.
+
+        All rows at once, if the network has a layer whose rows depend on each other.
+        """
+        independent = all(layer.independent_rows for layer in self.layers)
+        size = CHUNK_ROWS if independent else len(x)
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            chunk = x[rows]
+            if chunk.dtype != self.dtype:
+                chunk = validation.cast("x", chunk, self.dtype)
+            yield rows, chunk
+
+    # --- Penalties and constraints ----------------------------------------------------------------
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """The penalty on the weights of every layer that does not say otherwise."""
+        return self.regularization.penalty  # type: ignore[no-any-return]  # checked when it is set
+
+    @penalty.setter
+    def penalty(self, penalty: Penalty | None) -> None:
+        self.regularization.penalty = penalty
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """The constraint on the weights of every layer that does not say otherwise."""
+        return self.regularization.constraint  # type: ignore[no-any-return]  # checked when it is set
+
+    @constraint.setter
+    def constraint(self, constraint: Constraint | None) -> None:
+        self.regularization.constraint = constraint
+
+    def penalty_value(self) -> Any:
+        """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
+        return self.regularization.value()
+
+    def add_penalty_gradient(self, gradients: Parameters) -> None:
+        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing.
+
+        Parameters
+        ----------
+        gradients : Parameters
+            As :meth:`backward` returned them.
+
+        Examples
+        --------
+        >>> import nnreg as nn
+        >>> net = nn.Network([nn.Dense(2, initializer=nn.ones)], inputs=1, penalty=nn.L2(0.5))
+        >>> gradients = net.parameters.like()
+        >>> net.add_penalty_gradient(gradients)
+        >>> gradients.vector
+        array([0.5, 0.5, 0. , 0. ], dtype=float32)
+        """
+        validation.instance("gradients", gradients, Parameters, "what net.backward returned")
+        if gradients.vector.size != self.parameters.vector.size:
+            raise ValueError(f"gradients must be those of this network, got {gradients!r}")
+        self.regularization.add_gradient(gradients)
+
+    def apply_proximal(self, step_size: float | Array) -> None:
+        """Apply the proximal maps after an optimizer's step, then the constraints.
+
+        Nothing happens unless a penalty is proximal or there is a constraint.
+
+        Parameters
+        ----------
+        step_size : float or ndarray of shape (P,)
+            ``optimizer.step_size``.
+        """
+        if not isinstance(step_size, np.ndarray):
+            step_size = validation.number("step_size", step_size, 0)
+        elif step_size.shape != self.parameters.vector.shape:
+            raise ValueError(
+                f"step_size must be a number or have shape {self.parameters.vector.shape}, "
+                f"got {step_size.shape}"
+            )
+        self.regularization.apply_proximal(step_size)
+
+    def constrain(self) -> None:
+        """Move the weights to the nearest values that their constraints allow.
+
+        ``apply_proximal`` does it after every step. Call it alone for a network that is about to be
+        trained.
+
+        Examples
+        --------
+        >>> import nnreg as nn
+        >>> layers = [nn.Dense(1, initializer=nn.ones)]
+        >>> net = nn.Network(layers, inputs=4, constraint=nn.MaxNorm(1.0))
+        >>> net.constrain()
+        >>> net.parameters.weights
+        array([0.5, 0.5, 0.5, 0.5], dtype=float32)
+        """
+        self.regularization.constrain()
+
+    # --- Copies and descriptions ------------------------------------------------------------------
+
+    def copy(self, dtype: Any = None) -> Self:
         """Return an independent network of the same layers, values and counters.
 
-        It is cast to ``dtype`` where that is given.
+        It is cast to ``dtype`` where that is given. Layers that share a penalty share its copy.
         """
-        new = object.__new__(type(self))
         # complex128 is for the gradient check
-        dtype = self.dtype if dtype is None else _dtype(dtype, "float32", "float64", "complex128")
-        # One deep copy, so that layers which share a penalty go on sharing its copy.
-        rules = self.penalty, self.constraint
-        layers, rules = copy.deepcopy(([layer.clone() for layer in self.layers], rules))
-        new._build(layers, self.inputs, self.seed, dtype)
-        new.parameters.vector[...] = self.parameters.vector
-        new.steps, new.epochs = self.steps, self.epochs
-        new.penalty, new.constraint = rules
-        new.initializers = dict(self.initializers)
+        dtype = dtype if dtype is None else _check_dtype(dtype, "float32", "float64", "complex128")
+        # What the copy holds of the parameters, it holds of these.
+        parameters = self.parameters.copy(dtype)
+        new = copy.deepcopy(self, {id(self.parameters): parameters})
+        new.__dict__.update(dtype=parameters.vector.dtype, identity=os.urandom(16))
         return new
+
+    __copy__ = copy
 
     def summary(self) -> None:
         """Print the layers: shapes, parameters, initial values, and each parameter's penalty."""
-        print(summary(self))
+        print(summarize(self))
 
     def _repr_html_(self) -> str:
-        return summary_html(self)
+        head, rows = _summary_table(self)
+        return tables.html_table(head, rows, right=NUMBERS) + tables.paragraphs(_remarks(self))
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
@@ -328,15 +490,16 @@ class Network(Objective):
         )
 
 
-def _dtype(dtype: Any, *known: str) -> np.dtype[Any]:
+def _check_dtype(dtype: Any, *known: str) -> np.dtype[Any]:
     """Return a dtype that is one of the known ones, given as a name, a type or a dtype."""
-    return np.dtype(
-        validation.one_of("dtype", getattr(dtype, "__name__", None) or str(dtype), known)
-    )
+    name = getattr(dtype, "__name__", None) or str(dtype)
+    return np.dtype(validation.one_of("dtype", name, known))
 
 
-def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any) -> None:
-    """Raise unless what a layer has returned is an array of this shape and dtype."""
+def _check_result(
+    layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any
+) -> None:
+    """Raise unless a layer's result is an array of this shape and dtype."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{layer.name}.{method} must return an array, got {array!r}")
     if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
@@ -346,12 +509,11 @@ def _fits(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: 
         )
 
 
-#: Columns of numbers.
-RIGHT = (1, 4)
+NUMBERS = (1, 4)  # columns of the summary that are aligned to the right
 
 
-def summary(net: Network) -> str:
-    """Return what ``net.summary()`` prints.
+def summarize(net: Network) -> str:
+    """Return the text that ``net.summary()`` prints.
 
     Examples
     --------
@@ -359,7 +521,7 @@ def summary(net: Network) -> str:
     >>> net = nn.Network(
     ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
     ... )
-    >>> print(summary(net))
+    >>> print(summarize(net))
     layer    outputs  parameter  shape   values  initial         penalty
     -------  -------  ---------  ------  ------  --------------  ----------------
     dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
@@ -371,48 +533,28 @@ def summary(net: Network) -> str:
     Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
     biases.
     """
-    head, rows = _cells(net)
-    return "\n".join([tables.text_table(head, rows, right=RIGHT), *_remarks(net)])
+    head, rows = _summary_table(net)
+    return "\n".join([tables.text_table(head, rows, right=NUMBERS), *_remarks(net)])
 
 
-def summary_html(net: Network) -> str:
-    """Return what a notebook shows of a network.
-
-    >>> import nnreg as nn
-    >>> summary_html(nn.Network([nn.ReLU()], inputs=2)).count("<tr")
-    2
-    """
-    head, rows = _cells(net)
-    return tables.html_table(head, rows, right=RIGHT) + tables.paragraphs(_remarks(net))
-
-
-def _cells(net: Network) -> tuple[list[str], list[list[str]]]:
-    limited = any(True for _ in net.constrained())
+def _summary_table(net: Network) -> tuple[list[str], list[list[str]]]:
+    """Return the headings, and a row for each parameter, or for a layer without any."""
+    rules = net.regularization
+    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
+    head += ["constraint"] if rules.constraints else []
     rows = []
-    for place, layer in enumerate(net.layers):
-        label, width = layer.name, str(net.widths[place + 1])
-        if settings := repr(layer).partition("(")[2].rstrip(")"):
-            label += f" {settings}" if not net.parameters.of(layer.name) else ""
-        first = True
+    for layer, width in zip(net.layers, net.widths[1:], strict=True):
+        label = [layer.name, str(width)]
         for own_name, view in net.parameters.of(layer.name).items():
             name = f"{layer.name}.{own_name}"
-            rows.append(
-                [
-                    label if first else "",
-                    width if first else "",
-                    own_name,
-                    str(view.shape),
-                    f"{view.size:,}",
-                    net.initializers[name],
-                    _or_none(net.penalty_of(name)),
-                    *([_or_none(net.constraint_of(name))] if limited else []),
-                ]
-            )
-            first = False
-        if first:
-            rows.append([label, width, "", "", "", "", "", *([""] if limited else [])])
-    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
-    head += ["constraint"] if limited else []
+            chosen = [rules.penalty_of(name), rules.constraint_of(name)]
+            cells = [own_name, str(view.shape), f"{view.size:,}", net.initializers[name]]
+            cells += ["none" if rule is None else repr(rule) for rule in chosen]
+            rows.append([*label, *cells][: len(head)])
+            label = ["", ""]
+        if label[0]:
+            settings = repr(layer).partition("(")[2].rstrip(")")
+            rows.append([f"{layer.name} {settings}".rstrip(), str(width), *[""] * (len(head) - 2)])
     return head, rows
 
 
@@ -424,7 +566,3 @@ def _remarks(net: Network) -> list[str]:
         "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
         "never divided, never on biases.",
     ]
-
-
-def _or_none(thing: object) -> str:
-    return "none" if thing is None else repr(thing)

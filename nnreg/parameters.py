@@ -1,38 +1,38 @@
-"""All parameters of a network as one contiguous vector: first every weight, then everything else.
+"""Parameters: all of a network's values in one vector, first every weight, then everything else.
 
 ``vector`` is the whole, ``weights`` and ``biases`` are its two halves, and
 ``parameters["dense_1.weight"]`` is a shaped view: four names for one piece of memory. A gradient is
-the same kind of object. So an optimizer is arithmetic on one vector, and a penalty, which is only
-ever handed ``weights``, cannot reach a bias.
+the same kind of object. So an optimizer is arithmetic on one vector, and a penalty, which sees
+``weights`` alone, cannot reach a bias.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
-
+from nnreg._support import memory, validation
 from nnreg._support.typing import Array, Initializer
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a layer declares of one parameter.
+    """A layer's declaration of one parameter.
 
     Parameters
     ----------
     shape : tuple of int
     initializer : function (shape, rng) -> array, or None
-        Initial values; None leaves the choice to the network, which looks at the activation that
-        follows.
+        Initial values. None leaves the choice to the network, by the activation that follows.
     weight : bool, default True
-        Whether penalties apply to it. Biases and scales of a layer of one's own must say False.
+        Whether penalties apply to it. For biases and scales, give False.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is of another kind.
 
     Examples
     --------
@@ -45,11 +45,28 @@ class Parameter:
     initializer: Initializer | None
     weight: bool = field(default=True, kw_only=True)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple | list):
+            raise TypeError(f"shape must be a tuple of whole numbers, got {self.shape!r}")
+        shape = tuple(validation.whole("each number in shape", size) for size in self.shape)
+        object.__setattr__(self, "shape", shape)
+        check_initializer(self.initializer)
+        object.__setattr__(self, "weight", validation.flag("weight", self.weight))
 
-class Parameters:
+
+def check_initializer(initializer: Any) -> None:
+    """Raise ``TypeError`` unless ``initializer`` is a function or None."""
+    if initializer is not None and not callable(initializer):
+        raise TypeError(
+            f"initializer must be a function (shape, rng) -> array, got {initializer!r}"
+        )
+
+
+class Parameters(memory.Copyable, Mapping[str, Array]):
     """A flat vector and its named views.
 
-    Iteration gives the names in layer order; ``parameters[name]`` the view of that name.
+    A mapping of names, in layer order, to views. An assignment, such as ``parameters[name] = w`` or
+    ``parameters.vector = v``, writes values into the vector and never replaces it.
 
     Parameters
     ----------
@@ -57,7 +74,7 @@ class Parameters:
         Names and shapes in layer order.
     dtype : dtype
     vector : ndarray of shape (P,), optional
-        The memory to use; new zeros where it is not given.
+        The memory to use; new zeros, aligned to 64 bytes, where it is not given.
 
     Attributes
     ----------
@@ -70,39 +87,66 @@ class Parameters:
     ...     {"bias": Parameter((2,), None, weight=False), "weight": Parameter((2, 2), None)},
     ...     "float64",
     ... )
-    >>> p["weight"][...] = 1.0
+    >>> p["weight"] = [[1.0, 2.0], [3.0, 4.0]]
     >>> p.vector
-    array([1., 1., 1., 1., 0., 0.])
+    array([1., 2., 3., 4., 0., 0.])
     >>> list(p), p.biases.size
     (['bias', 'weight'], 2)
     """
+
+    vector: Array
+    weights: Array
+    biases: Array
 
     def __init__(
         self, declared: Mapping[str, Parameter], dtype: Any, vector: Array | None = None
     ) -> None:
         self.declared = dict(declared)
-        size = sum(math.prod(p.shape) for p in self.declared.values())
-        weight_size = sum(math.prod(p.shape) for p in self.declared.values() if p.weight)
-        self.vector = np.zeros(size, dtype) if vector is None else vector
-        self.weights = self.vector[:weight_size]
-        self.biases = self.vector[weight_size:]
+        if vector is None:
+            size = sum(math.prod(parameter.shape) for parameter in self.declared.values())
+            vector = memory.empty((size,), dtype)
+            vector[...] = 0
+        self._make_views(vector)
+
+    def _make_views(self, vector: Array) -> None:
+        sizes = {name: math.prod(parameter.shape) for name, parameter in self.declared.items()}
+        weights = [name for name, parameter in self.declared.items() if parameter.weight]
+        self._scratch = vector[:0]
         self.slices: dict[str, slice] = {}
-        start = 0
-        for wanted in (True, False):
-            for name, parameter in self.declared.items():
-                if parameter.weight is wanted:
-                    stop = start + math.prod(parameter.shape)
-                    self.slices[name] = slice(start, stop)
-                    start = stop
-        self._views = {
-            name: self.vector[self.slices[name]].reshape(parameter.shape)
-            for name, parameter in self.declared.items()
-        }
+        stop = 0
+        for name in sorted(sizes, key=lambda name: not self.declared[name].weight):
+            start, stop = stop, stop + sizes[name]
+            self.slices[name] = slice(start, stop)
+        self._views: dict[str, Array] = {}
         self._layers: dict[str, dict[str, Array]] = {}
-        for name, view in self._views.items():
-            layer, _, own_name = name.rpartition(".")
-            self._layers.setdefault(layer, {})[own_name] = view
-        self._scratch = np.empty(0, dtype)
+        for name, parameter in self.declared.items():
+            view = self._views[name] = vector[self.slices[name]].reshape(parameter.shape)
+            layer, _, parameter_name = name.rpartition(".")
+            self._layers.setdefault(layer, {})[parameter_name] = view
+        middle = sum(sizes[name] for name in weights)
+        self.__dict__.update(vector=vector, weights=vector[:middle], biases=vector[middle:])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but the views, and the initializers, which have done their work."""
+        views = ("weights", "biases", "slices", "_views", "_layers", "_scratch")
+        state = {name: v for name, v in super().__getstate__().items() if name not in views}
+        state["declared"] = {
+            name: replace(parameter, initializer=None) for name, parameter in self.declared.items()
+        }
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__({name: v for name, v in state.items() if name != "vector"})
+        vector = memory.empty(state["vector"].shape, state["vector"].dtype)
+        vector[...] = state["vector"]
+        self._make_views(vector)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Write into ``vector``, ``weights`` or ``biases``; set any other attribute."""
+        if name in ("vector", "weights", "biases"):
+            write(name, getattr(self, name), value)
+        else:
+            super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -110,11 +154,17 @@ class Parameters:
         except KeyError:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self._views)}") from None
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        write(name, self[name], value)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
 
     def __len__(self) -> int:
         return len(self._views)
+
+    __eq__ = object.__eq__  # a mapping's would compare arrays
+    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {view.shape}" for name, view in self._views.items())
@@ -127,7 +177,7 @@ class Parameters:
     def scratch(self, size: int) -> Array:
         """Return ``size`` values of working memory that stays with this object."""
         if self._scratch.size < size:
-            self._scratch = np.empty(size, self.vector.dtype)
+            self._scratch = memory.empty((size,), self.vector.dtype)
         return self._scratch[:size]
 
     def like(self, dtype: Any = None) -> Parameters:
@@ -139,3 +189,21 @@ class Parameters:
         new = self.like(dtype)
         new.vector[...] = self.vector
         return new
+
+
+def write(name: str, view: Array, value: Any) -> None:
+    """Write finite numbers of the view's shape, or one number for all, into a view.
+
+    Examples
+    --------
+    >>> write("bias", np.zeros(2), [1.0, 2.0, 3.0])
+    Traceback (most recent call last):
+        ...
+    ValueError: bias must have shape (2,), got (3,)
+    """
+    if value is view:  # as after ``parameters.vector *= 2``
+        return
+    values = validation.numeric(name, value)
+    if values.shape not in ((), view.shape):
+        raise ValueError(f"{name} must have shape {view.shape}, got {values.shape}")
+    view[...] = validation.cast(name, values, view.dtype)

@@ -1,6 +1,6 @@
-"""Prediction with the noise left on, to see how sure the network is.
+"""Monte-Carlo dropout: prediction with the noise on, which measures how certain a network is.
 
-Inference switches dropout off, and since the noise has mean 1 it puts every unit at its mean; that
+Inference switches dropout off, and since the noise has mean 1 it sets every unit to its mean; that
 is weight scaling, an approximation to the mean over all masks in one pass. Monte-Carlo prediction
 draws masks instead and predicts with each. Its mean needs no such approximation, and its spread
 says where the data have left the network undecided (Gal & Ghahramani, 2016).
@@ -19,15 +19,15 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss, SigmoidCrossEntropy
-from nnreg.network import PREDICT_ROWS, Network
+from nnreg.network import MAX_STEP, Network
 
-FAR = 2**62  # no training comes to this step, so that no mask met in training is met again
+FIRST_STEP = MAX_STEP + 1  # beyond training's steps, so no mask of training is drawn again
 SEEDS = 2**31
 
 
 @dataclass(frozen=True)
 class SampledPredictions:
-    """What a network answers under many masks.
+    """The outputs of a network under many masks.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class SampledPredictions:
     Examples
     --------
     >>> import nnreg as nn
-    >>> certain, torn = [[9.0, -9.0], [9.0, -9.0]], [[9.0, -9.0], [-9.0, 9.0]]
-    >>> samples = SampledPredictions(np.array([certain, torn]).swapaxes(0, 1))
+    >>> certain, uncertain = [[9.0, -9.0], [9.0, -9.0]], [[9.0, -9.0], [-9.0, 9.0]]
+    >>> samples = SampledPredictions(np.array([certain, uncertain]).swapaxes(0, 1))
     >>> samples.std
     array([[ 0.        ,  0.        ],
            [12.72792206, 12.72792206]])
@@ -58,7 +58,7 @@ class SampledPredictions:
     def std(self) -> Array:
         """Their standard deviation, (N, M), divided by S - 1.
 
-        It is that of the network's answer. The noise of the targets themselves comes on top.
+        It is that of the network's outputs. The noise of the targets comes on top.
         """
         std: Array = self.outputs.std(axis=0, ddof=1)
         return std
@@ -71,17 +71,16 @@ class SampledPredictions:
     def entropy(self, loss: Loss) -> Array:
         """Return the entropy of the mean probabilities, (N,), in nats.
 
-        All the doubt there is about a row's class, whatever its cause; from 0 to log K. For
-        :class:`nnreg.SigmoidCrossEntropy`, whose outputs are each a yes or no, the sum over them.
+        The whole uncertainty about a row's class, from 0 to log K. For
+        :class:`nnreg.SigmoidCrossEntropy`, whose outputs are independent, the sum over them.
         """
         return _entropy(self.probabilities(loss), loss)
 
     def mutual_information(self, loss: Loss) -> Array:
         """Return :meth:`entropy` less the mean entropy of the samples, (N,), in nats.
 
-        The part of the doubt that comes from not knowing the weights: 0 where all samples say the
-        same, however unsure each is; large where each is sure of something else. More data would
-        lower it.
+        The part of the uncertainty that comes from the weights: 0 where all samples agree, however
+        uncertain each is; large where each is certain of another class. More data would lower it.
         """
         each = _entropy(self._probabilities(loss), loss).mean(axis=0)
         between: Array = np.maximum(self.entropy(loss) - each, 0.0)  # below 0 by rounding alone
@@ -99,7 +98,7 @@ class SampledPredictions:
 def sample_predictions(
     net: Network, x: Any, *, samples: int = 50, seed: int = 0
 ) -> SampledPredictions:
-    """Predict many times with the noise of the stochastic layers on, as in training.
+    """Predict many times, with the stochastic layers in training mode.
 
     Nothing of the network changes, its counters included. The masks are a function of the network's
     seed, of ``seed``, the number of the sample and the number of the row: the same call gives the
@@ -132,14 +131,14 @@ def sample_predictions(
     --------
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dropout(keep_prob=0.5), nn.Dense(1, initializer=nn.ones)], inputs=100)
-    >>> drawn = sample_predictions(net, np.full((1, 100), 0.1), samples=1000)
-    >>> drawn.mean.round(1), drawn.std.round(1)  # 100 coins, each 0 or 0.2: 10 and 1
+    >>> samples = sample_predictions(net, np.full((1, 100), 0.1), samples=1000)
+    >>> samples.mean.round(1), samples.std.round(1)  # 100 coins, each 0 or 0.2: 10 and 1
     (array([[10.]], dtype=float32), array([[1.]], dtype=float32))
     """
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {net!r}")
     samples = validation.whole("samples", samples, 2, SEEDS)
-    step = FAR + SEEDS * validation.whole("seed", seed, 0, SEEDS - 1)
+    step = FIRST_STEP + SEEDS * validation.whole("seed", seed, 0, SEEDS - 1)
     first = next((i for i, layer in enumerate(net.layers) if layer.stochastic), None)
     if first is None:
         raise ValueError(
@@ -150,17 +149,16 @@ def sample_predictions(
     validation.finite("x", x)
     outputs = np.empty((samples, len(x), net.widths[-1]), net.dtype)
     cache = Cache(net.dtype)
-    for start in range(0, len(x), PREDICT_ROWS):
-        rows = slice(start, start + PREDICT_ROWS)
-        part = validation.cast("x", x[rows], net.dtype)
-        below = _through(net.layers[:first], part, cache, 0, start)
+    for rows, chunk in net.row_chunks(x):
+        start = rows.start
+        below = _run(net.layers[:first], chunk, cache, 0, start)
         for sample in range(samples):
-            outputs[sample, rows] = _through(net.layers[first:], below, cache, step + sample, start)
+            outputs[sample, rows] = _run(net.layers[first:], below, cache, step + sample, start)
     return SampledPredictions(outputs)
 
 
-def _through(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_row: int) -> Array:
-    """Carry rows up through some layers, of which the stochastic ones alone are in training."""
+def _run(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_row: int) -> Array:
+    """Carry rows up through some layers, with the stochastic ones in training mode."""
     for layer in layers:
         own = cache[layer.name]
         own.reset(training=layer.stochastic, step=step, first_row=first_row)

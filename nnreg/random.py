@@ -1,4 +1,4 @@
-"""Randomness: every draw is a function of (seed, purpose, counter), and of nothing else.
+"""Counter-based randomness: every draw is a function of (seed, purpose, counter) alone.
 
 A counter-based generator (Philox 4x64-10; Salmon et al., SC 2011) turns a key and a counter into
 random words, so any word of any stream can be computed at once, without the words before it. The
@@ -9,7 +9,7 @@ counter says which draw it is. NumPy's global state is not touched.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
 BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
 PIECE = 512  # blocks drawn at once
+
+Piece: TypeAlias = tuple[tuple[slice, slice], Array]
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 
@@ -46,27 +48,30 @@ def generator(seed: int, purpose: str, index: int = 0) -> Generator:
 
 
 class RandomBits:
-    """Raw 64-bit words of one stream, from any block of any counter.
+    """The raw bits of one stream, from any block of any counter.
 
-    Holds a generator that is repositioned for each draw, so one object must not be shared by two
-    threads.
+    It has one generator, set to a new position for each draw, so two threads must not share it.
 
     Parameters
     ----------
-    stream_key : ndarray of shape (2,), uint64
+    key : ndarray of shape (2,), uint64
 
     Examples
     --------
-    >>> words = RandomBits(key(0, "mask"))
-    >>> whole = words.at(7, block=0).random_raw(8)
-    >>> part = words.at(7, block=1).random_raw(4)  # jumps over the first block
+    >>> bits = RandomBits(key(0, "mask"))
+    >>> whole = bits.at(7, block=0).random_raw(8)
+    >>> part = bits.at(7, block=1).random_raw(4)  # jumps over the first block
     >>> bool((whole[4:] == part).all())
     True
     """
 
-    def __init__(self, stream_key: Array) -> None:
-        self._philox = np.random.Philox(key=stream_key)
+    def __init__(self, key: Array) -> None:
+        self.key = key
+        self._philox = np.random.Philox(key=key)
         self._state = self._philox.state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RandomBits, (self.key,)
 
     def at(self, counter: int, block: int) -> Philox:
         """Return the generator set to ``block`` of the stream's draw number ``counter``."""
@@ -75,25 +80,23 @@ class RandomBits:
         self._philox.state = self._state
         return self._philox
 
-    def rows(
-        self, counter: int, first_row: int, shape: tuple[int, int]
-    ) -> Iterator[tuple[tuple[slice, slice], Array]]:
-        """Yield ``(where, bits)``, random uint16 that cover an array of this shape piece by piece.
+    def rows(self, counter: int, first_row: int, shape: tuple[int, int]) -> Iterator[Piece]:
+        """Yield ``(index, bits)``, random uint16 that cover an array of this shape by pieces.
 
         Every row of the *whole* batch owns the same number of blocks, so rows from ``first_row`` on
-        are the same bits whoever draws them, in however many parts. A piece is at most 32 KiB: raw
-        words cannot be drawn in place.
+        are the same bits in however many parts they are drawn. A piece is at most 32 KiB: raw words
+        cannot be drawn in place.
         """
         rows, columns = shape
         blocks = -(-columns // BITS_PER_BLOCK)
-        tall, wide = max(1, PIECE // blocks), min(blocks, PIECE)
+        height, width = max(1, PIECE // blocks), min(blocks, PIECE)
         philox = self.at(counter, first_row * blocks)
-        for top in range(0, rows, tall):
-            height = min(tall, rows - top)
-            for left in range(0, blocks, wide):
-                width = min(wide, blocks - left)
-                words = philox.random_raw(height * width * WORDS_PER_BLOCK)
-                bits = words.view(np.uint16).reshape(height, width * BITS_PER_BLOCK)
+        for top in range(0, rows, height):
+            count = min(height, rows - top)
+            for left in range(0, blocks, width):
+                across = min(width, blocks - left)
+                words = philox.random_raw(count * across * WORDS_PER_BLOCK)
+                bits = words.view(np.uint16).reshape(count, across * BITS_PER_BLOCK)
                 begin = left * BITS_PER_BLOCK
-                end = min(columns, begin + width * BITS_PER_BLOCK)
-                yield (slice(top, top + height), slice(begin, end)), bits[:, : end - begin]
+                end = min(columns, begin + across * BITS_PER_BLOCK)
+                yield (slice(top, top + count), slice(begin, end)), bits[:, : end - begin]

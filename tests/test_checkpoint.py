@@ -62,7 +62,7 @@ def test_every_penalty_comes_back(penalty, path):
     again = restored(net, path)
     assert repr(again.penalty) == repr(net.penalty)
     assert again.penalty_value() == net.penalty_value()
-    assert again.has_proximal == net.has_proximal
+    assert again.regularization.has_proximal == net.regularization.has_proximal
 
 
 def test_what_was_changed_after_construction_comes_back(path):

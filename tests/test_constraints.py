@@ -8,7 +8,6 @@ from small import OPTIMIZERS, everything, fit, network, problem, taught
 from strategies import SIDES, values
 
 import nnreg as nn
-from nnreg.training.step import TrainingStep
 
 LIMIT = 1.5
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
@@ -131,8 +130,8 @@ def test_a_networks_constraint_holds_for_every_layer_that_does_not_say_otherwise
     net.apply_proximal(0.1)
     lengths = [np.linalg.norm(layer.weight, axis=0).tolist() for layer in net.layers]
     np.testing.assert_allclose(lengths, [[0.5] * 3, [0.1] * 3, [3**0.5] * 3])
-    assert net.constraint_of("dense_2.weight") is own
-    assert net.constraint_of("dense_3.weight") is None
+    assert net.regularization.constraint_of("dense_2.weight") is own
+    assert net.regularization.constraint_of("dense_3.weight") is None
 
 
 def test_biases_are_never_limited():
@@ -141,7 +140,7 @@ def test_biases_are_never_limited():
     net.parameters.biases[:] = 1e6
     net.apply_proximal(0.1)
     assert (net.parameters.biases == 1e6).all()
-    assert net.constraint_of("dense_1.bias") is None
+    assert net.regularization.constraint_of("dense_1.bias") is None
 
 
 def test_a_constraint_costs_nothing_and_adds_no_gradient():
@@ -188,20 +187,6 @@ def test_the_taught_loop_and_fit_agree_bit_for_bit(optimizer, units):
     taught(nets[0], x, y, optimizer=rules[0], **options)
     fit(nets[1], x, y, optimizer=rules[1], threads=1, **options)
     assert everything(nets[0], rules[0]) == everything(nets[1], rules[1])
-
-
-def test_lanes_that_share_a_weights_gradient_leave_limited_weights_whole(monkeypatch):
-    monkeypatch.setattr("nnreg.training.step.PART", 5000)
-    x, y = problem()
-    vectors = []
-    for lanes in (1, 2):
-        layers = [nn.Dense(300), nn.ReLU(), nn.Dense(200), nn.ReLU(), nn.Dense(3)]
-        net = nn.Network(layers, inputs=2, constraint=nn.MaxNorm(0.5), dtype="float64")
-        with TrainingStep(net, nn.SoftmaxCrossEntropy(), nn.Adam(0.1), lanes=lanes) as step:
-            for _ in range(3):
-                step(x, y, np.arange(50))
-        vectors.append(net.parameters.vector)
-    np.testing.assert_allclose(*vectors, rtol=1e-9, atol=1e-12)
 
 
 def test_the_limit_may_change_at_any_time():

@@ -63,7 +63,7 @@ def test_the_loss_under_dropout_is_the_mean_of_training_passes(trained, digits):
 def test_with_more_rows_than_a_piece_the_masks_are_those_of_the_whole(monkeypatch, digits):
     net = network(dtype="float64")
     whole = explain_gap(net, *digits, loss=LOSS)
-    monkeypatch.setattr("nnreg.lab.gap.PREDICT_ROWS", 7)
+    monkeypatch.setattr("nnreg.network.CHUNK_ROWS", 7)
     assert explain_gap(net, *digits, loss=LOSS).dropout_loss == pytest.approx(whole.dropout_loss)
 
 

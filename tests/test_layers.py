@@ -247,7 +247,7 @@ def test_an_unbound_copy_has_the_settings_and_neither_name_nor_parameters(make):
     net, layer = alone(make(), 5)
     free = layer.clone()
     assert free.name == ""
-    assert free.settings() == layer.settings() == make().clone().settings()
+    assert free.get_config() == layer.get_config() == make().clone().get_config()
     assert not any(name in vars(free) for name in ("weight", "bias"))
     nn.Network([free], inputs=5)
     assert layer.name == net.layers[0].name != ""
@@ -258,7 +258,7 @@ def test_a_layer_is_described_as_the_call_that_makes_it(make):
     layer = make()
     again = eval(repr(layer), vars(nn))
     assert type(again) is type(layer)
-    assert again.settings() == layer.settings()
+    assert again.get_config() == layer.get_config()
 
 
 @layers

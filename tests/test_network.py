@@ -7,7 +7,7 @@ import pytest
 from strategies import LAYERS, LOSSES, mixed, slopes, targets_for
 
 import nnreg as nn
-from nnreg.network import PREDICT_ROWS
+from nnreg.network import CHUNK_ROWS
 
 losses = pytest.mark.parametrize("name", LOSSES)
 
@@ -106,8 +106,8 @@ def test_prediction_goes_through_the_rows_in_parts_in_inference_mode():
             return super().forward(x, cache)
 
     seen = []
-    nn.Network([Watched()], inputs=2).predict(np.zeros((2 * PREDICT_ROWS + 5, 2)))
-    assert seen == [(PREDICT_ROWS, False), (PREDICT_ROWS, False), (5, False)]
+    nn.Network([Watched()], inputs=2).predict(np.zeros((2 * CHUNK_ROWS + 5, 2)))
+    assert seen == [(CHUNK_ROWS, False), (CHUNK_ROWS, False), (5, False)]
 
 
 def test_one_row_and_one_column_are_enough():
@@ -138,20 +138,6 @@ def test_the_derivative_by_the_inputs_is_carried_on_where_it_is_wanted(rng):
     dx = net.run_deltas(dy, cache, inputs=True)
     expected = slopes(lambda x: (dy * net.forward(x, training=True, step=7)[0]).sum(), x)
     np.testing.assert_allclose(dx, expected, rtol=1e-6, atol=1e-8)
-
-
-def test_a_layers_gradient_may_be_worked_out_in_parts(rng):
-    net = nn.Network([nn.Dense(3), nn.Dense(2)], inputs=4, dtype="float64")
-    _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
-    dy = rng.normal(size=(5, 2))
-    whole = net.backward(dy, cache).copy()
-    parts = net.parameters.like()
-    net.run_gradient(net.layers[1], cache, parts, part=slice(0, 2))
-    assert not parts["dense_2.weight"][2].any()
-    net.run_gradient(net.layers[1], cache, parts, part=slice(2, 3))
-    np.testing.assert_allclose(parts["dense_2.weight"], whole["dense_2.weight"], rtol=1e-14)
-    np.testing.assert_array_equal(parts["dense_2.bias"], whole["dense_2.bias"])
-    assert not parts["dense_1.weight"].any()
 
 
 def test_a_backward_pass_starts_anew_and_adds_to_nothing(rng):

@@ -30,7 +30,7 @@ def test_one_layer_in_two_places_is_an_error(make):
     with pytest.raises(ValueError, match=r"layers\[1\] is in a network already"):
         nn.Network([layer, layer], inputs=2)
     nn.Network([layer], inputs=2)  # the failure has not bound it
-    with pytest.raises(ValueError, match=r"_1 is in a network already; a layer has one place"):
+    with pytest.raises(ValueError, match=r"_1 is in a network already; a layer can be used once"):
         nn.Network([layer], inputs=2)
 
 

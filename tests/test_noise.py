@@ -12,8 +12,6 @@ from strategies import matrices, training_cache
 
 import nnreg as nn
 from nnreg.layers.dropout import normal_quantiles
-from nnreg.training.loop import batches
-from nnreg.training.step import TrainingStep
 
 
 def network(keep_prob, inputs, dtype="float64", *, seed=0):
@@ -166,19 +164,6 @@ def test_fit_is_the_taught_loop_bit_for_bit(dtype):
     x = x.astype(dtype)
     taught(nets[1], x, y, loss=loss, optimizer=optimizers[1], epochs=3)
     assert everything(nets[0], optimizers[0]) == everything(nets[1], optimizers[1])
-
-
-@pytest.mark.parametrize("lanes", [2, 3])
-def test_lanes_draw_the_noise_of_one_lane(lanes):
-    x, y = problem()
-    vectors = []
-    for count in (1, lanes):
-        net = noisy()
-        with TrainingStep(net, nn.SoftmaxCrossEntropy(), nn.SGD(0.1), lanes=count) as step:
-            for rows in batches(len(x), 17, net):
-                step(x, y, rows)
-        vectors.append(net.parameters.vector)
-    np.testing.assert_allclose(*vectors, rtol=1e-10, atol=1e-12)
 
 
 # --- Linear regression: noise on the inputs is ridge ----------------------------------------------

@@ -106,7 +106,7 @@ def test_without_a_penalty_the_value_is_zero_and_nothing_is_added():
     net.apply_proximal(0.1)
     assert net.penalty_value() == 0.0
     assert not g.vector.any()
-    assert not net.has_proximal
+    assert not net.regularization.has_proximal
 
 
 def test_a_layer_may_have_its_own_penalty_or_none():
@@ -118,9 +118,9 @@ def test_a_layer_may_have_its_own_penalty_or_none():
     net.add_penalty_gradient(g)
     np.testing.assert_allclose(g["dense_1.weight"], 0.5 * np.sign(first))
     assert not g["dense_2.weight"].any()
-    assert net.penalty_of("dense_1.weight") is own
-    assert net.penalty_of("dense_2.weight") is None
-    assert net.penalty_of("dense_1.bias") is None
+    assert net.regularization.penalty_of("dense_1.weight") is own
+    assert net.regularization.penalty_of("dense_2.weight") is None
+    assert net.regularization.penalty_of("dense_1.bias") is None
 
 
 def test_the_networks_penalty_is_the_default_and_may_be_replaced():
@@ -157,7 +157,7 @@ def test_a_weight_of_a_users_layer_is_penalized_and_its_other_parameters_are_not
 
     net = nn.Network([Bilinear()], inputs=3, penalty=nn.L2(2.0))
     assert net.penalty_value() == 9.0
-    assert net.penalty_of("bilinear_1.gain") is None
+    assert net.regularization.penalty_of("bilinear_1.gain") is None
 
 
 def test_two_proximal_penalties_each_reach_their_own_layer():
@@ -214,15 +214,15 @@ class Shrink(nn.Penalty):
 def test_neighbouring_weights_under_one_elementwise_penalty_are_one_flat_run():
     penalty = nn.L2(0.3)
     net = network(penalty)
-    assert net.penalized() == [(penalty, slice(0, 18), (18,))]
-    assert net.penalized() is net.penalized()
+    assert net.regularization.penalties == [(penalty, slice(0, 18), (18,))]
+    assert net.regularization.penalties is net.regularization.penalties
     other = network(penalty, second=nn.L2(0.3))
-    assert [run[1:] for run in other.penalized()] == [
+    assert [run[1:] for run in other.regularization.penalties] == [
         (slice(0, 12), (12,)),
         (slice(12, 18), (6,)),
     ]
     shaped = network(Smooth())
-    assert [run[1:] for run in shaped.penalized()] == [
+    assert [run[1:] for run in shaped.regularization.penalties] == [
         (slice(0, 12), (4, 3)),
         (slice(12, 18), (3, 2)),
     ]
@@ -259,20 +259,11 @@ def test_the_gradient_added_part_by_part_is_the_gradient(make, cut):
     net = network(make())
     whole, parts = net.parameters.like(), net.parameters.like()
     net.add_penalty_gradient(whole)
-    net.add_penalty_gradient(parts, slice(0, cut))
+    net.regularization.add_gradient(parts, slice(0, cut))
     assert parts.vector[:cut].all()
     assert not parts.vector[cut:].any()
-    net.add_penalty_gradient(parts, slice(cut, 18))
+    net.regularization.add_gradient(parts, slice(cut, 18))
     np.testing.assert_array_equal(parts.vector, whole.vector)
-
-
-@pytest.mark.parametrize(("length", "used"), [(17, False), (18, True), (30, True)])
-def test_the_gradient_is_worked_out_in_the_memory_that_is_given_if_it_suffices(length, used):
-    net, work = network(nn.L2(0.3)), np.full(length, np.nan)
-    g = net.parameters.like()
-    net.add_penalty_gradient(g, work=work)
-    np.testing.assert_allclose(g.weights, 0.3 * net.parameters.weights)
-    assert np.isfinite(work).sum() == (18 if used else 0)
 
 
 @pytest.mark.parametrize(
@@ -282,9 +273,9 @@ def test_the_proximal_map_applied_part_by_part_is_the_proximal_map(make, cut, rn
     net, other = network(make()), network(make())
     before, step = net.parameters.vector.copy(), rng.uniform(0.1, 1, net.parameters.vector.size)
     net.apply_proximal(step)
-    other.apply_proximal(step[cut:], slice(cut, 18))
+    other.regularization.apply_proximal(step[cut:], slice(cut, 18))
     np.testing.assert_array_equal(other.parameters.vector[:cut], before[:cut])
-    other.apply_proximal(step[:cut], slice(0, cut))
+    other.regularization.apply_proximal(step[:cut], slice(0, cut))
     np.testing.assert_array_equal(other.parameters.vector, net.parameters.vector)
     if make is Shrink:
         assert net.penalty.seen == [((4, 3), (4, 3)), ((3, 2), (3, 2))]

@@ -31,7 +31,7 @@ def test_every_recipe_makes_a_network_with_what_it_says(row):
     )
     keeps = [layer.keep_prob for layer in net.layers if isinstance(layer, nn.Dropout)]
     assert keeps == [recipe.keep[0], *[recipe.keep[1]] * len(recipe.hidden)]
-    limits = [limit.limit for limit, _, _ in net.constrained()]
+    limits = [limit.limit for limit, _, _ in net.regularization.constraints]
     expected = [] if recipe.max_norm is None else [recipe.max_norm] * (len(recipe.hidden) + 1)
     assert limits == expected
     if recipe.l1:

@@ -135,7 +135,7 @@ def test_a_network_uses_the_gradient_or_the_proximal_map_never_both(method):
     gradients = net.parameters.like()
     net.add_penalty_gradient(gradients)
     net.apply_proximal(0.1)
-    assert net.has_proximal is (method == "proximal")
+    assert net.regularization.has_proximal is (method == "proximal")
     assert gradients.vector.any() == (method == "subgradient")
     assert (net.parameters.weights != before).any() == (method == "proximal")
 

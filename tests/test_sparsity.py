@@ -12,9 +12,9 @@ SQUARED = nn.MeanSquaredError()
 
 def trained(net, x, y, optimizer, steps, loss=SQUARED):
     """Train on all rows at once, and return the report of stationarity."""
-    with TrainingStep(net, loss, optimizer) as step:
-        for _ in range(steps):
-            step(x, y, np.arange(len(x)))
+    step = TrainingStep(net, loss, optimizer)
+    for _ in range(steps):
+        step(x, y, np.arange(len(x)))
     return measure_stationarity(net, x, y, loss=loss)
 
 
@@ -197,11 +197,11 @@ def growth(penalty):
     """Return the sum of the weights' sizes after 100, 1,000 and 5,000 steps from zero."""
     x, y = separable()
     net, sums = linear(5, penalty), []
-    with TrainingStep(net, nn.SigmoidCrossEntropy(), nn.SGD(0.5)) as step:
-        for count in range(1, 5001):
-            step(x, y, np.arange(100))
-            if count in (100, 1000, 5000):
-                sums.append(abs(net.parameters.weights).sum())
+    step = TrainingStep(net, nn.SigmoidCrossEntropy(), nn.SGD(0.5))
+    for count in range(1, 5001):
+        step(x, y, np.arange(100))
+        if count in (100, 1000, 5000):
+            sums.append(abs(net.parameters.weights).sum())
     return sums
 
 

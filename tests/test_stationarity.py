@@ -190,13 +190,13 @@ def test_the_gap_is_never_less_than_what_is_missing_and_zero_in_the_end(penalty,
     net = linear(x, y, PENALTIES[penalty](), bias=bias)
     rate = 1 / (2.0 * curvature(x, bias) / M + 0.2)
     totals, gaps = [], []
-    with TrainingStep(net, SQUARED, nn.SGD(rate)) as step:
-        for count in range(801):
-            if count % 20 == 0:
-                report = measure_stationarity(net, x, y, loss=SQUARED, sample_weight=weights)
-                totals.append(report.total)
-                gaps.append(report.duality_gap)
-            step(x, y, np.arange(len(x)), weights)
+    step = TrainingStep(net, SQUARED, nn.SGD(rate))
+    for count in range(801):
+        if count % 20 == 0:
+            report = measure_stationarity(net, x, y, loss=SQUARED, sample_weight=weights)
+            totals.append(report.total)
+            gaps.append(report.duality_gap)
+        step(x, y, np.arange(len(x)), weights)
     assert report.residual < 1e-9
     assert report.duality_gap == pytest.approx(0, abs=1e-12)
     assert (np.array(gaps) >= np.array(totals) - totals[-1] - 1e-12).all()

@@ -64,7 +64,7 @@ def test_labels_are_class_numbers(y):
 
 @given(layers())
 def test_every_drawn_layer_keeps_the_contract(layer):
-    assert_layer_contract(layer.unbound)
+    assert_layer_contract(layer.clone)
 
 
 @pytest.mark.parametrize(

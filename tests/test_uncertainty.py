@@ -8,7 +8,7 @@ from small import everything, fit, network, problem
 from strategies import mixed
 
 import nnreg as nn
-from nnreg.network import PREDICT_ROWS
+from nnreg.network import CHUNK_ROWS
 from nnreg.prediction import SampledPredictions
 
 SOFTMAX, SIGMOID = nn.SoftmaxCrossEntropy(), nn.SigmoidCrossEntropy()
@@ -53,7 +53,7 @@ def test_samples_rows_and_seeds_differ():
 
 def test_many_rows_at_once_are_the_samples_of_their_rows(rng):
     net = nn.Network([nn.Dropout(keep_prob=0.5), nn.Dense(1)], inputs=3, dtype="float64")
-    x = rng.normal(size=(2 * PREDICT_ROWS + 5, 3))
+    x = rng.normal(size=(2 * CHUNK_ROWS + 5, 3))
     outputs = nn.sample_predictions(net, x, samples=2).outputs
     expected, _ = net.forward(x, training=True, step=2**62)
     np.testing.assert_allclose(outputs[0], expected, rtol=1e-13)

@@ -1,4 +1,4 @@
-"""Type aliases."""
+"""Type aliases: they stand apart, so that a module which needs a type imports no mathematics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,5 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-
 Array: TypeAlias = NDArray[Any]
-
-
-Initializer = Callable[[tuple[int, ...], "Generator"], Array]
+Initializer: TypeAlias = Callable[[tuple[int, ...], "Generator"], Array]

@@ -131,7 +131,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
     penalty = real.parameters.like()
     real.add_penalty_gradient(penalty)
     gradients = {"data loss": data}
-    if any(p.method != "proximal" for p, _, _ in real.penalized()):
+    if any(p.method != "proximal" for p, _, _ in real.regularization.penalties):
         gradients["penalty"] = {n: penalty[n] for n in penalty}
         total = gradient.copy()
         real.add_penalty_gradient(total)
@@ -171,7 +171,7 @@ def _smooth_penalty(net: Network) -> Any:
     """Return the value of the penalties that add to the gradient, complex if the parameters are."""
     return sum(
         penalty.value(net.parameters.vector[where].reshape(shape))
-        for penalty, where, shape in net.penalized()
+        for penalty, where, shape in net.regularization.penalties
         if penalty.method != "proximal"
     )
 

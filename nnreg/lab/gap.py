@@ -22,7 +22,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.losses import Loss
-from nnreg.network import PREDICT_ROWS, Network
+from nnreg.network import Network
 from nnreg.training import data
 
 if TYPE_CHECKING:
@@ -166,10 +166,10 @@ def _forward_in_training(net: Network, x: Array, step: int) -> Array:
     """Return the outputs (N, M) of one training step without counting it."""
     outputs = np.empty((len(x), net.widths[-1]), net.dtype)
     cache = Cache(net.dtype)
-    for start in range(0, len(x), PREDICT_ROWS):
-        piece = slice(start, start + PREDICT_ROWS)
-        part = validation.cast("x", x[piece], net.dtype)
-        outputs[piece] = net.run_forward(part, cache, training=True, step=step, first_row=start)
+    for rows, chunk in net.row_chunks(x):
+        outputs[rows] = net.run_forward(
+            chunk, cache, training=True, step=step, first_row=rows.start
+        )
     return outputs
 
 

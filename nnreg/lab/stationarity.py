@@ -245,8 +245,8 @@ def compute_data_gradient(
 def _measure_parameter(net: Network, name: str, gradient: Array) -> ParameterStationarity:
     """Apply the penalty's residual to the gradient, then the constraint's."""
     w, residual, violation = net.parameters[name], gradient, 0.0
-    constraint = net.constraint_of(name)
-    for rule in (net.penalty_of(name), constraint):
+    constraint = net.regularization.constraint_of(name)
+    for rule in (net.regularization.penalty_of(name), constraint):
         if rule is not None:
             before, residual = residual, np.empty_like(w)
             rule.residual(w, before, residual)
@@ -309,14 +309,14 @@ def _duality_gap(
     layer = net.layers[0]
     if len(net.layers) > 1 or type(layer) is not Dense or type(loss) is not MeanSquaredError:
         return None
-    penalty, l1, l2 = net.penalty_of("dense_1.weight"), 0.0, 0.0
+    penalty, l1, l2 = net.regularization.penalty_of("dense_1.weight"), 0.0, 0.0
     if type(penalty) is ElasticNet:
         l1, l2 = penalty.l1, penalty.l2
     elif type(penalty) is L1:
         l1 = penalty.strength
     elif type(penalty) is L2:
         l2 = penalty.strength
-    if not (l1 or l2) or any(True for _ in net.constrained()):
+    if not (l1 or l2) or net.regularization.constraints:
         return None
     share = np.ones(len(x)) if weights is None else weights.astype(np.float64)
     rows = share > 0  # a row of weight zero is a removed row

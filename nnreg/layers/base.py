@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
+from typing import Any, Self
 
-from nnreg._support import hyperparameters
+from nnreg._support import hyperparameters, memory, validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.initializers import glorot_uniform
-from nnreg.parameters import Parameter
+from nnreg.parameters import Parameter, write
 from nnreg.penalties import Constraint, Penalty
 
+RULES = {"penalty": (Penalty, "nn.L2(1e-4)"), "constraint": (Constraint, "nn.MaxNorm(3.0)")}
 
-class Layer(hyperparameters.Configurable):
-    """One step of a network; to write one, give ``forward`` and ``backward``.
 
-    A layer that has parameters also gives ``parameters`` and ``gradient``; one that changes the
-    number of columns gives ``outputs``.
+class Layer(memory.Copyable, hyperparameters.Configurable):
+    """One step of a network; to write one, define ``forward`` and ``backward``.
+
+    A layer that has parameters also defines ``parameters`` and ``gradient``; one that changes the
+    number of columns defines ``outputs``.
 
     Attributes
     ----------
     name : str
         Given by the network: the class's name in small letters and a number, such as ``dense_1``.
     independent_rows : bool, default True
-        False says that a row's output depends on other rows; then a step is never split by rows.
-        True also means that what ``gradient`` finds in the cache has a row for each row of the
-        batch, or is the same for all rows.
+        False says that a row's output depends on other rows; then no batch is cut into parts.
     stochastic : bool, default False
         True says that training mode draws at random, with a probability ``keep_prob`` to keep.
     initializer_before : function or None, default glorot_uniform
-        What the weights of the layer before are drawn with, when nobody says. None looks past this
-        layer.
+        The default initializer of the weights of the layer before. None looks past this layer.
     penalty : "inherit", Penalty or None
-        What applies to this layer's weights: the network's penalty, its own, or none.
+        On this layer's weights: the network's penalty, its own, or none.
     constraint : "inherit", Constraint or None
-        What limits this layer's weights, in the same way.
+        On this layer's weights, in the same way.
+
+    Notes
+    -----
+    A parameter is an attribute of the name that ``parameters`` gives it, a view of the network's
+    vector. An assignment (``layer.weight = w``) writes into it. A copy of a layer has the same
+    hyperparameters and belongs to no network.
 
     Examples
     --------
@@ -63,21 +67,36 @@ class Layer(hyperparameters.Configurable):
     initializer_before: Initializer | None = staticmethod(glorot_uniform)
     penalty: Penalty | str | None = "inherit"
     constraint: Constraint | str | None = "inherit"
-    _bound: tuple[str, ...] | None = None
+    _bound: tuple[str, ...] | None = None  # the names of its views, once it belongs to a network
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a bound parameter's values are written into the network's vector."""
         if self._bound and name in self._bound:
-            getattr(self, name)[...] = value
+            write(f"{self.name}.{name}", getattr(self, name), value)
         else:
+            if name in RULES:
+                check_rule(name, value, inherit=True)
             super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes of an unbound layer: the network binds its layers' copies again."""
+        bound = {"name", "_bound", *(self._bound or ())}
+        return {name: v for name, v in super().__getstate__().items() if name not in bound}
+
+    def clone(self) -> Self:
+        """Return a copy that belongs to no network: the same hyperparameters, no parameters."""
+        new = object.__new__(type(self))
+        new.__setstate__(self.__getstate__())
+        return new
+
+    __copy__ = clone
 
     def outputs(self, inputs: int) -> int:
         """Return the number of outputs for this number of inputs; unless redefined, the same."""
         return inputs
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return what each parameter is called and how it begins; unless redefined, none."""
+        """Return the declaration of each parameter by its name; unless redefined, none."""
         return {}
 
     def forward(self, x: Array, cache: Cache) -> Array:
@@ -95,42 +114,32 @@ class Layer(hyperparameters.Configurable):
         )
 
     def bind(self, name: str, views: dict[str, Array], seed: int, index: int) -> None:
-        """Take a name, the views of the parameters, the seed, and the number of the layer's place.
+        """Take a name, the views of the parameters, the seed, and the layer's number.
 
-        The network calls it, once.
+        Called by the network.
         """
+        self._bound = None
         self.name = name
-        for own_name, view in views.items():
-            setattr(self, own_name, view)
+        for parameter_name, view in views.items():
+            setattr(self, parameter_name, view)
         self._bound = tuple(views)
 
-    def clone(self) -> Layer:
-        """Return a copy that belongs to no network: the same hyper-parameters, no parameters."""
-        new = copy.copy(self)
-        for own_name in self._bound or ():
-            delattr(new, own_name)
-        new._bound = None
-        new.name = ""
-        return new
-
-    def settings(self) -> dict[str, Any]:
-        """Return the arguments that would construct this layer again."""
-        return hyperparameters.get_config(self)
-
     def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self, self.settings())
+        return hyperparameters.repr_from_config(self, self.get_config())
 
 
-def inherited(kind: type) -> hyperparameters.Checked:
-    """Return an attribute that is "inherit", None or of this kind."""
+def check_rule(name: str, value: Any, *, inherit: bool = False) -> None:
+    """Raise ``TypeError`` unless ``value`` can be the ``"penalty"`` or ``"constraint"`` of weights.
 
-    def check(name: str, value: Any) -> Any:
-        if (
-            value is None
-            or isinstance(value, kind)
-            or (isinstance(value, str) and value == "inherit")
-        ):
-            return value
-        raise TypeError(f'{name} must be "inherit", None or a {kind.__name__}, got {value!r}')
-
-    return hyperparameters.Checked(check)
+    >>> check_rule("penalty", "l2", inherit=True)
+    Traceback (most recent call last):
+        ...
+    TypeError: penalty must be "inherit", None or a Penalty, got 'l2'
+    """
+    if value is None or (inherit and isinstance(value, str) and value == "inherit"):
+        return
+    kind, example = RULES[name.rpartition(".")[2]]
+    expected = f"a {kind.__name__} such as {example}, or None"
+    if inherit:
+        expected = f'"inherit", None or a {kind.__name__}'
+    validation.instance(name, value, kind, expected)

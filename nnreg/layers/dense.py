@@ -1,4 +1,4 @@
-"""The dense layer."""
+"""The dense layer: an affine map of every input to every output."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from nnreg._support import validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.initializers import zeros
-from nnreg.layers.base import Layer, inherited
-from nnreg.parameters import Parameter
+from nnreg.layers.base import Layer
+from nnreg.parameters import Parameter, check_initializer
 from nnreg.penalties import Constraint, Penalty
 
 
@@ -26,10 +26,10 @@ class Dense(Layer):
     constraint : "inherit", Constraint or None, default "inherit"
         On ``weight``; ``bias`` never has one.
     initializer : function (shape, rng) -> array, optional
-        For ``weight``. Unless given: He normal before the ReLU family (dropout between them is
-        looked past), otherwise Glorot uniform.
+        For ``weight``. Unless given: He normal before the ReLU family (dropout in between does not
+        count), otherwise Glorot uniform.
     bias : bool, default True
-        Whether there is a ``b``; it begins at zero.
+        Whether there is a ``b``; its initial value is zero.
 
     Examples
     --------
@@ -39,8 +39,6 @@ class Dense(Layer):
     {'dense_1.weight': (2, 3), 'dense_1.bias': (3,)}
     """
 
-    penalty = inherited(Penalty)
-    constraint = inherited(Constraint)
     weight: Array
     bias: Array
 
@@ -55,14 +53,11 @@ class Dense(Layer):
     ) -> None:
         self.units = validation.whole("units", units, 1)
         self.penalty, self.constraint = penalty, constraint
-        if initializer is not None and not callable(initializer):
-            raise TypeError(
-                f"initializer must be a function (shape, rng) -> array, got {initializer!r}"
-            )
+        check_initializer(initializer)
         self.initializer = initializer
         self.use_bias = validation.flag("bias", bias)
 
-    def settings(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that would construct this layer again."""
         return {
             "units": self.units,
@@ -93,16 +88,8 @@ class Dense(Layer):
         """Return ``dy wᵀ``."""
         return kernels.affine_dx(dy, self.weight, out=cache.array("dx", cache.x.shape))
 
-    def gradient(
-        self, dy: Array, cache: Cache, gradients: dict[str, Array], part: slice | None = None
-    ) -> None:
-        """Write ``xᵀ dy`` and ``Σₙ dyₙ``; with ``part``, those rows of the weights' gradient only.
-
-        The bias's goes with the first part.
-        """
-        x, dw = cache.x, gradients["weight"]
-        if part is not None:
-            x, dw = x[:, part], dw[part]
-        kernels.affine_dw(x, dy, out=dw)
-        if self.use_bias and not (part and part.start):
+    def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
+        """Write ``xᵀ dy`` and ``Σₙ dyₙ``."""
+        kernels.affine_dw(cache.x, dy, out=gradients["weight"])
+        if self.use_bias:
             kernels.affine_db(dy, out=gradients["bias"])

@@ -1,9 +1,14 @@
-"""Dropout and Gaussian dropout."""
+"""Dropout: layers that multiply their inputs by random factors in training.
+
+The factors are a function of the seed, the layer's number, the step and the row of the whole batch,
+so they do not depend on how the work is split.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any
 
@@ -28,7 +33,12 @@ class Dropout(Layer):
     keep_prob : float, default 1
         In (0, 1], taken as the nearest multiple of 1/65536. Keyword only, since other libraries
         mean the opposite by a bare number: their ``rate=0.2`` is ``keep_prob=0.8``. May be changed
-        at any time and holds from the next batch on.
+        at any time and takes effect on the next batch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``keep_prob`` is outside its bounds, or given by another name or by position.
 
     Examples
     --------
@@ -44,15 +54,7 @@ class Dropout(Layer):
     initializer_before = None
     keep_prob = hyperparameters.bounded(0, 1, open_low=True)
 
-    def __init__(self, *positional: object, keep_prob: float = 1.0, **others: object) -> None:
-        if positional or "rate" in others or "p" in others:
-            given = positional[0] if positional else others.get("rate", others.get("p"))
-            raise TypeError(
-                f"Dropout takes keep_prob=, the probability that a unit is kept, got {given!r}: "
-                "a rate or p elsewhere is the probability that it is dropped, "
-                "so write keep_prob = 1 - rate"
-            )
-        validation.unknown_arguments("Dropout", others, ["keep_prob"])
+    def __init__(self, *, keep_prob: float = 1.0) -> None:
         self.keep_prob = keep_prob
         self._key = random.key(0, "mask")
 
@@ -61,17 +63,21 @@ class Dropout(Layer):
         super().bind(name, views, seed, index)
         self._key = random.key(seed, "mask", index)
 
+    def _draw(self, cache: Cache, shape: tuple[int, int]) -> Iterator[random.Piece]:
+        """Yield the random bits of this step and these rows, piece by piece."""
+        if cache.rng is None:
+            cache.rng = random.RandomBits(self._key)
+        return cache.rng.rows(cache.step, cache.first_row, shape)
+
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` in training, ``x`` itself otherwise."""
         threshold = kernels.keep_threshold(self.keep_prob)
         cache.mask = None
         if not cache.training or threshold == 65536:
             return x
-        if cache.rng is None:
-            cache.rng = random.RandomBits(self._key)
         mask = cache.mask = cache.array("mask", x.shape)
-        for where, bits in cache.rng.rows(cache.step, cache.first_row, x.shape):
-            kernels.keep_mask(bits, threshold, out=mask[where])
+        for index, bits in self._draw(cache, x.shape):
+            kernels.keep_mask(bits, threshold, out=mask[index])
         return np.multiply(x, mask, out=cache.array("y", x.shape))
 
     def backward(self, dy: Array, cache: Cache) -> Array:
@@ -82,27 +88,27 @@ class Dropout(Layer):
         return dx
 
 
-AT_ONCE = 4096  # units looked up at once: NumPy widens their 16 bits to 64 first
+LOOKUPS = 4096  # units in one call of np.take, which widens their 16 bits to 64 first
 
 
 class GaussianDropout(Dropout):
     """In training, multiply each unit by a normal factor of mean 1 and variance ``(1-p)/p``.
 
     ``y = x·m`` with ``m ~ N(1, (1-p)/p)`` and ``p = keep_prob``, drawn anew for every step, so that
-    ``E[y] = x``. Outside training ``y = x``. Factors are a function of the seed, the layer's place,
-    the step and the row, as the masks of :class:`nnreg.Dropout` are.
+    ``E[y] = x``. Outside training ``y = x``. A factor is a function of the seed, the layer's
+    number, the step and the row, like a mask of :class:`nnreg.Dropout`.
 
     Parameters
     ----------
     keep_prob : float, default 1
         In (0, 1]; 1 is the identity. The noise is as strong as that of a dropout that keeps units
         with this probability, so one can replace the other. Elsewhere it is given as
-        ``rate = 1 - keep_prob``. May be changed at any time and holds from the next batch on.
+        ``rate = 1 - keep_prob``. May be changed at any time and takes effect on the next batch.
 
     Raises
     ------
     ValueError, TypeError
-        If ``keep_prob`` is outside its bounds, or given by another name or by place.
+        If ``keep_prob`` is outside its bounds, or given by another name or by position.
 
     Notes
     -----
@@ -125,16 +131,14 @@ class GaussianDropout(Dropout):
         cache.factors = None
         if not cache.training or self.keep_prob == 1:
             return x
-        if cache.rng is None:
-            cache.rng = random.RandomBits(self._key)
         spread = math.sqrt((1 - self.keep_prob) / self.keep_prob)
         quantiles = normal_quantiles(cache.dtype)
         factors = cache.factors = cache.array("factors", x.shape)
-        for where, bits in cache.rng.rows(cache.step, cache.first_row, x.shape):
-            piece, tall = factors[where], max(1, AT_ONCE // bits.shape[1])
-            for top in range(0, len(bits), tall):
-                part = slice(top, top + tall)
-                np.take(quantiles, bits[part], mode="clip", out=piece[part])
+        for index, bits in self._draw(cache, x.shape):
+            piece, height = factors[index], max(1, LOOKUPS // bits.shape[1])
+            for top in range(0, len(bits), height):
+                rows = slice(top, top + height)
+                np.take(quantiles, bits[rows], mode="clip", out=piece[rows])
             piece *= spread
             piece += 1.0
         return np.multiply(x, factors, out=cache.array("y", x.shape))
@@ -149,7 +153,7 @@ class GaussianDropout(Dropout):
 
 @functools.cache
 def normal_quantiles(dtype: np.dtype[Any]) -> Array:
-    """Return 65,536 equally likely values, (65536,), that stand for a standard normal number.
+    """Return 65,536 equally likely values, (65536,), of a standard normal variable.
 
     They are the quantiles at ``(k + ½)/65536``, stretched by 1 part in 100,000 so that their
     variance is 1.
@@ -167,12 +171,12 @@ def normal_quantiles(dtype: np.dtype[Any]) -> Array:
 
 
 def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array:
-    """Return what a layer multiplies the units of one row by, at each of the first steps.
+    """Return the factors of the units of one row at each of the first steps.
 
     Parameters
     ----------
     layer : Layer
-        A stochastic one, in a network, whose seed and place decide what is drawn.
+        A stochastic one, in a network, whose seed and number fix the draws.
     units : int
         The number of its inputs.
     steps : int
@@ -201,7 +205,7 @@ def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array
         raise ValueError(f"layer must be a stochastic one, in a network, got {layer!r}")
     factors = np.empty((validation.whole("steps", steps, 1), validation.whole("units", units, 1)))
     row, cache = validation.whole("row", row), Cache("float64")
-    for step, drawn in enumerate(factors):
+    for step, draw in enumerate(factors):
         cache.reset(training=True, step=step, first_row=row)
-        drawn[...] = layer.forward(np.ones((1, units)), cache)[0]
+        draw[...] = layer.forward(np.ones((1, units)), cache)[0]
     return factors

@@ -132,7 +132,7 @@ def layers(max_units: int = 5) -> st.SearchStrategy[Layer]:
     >>> from nnreg.testing import assert_layer_contract
     >>> @given(layers())
     ... def test_contract(layer):
-    ...     assert_layer_contract(layer.unbound)
+    ...     assert_layer_contract(layer.clone)
     >>> test_contract()
     """
     return st.one_of(_dense(max_units), _between())

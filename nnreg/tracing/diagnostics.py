@@ -130,7 +130,7 @@ def list_unpenalized(net: Network) -> list[str]:
     """
     declared = net.parameters.declared
     others = [name for name in declared if not declared[name].weight]
-    free = [n for n in declared if declared[n].weight and net.penalty_of(n) is None]
+    free = [n for n in declared if declared[n].weight and net.regularization.penalty_of(n) is None]
     lines = []
     if others:
         lines.append(f"Skipped, since only weights are penalized: {', '.join(others)}.")
@@ -146,7 +146,7 @@ def list_penalties(net: Network) -> str:
     >>> list_penalties(nn.Network([nn.Dense(1)], inputs=1))
     'no penalty'
     """
-    names = dict.fromkeys(repr(penalty) for penalty, _, _ in net.penalized())
+    names = dict.fromkeys(repr(penalty) for penalty, _, _ in net.regularization.penalties)
     return ", ".join(names) or "no penalty"
 
 

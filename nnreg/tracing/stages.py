@@ -282,7 +282,7 @@ def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
 def _penalty_value(step: RecordedStep) -> Stage:
     net = step.net
     stage = Stage("forward", "penalty", diagnostics.list_penalties(net))
-    penalties = {name: net.penalty_of(name) for name in net.parameters}
+    penalties = {name: net.regularization.penalty_of(name) for name in net.parameters}
     texts = dict.fromkeys(diagnostics.docstring_formula(p.value) for p in penalties.values() if p)
     stage.formulas += [Formula(f"R = {text}") for text in texts]
     for name, penalty in penalties.items():
@@ -304,7 +304,7 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
     added = net.parameters.like()
     net.add_penalty_gradient(added)
     for name in net.parameters:
-        penalty = net.penalty_of(name)
+        penalty = net.regularization.penalty_of(name)
         if penalty is None:
             continue
         if penalty.method == "proximal":
@@ -319,9 +319,9 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
         stage.notes.append(diagnostics.compare_penalty(name, added[name], step.gradients[name]))
     stage.notes += diagnostics.list_unpenalized(net)
     stage.notes += [
-        f"{name}: {net.constraint_of(name)!r} limits the weights after the optimizer's step."
+        f"{name}: {net.regularization.constraint_of(name)!r} limits the weights after the optimizer's step."
         for name in net.parameters
-        if net.constraint_of(name) is not None
+        if net.regularization.constraint_of(name) is not None
     ]
     return stage
 

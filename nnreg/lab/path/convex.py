@@ -98,25 +98,27 @@ def solve(
     max_steps = validation.whole("max_steps", max_steps, 1)
     features = np.column_stack([x.astype(np.float64), np.ones(len(x))])  # the bias's 1 included
     eigenvalue = float(np.linalg.eigvalsh(features.T @ features / len(x))[-1])
-    l2 = max((p.strength for p, _, _ in net.penalized() if isinstance(p, L2)), default=0.0)
+    l2 = max(
+        (p.strength for p, _, _ in net.regularization.penalties if isinstance(p, L2)), default=0.0
+    )
     rate = 1.0 / (_curvature(loss, net.widths[-1]) * eigenvalue + l2)
     doutputs = loss(np.zeros((len(x), net.widths[-1])), y)[1]
     scale = max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
     rows = np.arange(len(x))
     w = net.parameters.vector  # at the start of a step v, at its end the new w
     previous, v, t = w.copy(), w.copy(), 1.0
-    with TrainingStep(net, loss, SGD(rate)) as step:
-        for count in range(1, max_steps + 1):
-            step(x, y, rows)
-            residual = float(np.abs(w - v).max()) / rate
-            if residual <= tolerance * scale:
-                return count
-            if (v - w) @ (w - previous) > 0:
-                t = 1.0
-            next_t = (1.0 + math.sqrt(1.0 + 4.0 * t**2)) / 2.0
-            v[:] = w + (t - 1.0) / next_t * (w - previous)
-            previous[:], t = w, next_t
-            w[:] = v
+    step = TrainingStep(net, loss, SGD(rate))
+    for count in range(1, max_steps + 1):
+        step(x, y, rows)
+        residual = float(np.abs(w - v).max()) / rate
+        if residual <= tolerance * scale:
+            return count
+        if (v - w) @ (w - previous) > 0:
+            t = 1.0
+        next_t = (1.0 + math.sqrt(1.0 + 4.0 * t**2)) / 2.0
+        v[:] = w + (t - 1.0) / next_t * (w - previous)
+        previous[:], t = w, next_t
+        w[:] = v
     w[:] = previous
     raise NotConvergedError(
         f"after {max_steps:,} steps the residual is {residual:.1e}, above the tolerance of "
@@ -128,9 +130,9 @@ def _check_convex(net: Network, loss: Loss) -> None:
     validation.instance("net", net, Network, "a Network")
     if not is_linear(net):
         raise ValueError(f"net must be one Dense layer and nothing else, got {net!r}")
-    if any(True for _ in net.constrained()):
+    if net.regularization.constraints:
         raise ValueError(f"net must have no constraint, got {net!r}")
-    for penalty, _, _ in net.penalized():
+    for penalty, _, _ in net.regularization.penalties:
         if penalty.method != "proximal" and type(penalty) is not L2:
             raise ValueError(
                 f"penalty must be L2 or one with a proximal map, got {penalty!r}, "

@@ -253,11 +253,13 @@ def lambda_max(
 
     def all_zero(strength: float) -> bool:
         probe.penalty = penalty(strength)
-        if not probe.has_proximal:
+        if not probe.regularization.has_proximal:
             raise ValueError(f"strengths must be given: {probe.penalty!r} has no proximal map")
         probe.parameters.vector[...] = gradient
         probe.apply_proximal(1.0)
-        return not any(probe.parameters.vector[where].any() for _, where, _ in probe.penalized())
+        return not any(
+            probe.parameters.vector[where].any() for _, where, _ in probe.regularization.penalties
+        )
 
     low, high = 0.0, float(np.abs(gradient).max()) or 1.0
     for _ in range(BISECTIONS):

@@ -204,7 +204,7 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
         own.reset(training=True, step=net.steps)
         outputs = layer.forward(outputs.copy(), own).copy()
     parts.append(("the loss", (loss, outputs, y)))
-    for penalty, where, shape in copied.penalized():
+    for penalty, where, shape in copied.regularization.penalties:
         parts.append(("the penalty", (penalty, copied.parameters.vector[where].reshape(shape))))
     for name, part in parts:
         diagnosis = diagnose(*part, seed=seed)

@@ -1,0 +1,125 @@
+"""Memory: aligned arrays, and copies of objects that hold views of one array.
+
+A deep copy or a pickle of an array and of a view of it gives two arrays that no longer share
+memory. An object that holds views therefore leaves them out of its state and makes them again
+when the state is set; :class:`Copyable` builds every kind of copy on that pair of methods.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from nnreg._support.typing import Array
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+_pickling = threading.local()  # .checked is True while a trial runs, which must not start another
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return an array as ``np.empty`` does, whose first value lies on a multiple of 64 bytes.
+
+    >>> array = empty((3, 2), "float32")
+    >>> array.shape, array.__array_interface__["data"][0] % 64
+    ((3, 2), 0)
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.__array_interface__["data"][0] % ALIGNMENT
+    array: Array = memory[start : start + size].view(dtype).reshape(shape)
+    return array
+
+
+class Copyable:
+    """Base class of objects whose copies, of every kind, are independent and complete.
+
+    ``copy.copy``, ``copy.deepcopy`` and ``pickle`` take the attributes that ``__getstate__``
+    returns and give them to ``__setstate__``. An attribute that cannot be copied is an error that
+    names it.
+
+    Examples
+    --------
+    >>> class Line(Copyable):
+    ...     def __init__(self, function):
+    ...         self.function = function
+    >>> pickle.dumps(Line(lambda x: 2 * x))
+    Traceback (most recent call last):
+        ...
+    TypeError: Line.function cannot be pickled: ...
+    """
+
+    __slots__ = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes by name, those of ``__slots__`` included."""
+        state: Any = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        return {**(attributes or {}), **(slots or {})}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        state = self.__getstate__()
+        try:
+            new.__setstate__(copy.deepcopy(state, memo))
+        except Exception:
+            _name_culprit(type(self).__name__, state, "copied", copy.deepcopy, {id(self)})
+            raise
+        return new
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if not getattr(_pickling, "checked", False):
+            _pickling.checked = True
+            try:
+                state = self.__getstate__()
+                _name_culprit(type(self).__name__, state, "pickled", _try_pickle, {id(self)})
+            finally:
+                _pickling.checked = False
+        return super().__reduce_ex__(protocol)
+
+
+def _try_pickle(value: Any) -> None:
+    pickle.dumps(value, 5, buffer_callback=lambda _: None)  # an array's values are not copied
+
+
+def _name_culprit(
+    path: str,
+    value: Any,
+    done: str,
+    attempt: Callable[[Any], Any],
+    seen: set[int],
+) -> None:
+    """Raise ``TypeError`` with the path to the innermost value that makes ``attempt`` fail."""
+    try:
+        attempt(value)
+    except Exception as error:
+        for name, inner in _inner_values(value):
+            if id(inner) not in seen:  # an object may refer to one that contains it
+                _name_culprit(path + name, inner, done, attempt, seen | {id(value)})
+        raise TypeError(f"{path} cannot be {done}: {error}") from error
+
+
+def _inner_values(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((f".{name}", inner) for name, inner in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ((f"[{index}]", inner) for index, inner in enumerate(value))
+    elif isinstance(value, Copyable):
+        yield from _inner_values(value.__getstate__())
+    elif hasattr(value, "__dict__") and not callable(value):
+        yield from _inner_values(vars(value))
