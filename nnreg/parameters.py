@@ -196,6 +196,7 @@ def write(name: str, view: Array, value: Any) -> None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> write("bias", np.zeros(2), [1.0, 2.0, 3.0])
     Traceback (most recent call last):
         ...

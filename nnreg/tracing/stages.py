@@ -319,9 +319,9 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
         stage.notes.append(diagnostics.compare_penalty(name, added[name], step.gradients[name]))
     stage.notes += diagnostics.list_unpenalized(net)
     stage.notes += [
-        f"{name}: {net.regularization.constraint_of(name)!r} limits the weights after the optimizer's step."
+        f"{name}: {constraint!r} limits the weights after the optimizer's step."
         for name in net.parameters
-        if net.regularization.constraint_of(name) is not None
+        if (constraint := net.regularization.constraint_of(name)) is not None
     ]
     return stage
 
