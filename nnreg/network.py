@@ -243,7 +243,9 @@ class Network(memory.Copyable):
         if cache.dtype != self.dtype:
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
         if step is not None:
-            step = validation.whole("step", step, 0, 2**64 - 1)
+            step = validation.whole("step", step)
+            if step >= 2**64:  # the generator's counter has 64 bits
+                raise ValueError(f"step must be below 2**64, got {step}")
             if not training:
                 raise ValueError("step replays a training step, so it needs training=True")
         elif training:
