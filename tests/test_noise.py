@@ -36,7 +36,7 @@ class AllBits:
 def for_all_bits(keep_prob, dtype="float64"):
     net = network(keep_prob, 65536, dtype)
     cache = nn.Cache(net.dtype)
-    cache["gaussiandropout_1"].words = AllBits()
+    cache["gaussiandropout_1"].rng = AllBits()
     return net.forward(np.ones((1, 65536)), training=True, cache=cache)[0]
 
 

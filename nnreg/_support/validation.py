@@ -47,7 +47,7 @@ TRANSLATIONS = {
     "negative_slope": "write slope=",
     "keep_prob": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
     "rate": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
-    "p": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - p",
+    "p": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate, or 1 - p",
 }
 
 
