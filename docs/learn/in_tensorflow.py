@@ -1,4 +1,4 @@
-"""The digits network in Keras: reads tasks from files, writes what it did beside them."""
+"""The digits network in Keras: reads tasks from files and writes the parameters of each step."""
 
 import os
 import sys

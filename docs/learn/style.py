@@ -1,4 +1,4 @@
-"""How the pictures and tables of these pages look: white paper, few lines, two colours."""
+"""Style of the lessons' figures and tables."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,13 +11,15 @@ from nnreg.plots import LIGHT
 
 BLUE, ORANGE, GREY = LIGHT.train, LIGHT.test, "#777777"
 
+# Figures have no background of their own, so that they stand on the page's in light and dark mode.
 plt.rcParams.update(
     {
+        "axes.facecolor": "none",
         "axes.spines.right": False,
         "axes.spines.top": False,
         "axes.titlesize": 11,
         "figure.constrained_layout.use": True,
-        "figure.facecolor": LIGHT.background,
+        "figure.facecolor": "none",
         "figure.figsize": (6.4, 2.6),
         "font.size": 11,
         "legend.frameon": False,
