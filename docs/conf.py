@@ -1,4 +1,4 @@
-"""Sphinx configuration: every page is built from the code, and a warning is an error (`-W`)."""
+"""Sphinx configuration. Build with `-W`, so that a warning is an error."""
 
 import shutil
 import sys
@@ -31,8 +31,8 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(numpy|scipy|matplotlib|collections|typing|pathlib)\..*")]
 
-# The API: the docstrings, in the order in which the source explains itself. Types stand in the
-# numpydoc sections, with their shapes; the signatures stay short.
+# API pages: docstrings in the order of the source. Types and shapes are in the numpydoc sections, so
+# the signatures have none.
 add_module_names = False
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
@@ -42,22 +42,24 @@ numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL05", "GL06", "GL07", "PR02", "PR03", "PR04"}
 
-# Pages with cells are run at every build; a cell that raises stops it.
+# Pages with code cells are executed at every build; an exception in a cell ends the build.
 nb_render_markdown_format = "myst"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
-# Formulas are set while building, where node is there, with a style sheet and fonts of our own: the
-# pages load nothing from elsewhere.
+# With node, formulas are rendered during the build. Style sheet and fonts are included, so the pages load
+# nothing from other sites.
 katex_prerender = shutil.which("node") is not None
 katex_css_path = "katex/katex.min.css"
-# A unix socket's file is there a moment before anyone listens, and a connection refused in that
-# moment ends the build. Over the network socket the extension tries again.
+# A Unix socket's file exists a moment before the server listens, and a refused connection ends the
+# build. With a network socket the extension tries again.
 katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
 katex.STARTUP_TIMEOUT = 60.0
 
@@ -72,7 +74,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 def find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
 ) -> nodes.Element | None:
-    """Lead `nnreg.Dense` and `nn.Dense` to `nnreg.layers.dense.Dense`, where it is documented."""
+    """Resolve `nnreg.Dense` and `nn.Dense` to `nnreg.layers.dense.Dense`, where it is documented."""
     package, _, name = node["reftarget"].partition(".")
     thing = vars(nnreg).get(name.partition(".")[0])
     if package not in ("nnreg", "nn") or not hasattr(thing, "__module__"):
