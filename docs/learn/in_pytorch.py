@@ -16,7 +16,7 @@ def train(task):
         for layer, w, b in ((first, "w1", "b1"), (second, "w2", "b2")):
             layer.weight.copy_(torch.from_numpy(task[w].T))
             layer.bias.copy_(torch.from_numpy(task[b]))
-    decay = convert_penalty(float(task["l2"]), from_="nnreg", to="torch")
+    decay = convert_penalty(float(task["l2"]), source="nnreg", target="torch")
     optimizer = torch.optim.SGD(
         [
             {"params": [first.weight, second.weight], "weight_decay": decay},

@@ -16,8 +16,8 @@ def train(task):
     """Yield all parameters after every step, in the order of nnreg's vector."""
     keras.backend.set_floatx("float64")
     penalty = keras.regularizers.L1L2(
-        l1=convert_penalty(float(task["l1"]), from_="nnreg", to="keras", kind="l1"),
-        l2=convert_penalty(float(task["l2"]), from_="nnreg", to="keras", kind="l2"),
+        l1=convert_penalty(float(task["l1"]), source="nnreg", target="keras", kind="l1"),
+        l2=convert_penalty(float(task["l2"]), source="nnreg", target="keras", kind="l2"),
     )
     model = keras.Sequential(
         [
