@@ -31,8 +31,8 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(numpy|scipy|matplotlib|collections|typing|pathlib)\..*")]
 
-# API pages: docstrings in the order of the source. Types and shapes are in the numpydoc sections, so
-# the signatures have none.
+# API pages: docstrings in the order of the source. Types and shapes are in the numpydoc sections,
+# not in the signatures.
 add_module_names = False
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
@@ -54,8 +54,8 @@ myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
-# With node, formulas are rendered during the build. Style sheet and fonts are included, so the pages load
-# nothing from other sites.
+# With node, formulas are rendered during the build. Style sheet and fonts are included, so the
+# pages load nothing from other sites.
 katex_prerender = shutil.which("node") is not None
 katex_css_path = "katex/katex.min.css"
 # A Unix socket's file exists a moment before the server listens, and a refused connection ends the
@@ -74,7 +74,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 def find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element
 ) -> nodes.Element | None:
-    """Resolve `nnreg.Dense` and `nn.Dense` to `nnreg.layers.dense.Dense`, where it is documented."""
+    """Resolve `nnreg.Dense` and `nn.Dense` to `nnreg.layers.dense.Dense`."""
     package, _, name = node["reftarget"].partition(".")
     thing = vars(nnreg).get(name.partition(".")[0])
     if package not in ("nnreg", "nn") or not hasattr(thing, "__module__"):
