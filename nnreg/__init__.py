@@ -39,6 +39,7 @@ from nnreg.training.callbacks import (
     EarlyStopping,
     HyperparameterScheduler,
     Progress,
+    ReduceLROnPlateau,
     TrainingState,
 )
 from nnreg.training.history import History
@@ -98,6 +99,7 @@ __all__ = [
     "Progress",
     "RMSprop",
     "ReLU",
+    "ReduceLROnPlateau",
     "SampledPredictions",
     "Sigmoid",
     "SigmoidCrossEntropy",

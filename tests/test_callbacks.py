@@ -25,24 +25,31 @@ def record(seen, what):
 # --- Order of events, plain functions -------------------------------------------------------------
 
 
-def test_a_callback_hears_of_the_beginning_each_step_each_epoch_and_the_end():
+def test_a_callback_is_called_at_six_events():
     events = []
 
     class Listen(nn.Callback):
-        def on_train_begin(self, run):
-            events.append("begin")
+        def __getattribute__(self, name):
+            if name.startswith("on_"):
+                return lambda state: events.append((name, state.batch, len(state.batch_rows)))
+            return super().__getattribute__(name)
 
-        def on_batch_begin(self, run):
-            events.append(run.net.steps)
+    fit(network(), epochs=2, batch_size=30, callbacks=[Listen()])
+    steps = [[(f"on_batch_{e}", i, [30, 20][i]) for e in ("begin", "end")] for i in (0, 1)]
+    expected = [
+        *[("on_train_begin", 0, 0), ("on_epoch_begin", 0, 0), *steps[0], *steps[1]],
+        *[("on_epoch_end", 1, 20), ("on_epoch_begin", 1, 20), *steps[0], *steps[1]],
+        *[("on_epoch_end", 1, 20), ("on_train_end", 1, 20)],
+    ]
+    assert events == expected
 
-        def on_epoch_end(self, run):
-            events.append(f"epoch {run.history.last['epoch']}")
 
-        def on_train_end(self, run):
-            events.append(run.history.stopped)
-
-    fit(network(), epochs=2, batch_size=25, callbacks=[Listen()])
-    assert events == ["begin", 0, 1, "epoch 1", 2, 3, "epoch 2", "epochs"]
+def test_the_loss_of_each_batch_is_shown():
+    losses, x, y = [], *problem()
+    watch = nn.Callback()
+    watch.on_batch_end = lambda state: losses.append((len(state.batch_rows), state.batch_loss))
+    history = fit(network(), x, y, callbacks=[watch])
+    assert history["data_loss"] == [pytest.approx(sum(n * loss for n, loss in losses) / 50)]
 
 
 def test_the_run_shows_what_is_trained_and_how():
@@ -227,3 +234,56 @@ def test_a_progress_bar_serves_several_fits(capfd):
     for _ in range(2):
         fit(network(), callbacks=[bar])
     assert capfd.readouterr().err == ""
+
+
+# --- What a user of another library types ---------------------------------------------------------
+
+
+def test_verbose_prints_a_line_after_each_epoch(capsys):
+    fit(network(), epochs=2, verbose=1, metrics=["acc"], validation_split=0.2)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("epoch 1/2: data_loss ")
+    assert " val_acc " in second
+    fit(network(), epochs=2)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ({"optimizer": "adam"}, r"optimizer=nn\.Adam\(\)"),
+        ({"loss": "mse"}, r"loss=nn\.MeanSquaredError\(\)"),
+        ({"loss": "sparse_categorical_crossentropy"}, r"loss=nn\.SoftmaxCrossEntropy\(\)"),
+        ({"shuffle": "no"}, "shuffle must be True or False, got 'no'"),
+        ({"verbose": "auto"}, "verbose must be True or False"),
+        ({"verbose": 3}, "verbose must be True or False"),
+    ],
+    ids=str,
+)
+def test_what_does_not_work_names_what_does(option, wanted):
+    with pytest.raises((TypeError, ValueError), match=wanted):
+        fit(network(), **option)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nn.batches(2**63, 1, network()),
+        lambda: nn.batches(9, 3, network(), shuffle="false"),
+        lambda: nn.CSVLog("log.csv", overwrite="no"),
+        lambda: nn.EarlyStopping(restore_best_weights="yes"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_at_once(call):
+    with pytest.raises((TypeError, ValueError), match=r"n must be a number|must be True or False"):
+        call()
+
+
+def test_a_log_that_cannot_be_written_warns_and_training_goes_on(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(UserWarning, match=r"CSVLog could not write .*No space left"):
+        history = fit(network(), epochs=3, callbacks=[nn.CSVLog(tmp_path / "log.csv")])
+    assert (len(history), os.listdir(tmp_path)) == (3, [])

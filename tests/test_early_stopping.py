@@ -197,3 +197,39 @@ def test_an_unknown_column_is_refused_before_training(monitor, wanted):
     with pytest.raises(ValueError, match=wanted):
         fit(net, callbacks=[nn.EarlyStopping(monitor)])
     assert net.steps == 0
+
+
+def test_the_last_parameters_may_be_kept_instead():
+    run, stop, kept = scripted([3, 1, 2], restore_best_weights=False)
+    run()
+    assert (stop.best_epoch, kept()) == (2, 3)
+
+
+def test_the_monitor_may_be_the_loss_with_its_penalty():
+    for monitor in ("loss", "val_loss"):
+        stop = nn.EarlyStopping(monitor, patience=99)
+        history = fit(network(penalty=nn.L2(1.0)), epochs=6, validation_split=0.2, callbacks=stop)
+        assert stop.best == min(history[monitor])
+
+
+# --- ReduceLROnPlateau ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "exponents"),
+    [
+        ({"patience": 1}, [0, 0, 0, 1, 2, 3, 3, 4]),
+        ({"patience": 2}, [0, 0, 0, 0, 1, 1, 1, 1]),
+        ({"patience": 1, "cooldown": 2}, [0, 0, 0, 1, 1, 2, 2, 3]),
+        ({"patience": 1, "min_delta": 1.5}, [0, 1, 2, 3, 4, 5, 5, 6]),
+        ({"patience": 1, "min_learning_rate": 0.25}, [0, 0, 0, 1, 2, 2, 2, 2]),
+    ],
+    ids=str,
+)
+def test_the_learning_rate_falls_when_a_figure_stays(options, exponents):
+    net, optimizer, rates = network(), nn.SGD(1.0), []
+    figure = Script(net, [5, 3.6, 3.5, 4, 4, 4, 3, 3]).figure
+    plateau = nn.ReduceLROnPlateau("figure", mode="min", factor=0.5, **options)
+    note = lambda state: rates.append(optimizer.learning_rate)  # noqa: E731
+    fit(net, optimizer=optimizer, metrics=[figure], epochs=8, callbacks=[plateau, note])
+    assert [-math.log2(rate) for rate in rates] == exponents

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small import fit, network
 
+import nnreg as nn
 from nnreg import History
 
 
@@ -76,3 +77,23 @@ def test_an_empty_one_says_so():
 def test_seconds_are_measured():
     seconds = fit(network(), epochs=3)["seconds"]
     assert (np.array(seconds) > 0).all()
+
+
+def test_loss_and_val_loss_are_sums_of_columns():
+    net = network(penalty=nn.L2(0.1))
+    history = fit(net, epochs=3, validation_split=0.2)
+    expected = [a + b for a, b in zip(history["val_data_loss"], history["penalty"], strict=True)]
+    assert (history["loss"], history["val_loss"]) == (history["total"], expected)
+    assert (history.last["loss"], history.last["val_loss"]) == (history["total"][-1], expected[-1])
+    assert {"loss", "val_loss"} <= {name for name in ("loss", "val_loss", "mse") if name in history}
+    assert "loss" not in history.to_dict()
+    assert "val_loss" not in fit(network())
+
+
+def test_a_row_of_other_columns_is_refused_whole():
+    history = of_epochs(2)
+    with pytest.raises(
+        ValueError, match=r"row must have the columns \['epoch', 'data_loss'\], got"
+    ):
+        history.append({"epoch": 3})
+    assert {len(column) for column in history.columns.values()} == {2}

@@ -1,8 +1,10 @@
-"""Metrics: right answers counted for every kind of target, names resolved at the door."""
+"""Metrics: right answers for every kind of target, names and functions of other libraries."""
+
+import functools
 
 import numpy as np
 import pytest
-from small import fit, network, problem
+from small import everything, fit, network, problem
 
 import nnreg as nn
 from nnreg.training import metrics
@@ -103,3 +105,87 @@ def test_a_metric_that_returns_no_number_is_named():
 
     with pytest.raises(TypeError, match=r"metric 'both' must return a number, got shape \(50, 3\)"):
         fit(network(), metrics=[both])
+
+
+# --- Functions of scikit-learn --------------------------------------------------------------------
+
+
+def classifier(outputs, loss, **options):
+    """Return a trained network with this loss, and a problem of two or three classes."""
+    x, y = problem()
+    y = y if outputs == 3 else y > 0
+    targets = y[:, np.newaxis].astype(float) if outputs == 1 else y.astype(int)
+    net = nn.Network([nn.Dense(8), nn.ReLU(), nn.Dense(outputs)], inputs=2)
+    return net, x, targets, fit(net, x, targets, loss=loss, epochs=3, **options)
+
+
+SIGMOID, SOFTMAX = nn.SigmoidCrossEntropy(), nn.SoftmaxCrossEntropy()
+
+
+@pytest.mark.parametrize(("outputs", "loss"), [(1, SIGMOID), (2, SOFTMAX)])
+@pytest.mark.parametrize("name", ["f1_score", "accuracy_score", "matthews_corrcoef"])
+def test_metrics_of_classes_get_classes(name, outputs, loss):
+    metric = getattr(pytest.importorskip("sklearn.metrics"), name)
+    net, x, y, history = classifier(outputs, loss, metrics=[metric, "accuracy"])
+    assert history.last[name] == metric(y, loss.classes(net.predict(x)))
+    assert name != "accuracy_score" or history[name] == history["accuracy"]
+
+
+@pytest.mark.parametrize(("outputs", "loss"), [(1, SIGMOID), (2, SOFTMAX), (3, SOFTMAX)])
+@pytest.mark.parametrize("name", ["roc_auc_score", "log_loss"])
+def test_metrics_of_probabilities_get_probabilities(name, outputs, loss):
+    metric = getattr(pytest.importorskip("sklearn.metrics"), name)
+    if name == "roc_auc_score":
+        metric = functools.partial(metric, multi_class="ovr")
+    net, x, y, history = classifier(outputs, loss, metrics=[metric])
+    p = loss.probabilities(net.predict(x))
+    assert history.last[name] == metric(y, p if outputs == 3 else p[:, -1])
+
+
+@pytest.mark.parametrize("name", ["r2_score", "mean_poisson_deviance", "max_error"])
+@pytest.mark.parametrize("loss", [nn.MeanSquaredError(), nn.Poisson()])
+def test_metrics_of_values_get_targets_and_values(name, loss):
+    metric = getattr(pytest.importorskip("sklearn.metrics"), name)
+    x = problem()[0]
+    y, net = np.exp(x[:, :1]), nn.Network([nn.Dense(1, initializer=nn.zeros)], inputs=2)
+    net.parameters["dense_1.bias"][...] = 0.5
+    values = nn.evaluate(net, x, y, loss=loss, metrics=[metric])
+    predicted = np.exp(net.predict(x)) if isinstance(loss, nn.Poisson) else net.predict(x)
+    assert values[name] == pytest.approx(metric(y, predicted), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "wanted"),
+    [
+        (
+            "f1_score",
+            SOFTMAX,
+            r"average=.*lambda outputs, targets: f1_score\(targets, loss.classes",
+        ),
+        ("roc_auc_score", SOFTMAX, r"multi_class.*roc_auc_score\(targets, loss.probabilities"),
+        ("r2_score", SOFTMAX, r"does not fit Softmax.*lambda outputs, targets: r2_score\(targets"),
+        ("silhouette_score", SOFTMAX, r"nnreg knows.*lambda outputs, targets: silhouette_score"),
+        ("f1_score", nn.MeanSquaredError(), r"does not fit MeanSquaredError.*lambda"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_with_the_line_that_works(name, loss, wanted):
+    metric = getattr(pytest.importorskip("sklearn.metrics"), name)
+    net, y = network(), problem()[1] if loss is SOFTMAX else np.zeros((50, 3))
+    before = everything(net)
+    with pytest.raises((TypeError, ValueError), match=f"(?s){wanted}"):
+        fit(net, problem()[0], y, loss=loss, metrics=[metric])
+    assert everything(net) == before
+
+
+def test_a_function_that_takes_targets_first_is_refused():
+    def mine(y_true, y_pred):
+        return 0.0
+
+    with pytest.raises(TypeError, match=r"lambda outputs, targets: mine\(targets, outputs\)"):
+        fit(network(), metrics=[mine])
+
+
+def test_keras_short_names_are_accepted_and_kept():
+    history = fit(network(), metrics=["acc", "accuracy"], validation_split=0.2)
+    assert history["acc"] == history["accuracy"]
+    assert history["val_acc"] == history["val_accuracy"]

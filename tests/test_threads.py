@@ -1,5 +1,7 @@
 """The number of BLAS threads is the process's: once its last user has gone, it is as it was."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -138,3 +140,40 @@ def test_other_threads_may_set_limits_once_a_fit_has_ended():
     fit(network(), threads=1)
     in_a_thread(lambda: threadpool_limits(1, user_api="blas"))
     assert set(threads()) == {1}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_finds_the_lock_free_and_all_threads():
+    training, numbers = True, []
+
+    def train():
+        while training:
+            fit(network(), threads=1)
+
+    def in_child(act):
+        reader, writer = os.pipe()
+        if not (child := os.fork()):
+            signal.alarm(20)  # ends a child that hangs
+            os.write(writer, repr(act()).encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            numbers.append((pipe.read().decode(), os.waitpid(child, 0)[1]))
+
+    worker = threading.Thread(target=train)
+    worker.start()
+    for _ in range(20):
+        in_child(lambda: (len(fit(network(), threads=1)), {*threads()}))
+    training = False
+    worker.join()
+    assert numbers == [("(1, {2})", 0)] * 20
+    with blas_threads(1):  # a child of the thread that has set the limit keeps it
+        in_child(lambda: {*threads()})
+    assert numbers[-1] == ("{1}", 0)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 1), (1, 1), (2, 2)])
+def test_a_small_step_uses_one_thread_unless_a_number_is_asked_for(asked, expected):
+    seen = []
+    fit(network(), threads=asked, callbacks=[lambda state: seen.extend(threads())])
+    assert set(seen) == {expected}

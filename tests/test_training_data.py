@@ -5,6 +5,9 @@ import pytest
 from small import everything, fit, network, problem
 
 import nnreg as nn
+from nnreg.training.data import prepare
+
+SQUARED, ONE_HOT = nn.MeanSquaredError(), np.eye(3)
 
 
 def linear(seed=0):
@@ -295,3 +298,65 @@ def test_evaluate_changes_nothing():
     before = everything(net)
     nn.evaluate(net, *problem(), loss=nn.SoftmaxCrossEntropy())
     assert everything(net) == before
+
+
+def test_evaluate_measures_by_default_what_the_loss_defines():
+    x = problem()[0]
+    found = nn.evaluate(network(), x, np.zeros((50, 3)), loss=nn.MeanSquaredError())
+    assert (list(found), found["loss"]) == (["data_loss", "penalty", "total"], found["total"])
+
+
+# --- Split, then weighted -------------------------------------------------------------------------
+
+
+def test_a_row_of_weight_zero_is_no_validation_row():
+    x, y = problem()
+    _, held_out = prepare(network(), nn.SoftmaxCrossEntropy(), x, y, validation_split=0.4)
+    outliers = np.isin(x[:, 0], held_out.x[:5, 0])
+    weights = np.where(outliers, 0.0, 1.0)
+    net = network()
+    history = fit(net, x, y, sample_weight=weights, validation_split=0.4, metrics=["accuracy"])
+    expected = nn.evaluate(net, held_out.x[5:], held_out.y[5:], loss=nn.SoftmaxCrossEntropy())
+    assert history.last["val_data_loss"] == pytest.approx(expected["data_loss"], rel=1e-12)
+    assert history.last["val_accuracy"] == expected["accuracy"]
+
+
+def test_a_whole_weight_repeats_a_validation_row():
+    x, y = problem()
+    weights = 1.0 + np.arange(50) % 3
+    data, held_out = prepare(network(), SQUARED, x, ONE_HOT[y], weights, validation_split=0.4)
+    net = network()
+    history = fit(net, x, ONE_HOT[y], loss=SQUARED, sample_weight=weights, validation_split=0.4)
+    rows = np.repeat(np.arange(20), held_out.weights.astype(int))
+    expected = nn.evaluate(net, held_out.x[rows], held_out.y[rows], loss=SQUARED)
+    assert history.last["val_data_loss"] == pytest.approx(expected["data_loss"], rel=1e-12)
+    assert sorted([*data.weights, *held_out.weights]) == sorted(weights)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(50.0)])
+def test_balanced_is_computed_on_the_training_rows(weights):
+    x, y = problem()
+    options = {"validation_split": 0.4, "class_weight": "balanced"}
+    data, held_out = prepare(network(), nn.SoftmaxCrossEntropy(), x, y, weights, **options)
+    sums = np.bincount(data.y, data.weights)
+    np.testing.assert_allclose(sums, sums.mean())
+    assert (held_out.weights is None) == (weights is None)
+
+
+def test_a_class_that_the_split_removes_from_training_is_named():
+    x, y = problem()
+    y = np.where(y == 2, 0, y)
+    _, held_out = prepare(network(), nn.SoftmaxCrossEntropy(), x, y, validation_split=0.4)
+    y[x[:, 0] == held_out.x[0, 0]] = 2
+    for class_weight in ("balanced", {2: 3.0}):
+        with pytest.raises(ValueError, match=r"validation_split=0\.4 leaves no row of class 2"):
+            fit(network(), x, y, validation_split=0.4, class_weight=class_weight)
+
+
+def test_a_weight_too_small_for_the_dtype_counts_as_zero():
+    x, y = problem()
+    weights = np.where(np.arange(50) < 10, 1e-40, 1.0)
+    nets = [network(dtype="float32"), network(dtype="float32")]
+    for net, w in zip(nets, (weights, np.where(weights < 1, 0.0, 1.0)), strict=True):
+        fit(net, x, y, sample_weight=w, batch_size=5, shuffle=False)
+    assert everything(nets[0]) == everything(nets[1])

@@ -7,6 +7,7 @@ first one applies until the last one has ended, and then the previous numbers ar
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ def blas_threads(limit: int | None) -> Iterator[None]:
     user = threading.get_ident()
     with _lock:
         if not _users:
-            _previous[:] = [(library, library.num_threads or 1) for library in _libraries()]
+            _previous[:] = [
+                (library, library.num_threads or 1) for library in _libraries(len(sys.modules))
+            ]
             _set_threads([(library, limit) for library, _ in _previous])
         _users.append(user)
     try:
@@ -69,8 +72,11 @@ def blas_threads(limit: int | None) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _libraries() -> list[Any]:
-    """Return the loaded BLAS libraries; finding them takes a millisecond, so it is done once."""
+def _libraries(modules: int) -> list[Any]:
+    """Return the loaded BLAS libraries.
+
+    Finding them takes a millisecond, so it is done again only if modules were imported since.
+    """
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
