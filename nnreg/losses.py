@@ -192,14 +192,9 @@ class ElementLoss(RowLoss):
             )
         y = y if y.dtype.kind == "f" else y.astype(np.float64)
         validation.finite("targets", y)
-        bad = (y < self.target_low) | (y > self.target_high)
-        if bad.any():
-            index = validation.first_index(bad)
-            raise ValueError(
-                f"targets of {type(self).__name__} must lie in "
-                f"[{self.target_low:g}, {self.target_high:g}], "
-                f"got {y[index]} at index {list(index)}"
-            )
+        low, high = self.target_low, self.target_high
+        name = f"targets of {type(self).__name__}"
+        validation.reject(name, y, (y < low) | (y > high), f"lie in [{low:g}, {high:g}]")
         return y
 
 
@@ -279,14 +274,8 @@ class SoftmaxCrossEntropy(RowLoss):
                     f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
                     f"{' (targets.astype(int) makes them so)' if whole else ''}{hint}"
                 )
-            bad = (t < 0) | (t >= columns)
-            if bad.any():
-                index = validation.first_index(bad)
-                expected = f"from 0 to {columns - 1}" if columns > 1 else "0"
-                raise ValueError(
-                    f"targets must be class numbers {expected}, "
-                    f"got {t[index]} at index {list(index)}{hint}"
-                )
+            expected = f"be class numbers from 0 to {columns - 1}" if columns > 1 else "be 0"
+            validation.reject("targets", t, (t < 0) | (t >= columns), expected, hint)
             return t.astype(np.int64, copy=False)
         if t.ndim != 2 or t.shape[1] != columns:
             raise ValueError(

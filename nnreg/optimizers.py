@@ -238,28 +238,20 @@ def _check_layout(parameters: Parameters, gradients: Parameters) -> None:
     size, other = parameters.vector.size, gradients.vector.size
     if size != other:
         raise ValueError(f"gradients must have {size} values, as the parameters, got {other}")
-    if parameters.vector.dtype != gradients.vector.dtype:
+    layouts = [
+        (p.vector.dtype, [(name, p[name].shape) for name in p]) for p in (parameters, gradients)
+    ]
+    if layouts[0] != layouts[1]:
         raise ValueError(
-            f"gradients must have dtype {parameters.vector.dtype}, as the parameters, "
-            f"got {gradients.vector.dtype}"
-        )
-    if [(name, parameters[name].shape) for name in parameters] != [
-        (name, gradients[name].shape) for name in gradients
-    ]:
-        raise ValueError(
-            f"gradients must have the names and shapes of the parameters, {parameters!r}, "
+            f"gradients must have the names, shapes and dtype of the parameters, {parameters!r}, "
             f"got {gradients!r}"
         )
 
 
 def _norm(g: Array) -> float:
     """Return ``‖g‖``, right where the squares overflow too."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = math.sqrt(np.dot(g, g))
-        if math.isinf(norm):
-            largest = float(max(g.max(), -g.min()))
-            norm = largest * float(np.linalg.norm(g / largest))
-    return norm
+    largest = float(max(g.max(initial=0), -g.min(initial=0))) or 1.0
+    return largest * float(np.linalg.norm(g / largest))
 
 
 class SGD(Optimizer):

@@ -161,6 +161,21 @@ def first_index(mask: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
+def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = "") -> None:
+    """Raise ``ValueError``, with the first value and its index, if any entry of ``wrong`` is true.
+
+    >>> reject("x", np.array([1, -2]), np.array([False, True]), "be positive")
+    Traceback (most recent call last):
+        ...
+    ValueError: x must be positive, got -2 at index [1]
+    """
+    if wrong.any():
+        index = first_index(wrong)
+        raise ValueError(
+            f"{name} must {expected}, got {values[index]} at index {list(index)}{hint}"
+        )
+
+
 def finite(name: str, values: Array) -> None:
     """Raise ``ValueError``, naming the first offending index, unless every value is finite.
 
@@ -170,13 +185,7 @@ def finite(name: str, values: Array) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
             return
-    bad = ~np.isfinite(values)
-    if bad.any():
-        index = first_index(bad)
-        raise ValueError(
-            f"{name} must be finite, got {values[index]} at index {list(index)} "
-            f"({int(bad.sum())} such values)"
-        )
+    reject(name, values, ~np.isfinite(values), "be finite")
 
 
 def instance(name: str, value: object, kind: type, expected: str) -> None:
@@ -315,10 +324,7 @@ def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
             reduce(array, axis=None, initial=0) for reduce in (np.fmax.reduce, np.fmin.reduce)
         )
         if max(high, -low) > limit:  # found without an array of the data's size
-            index = first_index(abs(array) > limit)
-            raise ValueError(
-                f"{name} must fit into {dtype}, got {array[index]} at index {list(index)}"
-            )
+            reject(name, array, abs(array) > limit, f"fit into {dtype}")
 
 
 def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64) -> Array:
@@ -327,11 +333,7 @@ def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64)
     if weights.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {weights.shape}")
     finite(name, weights)
-    if (weights < 0).any():
-        index = first_index(weights < 0)
-        raise ValueError(
-            f"{name} must not be negative, got {weights[index]} at index {list(index)}"
-        )
+    reject(name, weights, weights < 0, "not be negative")
     if not weights.any():
         raise ValueError(f"{name} must not all be zero")
     limits = np.finfo(dtype)
