@@ -1,6 +1,8 @@
 """Bias² + variance + noise is the risk, measured apart; and what else a sweep promises."""
 
+import copy
 import dataclasses
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
@@ -286,31 +288,81 @@ class TestLearners:
             ("keep-prob", [0.0], "keep_prob must be a number in"),
             ("degree", [-1], "degree must be a whole number"),
             ("l2", [], "values must not be empty"),
+            ("l2", [0.1, 0.10000001], "values must differ in their first six digits, got 0.1"),
         ],
     )
     def test_what_cannot_be_is_an_error(self, axis, values, message):
         with pytest.raises((ValueError, TypeError), match=message):
             sweep(axis, values)
 
-    def test_two_penalties_at_once_are_an_error(self):
-        with pytest.raises(ValueError, match="l1 must be 0 where l2 is not"):
-            NetworkLearner(l1=0.1, l2=0.1)
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"l1": 0.1, "l2": 0.1}, "l1 must be 0 where l2 is not"),
+            ({"l2": None}, "l2 must be given"),
+            ({"epochs": None}, "epochs must be given"),
+            ({"keep_prob": 0.0}, "keep_prob must be a number in"),
+        ],
+    )
+    def test_settings_of_a_network_out_of_range_are_an_error(self, settings, message):
+        with pytest.raises((ValueError, TypeError), match=message):
+            NetworkLearner(**settings)
 
-    def test_what_is_predicted_must_be_of_the_targets_shape(self):
-        with pytest.raises(ValueError, match=r"predict shape \(N, 1\) .* got \(4000,\)"):
-            bias_and_variance(lambda x, y, outputs, seed: np.ravel, Sine())
+    @pytest.mark.parametrize(
+        ("predict", "process", "message"),
+        [
+            (np.ravel, Sine(), r"predict shape \(N, 1\) .* got \(4000,\)"),
+            (lambda x: np.full(x.shape, np.inf), Sine(), "predictions must be finite"),
+            (lambda x: np.array(["a"] * len(x)), Sine(), "predictions must hold real numbers"),
+            (lambda x: x, Bands(), r"predict shape \(N,\) of N rows"),
+            (lambda x: np.full(len(x), -1), Bands(), "class numbers from 0 to 1, integers, got -1"),
+            (lambda x: np.full(len(x), 2), Bands(), "class numbers from 0 to 1, integers, got 2"),
+            (lambda x: x[:, 0] > 0, Bands(), "class numbers from 0 to 1, integers, got bool"),
+        ],
+    )
+    def test_predictions_must_be_of_the_kind_of_the_targets(self, predict, process, message):
+        with pytest.raises((ValueError, TypeError), match=message):
+            bias_and_variance(lambda *_: predict, process)
 
-    def test_predictions_must_be_finite(self):
-        with (
-            np.errstate(divide="ignore"),
-            pytest.raises(ValueError, match="predictions must be finite"),
-        ):
-            bias_and_variance(lambda *a: lambda x: np.divide(1, x * 0), Sine())
+    def test_a_learner_that_modifies_arrays_changes_nothing(self):
+        def careless(x, y, outputs, seed):
+            buffer = np.empty((4000, 1))
+
+            def predict(x):
+                x *= 0.5
+                buffer[: len(x)] = x
+                return buffer[: len(x)]
+
+            x *= 0.0
+            y *= 0.0
+            return predict
+
+        expected = bias_and_variance(lambda *_: lambda x: 0.5 * x, Sine(), datasets=3)
+        result = bias_and_variance(careless, Sine(), datasets=3)
+        assert str(result) == str(expected)
+        np.testing.assert_array_equal(result.predictions, expected.predictions)
+
+    @pytest.mark.parametrize("learner", [NetworkLearner(hidden=(3,), epochs=2), Polynomial(2)])
+    @pytest.mark.parametrize("process", [Sine(), Bands()])
+    def test_what_was_learned_can_be_sent_to_another_process(self, learner, process, rng):
+        x = process.draw_inputs(10, rng)
+        predict = learner(x, process.draw_targets(x, rng), process.outputs, 0)
+        for copied in (copy.deepcopy(predict), pickle.loads(pickle.dumps(predict))):
+            np.testing.assert_array_equal(copied(x), predict(x))
 
     def test_a_polynomial_of_two_inputs_is_an_error(self):
         with pytest.raises(ValueError, match="one input"):
             bias_and_variance(Polynomial(1), Thirds())
 
-    def test_the_truth_must_be_one(self):
-        with pytest.raises(TypeError, match="process must be a DataGeneratingProcess"):
-            bias_variance_sweep(sweep("degree"), np.sin)
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((sweep("degree"), np.sin), "process must be a DataGeneratingProcess"),
+            (({}, Sine()), "learners must not be empty"),
+            (([Polynomial(1)], Sine()), "learners must be a mapping"),
+            ((sweep("degree"), Sine(), 30), "design must be a SamplingDesign"),
+        ],
+    )
+    def test_arguments_of_other_kinds_are_an_error(self, arguments, message):
+        with pytest.raises((ValueError, TypeError), match=message):
+            bias_variance_sweep(*arguments)

@@ -98,6 +98,22 @@ def test_models_that_all_agree_have_no_variance_and_the_whole_bias():
     assert found.bias.error == found.variance.error == 0.0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros((3, 1, 2)), np.zeros((2, 1)), np.zeros(2)), "predictions must have shape"),
+        ((np.zeros((2, 1, 2, 1)), np.zeros((2, 1)), np.zeros(2)), "D at least 3"),
+        ((np.zeros((3, 0, 2, 1)), np.zeros((2, 1)), np.zeros(2)), "predictions must have shape"),
+        ((np.zeros((3, 1, 2, 1)), np.zeros(2), np.zeros(2)), r"expected must have shape \(2, 1\)"),
+        ((np.zeros((3, 1, 2, 1)), np.zeros((2, 1)), 0.0), r"noise must have shape \(2,\)"),
+        ((np.full((3, 1, 2, 1), np.nan), np.zeros((2, 1)), np.zeros(2)), "predictions must be fin"),
+    ],
+)
+def test_arrays_of_other_shapes_do_not_broadcast(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        decompose(*arguments)
+
+
 def test_leaving_a_data_set_out_is_what_the_error_does(rng):
     """The jackknife, restated with the estimator itself."""
     predictions, expected = models(rng, 6, 3), rng.standard_normal((40, 1))

@@ -1,5 +1,7 @@
-"""Compaction and sparse prediction: smaller, and the same outputs."""
+"""Pruning and sparse prediction: smaller, and the same outputs."""
 
+import copy
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -46,7 +48,7 @@ def pruned_networks(draw, dtype):
     return net
 
 
-class TestCompact:
+class TestPrune:
     @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
     @given(data=st.data())
     def test_the_outputs_are_the_same(self, data, dtype, tolerance):
@@ -57,7 +59,7 @@ class TestCompact:
         assert error <= tolerance * max(1.0, abs(wanted).max())
 
     @given(net=pruned_networks("float64"))
-    def test_what_was_compacted_cannot_be_compacted_further(self, net):
+    def test_a_pruned_network_cannot_be_pruned_further(self, net):
         once = prune(net)
         assert prune(once.network).network.widths == once.network.widths
 
@@ -169,20 +171,30 @@ class TestSparsePredictor:
             SparsePredictor(network([1, 2])).predict([[np.nan]])
 
 
-@pytest.mark.parametrize("door", [prune, SparsePredictor])
-class TestDoors:
-    def test_a_layer_of_one_s_own_is_refused(self, door):
+@pytest.mark.parametrize("make", [prune, SparsePredictor])
+def test_a_copy_predicts_the_same(make):
+    net = network([3, 4, 2])
+    net.parameters.weights[::2] = 0.0
+    x = np.ones((2, 3))
+    original = make(net)
+    for duplicate in (copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))):
+        np.testing.assert_array_equal(duplicate(original).predict(x), original.predict(x))
+
+
+@pytest.mark.parametrize("entry", [prune, SparsePredictor])
+class TestArguments:
+    def test_a_layer_of_one_s_own_is_refused(self, entry):
         class Flip(nn.Layer):
             def forward(self, x, cache):
                 return x[:, ::-1]
 
         with pytest.raises(TypeError, match="got flip_1"):
-            door(nn.Network([nn.Dense(2), Flip()], inputs=1))
+            entry(nn.Network([nn.Dense(2), Flip()], inputs=1))
 
-    def test_a_network_without_dense_layers_is_refused(self, door):
+    def test_a_network_without_dense_layers_is_refused(self, entry):
         with pytest.raises(ValueError, match="net must have a Dense layer"):
-            door(nn.Network([nn.ReLU()], inputs=1))
+            entry(nn.Network([nn.ReLU()], inputs=1))
 
-    def test_what_is_no_network_is_refused(self, door):
+    def test_what_is_no_network_is_refused(self, entry):
         with pytest.raises(TypeError, match="net must be a Network, got None"):
-            door(None)
+            entry(None)
