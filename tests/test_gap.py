@@ -8,7 +8,6 @@ import pytest
 import nnreg as nn
 from nnreg import plots
 from nnreg.lab import LossGap, explain_gap
-from nnreg.lab.gap import draw_gaps
 
 LOSS = nn.SoftmaxCrossEntropy()
 
@@ -109,7 +108,7 @@ def test_rows_that_do_not_fit_are_refused(trained, digits):
 class TestPlot:
     def test_the_bars_lead_from_the_objective_to_the_test_loss(self):
         gap = LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)
-        bars = draw_gaps({"dropout": gap}).axes[0].patches
+        bars = plots.gap_bars({"dropout": gap.parts()}).axes[0].patches
         ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars]
         expected = [(0, 0.5), (0.5, 0.45), (0.45, 0.3), (0, 0.3), (0.3, 0.4), (0, 0.4)]
         np.testing.assert_allclose(ends, expected, atol=1e-12)
@@ -117,6 +116,6 @@ class TestPlot:
     def test_a_negative_part_goes_the_other_way_in_every_layout(self):
         gap = LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20)
         for columns, theme in ((1, plots.LIGHT), (3, plots.DARK)):
-            figure = draw_gaps({"a": gap, "b": gap}, columns=columns, theme=theme)
+            figure = plots.gap_bars({"a": gap.parts(), "b": gap.parts()}, columns=columns, theme=theme)
             assert figure.axes[0].patches[4].get_width() == pytest.approx(-0.1)
             assert plots.render(figure, "svg").startswith(b"<?xml")

@@ -38,7 +38,6 @@ from nnreg.lab.sparsity import PrunedNetwork, SparsePredictor, prune
 from nnreg.lab.stationarity import (
     ParameterStationarity,
     Stationarity,
-    duality_gap,
     measure_stationarity,
 )
 
@@ -76,7 +75,6 @@ __all__ = [
     "build_network",
     "compare",
     "decompose",
-    "duality_gap",
     "explain_gap",
     "lambda_max",
     "measure_stationarity",

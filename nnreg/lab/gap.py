@@ -10,13 +10,11 @@ three terms, and only the last of them is overfitting::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from nnreg import plots
 from nnreg._support import validation
 from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
@@ -24,9 +22,6 @@ from nnreg.cache import Cache
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.training import data
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -83,6 +78,15 @@ class LossGap:
     def difference(self) -> float:
         """Test loss minus objective: generalization - dropout - penalty."""
         return self.test_loss - self.objective
+
+    def parts(self) -> dict[str, float]:
+        """Return the parts by name, as `nnreg.plots.gap_bars` takes them."""
+        return {
+            "penalty": self.penalty,
+            "dropout": self.dropout,
+            "train loss": self.train_loss,
+            "generalization": self.generalization,
+        }
 
     def __str__(self) -> str:
         error = f"± {self.dropout_error:.4f}, {self.masks} draws" if self.dropout_error else ""
@@ -171,28 +175,3 @@ def _forward_in_training(net: Network, x: Array, step: int) -> Array:
             chunk, cache, training=True, step=step, first_row=rows.start
         )
     return outputs
-
-
-def draw_gaps(
-    gaps: Mapping[str, LossGap], *, columns: int = 3, theme: plots.Theme = plots.LIGHT
-) -> Figure:
-    """Draw the terms from the training objective to the test loss, a panel for each network.
-
-    Parameters
-    ----------
-    gaps : mapping of str to LossGap
-        By the panel's title.
-    columns : int, default 3
-        Panels side by side.
-    theme : Theme, default LIGHT
-    """
-    parts = {
-        name: {
-            "penalty": gap.penalty,
-            "dropout": gap.dropout,
-            "train loss": gap.train_loss,
-            "generalization": gap.generalization,
-        }
-        for name, gap in gaps.items()
-    }
-    return plots.gap_bars(parts, columns=columns, theme=theme)

@@ -34,7 +34,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dense import Dense
-from nnreg.losses import Loss, MeanSquaredError, RowLoss
+from nnreg.losses import Loss, MeanSquaredError
 from nnreg.network import Network
 from nnreg.parameters import Parameters
 from nnreg.penalties import L1, L2, ElasticNet
@@ -83,7 +83,8 @@ class Stationarity:
     data_loss, penalty : float
         In inference mode, over all rows.
     duality_gap : float or None
-        An upper bound of ``total`` minus its minimum; see :func:`duality_gap`.
+        An upper bound of ``total`` minus its minimum, for one `Dense` layer with squared error under
+        L1, L2 or the elastic net, without a constraint. Otherwise None.
 
     Examples
     --------
@@ -179,25 +180,18 @@ def measure_stationarity(
     >>> measure_stationarity(net, x, y, loss=loss).residual < 1e-15
     True
     """
-    net, x, y, weights = _validate(net, x, y, loss, sample_weight)
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    x, y = data.validate_data(net, loss, x, y)
+    weights = data.compute_sample_weight(net, loss, y, sample_weight, None)
+    net = net.copy("float64")
     data_loss, gradient = compute_data_gradient(net, x, y, loss, weights)
     return Stationarity(
         tuple(_measure_parameter(net, name, gradient[name]) for name in net.parameters),
         data_loss,
         net.penalty_value(),
-        _duality_gap(net, x, y, loss, weights),
+        _compute_duality_gap(net, x, y, loss, weights),
     )
-
-
-def _validate(
-    net: Network, x: Any, y: Any, loss: Loss, sample_weight: Any
-) -> tuple[Network, Array, Array, Array | None]:
-    """Return a float64 copy of the network, the data and the weights of its rows."""
-    validation.instance("net", net, Network, "a Network")
-    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
-    x, y = data.validate_data(net, loss, x, y)
-    weights = data.compute_sample_weight(net, loss, y, sample_weight, None)
-    return net.copy("float64"), x, y, weights
 
 
 def compute_data_gradient(
@@ -223,23 +217,14 @@ def compute_data_gradient(
     >>> value, gradient.vector  # (0 - 1)², and 2·(0 - 1) for the weight and the bias
     (1.0, array([-2., -2.]))
     """
-    for layer in net.layers:
-        if layer.stochastic:
-            setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
-    splits = isinstance(loss, RowLoss) and all(layer.independent_rows for layer in net.layers)
-    size = CHUNK_ROWS if splits else len(x)
-    normalizer = float(len(x) if weights is None else weights.sum()) if splits else None
-    value, total, cache = 0.0, net.parameters.like(), Cache(net.dtype)
-    for start in range(0, len(x), size):
-        rows = slice(start, start + size)
-        outputs, _ = net.forward(x[rows], training=True, cache=cache, step=0)
-        targets = y[rows] if y.dtype.kind == "i" else y[rows].astype(net.dtype)
-        part, doutputs = loss.compute(
-            outputs, targets, None if weights is None else weights[rows], normalizer
-        )
-        value += float(part)
-        total.vector += net.backward(doutputs, cache).vector
-    return value, total
+    disable_dropout(net.layers)
+    targets = y if y.dtype.kind == "i" else y.astype(net.dtype)
+    value, doutputs = loss.compute(net.predict(x), targets, weights)
+    total, cache = net.parameters.like(), Cache(net.dtype)
+    for rows, chunk in net.row_chunks(x):
+        net.forward(chunk, training=True, cache=cache, step=0)
+        total.vector += net.backward(doutputs[rows], cache).vector
+    return float(value), total
 
 
 def _measure_parameter(net: Network, name: str, gradient: Array) -> ParameterStationarity:
@@ -264,48 +249,14 @@ def _measure_parameter(net: Network, name: str, gradient: Array) -> ParameterSta
     )
 
 
-def duality_gap(
-    net: Network, x: Any, y: Any, *, loss: Loss, sample_weight: Any = None
-) -> float | None:
-    """Return an upper bound of the objective minus its minimum, or None where none is known.
-
-    The bound is known for a network of one `Dense` layer with squared error under L1, L2 or the
-    elastic net, without a constraint.
-
-    Parameters
-    ----------
-    net : Network
-    x : array_like of shape (N, D)
-    y : array_like of shape (N, M)
-    loss : Loss
-    sample_weight : array_like of shape (N,), optional
-
-    Returns
-    -------
-    float or None
-
-    Raises
-    ------
-    ValueError, TypeError
-        As :func:`nnreg.fit`.
-
-    Examples
-    --------
-    >>> import nnreg as nn
-    >>> layer = nn.Dense(1, initializer=nn.zeros, bias=False)
-    >>> net = nn.Network([layer], inputs=1, penalty=nn.L1(1.0), dtype="float64")
-    >>> # (w - 1)² + |w| is 1 at w = 0, and 3/4 at its minimum, w = 1/2
-    >>> duality_gap(net, [[1.0]], [[1.0]], loss=nn.MeanSquaredError())
-    0.25
-    """
-    net, x, y, weights = _validate(net, x, y, loss, sample_weight)
-    return _duality_gap(net, x, y, loss, weights)
-
-
-def _duality_gap(
+def _compute_duality_gap(
     net: Network, x: Array, y: Array, loss: Loss, weights: Array | None
 ) -> float | None:
-    """Return the duality gap of a float64 network."""
+    """Return the duality gap of a float64 network, or None where no bound is known.
+
+    It is known for one `Dense` layer with squared error under L1, L2 or the elastic net, without a
+    constraint.
+    """
     layer = net.layers[0]
     if len(net.layers) > 1 or type(layer) is not Dense or type(loss) is not MeanSquaredError:
         return None

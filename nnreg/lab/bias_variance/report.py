@@ -7,13 +7,12 @@ from dataclasses import asdict
 from functools import partial
 from html import escape
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from nnreg import plots
 from nnreg._support.tables import text_table
-from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance, classify_fits, find_best
 from nnreg.lab.bias_variance.processes import Classification
@@ -196,20 +195,17 @@ def draw_terms(
     results: Results, *, axis: str = "", columns: int = 3, theme: Theme = LIGHT
 ) -> Figure:
     """Draw bias², variance, noise, their sum, and the measured risk along the sweep."""
-
-    def curves(heads: tuple[str, ...]) -> dict[str, tuple[Array, Array]]:
-        return {
-            head: (
-                np.array([_estimate(result, head).value for result in results.values()]),
-                np.array([_estimate(result, head).error for result in results.values()]),
-            )
-            for head in heads
-        }
-
+    values = {
+        head: (
+            np.array([_estimate(result, head).value for result in results.values()]),
+            np.array([_estimate(result, head).error for result in results.values()]),
+        )
+        for head in (*TABLES[0], "train loss", "risk")
+    }
     return plots.bias_variance_curves(
         list(results),
-        curves(TABLES[0]),
-        curves(("train loss", "risk")),
+        {head: values[head] for head in TABLES[0]},
+        {head: values[head] for head in ("train loss", "risk")},
         axis=axis,
         columns=columns,
         theme=theme,
@@ -303,8 +299,7 @@ def _is_split(results: Results) -> bool:
 
 
 def _estimate(result: BiasVariance, head: str) -> Estimate:
-    estimate: Estimate = attrgetter(COLUMNS[head][0])(result)
-    return estimate
+    return cast(Estimate, attrgetter(COLUMNS[head][0])(result))
 
 
 def _cells(result: BiasVariance, heads: Iterable[str]) -> list[str]:

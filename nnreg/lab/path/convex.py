@@ -91,7 +91,8 @@ def solve(
     >>> net.parameters.vector.round(9)  # y = 2x + 1
     array([2., 1.])
     """
-    _check_convex(net, loss)
+    _check_convex(net)
+    curvature = _bound_curvature(loss, net.widths[-1])
     x, y = data.validate_data(net, loss, x, y)
     tolerance = TOLERANCES[str(net.dtype)] if tolerance is None else tolerance
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
@@ -101,7 +102,7 @@ def solve(
     l2 = max(
         (p.strength for p, _, _ in net.regularization.penalties if isinstance(p, L2)), default=0.0
     )
-    rate = 1.0 / (_curvature(loss, net.widths[-1]) * eigenvalue + l2)
+    rate = 1.0 / (curvature * eigenvalue + l2)
     doutputs = loss(np.zeros((len(x), net.widths[-1])), y)[1]
     scale = max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
     rows = np.arange(len(x))
@@ -126,7 +127,7 @@ def solve(
     )
 
 
-def _check_convex(net: Network, loss: Loss) -> None:
+def _check_convex(net: Network) -> None:
     validation.instance("net", net, Network, "a Network")
     if not is_linear(net):
         raise ValueError(f"net must be one Dense layer and nothing else, got {net!r}")
@@ -138,10 +139,9 @@ def _check_convex(net: Network, loss: Loss) -> None:
                 f"penalty must be L2 or one with a proximal map, got {penalty!r}, "
                 "whose subgradient steps do not converge"
             )
-    _curvature(loss, 1)
 
 
-def _curvature(loss: Loss, outputs: int) -> float:
+def _bound_curvature(loss: Loss, outputs: int) -> float:
     """Return a bound of the second derivative of a row's loss by its outputs."""
     bounds = {
         MeanSquaredError: 2.0 / outputs,

@@ -191,16 +191,38 @@ def regularization_path(
     if is_linear(net):
         order.reverse()
     fitted = net.copy()
-    results = []
-    for strength in order:
-        fitted.penalty = penalty(strength)
-        started = time.perf_counter()
-        train(fitted)
-        seconds = time.perf_counter() - started
-        figures = measure(fitted, (x, y), test_data, loss, metrics) | {"seconds": seconds}
-        results.append(PathPoint(strength, figures, fitted.parameters.vector.copy()))
+    options: dict[str, Any] = {"data": (x, y), "test_data": test_data, "metrics": metrics}
+    results = [
+        fit_point(fitted, strength, penalty, train, loss=loss, **options) for strength in order
+    ]
     results.sort(key=lambda point: -point.strength)
     return RegularizationPath(tuple(results), net.parameters.weights.size)
+
+
+def fit_point(
+    net: Network,
+    strength: float,
+    penalty: Callable[[float], Penalty],
+    train: Callable[[Network], Any],
+    *,
+    loss: Loss,
+    data: tuple[Any, Any],
+    test_data: tuple[Any, Any] | None,
+    metrics: Iterable[str | Metric],
+) -> PathPoint:
+    """Train a network in place under one strength, and measure it."""
+    net.penalty = penalty(strength)
+    started = time.perf_counter()
+    train(net)
+    seconds = time.perf_counter() - started
+    figures = {"nonzeros": float(np.count_nonzero(net.parameters.weights))}
+    figures |= evaluate(net, *data, loss=loss, metrics=metrics)
+    figures["residual"] = measure_stationarity(net, *data, loss=loss).residual
+    if test_data is not None:
+        test = evaluate(net, *test_data, loss=loss, metrics=metrics)
+        del test["penalty"], test["total"]
+        figures |= {f"test_{name}": value for name, value in test.items()}
+    return PathPoint(strength, figures | {"seconds": seconds}, net.parameters.vector.copy())
 
 
 def lambda_max(
@@ -290,21 +312,3 @@ def strength_grid(top: float, points: int, ratio: float, dtype: Any = "float64")
     ratio = validation.number("ratio", ratio, 0, 1, open_low=True, open_high=True)
     first = top * (1.0 + float(np.sqrt(np.finfo(dtype).eps)))
     return [float(first * ratio ** (i / (points - 1))) for i in range(points)]
-
-
-def measure(
-    net: Network,
-    data: tuple[Any, Any],
-    test_data: tuple[Any, Any] | None,
-    loss: Loss,
-    metrics: Iterable[str | Metric],
-) -> dict[str, float]:
-    """Return the figures of a `PathPoint`, without the time."""
-    figures = {"nonzeros": float(np.count_nonzero(net.parameters.weights))}
-    figures |= evaluate(net, *data, loss=loss, metrics=metrics)
-    figures["residual"] = measure_stationarity(net, *data, loss=loss).residual
-    if test_data is not None:
-        test = evaluate(net, *test_data, loss=loss, metrics=metrics)
-        del test["penalty"], test["total"]
-        figures |= {f"test_{name}": value for name, value in test.items()}
-    return figures

@@ -7,12 +7,12 @@ interrupted study can be continued.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from nnreg._support.blas import blas_threads
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.path.convex import is_linear, solve
-from nnreg.lab.path.regularization_path import lambda_max, lasso, measure, strength_grid
+from nnreg.lab.path.regularization_path import fit_point, lambda_max, lasso, strength_grid
 from nnreg.lab.preprocessing import PreparedRows, Rows, prepare, standardize
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.settings import Strengths, TrainingSettings, build_network
@@ -164,19 +164,18 @@ def study_path(
     settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
     fitter = PathFitter(standardize(prepared), settings, prepared.classes, folder)
 
-    def report(text: str, done: int) -> None:
-        if progress is not None:
-            progress(text, done, settings.repeats * settings.points)
-
     alone = jobs == 1  # a progress bar cannot be sent to another process
     tasks = {
-        f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, report if alone else None)
+        f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, progress if alone else None)
         for repeat in range(settings.repeats)
     }
+    count = settings.points
     results = run_cached(
         tasks,
         jobs=jobs,
-        progress=None if alone else lambda done, _: report("repeats", done * settings.points),
+        progress=None
+        if alone or progress is None
+        else lambda done, total: progress("repeats", done * count, total * count),
     )
     repeats = list(results.values())
     figures = {name: np.array([repeat[name] for repeat in repeats]) for name in repeats[0]}
@@ -216,9 +215,7 @@ class PathFitter:
         )
         return net if settings.hidden else net.copy("float64")
 
-    def fit_path(
-        self, repeat: int, report: Callable[[str, int], None] | None = None
-    ) -> dict[str, Array]:
+    def fit_path(self, repeat: int, progress: Progress | None = None) -> dict[str, Array]:
         """Return the figures (S,) and the parameters (S, P) of the points of one repeat."""
         net = self.build_network(repeat)
         content = sha256(b"".join(part.tobytes() for part in vars(self.rows).values())).hexdigest()
@@ -233,39 +230,44 @@ class PathFitter:
             net.parameters.vector[...] = point["parameters"]
             net.steps, net.epochs = point.pop("counts").tolist()
             points[index] = point
-            if report is not None:
-                done = repeat * len(strengths) + len(points)
-                report(f"repeat {repeat + 1}, L1 {strengths[index]:.2g}", done)
+            if progress is not None:
+                done, total = len(points), len(strengths)
+                text = f"repeat {repeat + 1}, L1 {strengths[index]:.2g}"
+                progress(text, repeat * total + done, self.settings.repeats * total)
         return {name: np.array([points[i][name] for i in sorted(points)]) for name in point}
 
     def fit_point(self, net: Network, strength: float) -> dict[str, Array]:
-        """Train the network at one strength, and return its figures and parameters."""
+        """Train the network in place under one strength; return its figures and parameters."""
         rows, settings = self.rows, self.settings
-        net.penalty = settings.penalty(strength)
+        options: dict[str, Any] = {"x": rows.x, "y": rows.y, "loss": LOSS}
+        train: Callable[[Network], Any] = partial(solve, **options, tolerance=TOLERANCE)
+        if settings.hidden:
+            train = partial(
+                fit,
+                **options,
+                optimizer=settings.new_optimizer(),
+                epochs=settings.epochs_for(len(rows.x)),
+                batch_size=settings.batch_size,
+            )
         with blas_threads(1):
-            started = time.perf_counter()
-            if is_linear(net):
-                solve(net, rows.x, rows.y, loss=LOSS, tolerance=TOLERANCE)
-            else:
-                fit(
-                    *(net, rows.x, rows.y),
-                    loss=LOSS,
-                    optimizer=settings.new_optimizer(),
-                    epochs=settings.epochs_for(len(rows.x)),
-                    batch_size=settings.batch_size,
-                )
-            seconds = time.perf_counter() - started
-            test = rows.x_test, rows.y_test
-            figures = measure(net, (rows.x, rows.y), test, LOSS, ["accuracy"])
+            point = fit_point(
+                net,
+                strength,
+                settings.penalty,
+                train,
+                loss=LOSS,
+                data=(rows.x, rows.y),
+                test_data=(rows.x_test, rows.y_test),
+                metrics=["accuracy"],
+            )
         pruned = prune(net)
-        figures |= {
-            "seconds": seconds,
-            "zeros": 1.0 - figures["nonzeros"] / net.parameters.weights.size,
+        figures = point.figures | {
+            "zeros": 1.0 - point.figures["nonzeros"] / net.parameters.weights.size,
             "inputs": len(pruned.inputs),
             "units": sum(layer.units for layer in dense_layers(pruned.network.layers)[:-1]),
         }
         return {
             **{name: np.array(float(value)) for name, value in figures.items()},
-            "parameters": net.parameters.vector.copy(),
+            "parameters": point.parameters,
             "counts": np.array([net.steps, net.epochs]),
         }
