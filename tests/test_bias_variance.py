@@ -1,4 +1,4 @@
-"""Bias² + variance + noise is the risk, measured apart; and what else a sweep promises."""
+"""The bias-variance experiment: its terms add up to the measured risk."""
 
 import copy
 import dataclasses
@@ -80,65 +80,67 @@ CASES = {
 
 
 @pytest.fixture(scope="module", params=CASES)
-def found(request):
+def result(request):
     learner, process, design = CASES[request.param]
     return bias_variance_sweep({"": learner}, process, design)[""]
 
 
 class TestTheTermsAddUpToTheRisk:
-    def test_bias_variance_and_noise_are_the_measured_risk_within_its_error(self, found):
-        terms = found.terms
+    def test_bias_variance_and_noise_are_the_measured_risk_within_its_error(self, result):
+        terms = result.terms
         total = terms.bias.value + terms.variance.value + terms.noise.value
         assert terms.total.value == pytest.approx(total)
-        assert abs(found.risk.value - total) < ERRORS * found.difference.error
+        assert abs(result.risk.value - total) < ERRORS * result.difference.error
 
     @pytest.mark.parametrize("term", ["bias", "variance", "noise"])
-    def test_without_any_one_of_them_they_are_not(self, found, term):
+    def test_without_any_one_of_them_they_are_not(self, result, term):
         """Each term is many errors large, so the equality is no matter of wide errors."""
         left = {"bias", "variance", "noise"} - {term}
-        total = sum(getattr(found.terms, name).value for name in left)
-        assert abs(found.risk.value - total) > 1.5 * ERRORS * found.difference.error
+        total = sum(getattr(result.terms, name).value for name in left)
+        assert abs(result.risk.value - total) > 1.5 * ERRORS * result.difference.error
 
-    def test_the_variance_is_that_of_data_sets_and_seeds(self, found):
-        terms = found.terms
-        if found.design.seeds == 1:
+    def test_the_variance_is_that_of_data_sets_and_seeds(self, result):
+        terms = result.terms
+        if result.design.seeds == 1:
             assert terms.data_variance is terms.seed_variance is None
         else:
             parts = terms.data_variance.value + terms.seed_variance.value
             assert parts == pytest.approx(terms.variance.value)
 
-    def test_the_difference_is_what_is_stated(self, found):
-        stated = found.risk.value - found.terms.total.value
-        assert found.difference.value == pytest.approx(stated, abs=1e-15)
+    def test_the_difference_is_what_is_stated(self, result):
+        stated = result.risk.value - result.terms.total.value
+        assert result.difference.value == pytest.approx(stated, abs=1e-15)
 
 
-def test_over_many_worlds_the_difference_is_as_large_as_its_error_says():
+def test_over_many_seeds_the_difference_is_as_large_as_its_error_says():
     """Not only within the error: of its size. An error that is too large would hide a mistake."""
-    worlds = [
+    differences = [
         bias_and_variance(Polynomial(2), Sine(), rows=30, seeds=1, points=200, seed=seed).difference
         for seed in range(100)
     ]
-    z = np.array([difference.value / difference.error for difference in worlds])
+    z = np.array([difference.value / difference.error for difference in differences])
     assert abs(z.mean()) < 0.4
     assert 0.75 < z.std() < 1.25
 
 
 def test_ordinary_least_squares_has_the_bias_and_variance_of_the_textbook():
-    """A constant: its variance is the targets' over n, its bias² the truth's mean square."""
-    found = bias_and_variance(Polynomial(0), Sine(0.4), rows=20, seeds=1, datasets=400, points=4000)
-    for term, truth in ((found.terms.bias, 0.5), (found.terms.variance, (0.5 + 0.16) / 20)):
-        assert abs(term.value - truth) < ERRORS * term.error
-        assert term.error < 0.15 * truth
+    """A constant: its variance is the targets' over n, its bias² the mean square of f."""
+    result = bias_and_variance(
+        Polynomial(0), Sine(0.4), seeds=1, datasets=400
+    )
+    for term, expected in ((result.terms.bias, 0.5), (result.terms.variance, (0.5 + 0.16) / 20)):
+        assert abs(term.value - expected) < ERRORS * term.error
+        assert term.error < 0.15 * expected
 
 
-class TestTruths:
+class TestProcesses:
     def test_the_sine_is_that_of_the_data_sets(self):
         x, _, truth = noisy_sine(50)
         np.testing.assert_array_equal(Sine().function(x), truth)
 
     @pytest.mark.parametrize("process", [Sine(), Bands(), Curves(), Thirds()])
     def test_targets_have_the_expected_vectors_and_the_noise(self, process, rng):
-        """Drawn often at the same inputs, they show what the truth says of itself."""
+        """Drawn often at the same inputs, they agree with what the process states."""
         x = process.draw_inputs(4, rng)
         drawn = np.array([process.vectors(process.draw_targets(x, rng)) for _ in range(4000)])
         np.testing.assert_allclose(drawn.mean(axis=0), process.expected(x), atol=0.05)
@@ -155,23 +157,23 @@ class TestTruths:
             process(noise)
 
 
-class TestWhatIsDrawn:
+class TestSampling:
     SMALL = SamplingDesign(rows=10, datasets=4, seeds=2, points=20)
 
-    def test_every_learner_meets_the_same_data_sets(self):
-        seen = {1: [], 2: []}
+    def test_every_learner_has_the_same_data_sets(self):
+        calls = {1: [], 2: []}
 
         def watching(number):
             def learner(x, y, outputs, seed):
-                seen[number].append((x.tobytes(), y.tobytes(), seed))
+                calls[number].append((x.tobytes(), y.tobytes(), seed))
                 return np.sin
 
             return learner
 
-        bias_variance_sweep({str(number): watching(number) for number in seen}, Sine(), self.SMALL)
-        assert seen[1] == seen[2]
-        assert len(set(seen[1])) == 8
-        assert len({x for x, _, _ in seen[1]}) == 4
+        bias_variance_sweep({str(number): watching(number) for number in calls}, Sine(), self.SMALL)
+        assert calls[1] == calls[2]
+        assert len(set(calls[1])) == 8
+        assert len({x for x, _, _ in calls[1]}) == 4
 
     def test_more_data_sets_are_the_first_ones_and_others(self):
         few, many = (
@@ -196,15 +198,15 @@ class TestWhatIsDrawn:
         np.testing.assert_array_equal(polynomials[:, 0], polynomials[:, 1])
 
     def test_the_training_rows_are_those_that_were_learned(self):
-        seen = []
+        calls = []
 
         def learner(x, y, outputs, seed):
-            seen.append((x, y))
+            calls.append((x, y))
             return np.sin
 
-        found = bias_and_variance(learner, Sine(), datasets=3, seeds=1)
-        for dataset, (x, y) in enumerate(seen):
-            for ours, theirs in zip(found.training_rows(dataset), (x, y), strict=True):
+        result = bias_and_variance(learner, Sine(), datasets=3, seeds=1)
+        for dataset, (x, y) in enumerate(calls):
+            for ours, theirs in zip(result.training_rows(dataset), (x, y), strict=True):
                 np.testing.assert_array_equal(ours, theirs)
 
     def test_two_processes_find_what_one_finds(self):
@@ -232,11 +234,11 @@ class TestResuming:
         design = SamplingDesign(datasets=4, seeds=1)
         with pytest.raises(KeyboardInterrupt):
             bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design, folder=tmp_path)
-        found = bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design, folder=tmp_path)
+        result = bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design, folder=tmp_path)
         assert calls == [1, 1, 1, 1, 2, 2, 2, 2, 2]
         monkeypatch.undo()
         afresh = bias_variance_sweep(sweep("degree", [1, 2]), Sine(), design)
-        assert {name: str(r) for name, r in found.items()} == {
+        assert {name: str(r) for name, r in result.items()} == {
             name: str(r) for name, r in afresh.items()
         }
 
@@ -259,7 +261,7 @@ class TestResuming:
         assert str(kept) == str(bias_and_variance(**(given | other)))
         assert len(list(tmp_path.iterdir())) == 6
 
-    def test_a_learner_without_a_telling_repr_cannot_be_kept(self, tmp_path):
+    def test_a_learner_needs_a_repr_that_describes_it_for_a_folder(self, tmp_path):
         with pytest.raises(ValueError, match="repr"):
             bias_and_variance(lambda x, y, outputs, seed: np.sin, Sine(), folder=tmp_path)
 

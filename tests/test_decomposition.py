@@ -18,12 +18,12 @@ def models(rng, d, r, n=40, *, offset=0.5, data=0.4, seed=0.3):
 
 def estimates(rng, repeats, d=5, r=2, **known):
     """Return, for each term, its estimates and their errors over many repeats, (2, repeats)."""
-    found = [
+    result = [
         decompose(models(rng, d, r, **known), np.zeros((40, 1)), np.full(40, 0.2))
         for _ in range(repeats)
     ]
     return {
-        name: np.array([(getattr(f, name).value, getattr(f, name).error) for f in found]).T
+        name: np.array([(getattr(f, name).value, getattr(f, name).error) for f in result]).T
         for name in TERMS
     }
 
@@ -74,11 +74,11 @@ def test_the_terms_add_up_to_the_mean_loss_of_the_models(d, r, n, m, seed):
     rng = np.random.default_rng(seed)
     predictions, expected = rng.standard_normal((d, r, n, m)), rng.standard_normal((n, m))
     noise = rng.uniform(size=n)
-    found = decompose(predictions, expected, noise, 1 / m)
+    result = decompose(predictions, expected, noise, 1 / m)
     loss = ((predictions - expected) ** 2).mean() + noise.mean()
-    total = found.bias.value + found.variance.value + found.noise.value
+    total = result.bias.value + result.variance.value + result.noise.value
     assert total == pytest.approx(loss, rel=1e-12)
-    assert found.total.value == pytest.approx(loss, rel=1e-12)
+    assert result.total.value == pytest.approx(loss, rel=1e-12)
 
 
 def test_the_parts_of_the_variance_add_up_to_it(many):
@@ -87,15 +87,15 @@ def test_the_parts_of_the_variance_add_up_to_it(many):
 
 
 def test_of_one_seed_the_variance_has_no_parts(rng):
-    found = decompose(models(rng, 4, 1), np.zeros((40, 1)), np.zeros(40))
-    assert found.data_variance is None
-    assert found.seed_variance is None
+    result = decompose(models(rng, 4, 1), np.zeros((40, 1)), np.zeros(40))
+    assert result.data_variance is None
+    assert result.seed_variance is None
 
 
 def test_models_that_all_agree_have_no_variance_and_the_whole_bias():
-    found = decompose(np.full((3, 2, 4, 1), 2.0), np.zeros((4, 1)), np.zeros(4))
-    assert (found.bias.value, found.variance.value, found.total.value) == (4.0, 0.0, 4.0)
-    assert found.bias.error == found.variance.error == 0.0
+    result = decompose(np.full((3, 2, 4, 1), 2.0), np.zeros((4, 1)), np.zeros(4))
+    assert (result.bias.value, result.variance.value, result.total.value) == (4.0, 0.0, 4.0)
+    assert result.bias.error == result.variance.error == 0.0
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_arrays_of_other_shapes_do_not_broadcast(arguments, message):
 def test_leaving_a_data_set_out_is_what_the_error_does(rng):
     """The jackknife, restated with the estimator itself."""
     predictions, expected = models(rng, 6, 3), rng.standard_normal((40, 1))
-    found = decompose(predictions, expected, np.zeros(40))
+    result = decompose(predictions, expected, np.zeros(40))
     others = [
         decompose(np.delete(predictions, left, axis=0), expected, np.zeros(40)) for left in range(6)
     ]
@@ -125,4 +125,4 @@ def test_leaving_a_data_set_out_is_what_the_error_does(rng):
     jackknife = 5 / 6 * ((values - values.mean()) ** 2).sum()
     of_data = predictions.mean(axis=1)
     at_inputs = (of_data.mean(axis=0) - expected) ** 2 - of_data.var(axis=0, ddof=1) / 6
-    assert found.bias.error**2 == pytest.approx(jackknife + at_inputs.var(ddof=1) / 40)
+    assert result.bias.error**2 == pytest.approx(jackknife + at_inputs.var(ddof=1) / 40)

@@ -1,4 +1,4 @@
-"""Between the training objective and the test loss: penalty, dropout, generalization."""
+"""The loss gap: penalty, dropout and generalization."""
 
 from importlib.util import find_spec
 
@@ -114,8 +114,10 @@ class TestPlot:
         np.testing.assert_allclose(ends, expected, atol=1e-12)
 
     def test_a_negative_part_goes_the_other_way_in_every_layout(self):
-        gap = LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20)
+        parts = LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20).parts()
         for columns, theme in ((1, plots.LIGHT), (3, plots.DARK)):
-            figure = plots.gap_bars({"a": gap.parts(), "b": gap.parts()}, columns=columns, theme=theme)
+            figure = plots.gap_bars(
+                {"a": parts, "b": parts}, columns=columns, theme=theme
+            )
             assert figure.axes[0].patches[4].get_width() == pytest.approx(-0.1)
             assert plots.render(figure, "svg").startswith(b"<?xml")

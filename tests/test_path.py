@@ -1,4 +1,4 @@
-"""The regularization path: the optimum of a linear model, found by others too, and nets."""
+"""The regularization path: the optimum of a linear model, result by others too, and nets."""
 
 import numpy as np
 import pytest
@@ -35,18 +35,18 @@ class TestLinearPathIsScikitLearns:
     def test_lasso(self, regression):
         linear_model = pytest.importorskip("sklearn.linear_model")
         x, y = regression
-        found = regularization_path(linear(12), x, y, loss=SQUARED, points=12)
+        result = regularization_path(linear(12), x, y, loss=SQUARED, points=12)
         centred = x - x.mean(axis=0), y[:, 0] - y.mean()
-        _, wanted, _ = linear_model.lasso_path(
-            *centred, alphas=found.strengths / 2, tol=1e-15, max_iter=100_000, random_state=0
+        _, expected, _ = linear_model.lasso_path(
+            *centred, alphas=result.strengths / 2, tol=1e-15, max_iter=100_000, random_state=0
         )
-        assert abs(found.weights - wanted.T).max() < 1e-8
-        assert ((found.weights != 0) == (wanted.T != 0)).all()
+        assert abs(result.weights - expected.T).max() < 1e-8
+        assert ((result.weights != 0) == (expected.T != 0)).all()
 
     def test_elastic_net(self, regression):
         linear_model = pytest.importorskip("sklearn.linear_model")
         x, y = regression
-        found = regularization_path(
+        result = regularization_path(
             linear(12),
             *(x, y),
             loss=SQUARED,
@@ -54,28 +54,28 @@ class TestLinearPathIsScikitLearns:
             points=12,
         )
         centred = x - x.mean(axis=0), y[:, 0] - y.mean()
-        _, wanted, _ = linear_model.enet_path(
+        _, expected, _ = linear_model.enet_path(
             *centred,
             l1_ratio=0.7,
-            alphas=found.strengths / 2,
+            alphas=result.strengths / 2,
             tol=1e-15,
             max_iter=100_000,
             random_state=0,
         )
-        assert abs(found.weights - wanted.T).max() < 1e-8
-        assert ((found.weights != 0) == (wanted.T != 0)).all()
+        assert abs(result.weights - expected.T).max() < 1e-8
+        assert ((result.weights != 0) == (expected.T != 0)).all()
 
     def test_ridge(self, regression):
         linear_model = pytest.importorskip("sklearn.linear_model")
         x, y = regression
         strengths = [3.0, 0.3, 0.03, 0.0]
-        found = regularization_path(
+        result = regularization_path(
             linear(12), x, y, loss=SQUARED, penalty=nn.L2, strengths=strengths
         )
-        for strength, point in zip(strengths, found.points, strict=True):
-            wanted = linear_model.Ridge(alpha=strength * len(x) / 2, solver="cholesky").fit(x, y)
-            assert abs(point.parameters[:-1] - wanted.coef_.ravel()).max() < 1e-8
-            assert abs(point.parameters[-1] - wanted.intercept_.item()) < 1e-8
+        for strength, point in zip(strengths, result.points, strict=True):
+            expected = linear_model.Ridge(alpha=strength * len(x) / 2, solver="cholesky").fit(x, y)
+            assert abs(point.parameters[:-1] - expected.coef_.ravel()).max() < 1e-8
+            assert abs(point.parameters[-1] - expected.intercept_.item()) < 1e-8
 
     def test_logistic_regression(self, classes):
         linear_model = pytest.importorskip("sklearn.linear_model")
@@ -84,7 +84,7 @@ class TestLinearPathIsScikitLearns:
         net = linear(6)
         net.penalty = l1(0.02)
         solve(net, x, y[:, None].astype(float), loss=nn.SigmoidCrossEntropy())
-        wanted = linear_model.LogisticRegression(
+        expected = linear_model.LogisticRegression(
             C=1 / (0.02 * len(x)),
             l1_ratio=1,
             solver="saga",
@@ -92,37 +92,37 @@ class TestLinearPathIsScikitLearns:
             max_iter=100_000,
             random_state=0,
         ).fit(x, y)
-        assert abs(net.parameters.weights - wanted.coef_.ravel()).max() < 1e-5
-        assert ((net.parameters.weights != 0) == (wanted.coef_.ravel() != 0)).all()
+        assert abs(net.parameters.weights - expected.coef_.ravel()).max() < 1e-5
+        assert ((net.parameters.weights != 0) == (expected.coef_.ravel() != 0)).all()
 
 
 class TestZeroStrength:
     def test_for_squared_error_it_is_the_closed_form(self, regression):
         x, y = regression
-        wanted = abs(x.T @ (y - y.mean())).max() * 2 / len(x)
-        assert lambda_max(linear(12), x, y, loss=SQUARED) == pytest.approx(wanted, rel=1e-12)
+        expected = abs(x.T @ (y - y.mean())).max() * 2 / len(x)
+        assert lambda_max(linear(12), x, y, loss=SQUARED) == pytest.approx(expected, rel=1e-12)
 
     def test_for_softmax_it_is_that_of_the_class_frequencies(self, classes):
         x, y = classes
         onehot = np.eye(3)[y]
-        wanted = abs(x.T @ (onehot - onehot.mean(axis=0))).max() / len(x)
-        found = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
-        assert found == pytest.approx(wanted, rel=1e-9)
+        expected = abs(x.T @ (onehot - onehot.mean(axis=0))).max() / len(x)
+        result = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        assert result == pytest.approx(expected, rel=1e-9)
 
     def test_balanced_classes_whose_biases_have_no_slopes_are_no_hindrance(self, classes):
         x, y = classes[0], np.arange(90) % 3
-        wanted = abs(x.T @ (np.eye(3)[y] - 1 / 3)).max() / len(x)
-        found = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
-        assert found == pytest.approx(wanted, rel=1e-9)
+        expected = abs(x.T @ (np.eye(3)[y] - 1 / 3)).max() / len(x)
+        result = lambda_max(linear(6, 3), x, y, loss=nn.SoftmaxCrossEntropy())
+        assert result == pytest.approx(expected, rel=1e-9)
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
         x, y = classes
         loss = nn.SoftmaxCrossEntropy()
         top = lambda_max(linear(6, 3, dtype), x, y, loss=loss)
-        found = regularization_path(linear(6, 3, dtype), x, y, loss=loss, points=2, ratio=0.99)
-        assert found.strengths[0] == pytest.approx(top, rel=1e-3)
-        assert found.values("nonzeros").tolist() == [0, 1]
+        result = regularization_path(linear(6, 3, dtype), x, y, loss=loss, points=2, ratio=0.99)
+        assert result.strengths[0] == pytest.approx(top, rel=1e-3)
+        assert result.values("nonzeros").tolist() == [0, 1]
 
     def test_an_elastic_net_counts_its_l1_alone(self, regression):
         options = {"loss": SQUARED}
@@ -137,12 +137,12 @@ class TestZeroStrength:
     def test_a_group_lasso_holds_each_input_as_a_whole(self, classes):
         x, y = classes
         slopes = x.T @ (np.eye(3)[y] - np.bincount(y) / len(y)) / len(x)
-        found = lambda_max(
+        result = lambda_max(
             *(linear(6, 3), x, y),
             loss=nn.SoftmaxCrossEntropy(),
             penalty=lambda s: nn.GroupLasso(s, groups="inputs", method="proximal"),
         )
-        assert found == pytest.approx(np.linalg.norm(slopes, axis=1).max(), rel=1e-9)
+        assert result == pytest.approx(np.linalg.norm(slopes, axis=1).max(), rel=1e-9)
 
     def test_a_penalty_without_zeros_has_none(self, regression):
         with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
@@ -165,9 +165,9 @@ class TestZeroStrength:
         probe = plain.copy()
         outputs, cache = probe.forward(x, training=True)
         gradients = probe.backward(loss(outputs, y)[1], cache)
-        wanted = abs(gradients.weights).max()
-        assert lambda_max(plain, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
-        assert lambda_max(dropped, x, y, loss=loss) == pytest.approx(wanted, rel=1e-12)
+        expected = abs(gradients.weights).max()
+        assert lambda_max(plain, x, y, loss=loss) == pytest.approx(expected, rel=1e-12)
+        assert lambda_max(dropped, x, y, loss=loss) == pytest.approx(expected, rel=1e-12)
         assert dropped.layers[2].keep_prob == 0.5
 
 
@@ -175,7 +175,7 @@ class TestPath:
     def test_the_figures_are_those_of_the_point(self, classes):
         x, y = classes
         loss = nn.SoftmaxCrossEntropy()
-        found = regularization_path(
+        result = regularization_path(
             linear(6, 3),
             x[:60],
             y[:60],
@@ -184,25 +184,25 @@ class TestPath:
             test_data=(x[60:], y[60:]),
             metrics=["accuracy"],
         )
-        point = found.points[1]
+        point = result.points[1]
         net = linear(6, 3)
         net.parameters.vector[...] = point.parameters
         net.penalty = l1(point.strength)
-        wanted = nn.evaluate(net, x[:60], y[:60], loss=loss)
-        assert {name: point.figures[name] for name in wanted} == wanted
+        expected = nn.evaluate(net, x[:60], y[:60], loss=loss)
+        assert {name: point.figures[name] for name in expected} == expected
         test = nn.evaluate(net, x[60:], y[60:], loss=loss)
         assert point.figures["test_data_loss"] == test["data_loss"]
         assert point.figures["test_accuracy"] == test["accuracy"]
         assert point.figures["nonzeros"] == np.count_nonzero(net.parameters.weights)
-        assert found.weights.shape == (3, 18)
+        assert result.weights.shape == (3, 18)
 
     def test_a_linear_path_is_stationary_at_every_point(self, regression, classes):
         for net, data, loss in (
             (linear(12), regression, SQUARED),
             (linear(6, 3), classes, nn.SoftmaxCrossEntropy()),
         ):
-            found = regularization_path(net, *data, loss=loss, points=6, ratio=0.01)
-            assert (found.values("residual") < 1e-9).all()
+            result = regularization_path(net, *data, loss=loss, points=6, ratio=0.01)
+            assert (result.values("residual") < 1e-9).all()
 
     def test_the_network_itself_stays_as_it_is(self, regression):
         net = linear(12)
@@ -213,17 +213,17 @@ class TestPath:
 
     def test_a_linear_model_is_walked_down_and_a_net_up(self, classes):
         x, y = classes
-        for hidden, wanted in (([], [3, 2, 1]), ([nn.Dense(4), nn.Tanh()], [1, 2, 3])):
+        for hidden, expected in (([], [3, 2, 1]), ([nn.Dense(4), nn.Tanh()], [1, 2, 3])):
             net = nn.Network([*hidden, nn.Dense(3)], inputs=6)
-            walked = []
-            found = regularization_path(
+            strengths = []
+            result = regularization_path(
                 *(net, x, y),
                 loss=nn.SoftmaxCrossEntropy(),
                 strengths=[2, 1, 3],
-                train=lambda net, walked=walked: walked.append(net.penalty.strength),
+                train=lambda net, strengths=strengths: strengths.append(net.penalty.strength),
             )
-            assert walked == wanted
-            assert found.strengths.tolist() == [3, 2, 1]
+            assert strengths == expected
+            assert result.strengths.tolist() == [3, 2, 1]
 
     def test_every_point_of_a_net_begins_where_the_weaker_one_ended(self, classes):
         x, y = classes
@@ -232,17 +232,17 @@ class TestPath:
         def train(net):
             nn.fit(net, x, y, loss=nn.SoftmaxCrossEntropy(), optimizer=nn.SGD(0.1), epochs=3)
 
-        found = regularization_path(
+        result = regularization_path(
             net, x, y, loss=nn.SoftmaxCrossEntropy(), strengths=[0.1, 0.01], train=train
         )
         by_hand = net.copy()
-        for point in found.points[::-1]:
+        for point in result.points[::-1]:
             by_hand.penalty = l1(point.strength)
             train(by_hand)
             assert (by_hand.parameters.vector == point.parameters).all()
 
     def test_zero_weights_of_a_net_have_no_slopes_at_all(self, classes):
-        """Why a net cannot be walked down from zero."""
+        """Why a net cannot be strengths down from zero."""
         x, y = classes
         net = nn.Network([nn.Dense(4), nn.Tanh(), nn.Dense(3)], inputs=6, dtype="float64")
         net.parameters.weights[...] = 0.0
@@ -279,8 +279,8 @@ class TestSolve:
         x, y = regression
         net = linear(12)
         assert solve(net, x, y, loss=SQUARED) > 1
-        wanted = np.linalg.lstsq(np.column_stack([x, np.ones(80)]), y)[0].ravel()
-        assert abs(net.parameters.vector - wanted).max() < 1e-10
+        expected = np.linalg.lstsq(np.column_stack([x, np.ones(80)]), y)[0].ravel()
+        assert abs(net.parameters.vector - expected).max() < 1e-10
 
     def test_it_takes_one_step_from_the_optimum(self, regression):
         net = linear(12)

@@ -66,11 +66,11 @@ class TestStudy:
         assert (alone.figures["data_loss"][0] == small.figures["data_loss"][0]).all()
 
     def test_a_linear_model_is_at_its_optimum_and_begins_at_zero(self, digits):
-        found = study_path(digits, PathSettings((), points=3, train_size=60, repeats=2))
-        assert found.figures["zeros"][:, 0].tolist() == [1.0, 1.0]
-        losses = found.figures["data_loss"]
+        result = study_path(digits, PathSettings((), points=3, train_size=60, repeats=2))
+        assert result.figures["zeros"][:, 0].tolist() == [1.0, 1.0]
+        losses = result.figures["data_loss"]
         assert abs(losses[0] - losses[1]).max() < 1e-8
-        assert (np.diff(found.figures["total"]) < 0).all()
+        assert (np.diff(result.figures["total"]) < 0).all()
 
     def test_an_l2_penalty_makes_it_an_elastic_net(self):
         assert repr(PathSettings(l2=0.5).penalty(0.25)) == (
@@ -96,10 +96,10 @@ class TestResuming:
         with pytest.raises(KeyboardInterrupt):
             study_path(digits, QUICK, folder=tmp_path, progress=stop)
         assert len(list(tmp_path.iterdir())) == 4
-        told = []
-        found = study_path(digits, QUICK, folder=tmp_path, progress=lambda *p: told.append(p))
-        assert same(found, small)
-        assert [done for _, done, _ in told] == [1, 2, 3, 4, 5, 6]
+        calls = []
+        result = study_path(digits, QUICK, folder=tmp_path, progress=lambda *p: calls.append(p))
+        assert same(result, small)
+        assert [done for _, done, _ in calls] == [1, 2, 3, 4, 5, 6]
 
     def test_finished_points_are_not_trained_again(self, digits, small, tmp_path, monkeypatch):
         study_path(digits, QUICK, folder=tmp_path)
@@ -118,10 +118,10 @@ class TestResuming:
 
     def test_two_processes_find_what_one_finds(self, digits, small):
         pytest.importorskip("joblib")
-        told = []
-        found = study_path(digits, QUICK, jobs=2, progress=lambda *p: told.append(p[1:]))
-        assert same(found, small)
-        assert told[-1] == (6, 6)
+        calls = []
+        result = study_path(digits, QUICK, jobs=2, progress=lambda *p: calls.append(p[1:]))
+        assert same(result, small)
+        assert calls[-1] == (6, 6)
 
 
 class TestReport:
@@ -132,14 +132,14 @@ class TestReport:
             assert sum(line.lstrip().startswith(f"{strength:.3g} ") for line in lines) == 2
 
     def test_the_numbers_are_all_there(self, small):
-        found = json.loads(json.dumps(as_dict(small), allow_nan=False))
-        assert found["strengths"] == small.strengths.tolist()
-        for repeat, values in enumerate(found["repeats"]):
+        result = json.loads(json.dumps(as_dict(small), allow_nan=False))
+        assert result["strengths"] == small.strengths.tolist()
+        for repeat, values in enumerate(result["repeats"]):
             assert values["seed"] == repeat
             assert values["test_accuracy"] == small.figures["test_accuracy"][repeat].tolist()
 
     def test_the_summary_names_the_strongest_that_is_as_good(self, small):
-        def told(accuracy):
+        def headline(accuracy):
             figures = {"test_accuracy": np.array([accuracy]), "zeros": np.array([[1, 0.75, 0.5]])}
             strengths = np.array([4.0, 2.0, 1.0])
             kind = type(small)
@@ -147,20 +147,20 @@ class TestReport:
                 kind(small.dataset, small.rows, small.settings, strengths, figures, small.weights)
             )
 
-        assert told([0.1, 0.895, 0.9]) == (
+        assert headline([0.1, 0.895, 0.9]) == (
             "Best on test rows is L1 1 with 90.0 %, 50.0 % of the weights exactly zero. "
             "L1 2 has 89.5 %, with 75.0 % exactly zero."
         )
-        assert told([0.1, 0.8, 0.9]).endswith(
+        assert headline([0.1, 0.8, 0.9]).endswith(
             "No stronger penalty of the path comes within 1 point."
         )
 
     def test_the_page_has_the_rules_and_every_column(self, small):
-        found = make_page(small, {})
+        result = make_page(small, {})
         for term in (*RULES, *(column.head for column in COLUMNS)):
-            assert f"<dt>{term}</dt>" in found
-        assert "<img" not in found
-        assert "$" not in found
+            assert f"<dt>{term}</dt>" in result
+        assert "<img" not in result
+        assert "$" not in result
 
     @needs_matplotlib
     def test_the_files_are_written(self, small, tmp_path):

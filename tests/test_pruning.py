@@ -54,9 +54,9 @@ class TestPrune:
     def test_the_outputs_are_the_same(self, data, dtype, tolerance):
         net = data.draw(pruned_networks(dtype))
         x = np.random.default_rng(0).normal(size=(20, net.inputs))
-        wanted = net.predict(x)
-        error = abs(prune(net).predict(x) - wanted).max()
-        assert error <= tolerance * max(1.0, abs(wanted).max())
+        expected = net.predict(x)
+        error = abs(prune(net).predict(x) - expected).max()
+        assert error <= tolerance * max(1.0, abs(expected).max())
 
     @given(net=pruned_networks("float64"))
     def test_a_pruned_network_cannot_be_pruned_further(self, net):
@@ -93,22 +93,22 @@ class TestPrune:
     def test_constants_travel_through_several_layers(self):
         net = network([3, 4, 4, 4, 2])
         net.parameters["dense_1.weight"][...] = 0.0
-        found = prune(net)
-        assert [found.network.inputs, *found.network.widths[-1:]] == [1, 2]
-        assert {layer.units for layer in found.network.layers if isinstance(layer, nn.Dense)} == {
+        result = prune(net)
+        assert [result.network.inputs, *result.network.widths[-1:]] == [1, 2]
+        assert {layer.units for layer in result.network.layers if isinstance(layer, nn.Dense)} == {
             1,
             2,
         }
         x = np.random.default_rng(0).normal(size=(3, 3))
-        assert abs(found.predict(x) - net.predict(x)).max() < 1e-14
+        assert abs(result.predict(x) - net.predict(x)).max() < 1e-14
 
     def test_a_layer_without_a_bias_gets_one_only_for_a_constant(self):
         net = network([2, 3, 1], nn.Sigmoid, bias=False)
         assert not any(name.endswith("bias") for name in prune(net).network.parameters)
         net.parameters["dense_1.weight"][:, 0] = 0.0  # sigmoid(0) = 1/2
-        found = prune(net)
+        result = prune(net)
         weight = net.parameters["dense_2.weight"][0, 0]
-        assert found.network.parameters["dense_2.bias"].tolist() == [weight / 2]
+        assert result.network.parameters["dense_2.bias"].tolist() == [weight / 2]
 
     def test_it_names_the_inputs_that_are_read(self):
         net = network([5, 3, 2])
@@ -136,9 +136,9 @@ class TestPrune:
         assert prune(net).network.inputs == 1
 
     def test_rows_of_another_width_are_refused(self):
-        found = prune(network([5, 3, 2]))
+        result = prune(network([5, 3, 2]))
         with pytest.raises(ValueError, match=r"x must have shape \(N, 5\)"):
-            found.predict(np.zeros((1, 4)))
+            result.predict(np.zeros((1, 4)))
 
 
 class TestSparsePredictor:
@@ -147,9 +147,9 @@ class TestSparsePredictor:
     def test_the_outputs_are_the_same(self, data, dtype, tolerance):
         net = data.draw(pruned_networks(dtype))
         x = np.random.default_rng(0).normal(size=(300, net.inputs))  # more than one piece
-        wanted, found = net.predict(x), SparsePredictor(net).predict(x)
-        assert found.dtype == net.dtype
-        assert abs(found - wanted).max() <= tolerance * max(1.0, abs(wanted).max())
+        expected, result = net.predict(x), SparsePredictor(net).predict(x)
+        assert result.dtype == net.dtype
+        assert abs(result - expected).max() <= tolerance * max(1.0, abs(expected).max())
 
     def test_only_non_zeros_are_stored(self):
         net = network([30, 20, 10])

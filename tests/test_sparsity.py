@@ -124,13 +124,13 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     report = trained(net, x, y, nn.IPiano(rate / 5, momentum=0.9), 4000)
     expected = theirs().fit(x, y)
     coefficients = expected.coef_.reshape(M, 30).T
-    found = net.parameters["dense_1.weight"]
-    np.testing.assert_allclose(found, coefficients, rtol=0, atol=1e-8)
+    result = net.parameters["dense_1.weight"]
+    np.testing.assert_allclose(result, coefficients, rtol=0, atol=1e-8)
     np.testing.assert_allclose(net.layers[0].bias, expected.intercept_, rtol=0, atol=1e-8)
-    np.testing.assert_array_equal(found == 0, coefficients == 0)
+    np.testing.assert_array_equal(result == 0, coefficients == 0)
     assert report.residual < 1e-9
     assert report.duality_gap < 1e-9
-    assert (kind == "Ridge") == found.all()
+    assert (kind == "Ridge") == result.all()
 
 
 @pytest.mark.parametrize("solver", ["liblinear", "saga"])
@@ -242,19 +242,19 @@ def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_st
     make, attribute, optimizer
 ):
     x, y = wide()
-    nets, seen = [], []
+    nets, calls = [], []
     for begin in (0, 200):
         penalty = make()
         net = linear(30, penalty)
         late = nn.HyperparameterScheduler(
             penalty, attribute, lambda step, begin=begin: 0.3 * (step >= begin)
         )
-        watch = [late, lambda run: seen.append(np.count_nonzero(run.net.parameters.weights))]
+        watch = [late, lambda run: calls.append(np.count_nonzero(run.net.parameters.weights))]
         options = {"loss": SQUARED, "optimizer": optimizer(), "batch_size": 60}
         nn.fit(net, x, y, epochs=2000, callbacks=watch, **options)
         nets.append(net)
-    assert seen[2000 + 199] == 30
-    assert seen[2000 + 250] < 30
+    assert calls[2000 + 199] == 30
+    assert calls[2000 + 250] < 30
     np.testing.assert_allclose(*(net.parameters.vector for net in nets), atol=1e-6)
     np.testing.assert_array_equal(*(net.parameters.weights == 0 for net in nets))
 

@@ -36,10 +36,10 @@ def residual(rule, w, dw):
 def test_of_l1_and_the_elastic_net_it_is_the_smallest_of_all_subgradients(drawn):
     w, dw = drawn
     signs = np.where(w == 0, np.linspace(-1, 1, 401)[:, np.newaxis, np.newaxis], np.sign(w))
-    found = abs(residual(nn.L1(0.7), w, dw))
-    np.testing.assert_allclose(found, abs(dw + 0.7 * signs).min(axis=0), atol=0.7 / 400)
-    found = abs(residual(nn.ElasticNet(0.7, 0.3), w, dw))
-    np.testing.assert_allclose(found, abs(dw + 0.7 * signs + 0.3 * w).min(axis=0), atol=0.7 / 400)
+    result = abs(residual(nn.L1(0.7), w, dw))
+    np.testing.assert_allclose(result, abs(dw + 0.7 * signs).min(axis=0), atol=0.7 / 400)
+    result = abs(residual(nn.ElasticNet(0.7, 0.3), w, dw))
+    np.testing.assert_allclose(result, abs(dw + 0.7 * signs + 0.3 * w).min(axis=0), atol=0.7 / 400)
 
 
 @pytest.mark.parametrize("groups", ["inputs", "units"])
@@ -52,19 +52,19 @@ def test_of_the_group_lasso_it_is_the_smallest_of_all_subgradients(groups, drawn
     slope = np.linalg.norm(dw, axis=axis, keepdims=True)
     nearest = -dw * np.minimum(1, 0.7 / np.maximum(slope, 1e-12))
     own = np.where(length > 0, 0.7 * w / np.maximum(length, 1e-12), nearest)
-    found = residual(nn.GroupLasso(0.7, groups=groups), w, dw)
-    np.testing.assert_allclose(found, dw + own, atol=1e-12)
+    result = residual(nn.GroupLasso(0.7, groups=groups), w, dw)
+    np.testing.assert_allclose(result, dw + own, atol=1e-12)
 
 
 @given(drawn=points())
 def test_under_a_max_norm_it_is_the_smallest_that_the_limit_allows(drawn):
     w, dw = drawn
     nn.MaxNorm(1.5).project(w, w)
-    found = residual(nn.MaxNorm(1.5), w, dw)
+    result = residual(nn.MaxNorm(1.5), w, dw)
     edge = np.linalg.norm(w, axis=0) > 1.49999
     multipliers = np.where(edge, np.linspace(0, 10, 2001)[:, np.newaxis], 0)
     all_left = np.linalg.norm(dw + multipliers[:, np.newaxis] * w, axis=1)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=0), all_left.min(axis=0), atol=0.01)
+    np.testing.assert_allclose(np.linalg.norm(result, axis=0), all_left.min(axis=0), atol=0.01)
 
 
 @given(drawn=points())
