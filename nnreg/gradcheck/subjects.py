@@ -18,6 +18,7 @@ from nnreg.cache import Cache
 from nnreg.gradcheck.numerical import Values
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.layers.base import Layer
+from nnreg.layers.dropout import disable_dropout
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
@@ -113,9 +114,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
     step = net.steps
     real = net.copy("float64")
     if dropout == "off":
-        for layer in real.layers:
-            if layer.stochastic:
-                setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not every Layer has one
+        disable_dropout(real.layers)
     moved = {"f": real, "c": real.copy("complex128")}
     caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
     # What the layers draw themselves, from NumPy's global state too, is the same in every pass.

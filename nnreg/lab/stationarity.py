@@ -34,6 +34,7 @@ from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import disable_dropout
 from nnreg.losses import Loss, MeanSquaredError
 from nnreg.network import Network
 from nnreg.parameters import Parameters

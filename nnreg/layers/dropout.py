@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 from typing import Any
 
@@ -209,3 +209,16 @@ def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array
         cache.reset(training=True, step=step, first_row=row)
         draw[...] = layer.forward(np.ones((1, units)), cache)[0]
     return factors
+
+
+def disable_dropout(layers: Iterable[Layer]) -> None:
+    """Set ``keep_prob`` of every stochastic layer to 1.
+
+    >>> layer = Dropout(keep_prob=0.5)
+    >>> disable_dropout([layer])
+    >>> layer.keep_prob
+    1.0
+    """
+    for layer in layers:
+        if layer.stochastic:
+            setattr(layer, "keep_prob", 1.0)  # noqa: B010  # only stochastic layers have one
