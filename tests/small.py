@@ -44,6 +44,33 @@ def network(
     )
 
 
+def linear(
+    inputs: int, outputs: int = 1, *, penalty: nn.Penalty | None = None, **options: Any
+) -> nn.Network:
+    """Return a network of one `Dense` layer, with weights of zero, in float64 by default."""
+    dtype = options.pop("dtype", "float64")
+    layer = nn.Dense(outputs, **({"initializer": nn.zeros} | options))
+    return nn.Network([layer], inputs=inputs, penalty=penalty, dtype=dtype)
+
+
+def curvature(x: np.ndarray, *, bias: bool = True) -> float:
+    """Return the largest second derivative of the mean squared error of a linear model."""
+    features = np.column_stack([x, np.ones(len(x))]) if bias else x
+    return float(2 * np.linalg.eigvalsh(features.T @ features / len(x))[-1])
+
+
+class Centred(nn.Layer):
+    """Subtract the mean over the rows, so that the rows depend on each other."""
+
+    independent_rows = False
+
+    def forward(self, x: np.ndarray, cache: nn.Cache) -> np.ndarray:
+        return x - x.mean(axis=0)
+
+    def backward(self, dy: np.ndarray, cache: nn.Cache) -> np.ndarray:
+        return dy - dy.mean(axis=0)
+
+
 def fit(net: nn.Network, x: Any = None, y: Any = None, **options: Any) -> nn.History:
     """Train on the small problem unless told otherwise."""
     if x is None:

@@ -125,9 +125,7 @@ def test_over_many_seeds_the_difference_is_as_large_as_its_error_says():
 
 def test_ordinary_least_squares_has_the_bias_and_variance_of_the_textbook():
     """A constant: its variance is the targets' over n, its bias² the mean square of f."""
-    result = bias_and_variance(
-        Polynomial(0), Sine(0.4), seeds=1, datasets=400
-    )
+    result = bias_and_variance(Polynomial(0), Sine(0.4), seeds=1, datasets=400)
     for term, expected in ((result.terms.bias, 0.5), (result.terms.variance, (0.5 + 0.16) / 20)):
         assert abs(term.value - expected) < ERRORS * term.error
         assert term.error < 0.15 * expected

@@ -252,9 +252,7 @@ class TestReport:
         assert all(base64.b64decode(svg).startswith(b"<?xml") for svg in drawn)
         assert (tmp_path / "terms.png").read_bytes()[1:4] == b"PNG"
 
-    def test_without_matplotlib_there_are_no_pictures(
-        self, two_seeds, tmp_path, monkeypatch
-    ):
+    def test_without_matplotlib_there_are_no_pictures(self, two_seeds, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
         assert make_report(two_seeds, "degree").write(tmp_path) == ["report.json", "report.html"]

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from small import Centred
 
 import nnreg as nn
 from nnreg import plots
@@ -66,6 +67,14 @@ def test_with_more_rows_than_a_piece_the_masks_are_those_of_the_whole(monkeypatc
     assert explain_gap(net, *digits, loss=LOSS).dropout_loss == pytest.approx(whole.dropout_loss)
 
 
+def test_rows_that_depend_on_each_other_stay_together(rng):
+    net = nn.Network([Centred(), nn.Dense(2)], inputs=3, dtype="float64")
+    x, y = rng.normal(size=(1500, 3)) + np.arange(1500)[:, np.newaxis], np.arange(1500) % 2
+    loss = LOSS(net.forward(x)[0], y)[0]
+    gap = explain_gap(net, x, y, x, y, loss=LOSS, masks=2)
+    assert [gap.train_loss, gap.dropout_loss, gap.test_loss] == pytest.approx([loss] * 3)
+
+
 def test_without_dropout_and_penalty_all_is_generalization(digits):
     gap = explain_gap(network(keep_prob=1.0), *digits, loss=LOSS)
     assert (gap.dropout, gap.dropout_error, gap.penalty) == (0.0, 0.0, 0.0)
@@ -91,15 +100,19 @@ def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
     assert "±" not in str(LossGap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
 
 
-def test_one_draw_has_no_error_and_is_refused(trained, digits):
-    with pytest.raises(ValueError, match="masks must be a whole number of at least 2"):
-        explain_gap(trained, *digits, loss=LOSS, masks=1)
-
-
-def test_rows_that_do_not_fit_are_refused(trained, digits):
-    x, y, x_test, y_test = digits
-    with pytest.raises(ValueError, match="shape"):
-        explain_gap(trained, x, y, x_test[:, :3], y_test, loss=LOSS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"masks": 1}, "masks must be a whole number of at least 2"),  # one draw has no error
+        ({"x_test": np.zeros((2, 3))}, "test x must have shape"),
+        ({"net": None}, "net must be a Network"),
+        ({"loss": "mse"}, "loss must be a Loss"),
+    ],
+)
+def test_a_wrong_argument_is_refused(trained, digits, options, message):
+    given = dict(zip(("x", "y", "x_test", "y_test"), digits, strict=True))
+    with pytest.raises((ValueError, TypeError), match=message):
+        explain_gap(**{"net": trained, "loss": LOSS, **given, **options})
 
 
 @pytest.mark.skipif(
@@ -116,8 +129,6 @@ class TestPlot:
     def test_a_negative_part_goes_the_other_way_in_every_layout(self):
         parts = LossGap(0.3, 0.3, 0.0, 0.0, 0.2, 20).parts()
         for columns, theme in ((1, plots.LIGHT), (3, plots.DARK)):
-            figure = plots.gap_bars(
-                {"a": parts, "b": parts}, columns=columns, theme=theme
-            )
+            figure = plots.gap_bars({"a": parts, "b": parts}, columns=columns, theme=theme)
             assert figure.axes[0].patches[4].get_width() == pytest.approx(-0.1)
             assert plots.render(figure, "svg").startswith(b"<?xml")

@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
+from small import linear
 
 import nnreg as nn
 from nnreg.lab import NotConvergedError, lambda_max, regularization_path, solve
 
 SQUARED = nn.MeanSquaredError()
-
-
-def linear(inputs, outputs=1, dtype="float64", **options):
-    return nn.Network([nn.Dense(outputs, **options)], inputs=inputs, dtype=dtype)
 
 
 def l1(strength):
@@ -32,31 +29,20 @@ def classes(rng):
 
 
 class TestLinearPathIsScikitLearns:
-    def test_lasso(self, regression):
-        linear_model = pytest.importorskip("sklearn.linear_model")
-        x, y = regression
-        result = regularization_path(linear(12), x, y, loss=SQUARED, points=12)
-        centred = x - x.mean(axis=0), y[:, 0] - y.mean()
-        _, expected, _ = linear_model.lasso_path(
-            *centred, alphas=result.strengths / 2, tol=1e-15, max_iter=100_000, random_state=0
-        )
-        assert abs(result.weights - expected.T).max() < 1e-8
-        assert ((result.weights != 0) == (expected.T != 0)).all()
-
-    def test_elastic_net(self, regression):
+    @pytest.mark.parametrize("share", [1.0, 0.7], ids=["lasso", "elastic net"])
+    def test_l1_and_elastic_net(self, share, regression):
         linear_model = pytest.importorskip("sklearn.linear_model")
         x, y = regression
         result = regularization_path(
             linear(12),
             *(x, y),
             loss=SQUARED,
-            penalty=lambda s: nn.ElasticNet(0.7 * s, 0.3 * s, method="proximal"),
+            penalty=lambda s: nn.ElasticNet(share * s, (1 - share) * s, method="proximal"),
             points=12,
         )
-        centred = x - x.mean(axis=0), y[:, 0] - y.mean()
         _, expected, _ = linear_model.enet_path(
-            *centred,
-            l1_ratio=0.7,
+            *(x - x.mean(axis=0), y[:, 0] - y.mean()),
+            l1_ratio=share,
             alphas=result.strengths / 2,
             tol=1e-15,
             max_iter=100_000,
@@ -119,8 +105,10 @@ class TestZeroStrength:
     def test_at_it_all_weights_are_zero_and_a_little_below_they_are_not(self, classes, dtype):
         x, y = classes
         loss = nn.SoftmaxCrossEntropy()
-        top = lambda_max(linear(6, 3, dtype), x, y, loss=loss)
-        result = regularization_path(linear(6, 3, dtype), x, y, loss=loss, points=2, ratio=0.99)
+        top = lambda_max(linear(6, 3, dtype=dtype), x, y, loss=loss)
+        result = regularization_path(
+            linear(6, 3, dtype=dtype), x, y, loss=loss, points=2, ratio=0.99
+        )
         assert result.strengths[0] == pytest.approx(top, rel=1e-3)
         assert result.values("nonzeros").tolist() == [0, 1]
 
@@ -242,7 +230,7 @@ class TestPath:
             assert (by_hand.parameters.vector == point.parameters).all()
 
     def test_zero_weights_of_a_net_have_no_slopes_at_all(self, classes):
-        """Why a net cannot be strengths down from zero."""
+        """Why a path of a net cannot start at zero."""
         x, y = classes
         net = nn.Network([nn.Dense(4), nn.Tanh(), nn.Dense(3)], inputs=6, dtype="float64")
         net.parameters.weights[...] = 0.0
@@ -261,17 +249,20 @@ class TestPath:
         [
             ({"strengths": []}, "strengths must not be empty"),
             ({"strengths": [-1.0]}, "strengths must be a number in"),
+            ({"strengths": ["a"]}, "strengths must be a number in"),
             ({"points": 1}, "points must be"),
             ({"ratio": 1.0}, "ratio must be"),
+            ({"net": None}, "net must be a Network"),
+            ({"loss": "mse"}, "loss must be a Loss"),
+            ({"metrics": ["acuracy"]}, "metrics must be one of"),
+            ({"test_data": (np.zeros((2, 3)), np.zeros((2, 1)))}, "test x must have shape"),
         ],
     )
-    def test_what_cannot_be_is_refused(self, regression, options, message):
-        with pytest.raises(ValueError, match=message):
-            regularization_path(linear(12), *regression, loss=SQUARED, **options)
-
-    def test_what_is_no_network_is_refused(self, regression):
-        with pytest.raises(TypeError, match="net must be a Network"):
-            regularization_path(None, *regression, loss=SQUARED)
+    def test_a_wrong_argument_is_refused_before_training(self, regression, options, message):
+        train = lambda net: pytest.fail("trained")  # noqa: E731
+        given = {"net": linear(12), "loss": SQUARED, "train": train} | options
+        with pytest.raises((ValueError, TypeError), match=message):
+            regularization_path(given.pop("net"), *regression, **given)
 
 
 class TestSolve:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small import curvature, linear
 
 import nnreg as nn
 from nnreg.lab import measure_stationarity
@@ -16,17 +17,6 @@ def trained(net, x, y, optimizer, steps, loss=SQUARED):
     for _ in range(steps):
         step(x, y, np.arange(len(x)))
     return measure_stationarity(net, x, y, loss=loss)
-
-
-def linear(D, penalty, M=1, *, bias=True):
-    layer = nn.Dense(M, initializer=nn.zeros, bias=bias)
-    return nn.Network([layer], inputs=D, penalty=penalty, dtype="float64")
-
-
-def curvature(x):
-    """Return the largest second derivative of mean squared error, the bias included."""
-    ones = np.column_stack([x, np.ones(len(x))])
-    return 2 * np.linalg.eigvalsh(ones.T @ ones / len(x))[-1]
 
 
 # --- A thousand inputs, of which a hundred matter -------------------------------------------------
@@ -46,12 +36,12 @@ def test_of_1000_inputs_proximal_l1_keeps_the_100_that_matter_and_the_subgradien
     x, matter, weights, rng = thousand(1500, 0.5, 1.5)
     y = (x @ weights + 0.5 * rng.normal(size=1500))[:, np.newaxis]
     rate = 1 / curvature(x)
-    net = linear(1000, nn.L1(0.4, method="proximal"))
+    net = linear(1000, penalty=nn.L1(0.4, method="proximal"))
     report = trained(net, x, y, nn.SGD(rate), 100)
     np.testing.assert_array_equal(net.parameters.weights != 0, matter)
     assert report.residual < 1e-6
     assert report.duality_gap < 1e-6
-    other = linear(1000, nn.L1(0.4))
+    other = linear(1000, penalty=nn.L1(0.4))
     other.parameters.weights[:] = net.parameters.weights + 1e-3 * rng.normal(size=1000)
     assert trained(other, x, y, nn.SGD(rate), 100).residual > 0.1
     assert other.parameters.weights.all()
@@ -119,7 +109,7 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
         ),
         "Ridge": (nn.L2(strength), lambda: sklearn_linear.Ridge(alpha=alpha * len(x))),
     }[kind]
-    net = linear(30, penalty, M)
+    net = linear(30, M, penalty=penalty)
     rate = M / (curvature(x) + strength)
     report = trained(net, x, y, nn.IPiano(rate / 5, momentum=0.9), 4000)
     expected = theirs().fit(x, y)
@@ -149,7 +139,7 @@ def test_logistic_regression_with_l1_is_scikit_learns(solver, sklearn_linear):
         max_iter=50_000,
         random_state=0,
     ).fit(x, labels)
-    net = linear(12, nn.L1(0.03, method="proximal"), bias=False)
+    net = linear(12, penalty=nn.L1(0.03, method="proximal"), bias=False)
     y, loss = labels[:, np.newaxis].astype(float), nn.SigmoidCrossEntropy()
     report = trained(net, x, y, nn.SGD(8 / curvature(x)), 1000, loss)
     assert report.residual < 1e-9
@@ -169,7 +159,7 @@ def test_under_l2_no_weight_is_zero_and_the_stronger_it_is_the_smaller_they_all_
     free = x.T @ y / 50
     last = abs(free[:, 0])
     for strength in (0.1, 1.0, 10.0, 1000.0):
-        net = linear(8, nn.L2(strength), bias=False)
+        net = linear(8, penalty=nn.L2(strength), bias=False)
         trained(net, x, y, nn.SGD(1 / (2 + strength)), 300)
         w = net.parameters.weights
         np.testing.assert_allclose(w, free[:, 0] / (1 + strength / 2), rtol=1e-9)
@@ -181,7 +171,7 @@ def test_under_l2_no_weight_is_zero_and_the_stronger_it_is_the_smaller_they_all_
 def test_where_l2_takes_a_share_l1_takes_the_same_from_each_and_all_from_the_small():
     x = np.linalg.qr(np.random.default_rng(0).normal(size=(50, 4)))[0] * 50**0.5
     free = np.array([[3.0], [1.0], [0.4], [-0.2]])
-    net = linear(4, nn.L1(1.0, method="proximal"), bias=False)
+    net = linear(4, penalty=nn.L1(1.0, method="proximal"), bias=False)
     trained(net, x, x @ free, nn.SGD(0.5), 50)
     np.testing.assert_allclose(net.parameters.weights, [2.5, 0.5, 0, 0], atol=1e-12)
 
@@ -196,7 +186,7 @@ def separable():
 def growth(penalty):
     """Return the sum of the weights' sizes after 100, 1,000 and 5,000 steps from zero."""
     x, y = separable()
-    net, sums = linear(5, penalty), []
+    net, sums = linear(5, penalty=penalty), []
     step = TrainingStep(net, nn.SigmoidCrossEntropy(), nn.SGD(0.5))
     for count in range(1, 5001):
         step(x, y, np.arange(100))
@@ -245,7 +235,7 @@ def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_st
     nets, calls = [], []
     for begin in (0, 200):
         penalty = make()
-        net = linear(30, penalty)
+        net = linear(30, penalty=penalty)
         late = nn.HyperparameterScheduler(
             penalty, attribute, lambda step, begin=begin: 0.3 * (step >= begin)
         )
@@ -261,7 +251,7 @@ def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_st
 
 def test_a_schedule_goes_on_where_training_left_off():
     x, y = wide()
-    whole, parted = (linear(30, nn.L1(0.0, method="proximal")) for _ in range(2))
+    whole, parted = (linear(30, penalty=nn.L1(0.0, method="proximal")) for _ in range(2))
     for net, parts in ((whole, [60]), (parted, [25, 35])):
         ramp = nn.HyperparameterScheduler(
             net.penalty, "strength", nn.Warmup(40, nn.ConstantSchedule(0.3))

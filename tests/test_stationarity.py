@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small import everything, fit, network, problem
+from small import Centred, curvature, everything, fit, linear, network, problem
 from strategies import SIDES, mixed, values
 
 import nnreg as nn
@@ -120,6 +120,19 @@ def test_many_rows_are_worked_through_in_parts(weighted, monkeypatch, rng):
         assert one.residual == pytest.approx(other.residual, rel=1e-10)
 
 
+def test_rows_that_depend_on_each_other_are_measured_together(rng):
+    """The gradient is that of all 1,500 rows at once."""
+    net = nn.Network([Centred(), nn.Dense(1)], inputs=2, dtype="float64")
+    x, y = rng.normal(size=(1500, 2)) + np.arange(1500)[:, np.newaxis], rng.normal(size=(1500, 1))
+    outputs, cache = net.forward(x, training=True)
+    data_loss, doutputs = SQUARED(outputs, y)
+    gradients = net.backward(doutputs, cache)
+    report = measure_stationarity(net, x, y, loss=SQUARED)
+    assert report.data_loss == pytest.approx(data_loss)
+    for part in report.parameters:
+        assert part.residual == pytest.approx(abs(gradients[part.name]).max())
+
+
 def test_a_report_is_printed_as_a_sentence_and_a_table():
     x, y = problem()
     net = network(penalty=nn.L1(0.05))
@@ -162,16 +175,6 @@ def regression(rng, N=40, D=6, M=1):
     return x, x @ w + 0.5 * rng.normal(size=(N, M)) + 2.0
 
 
-def linear(x, y, penalty, **options):
-    layer = nn.Dense(y.shape[1], **{"initializer": nn.zeros} | options)
-    return nn.Network([layer], inputs=x.shape[1], penalty=penalty, dtype="float64")
-
-
-def curvature(x, bias=True):
-    ones = np.column_stack([x, np.ones(len(x))]) if bias else x
-    return 2 * np.linalg.eigvalsh(ones.T @ ones / len(x))[-1]
-
-
 PENALTIES = {
     "L1": lambda: nn.L1(0.3, method="proximal"),
     "ElasticNet": lambda: nn.ElasticNet(0.3, 0.2, method="proximal"),
@@ -187,7 +190,7 @@ def test_the_gap_is_never_less_than_what_is_missing_and_zero_in_the_end(penalty,
     x, y = regression(rng, M=M)
     weights = rng.uniform(0, 2, len(x))
     weights[:3] = 0
-    net = linear(x, y, PENALTIES[penalty](), bias=bias)
+    net = linear(x.shape[1], y.shape[1], penalty=PENALTIES[penalty](), bias=bias)
     rate = 1 / (2.0 * curvature(x, bias) / M + 0.2)
     totals, gaps = [], []
     step = TrainingStep(net, SQUARED, nn.SGD(rate))
@@ -207,11 +210,11 @@ def test_there_is_no_gap_where_no_bound_is_known():
     rng = np.random.default_rng(0)
     x, y = regression(rng)
     for net, loss in [
-        (linear(x, y, nn.L1(0.1)), nn.Huber()),
-        (linear(x, y, None), SQUARED),
-        (linear(x, y, nn.L1(0.0)), SQUARED),
-        (linear(x, y, nn.GroupLasso(0.1, groups="units")), SQUARED),
-        (linear(x, y, nn.L1(0.1), constraint=nn.MaxNorm(1.0)), SQUARED),
+        (linear(x.shape[1], y.shape[1], penalty=nn.L1(0.1)), nn.Huber()),
+        (linear(x.shape[1], y.shape[1], penalty=None), SQUARED),
+        (linear(x.shape[1], y.shape[1], penalty=nn.L1(0.0)), SQUARED),
+        (linear(x.shape[1], y.shape[1], penalty=nn.GroupLasso(0.1, groups="units")), SQUARED),
+        (linear(x.shape[1], y.shape[1], penalty=nn.L1(0.1), constraint=nn.MaxNorm(1.0)), SQUARED),
         (nn.Network([nn.Dense(2), nn.Dense(1)], inputs=6, penalty=nn.L1(0.1)), SQUARED),
         (nn.Network([nn.Dense(1), nn.Tanh()], inputs=6, penalty=nn.L1(0.1)), SQUARED),
     ]:
@@ -245,7 +248,7 @@ def convex(seed=0):
 def rested(optimizer, penalty, *, constraint=None, steps=450, threshold=None):
     """Train by the loop that is taught, on all rows; ``threshold`` replaces ``step_size``."""
     x, y = convex()
-    net = linear(x, y, penalty, bias=False, constraint=constraint)
+    net = linear(x.shape[1], y.shape[1], penalty=penalty, bias=False, constraint=constraint)
     net.parameters.weights[:] = 0.1
     for _ in range(steps):
         outputs, cache = net.forward(x, training=True)
@@ -344,6 +347,6 @@ def test_fit_and_the_taught_loop_rest_at_the_same_point():
     x, y = convex()
     penalty = nn.L1(STRENGTH, method="proximal")
     by_hand, _ = rested(nn.SGD(0.1), penalty)
-    net = linear(x, y, penalty, bias=False)
+    net = linear(x.shape[1], y.shape[1], penalty=penalty, bias=False)
     fit(net, x, y, loss=SQUARED, optimizer=nn.SGD(0.1), epochs=500, batch_size=60)
     np.testing.assert_allclose(net.parameters.vector, by_hand.parameters.vector, atol=1e-13)

@@ -84,8 +84,8 @@ class Stationarity:
     data_loss, penalty : float
         In inference mode, over all rows.
     duality_gap : float or None
-        An upper bound of ``total`` minus its minimum. It is known for one `Dense` layer with squared
-        error under L1, L2 or the elastic net, without a constraint.
+        An upper bound of ``total`` minus its minimum. It is known for one `Dense` layer with
+        squared error under L1, L2 or the elastic net, without a constraint.
 
     Examples
     --------
