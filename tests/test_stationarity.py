@@ -191,7 +191,7 @@ def test_the_gap_is_never_less_than_what_is_missing_and_zero_in_the_end(penalty,
     weights = rng.uniform(0, 2, len(x))
     weights[:3] = 0
     net = linear(x.shape[1], y.shape[1], penalty=PENALTIES[penalty](), bias=bias)
-    rate = 1 / (2.0 * curvature(x, bias) / M + 0.2)
+    rate = 1 / (2.0 * curvature(x, bias=bias) / M + 0.2)
     totals, gaps = [], []
     step = TrainingStep(net, SQUARED, nn.SGD(rate))
     for count in range(801):

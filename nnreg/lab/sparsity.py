@@ -24,7 +24,6 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.initializers import zeros
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.layers.base import Layer
 from nnreg.layers.dense import Dense
@@ -115,11 +114,9 @@ def prune(net: Network) -> PrunedNetwork:
     fold_constant_units(layers, weights, biases)
     inputs = drop_unused_units(weights, biases)
     dense = dense_layers(layers)
-    initializers = [layer.initializer for layer in dense]
     for layer, bias in zip(dense, biases, strict=True):
         layer.units, layer.use_bias = bias.size, layer.use_bias or bool(bias.any())
-        layer.initializer = zeros  # the layer's own may return the old shape
-    network = Network(
+    network = Network.from_vector(
         layers,
         inputs=len(inputs),
         penalty=copied.penalty,
@@ -127,8 +124,8 @@ def prune(net: Network) -> PrunedNetwork:
         seed=net.seed,
         dtype=net.dtype,
     )
-    for layer, weight, bias, initializer in zip(dense, weights, biases, initializers, strict=True):
-        layer.weight, layer.initializer = weight, initializer
+    for layer, weight, bias in zip(dense, weights, biases, strict=True):
+        layer.weight = weight
         if layer.use_bias:
             layer.bias = bias
     network.steps, network.epochs = net.steps, net.epochs
