@@ -1,4 +1,4 @@
-"""A network as one file: a ``.npz`` with the vector of parameters and a description in JSON.
+"""Checkpoints: a network as one ``.npz`` file, its parameters and a description in JSON.
 
 Nothing in it is a pickle.
 """
@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from nnreg import initializers, layers, penalties
-from nnreg._support import hyperparameters
-from nnreg._support.files import write_whole
+from nnreg._support import hyperparameters, validation
+from nnreg._support.files import check_path, write_whole
 from nnreg._support.version import __version__
 from nnreg.layers.base import Layer
 from nnreg.network import Network
 from nnreg.penalties import Constraint, Penalty
 
 FORMAT = 1
-NEEDED = frozenset(
+FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
+OPTIONAL = frozenset(["format", "nnreg", "conventions", "constraint"])
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
@@ -50,6 +51,8 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     ------
     FileExistsError
         If the file exists and ``overwrite`` is False.
+    ValueError
+        If a parameter is not finite.
     TypeError
         If a layer, penalty or constraint does not keep an argument of its ``__init__`` as an
         attribute of the same name.
@@ -66,9 +69,10 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     Dropout(keep_prob=0.8)], inputs=3, penalty=L2(strength=0.1), constraint=None, seed=0,
     dtype='float32')
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
-    shared: list[tuple[Penalty | Constraint, Any]] = []
+    validation.instance("net", net, Network, "a Network")
+    overwrite = validation.flag("overwrite", overwrite)
+    validation.finite("net.parameters", net.parameters.vector)
+    rules: list[tuple[Penalty | Constraint, Any]] = []
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -77,13 +81,13 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "dtype": str(net.dtype),
         "steps": net.steps,
         "epochs": net.epochs,
-        "layers": [_described(layer, layer.get_config(), shared) for layer in net.layers],
-        "penalty": _plain("penalty", net.penalty, shared),
-        "constraint": _plain("constraint", net.constraint, shared),
+        "layers": [_encode_object(layer, layer.get_config(), rules) for layer in net.layers],
+        "penalty": _encode("penalty", net.penalty, rules),
+        "constraint": _encode("constraint", net.constraint, rules),
         "initializers": net.initializers,
         "conventions": CONVENTIONS,
+        "penalties": [entry for _, entry in rules],
     }
-    description["penalties"] = [entry for _, entry in shared]
     content = io.BytesIO()
     np.savez(
         content, parameters=net.parameters.vector, description=np.array(json.dumps(description))
@@ -98,12 +102,14 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     ----------
     path : path
     custom : mapping of str to class or function, optional
-        Layers, penalties, constraints and initializers of one's own, by name.
+        Your own layers, penalties, constraints and initializers, by name.
 
     Raises
     ------
     ValueError
-        If the file is not such a file, or names something unknown.
+        If the file is not such a file, names something unknown, or has a value that cannot be: the
+        error names the file and the field. Nothing is drawn, and no memory is allocated for
+        parameters that are not in the file.
 
     Examples
     --------
@@ -121,11 +127,13 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     """
     if not isinstance(custom, Mapping | None):
         raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
+    path = check_path("path", path)
     try:
         content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
         with np.load(content, allow_pickle=False) as file:
-            vector = file["parameters"]
-            description = json.loads(str(file["description"]))
+            if any(entry.compress_type for entry in file.zip.infolist()):
+                raise ValueError("it is compressed")  # and might unpack to any size
+            vector, description = file["parameters"], json.loads(str(file["description"]))
         version = description["format"]
     except FileNotFoundError:
         raise
@@ -133,56 +141,63 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
         raise ValueError(f"{path} is not a network saved by nnreg: {error}") from error
     if version != FORMAT:
         raise ValueError(f"{path} has format {version}, this version reads {FORMAT}")
-    if missing := NEEDED - description.keys():
+    if missing := FIELDS - description.keys():
         raise ValueError(f"{path} is not a network saved by nnreg: it lacks {sorted(missing)}")
-    known = _known() | dict(custom or {})
-    shared: list[Any] = []
-    for entry in description["penalties"]:
-        shared.append(_made(entry, known, shared))
-    net = Network(
-        [_made(entry, known, shared) for entry in description["layers"]],
-        inputs=description["inputs"],
-        penalty=_revived(description["penalty"], known, shared),
-        constraint=_revived(description.get("constraint"), known, shared),
-        seed=description["seed"],
-        dtype=description["dtype"],
+    if unknown := description.keys() - FIELDS - OPTIONAL:
+        raise ValueError(f"{path} has fields that this version does not know: {sorted(unknown)}")
+    try:
+        return _decode_network(description, vector, _get_kinds() | dict(custom or {}))
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) -> Network:
+    rules: list[Any] = []
+    for index, entry in enumerate(fields["penalties"]):
+        rules.append(_decode_object(f"penalties[{index}]", entry, kinds, rules))
+    net = Network.from_vector(
+        [
+            _decode_object(f"layers[{index}]", entry, kinds, rules)
+            for index, entry in enumerate(fields["layers"])
+        ],
+        vector,
+        inputs=fields["inputs"],
+        penalty=_decode(fields["penalty"], kinds, rules),
+        constraint=_decode(fields.get("constraint"), kinds, rules),
+        seed=fields["seed"],
+        dtype=fields["dtype"],
     )
-    if vector.shape != net.parameters.vector.shape or vector.dtype != net.dtype:
-        raise ValueError(
-            f"{path} holds {vector.size} values of {vector.dtype}, its layers need "
-            f"{net.parameters.vector.size} of {net.dtype}"
-        )
-    net.parameters.vector[...] = vector
-    net.steps, net.epochs = description["steps"], description["epochs"]
-    net.initializers = description["initializers"]
+    net.steps, net.epochs = fields["steps"], fields["epochs"]
+    names = fields["initializers"]
+    if names.keys() != set(net.parameters) or not all(isinstance(n, str) for n in names.values()):
+        raise ValueError(f"initializers must name one for each parameter, got {names}")
+    net.initializers = names
     return net
 
 
-def _described(thing: object, settings: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
+def _encode_object(thing: object, config: dict[str, Any], rules: list[Any]) -> dict[str, Any]:
     kind = type(thing).__name__
-    return {
-        "kind": kind,
-        "settings": {k: _plain(f"{kind}.{k}", v, shared) for k, v in settings.items()},
-    }
+    settings = {name: _encode(f"{kind}.{name}", value, rules) for name, value in config.items()}
+    return {"kind": kind, "settings": settings}
 
 
-def _plain(name: str, value: Any, shared: list[Any]) -> Any:
-    """Return a setting as JSON can hold it.
+def _encode(name: str, value: Any, rules: list[Any]) -> Any:
+    """Return a setting as JSON can represent it.
 
-    A penalty or constraint becomes its number in the list ``shared``, so that layers that share one
+    A penalty or constraint becomes its number in the list ``rules``, so that layers that share one
     still do after loading. One that another is made of comes before it.
     """
     if isinstance(value, Penalty | Constraint):
-        place = next((i for i, (other, _) in enumerate(shared) if other is value), None)
-        if place is None:
-            entry = _described(value, hyperparameters.get_config(value), shared)
-            place = len(shared)
-            shared.append((value, entry))
-        return {"penalty" if isinstance(value, Penalty) else "constraint": place}
+        index = next((i for i, (rule, _) in enumerate(rules) if rule is value), None)
+        if index is None:
+            entry = _encode_object(value, hyperparameters.get_config(value), rules)
+            index = len(rules)
+            rules.append((value, entry))
+        return {"penalty" if isinstance(value, Penalty) else "constraint": index}
     if isinstance(value, np.generic):
         value = value.item()
-    if callable(value) and (own_name := getattr(value, "__name__", None)):
-        return {"function": own_name}
+    if callable(value) and (function := getattr(value, "__name__", None)):
+        return {"function": function}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
@@ -191,32 +206,41 @@ def _plain(name: str, value: Any, shared: list[Any]) -> Any:
     )
 
 
-def _known() -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    for module in (layers, penalties):
-        for name, value in vars(module).items():
-            if isinstance(value, type) and issubclass(value, Layer | Penalty | Constraint):
-                known[name] = value
-    known |= {n: f for n, f in vars(initializers).items() if callable(f) and not n.startswith("_")}
-    return known
+def _get_kinds() -> dict[str, Any]:
+    """Return the layers, penalties, constraints and initializers of nnreg by name."""
+    kinds = (Layer, Penalty, Constraint)
+    classes = {**vars(layers), **vars(penalties)}
+    known = {n: c for n, c in classes.items() if isinstance(c, type) and issubclass(c, kinds)}
+    return known | {n: f for n, f in vars(initializers).items() if callable(f)}
 
 
-def _made(entry: dict[str, Any], known: dict[str, Any], shared: list[Any]) -> Any:
-    kind = _named(entry["kind"], known)
-    return kind(**{k: _revived(v, known, shared) for k, v in entry["settings"].items()})
+def _decode_object(field: str, entry: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
+    """Construct a layer, penalty or constraint; an error names the field."""
+    try:
+        settings = {n: _decode(value, kinds, rules) for n, value in entry["settings"].items()}
+        thing = _look_up(entry["kind"], kinds)(**settings)
+    except Exception as error:
+        raise ValueError(f"{field}: {error}") from error
+    if not isinstance(thing, Layer | Penalty | Constraint):
+        raise ValueError(f"{field}: {entry['kind']!r} is no layer, penalty or constraint")
+    return thing
 
 
-def _revived(value: Any, known: dict[str, Any], shared: list[Any]) -> Any:
-    if isinstance(value, dict):
-        if "function" in value:
-            return _named(value["function"], known)
-        return shared[value["penalty" if "penalty" in value else "constraint"]]
-    return value
+def _decode(value: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "function":
+        return _look_up(content, kinds)
+    index = validation.whole(kind, content, 0, len(rules) - 1)
+    if not isinstance(rules[index], {"penalty": Penalty, "constraint": Constraint}[kind]):
+        raise ValueError(f"{kind} {index} is {rules[index]!r}")
+    return rules[index]
 
 
-def _named(name: str, known: dict[str, Any]) -> Any:
-    if name not in known:
+def _look_up(name: str, kinds: dict[str, Any]) -> Any:
+    if name not in kinds:
         raise ValueError(
             f"the file names {name!r}: give it as load(path, custom={{{name!r}: {name}}})"
         )
-    return known[name]
+    return kinds[name]

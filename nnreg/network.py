@@ -131,14 +131,16 @@ class Network(memory.Copyable):
         Raises
         ------
         ValueError, TypeError
-            As for the class, and if the vector is not of this size: before memory is allocated.
+            As for the class; also if the vector has another size or dtype, before memory is allocated.
 
         Examples
         --------
         >>> import nnreg as nn
-        >>> net = nn.Network.from_vector([nn.Dense(1)], np.array([2.0, 1.0]), inputs=1)
+        >>> net = nn.Network.from_vector(
+        ...     [nn.Dense(1)], np.array([2.0, 1.0]), inputs=1, dtype="float64"
+        ... )
         >>> net.predict([[3.0]])
-        array([[7.]], dtype=float32)
+        array([[7.]])
         """
         new = object.__new__(cls)
         new._lay_out(layers, inputs, penalty, constraint, seed, dtype, vector)
@@ -166,9 +168,10 @@ class Network(memory.Copyable):
         self.steps = self.epochs = 0
         names, widths, declared = stack.declare(layers, self.inputs)
         size = sum(math.prod(parameter.shape) for parameter in declared.values())
-        if vector is not None and np.shape(vector) != (size,):
+        if vector is not None and (vector.shape != (size,) or vector.dtype != self.dtype):
             raise ValueError(
-                f"vector must have shape ({size},) for these layers, got {np.shape(vector)}"
+                f"vector has shape {vector.shape} and dtype {vector.dtype}, "
+                f"its layers need {size} of {self.dtype}"
             )
         self.layers, self.widths = tuple(layers), tuple(widths)
         self.parameters = Parameters(declared, self.dtype)

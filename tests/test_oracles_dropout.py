@@ -43,7 +43,7 @@ def replayed(net, x, bits):
     """Return the outputs and the cache of a training pass with these bits."""
     cache = nn.Cache(net.dtype)
     dropout = next(layer for layer in net.layers if isinstance(layer, nn.Dropout))
-    cache[dropout.name].words = Bits(bits)
+    cache[dropout.name].rng = Bits(bits)
     return net.forward(x, training=True, cache=cache)
 
 
