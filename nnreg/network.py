@@ -131,7 +131,7 @@ class Network(memory.Copyable):
         Raises
         ------
         ValueError, TypeError
-            As for the class; also if the vector has another size or dtype, before memory is allocated.
+            As for the class, and for a vector of another size or dtype: before memory is allocated.
 
         Examples
         --------
