@@ -360,6 +360,10 @@ class Network(memory.Copyable):
         """
         x = validation.matrix("x", x, self.inputs)
         validation.finite("x", x)
+        return self.run_predict(x)
+
+    def run_predict(self, x: Array) -> Array:
+        """Return what :meth:`predict` does for data that are checked already."""
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
         for rows, chunk in self.row_chunks(x):

@@ -64,7 +64,12 @@ def prepare(
     if validation_data is not None:
         if share:
             raise ValueError("validation_data and validation_split exclude each other, got both")
-        held_out = _validate_validation_data(net, loss, validation_data)
+        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+            sequence = isinstance(validation_data, tuple | list)
+            got = f"{len(validation_data)} things" if sequence else type(validation_data).__name__
+            raise TypeError(f"validation_data must be a pair (x, y), got {got}")
+        x, y = validation_data
+        held_out = Data(*validate_data(net, loss, x, y, "validation "))
     elif share:
         which = " of the rows kept"
         kept, out = split_validation(net, len(data.x), share)
@@ -111,13 +116,6 @@ def validate_data(
         raise kind(f"{prefix}y: {error}") from error
     validation.same_rows(f"{prefix}y", y, f"{prefix}x", len(x))
     return x, y
-
-
-def _validate_validation_data(net: Network, loss: Loss, data: Any) -> Data:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        got = f"{len(data)} things" if isinstance(data, tuple | list) else type(data).__name__
-        raise TypeError(f"validation_data must be a pair (x, y), got {got}")
-    return Data(*validate_data(net, loss, data[0], data[1], "validation "))
 
 
 def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -196,61 +194,38 @@ def fit(
             batch_size = validation.whole("batch_size", batch_size, 1)
             threads = None if threads is None else validation.whole("threads", threads, 1)
             shuffle = validation.flag("shuffle", shuffle)
-            hooks = _get_callbacks(callbacks, verbose)
+            callbacks = _get_callbacks(callbacks, verbose)
             measures = get_metrics(metrics)
+            weights = sample_weight, class_weight
             data, held_out = interrupts.call(
-                prepare,
-                *(net, loss, x, y),
-                *(sample_weight, class_weight, validation_data, validation_split),
+                prepare, net, loss, x, y, *weights, validation_data, validation_split
             )
             check_metrics(measures, net, data.y, loss)
             optimizer.prepare(net.parameters)
-            columns = ["epoch", "data_loss", "penalty", "total", *measures]
-            columns += [f"val_{name}" for name in ("data_loss", *measures)] if held_out else []
-            columns += ["seconds"]
-            count = -(-len(data.x) // batch_size)
-            state = TrainingState(net, loss, optimizer, epochs, count, tuple(columns), history)
-            rows = min(batch_size, len(data.x))
-            limit = choose_threads(3 * net.parameters.weights.size * rows, threads)
-            with _reserve([net, optimizer, *hooks]), blas_threads(limit), np.errstate():
-                arguments = data, held_out, measures, batch_size, shuffle
-                _run(
-                    state, hooks, interrupts, partial(_train, state, hooks, interrupts, *arguments)
-                )
+            measured = {"": (data.without_removed_rows(), [*measures])} if measures else {}
+            if held_out is not None:
+                measured["val_"] = held_out, ["data_loss", *measures]
+            columns = [prefix + name for prefix, (_, names) in measured.items() for name in names]
+            state = TrainingState(
+                *(net, loss, optimizer, epochs, -(-len(data.x) // batch_size)),
+                ("epoch", "data_loss", "penalty", "total", *columns, "seconds"),
+                history,
+            )
+            products = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
+            with (
+                _reserve([net, optimizer, *callbacks]),
+                blas_threads(choose_threads(products, threads)),
+                np.errstate(),
+            ):
+                arguments = data, measured, measures, batch_size, shuffle
+                _train(state, callbacks, interrupts, *arguments)
     except KeyboardInterrupt as error:
         history.stopped = "interrupted"
         error.history = history  # type: ignore[attr-defined]  # documented above
         raise
-    return history
-
-
-def _run(
-    state: TrainingState,
-    callbacks: list[Callback],
-    interrupts: Interrupts,
-    train: Callable[[], None],
-) -> None:
-    """Train between the callbacks' ``on_train_begin`` and ``on_train_end``."""
-    history = state.history
-    history.stopped = "error"
-    try:
-        with ExitStack() as ends:
-            try:
-                for callback in callbacks:
-                    interrupts.call(callback.on_train_begin, state)
-                    ends.callback(interrupts.call, callback.on_train_end, state)
-                interrupts.check()
-                train()
-                history.stopped = state.reason or "epochs"
-            except KeyboardInterrupt:
-                history.stopped = "interrupted"
-                raise
-            except NonFiniteLossError:
-                history.stopped = "non-finite loss"
-                raise
     except NonFiniteLossError as error:
-        if error.history is history:  # otherwise it was raised by a callback
-            end = f"the end of epoch {state.net.epochs} again"
+        if error.history is history:  # otherwise a callback has raised it
+            end = f"the end of epoch {net.epochs} again"
             if state.restored:
                 end = f"{state.restored}; the optimizer and the counters are those of {end}"
             cure = "strength" if error.layer == "penalty" else "learning rate"
@@ -259,6 +234,11 @@ def _run(
             )
         error.history = history
         raise
+    return history
+
+
+# What the history says of a run that an exception has ended.
+STOPPED = {KeyboardInterrupt: "interrupted", NonFiniteLossError: "non-finite loss"}
 
 
 def _train(
@@ -266,46 +246,44 @@ def _train(
     callbacks: list[Callback],
     interrupts: Interrupts,
     data: Data,
-    held_out: Data | None,
+    measured: dict[str, tuple[Data, list[str]]],
     metrics: dict[str, Metric],
     batch_size: int,
     shuffle: bool,
 ) -> None:
-    """Train epoch by epoch. A row of the history and ``net.epochs`` are added together."""
-    net, loss, history = state.net, state.loss, state.history
-    step = TrainingStep(net, loss, state.optimizer)
-    measured = data.without_removed_rows() if metrics else data
+    """Train epoch by epoch, and call the callbacks.
 
-    hooks = {
-        event: [getattr(c, event) for c in callbacks if _overrides(c, event)]
-        for event in ("on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end")
-    }
+    A row of the history and ``net.epochs`` are added together, when all figures are there.
+    """
+    net, history = state.net, state.history
+    step = TrainingStep(net, state.loss, state.optimizer)
 
     def notify(event: str) -> None:
-        for hook in hooks[event]:
-            interrupts.call(hook, state)
+        for callback in callbacks:
+            interrupts.call(getattr(callback, event), state)
 
-    while len(history) < state.epochs and not state.reason:
-        started = time.perf_counter()
-        notify("on_epoch_begin")
-        row = _train_epoch(state, step, notify, interrupts, data, batch_size, shuffle)
-        if metrics:
-            figures = interrupts.call(compute_metrics, net, measured.x, measured.y, loss, metrics)
-            row |= {name: figures[name] for name in metrics}
-        if held_out is not None:
-            figures = interrupts.call(
-                compute_metrics, net, held_out.x, held_out.y, loss, metrics, held_out.weights
-            )
-            row |= {f"val_{name}": value for name, value in figures.items()}
-        history.append(row | {"seconds": time.perf_counter() - started})
-        net.epochs += 1
-        notify("on_epoch_end")
-        interrupts.check()
-
-
-def _overrides(callback: Callback, event: str) -> bool:
-    """Return whether a callback reacts to an event; one that does not costs nothing."""
-    return getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
+    with ExitStack() as ends:
+        try:
+            for callback in callbacks:
+                interrupts.call(callback.on_train_begin, state)
+                ends.callback(interrupts.call, callback.on_train_end, state)
+            interrupts.check()
+            while len(history) < state.epochs and not state.reason:
+                started = time.perf_counter()
+                notify("on_epoch_begin")
+                order = batches(len(data.x), batch_size, net, shuffle=shuffle)
+                row = _train_epoch(state, step, notify, interrupts, data, order)
+                for prefix, (part, names) in measured.items():
+                    figures = interrupts.call(compute_metrics, net, part, state.loss, metrics)
+                    row |= {prefix + name: figures[name] for name in names}
+                history.append(row | {"seconds": time.perf_counter() - started})
+                net.epochs += 1
+                notify("on_epoch_end")
+                interrupts.check()
+            history.stopped = state.reason or "epochs"
+        except BaseException as error:
+            history.stopped = STOPPED.get(type(error), "error")
+            raise
 
 
 def _train_epoch(
@@ -314,13 +292,11 @@ def _train_epoch(
     notify: Callable[[str], None],
     interrupts: Interrupts,
     data: Data,
-    batch_size: int,
-    shuffle: bool,
+    order: Iterator[Array],
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history."""
     net, start = state.net, _Snapshot(state)
     loss_sum = weight_sum = 0.0
-    order = batches(len(data.x), batch_size, net, shuffle=shuffle)
     # The batches are not used up: the epoch counts when it is recorded.
     for batch, rows in zip(range(state.batches), order, strict=False):
         state.batch, state.batch_rows = batch, rows
@@ -369,19 +345,12 @@ class _Snapshot:
 def _check_finite(net: Network, penalty: float) -> None:
     """Raise unless all is finite: the last update of an epoch is followed by no loss."""
     step = net.steps - 1
-    for name in net.parameters:
-        if not np.isfinite(net.parameters[name]).all():
-            raise NonFiniteLossError(
-                f"after step {step} the parameters are not finite, first {name}",
-                step,
-                name.rpartition(".")[0],
-            )
-    if not math.isfinite(penalty):
-        raise NonFiniteLossError(
-            f"after step {step} the penalty is {penalty}, too large for {net.dtype}",
-            step,
-            "penalty",
-        )
+    values: list[tuple[str, Any]] = [*net.parameters.items(), ("penalty", penalty)]
+    for name, value in values:
+        if not np.isfinite(value).all():
+            what = f"parameters are not finite, first {name}"
+            what = f"penalty is {penalty}" if name == "penalty" else what
+            raise NonFiniteLossError(f"after step {step} the {what}", step, name.split(".")[0])
 
 
 def evaluate(
@@ -417,9 +386,9 @@ def evaluate(
     if metrics is None:
         metrics = ["accuracy"] if predicts_classes(loss) else []
     measures = get_metrics(metrics)
-    (x, y, _), _ = prepare(net, loss, x, y)
-    check_metrics(measures, net, y, loss)
-    figures = compute_metrics(net, x, y, loss, measures)
+    data, _ = prepare(net, loss, x, y)
+    check_metrics(measures, net, data.y, loss)
+    figures = compute_metrics(net, data, loss, measures)
     data_loss, penalty = figures.pop("data_loss"), net.penalty_value()
     return Figures(data_loss=data_loss, penalty=penalty, total=data_loss + penalty, **figures)
 

@@ -16,6 +16,7 @@ from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.losses import Loss, Poisson
 from nnreg.network import Network
+from nnreg.training.data import Data
 
 Metric = Callable[..., Any]
 
@@ -137,27 +138,21 @@ def check_metrics(metrics: dict[str, Metric], net: Network, y: Array, loss: Loss
 
 
 def compute_metrics(
-    net: Network,
-    x: Array,
-    y: Array,
-    loss: Loss,
-    metrics: dict[str, Metric],
-    weights: Array | None = None,
+    net: Network, data: Data, loss: Loss, metrics: dict[str, Metric]
 ) -> dict[str, float]:
     """Return ``data_loss`` and each metric, in inference mode. Only the loss is weighted.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=1)
-    >>> compute_metrics(net, np.ones((2, 1)), np.zeros((2, 1)), nn.MeanSquaredError(), {})
+    >>> compute_metrics(net, Data(np.ones((2, 1)), np.zeros((2, 1))), nn.MeanSquaredError(), {})
     {'data_loss': 1.0}
     """
     with np.errstate(over="ignore", invalid="ignore"):  # the figures show that a network diverges
-        outputs = net.predict(x)
-        targets = y if y.dtype.kind == "i" else y.astype(outputs.dtype, copy=False)
-        if weights is not None:
-            weights = weights.astype(outputs.dtype)
+        outputs = net.run_predict(data.x)
+        weights = None if data.weights is None else data.weights.astype(outputs.dtype)
+        targets = data.y if data.y.dtype.kind == "i" else data.y.astype(outputs.dtype, copy=False)
         result = {"data_loss": float(loss.compute(outputs, targets, weights)[0])}
-        return result | {name: metric(outputs, y, loss) for name, metric in metrics.items()}
+        return result | {name: metric(outputs, data.y, loss) for name, metric in metrics.items()}
 
 
 # --- Functions of other libraries and of the user -------------------------------------------------

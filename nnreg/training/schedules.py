@@ -70,17 +70,12 @@ class StepDecay(Schedule):
         return self.start * self.factor ** (step // self.every)
 
 
-class ExponentialDecay(Schedule):
+class ExponentialDecay(StepDecay):
     """``start · factor^(step/every)``: as :class:`StepDecay`, without the steps.
 
     >>> ExponentialDecay(1.0, factor=0.25, every=100)(50)
     0.5
     """
-
-    def __init__(self, start: float, *, factor: float, every: int) -> None:
-        self.start = validation.number("start", start)
-        self.factor = validation.number("factor", factor, 0)
-        self.every = validation.whole("every", every, 1)
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
