@@ -36,33 +36,34 @@ def parameters_of(function: Callable[..., Any]) -> list[str] | None:
     ['dout', 'cache']
     """
     found = _signature(function)
-    return None if found is None else [p.name for p in found if p.default is p.empty]
+    return None if found is None else [name for name, required in found if required]
 
 
 def names_of(function: Callable[..., Any], count: int) -> list[str]:
     """Return the names of ``count`` arguments of a function."""
-    names = [p.name for p in _signature(function) or ()][:count]
+    names = [name for name, _ in _signature(function) or ()][:count]
     return names + [f"argument {i + 1}" for i in range(len(names), count)]
 
 
-def _signature(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    code: Any = getattr(function, "__code__", None)
-    plain = isinstance(function, FunctionType | MethodType) and not hasattr(function, "__wrapped__")
-    if plain and not code.co_flags & inspect.CO_VARARGS:  # the usual case, and faster
-        names = code.co_varnames[hasattr(function, "__self__") : code.co_argcount]
-        defaults = getattr(function, "__defaults__", None) or ()
-        padded = [inspect.Parameter.empty] * (len(names) - len(defaults)) + list(defaults)
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        found = [inspect.Parameter(n, kind, default=d) for n, d in zip(names, padded, strict=True)]
-        return found
+def _signature(function: Callable[..., Any]) -> list[tuple[str, bool]] | None:
+    """Return the positional parameters with whether they are required, or None if unknown."""
+    if isinstance(function, FunctionType | MethodType) and not hasattr(function, "__wrapped__"):
+        code, defaults = function.__code__, function.__defaults__ or ()
+        if code.co_flags & inspect.CO_VARARGS:
+            return None
+        required = code.co_argcount - len(defaults)
+        names = code.co_varnames[: code.co_argcount]
+        found = [(name, index < required) for index, name in enumerate(names)]
+        return found[1:] if isinstance(function, MethodType) else found
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some functions written in C have no signature
         return None
-    found = list(signature.parameters.values())
-    if any(p.kind is p.VAR_POSITIONAL for p in found):
+    parameters = list(signature.parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
-    return [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [(p.name, p.default is p.empty) for p in parameters if p.kind in kinds]
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -75,6 +76,8 @@ def output_of(result: Any, owner: object, name: str) -> Array:
     """Return the output in what a forward function returned, or the attribute that holds it."""
     if isinstance(result, tuple) and result:
         result = result[0]
+    if type(result) is np.ndarray and result.dtype.kind in "fc":
+        return result
     if result is None:
         held = tree.attributes(owner) if owner is not None else {}
         result = next(

@@ -94,6 +94,8 @@ class _Functions:
         self.snapshot = Snapshot(arguments, parameters, forward, backward)
         self.single = dtype == "float32"
         self.written: list[Callable[[], None]] = []
+        self.out: Array = np.empty(0)
+        self.weights: Array | None = None
         self.notes: list[str] = []
         self.not_checked: dict[str, str] = {}
         self.places = _places(arguments, self.names)
@@ -126,17 +128,18 @@ class _Functions:
 
     def run(self, block: str | None = None, array: Array | None = None) -> tuple[Any, list[Any]]:
         """Return what forward returns with one block replaced, and the arguments it was given."""
-        self.restore()
         given = list(self.arguments)
         for name, value in self.replaced.items():
             self._write(given, name, value.copy())
         if block is not None and array is not None:
-            self._write(given, block, array.copy())  # a copy, since forward may change it
+            self._write(given, block, array)
         return self.forward(*given), given
 
     def _write(self, given: list[Any], name: str, array: Array) -> None:
         place = self.places[name]
-        if place.path is not None:
+        if place.path is not None and len(place.path) == 1 and not (place.state or self.single):
+            given[place.path[0][1]] = tree.as_leaf(place.leaf, array)
+        elif place.path is not None:
             root, path = (given, place.path)
             if place.state:
                 root, path = [self.owner], (("item", 0), *place.path)
@@ -150,23 +153,44 @@ class _Functions:
             np.copyto(place.leaf, array)
             self.written.append(lambda: np.copyto(place.leaf, before))
 
+    def _split(self, result: Any) -> tuple[Array, Any]:
+        """Return the output, or the value, and the gradients that come with a value."""
+        if self.backward is None:
+            return calling.split_value(result, self.name)
+        return calling.output_of(result, self.owner, self.name), None
+
     def outputs(self, block: str | None = None, array: Array | None = None) -> Array:
         """Return a copy of forward's output, with one block replaced."""
         try:
-            result, _ = self.run(block, array)
-            if self.backward is None:
-                output, _ = calling.split_value(result, self.name)
-            else:
-                output = calling.output_of(result, self.owner, self.name)
-            return np.array(output)
+            return np.array(self._split(self.run(block, array)[0])[0])
+        finally:
+            self.restore()
+
+    def values(self, block: str, array: Array) -> Values:
+        """Return the projection of the output, with one block replaced."""
+        assert self.weights is not None
+        try:
+            output = self._split(self.run(block, array)[0])[0]
+            return {"output": np.vdot(self.weights, output)}
         finally:
             self.restore()
 
     def problem(self, gradients: Any, wrt: Any, rng: Any) -> Problem:
-        out = self._first_output()
-        weights = np.ones(()) if out.ndim == 0 else rng.standard_normal(out.shape)
+        """Return the problem; ``gradients`` and ``wrt`` as for :func:`from_functions`."""
         held = dict(tree.leaves(self.owner)) if self.owner is not None else {}
-        pairs, explicit, held_after = self._gradients(weights, gradients, wrt)
+        try:
+            pairs, explicit, held_after = self._gradients(gradients, wrt, rng)
+        except Exception:
+            if not self.replaced:
+                raise
+            replaced, self.replaced, self.single = self.replaced, {}, True
+            self.restore()
+            # This raises again, if float64 was not the reason.
+            pairs, explicit, held_after = self._gradients(gradients, wrt, rng)
+            self.notes.append(
+                f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was kept"
+            )
+        out = self.out
         # What was changed by these two calls is what every call is cleaned up after.
         self.undo_writes()
         self.snapshot.settle()
@@ -181,43 +205,33 @@ class _Functions:
             found |= self._attributes(held, held_after, found)
         promoted = [name for name in found if self._promote(name, out)]
         if promoted:  # integers became floats: the gradients may be others
-            pairs, explicit, _ = self._gradients(weights, gradients, wrt)
+            pairs, explicit, _ = self._gradients(gradients, wrt, rng)
             found |= {
                 self._block(path): answer for path, answer in pairs.matched.items()
             } | explicit
         self.restore()
-        return self._finish(found, pairs, out, weights)
+        return self._finish(found, pairs)
 
-    def _first_output(self) -> Array:
-        """Return the output, computed in float64 where the code allows it."""
-        try:
-            return self.outputs()
-        except Exception:
-            if not self.replaced:
-                raise
-            replaced, self.replaced = self.replaced, {}
-            self.single = True
-            out = self.outputs()  # raises again, if float64 was not the reason
-            self.notes.append(
-                f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was kept"
-            )
-            return out
-
-    def _gradients(self, weights: Array, gradients: Any, wrt: Any) -> Any:
+    def _gradients(self, gradients: Any, wrt: Any, rng: Any) -> Any:
         """Return the gradients by path, those of ``gradients()``, and the object's arrays."""
         result, given = self.run()
-        if self.backward is None:
-            _, answer = calling.split_value(result, self.name)
-            if callable(answer):
-                answer = answer(weights.copy() if weights.ndim else 1.0)
-        else:
-            out = calling.output_of(result, self.owner, self.name)
+        out, answer = self._split(result)
+        self.out = np.array(out)
+        if self.weights is None:
+            self.weights = rng.standard_normal(out.shape) if out.ndim else np.ones(())
+        # A copy, since backward may change it.
+        dout = (
+            self.weights.astype(out.dtype if out.dtype.kind == "f" else float) if out.ndim else 1.0
+        )
+        if callable(answer):
+            answer = answer(dout)
+        elif self.backward is not None:
             call, note = calling.bind_backward(
                 self.forward, self.backward, given, self.names, result, out
             )
             if note and note not in self.notes:
                 self.notes.append(note)
-            answer = call(weights.astype(out.dtype) if weights.ndim else 1.0)
+            answer = call(dout)
         if answer is None and self.owner is not None:  # an object that keeps everything
             kept = tree.attributes(self.owner)
             answer = next((kept[n] for n in calling.INPUT_GRADIENTS if n in kept), None)
@@ -329,7 +343,7 @@ class _Functions:
             del self.replaced[name]
         return good
 
-    def _finish(self, found: dict[str, Array], pairs: Pairs, out: Array, weights: Array) -> Problem:
+    def _finish(self, found: dict[str, Array], pairs: Pairs) -> Problem:
         unmatched = {
             k: f"{reason}. Say with wrt= which argument it belongs to"
             if "wrt" not in reason and "parameters=" not in reason
@@ -361,11 +375,6 @@ class _Functions:
             array = isinstance(place.leaf, np.ndarray | np.floating)
             if name not in found and array and _dtype(place.leaf).kind == "f" and self.backward:
                 self.not_checked[name] = "backward returns no gradient by it"
-        flat = weights.ravel()
-
-        def values(block: str | None, array: Array | None) -> Values:
-            return {"output": flat @ self.outputs(block, array).ravel()}
-
         others = {
             n: np.array(p.leaf, dtype=np.float64)
             for n, p in self.places.items()
@@ -375,12 +384,12 @@ class _Functions:
             self.name,
             points,
             {"output": found},
-            values,
+            self.values,
             notes=self.notes,
             not_checked=self.not_checked,
             unmatched=unmatched,
             outputs=self.outputs,
-            dout=weights,
+            dout=self.weights,
             others=others,
             close=self.close,
             single=self.single,

@@ -21,7 +21,7 @@ kink. A disagreement no larger than this difference is the kink's, not the formu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,16 +78,10 @@ def directional_derivatives(
     >>> [float(f"{directional_derivatives(cube, x, v, m)['x³'][0]:.8g}") for m in METHODS]
     [12.0, 12.0, 12.0]
     """
-    h = STEPS[method]
     if method == "complex":
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            try:
-                moved = values(point + 1j * h * direction)
-            except Exception as error:  # an assertion of floats, a function of math, ...
-                reason = str(error) or "it requires real numbers"
-                raise NotComplexSafe(f"{type(error).__name__}: {reason}") from error
-        return {quantity: (float(np.imag(value)) / h, 0.0) for quantity, value in moved.items()}
+        [measured] = complex_steps(values, point, [direction])
+        return {quantity: (value, 0.0) for quantity, value in measured.items()}
+    h = STEPS[method]
     # Scaled so that the point moves by about h of its own size, whatever that is.
     h *= max(1.0, float(np.abs(point).max())) / max(1e-300, float(np.abs(direction).max()))
     middle = values(point) if middle is None else middle
@@ -108,3 +102,26 @@ def directional_derivatives(
         )
         for k in middle
     }
+
+
+def complex_steps(
+    values: Callable[[Array], Values], point: Array, directions: Sequence[Array] | Array
+) -> list[dict[str, float]]:
+    """Return, for each direction, the derivative of each quantity along it by the complex step.
+
+    Raises
+    ------
+    NotComplexSafe
+        If the function cannot compute with complex numbers.
+    """
+    h, result = STEPS["complex"], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            for step in 1j * h * np.asarray(directions):
+                moved = values(point + step)
+                result.append({k: float(value.imag) / h for k, value in moved.items()})
+        except Exception as error:  # an assertion of floats, a function of math, ...
+            reason = str(error) or "it requires real numbers"
+            raise NotComplexSafe(f"{type(error).__name__}: {reason}") from error
+    return result
