@@ -137,6 +137,10 @@ if not TYPE_CHECKING:  # to a type checker a module with __getattr__ would have 
             from nnreg.tracing import explain
 
             return explain
+        if name == "testing":
+            import nnreg.testing as testing
+
+            return testing
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ from students import LABELS, B, W, X
 
 import nnreg as nn
 from nnreg.testing import KNOWN_BUGS, Diagnosis, diagnose
-from nnreg.testing.diagnosis.difference import describe_difference
+from nnreg.testing.diagnosis import describe_difference
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():
     assert diagnosis.known_bug is None
     assert not diagnosis.right
     assert diagnosis.sentence == (
-        "The gradient by inputs is wrong, and no known mistake matches: "
+        "The gradient by inputs is wrong, and no known bug matches: "
         "every entry is 1.37 times the right one."
     )
 

@@ -1,4 +1,4 @@
-"""The gallery: every wrong backward pass is caught, and `diagnose` says which one it is."""
+"""The known bugs: every wrong backward pass is caught, and `diagnose` identifies it."""
 
 from dataclasses import fields
 
@@ -20,7 +20,8 @@ def test_there_are_more_than_a_hundred_mistakes_on_every_kind_of_subject():
         *("dense", "ReLU", "LeakyReLU", "ELU", "tanh", "sigmoid", "softplus", "GELU", "dropout"),
         *("softmax cross-entropy", "sigmoid cross-entropy", "squared error", "Huber", "Poisson"),
         *("L2", "L1", "elastic net", "network"),
-        *("any layer", "any activation", "any loss", "any penalty"),
+        *("softmax", "log-softmax", "batch normalization"),
+        *("any layer", "any activation", "any loss", "any penalty", "any gradient"),
     }
 
 
@@ -49,7 +50,9 @@ def test_it_is_the_right_gradient_of_the_wrong_layer_that_differs_and_no_other(m
     if mistake.name.endswith("not summed") or mistake.block is None:
         return
     failed = {row.block for row in nn.check_gradients(*mistake.example()).rows if not row.passed}
-    assert failed == {mistake.block}
+    names = {"weight": {"weight", "W"}, "bias": {"bias", "b"}}.get(mistake.block, {mistake.block})
+    assert len(failed) == 1
+    assert failed <= names
 
 
 @pytest.mark.parametrize("mistake", of_behaviour, ids=lambda m: m.name)

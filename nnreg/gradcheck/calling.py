@@ -68,7 +68,7 @@ def _signature(function: Callable[..., Any]) -> list[tuple[str, bool]] | None:
 
 def name_of(function: Callable[..., Any]) -> str:
     """Return a function's name without the function that it is defined in."""
-    name: str = getattr(function, "__qualname__", repr(function))
+    name: str = getattr(function, "__qualname__", type(function).__name__)
     return name.rpartition("<locals>.")[2]
 
 

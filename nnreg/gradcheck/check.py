@@ -161,6 +161,33 @@ backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.
         problem.close()
 
 
+def assert_gradients(subject: Any, *arguments: Any, **options: Any) -> GradientReport:
+    """Raise ``AssertionError`` with the whole report unless :func:`check_gradients` passes.
+
+    For unit tests: pytest prints the report where a test fails.
+
+    Parameters
+    ----------
+    subject, *arguments, **options
+        As for :func:`nnreg.check_gradients`.
+
+    Returns
+    -------
+    GradientReport
+
+    Examples
+    --------
+    >>> import nnreg.testing
+    >>> def test_sine():
+    ...     nnreg.testing.assert_gradients(np.sin, lambda dout: dout * np.cos(1.0), np.ones(3))
+    >>> test_sine()
+    """
+    report = check_gradients(subject, *arguments, **options)
+    if not report.passed:
+        raise AssertionError(f"wrong gradient of {report}")
+    return report
+
+
 def make_problem(
     subject: Any, arguments: tuple[Any, ...], rng: Any, dropout: str, options: dict[str, Any]
 ) -> Problem:
@@ -277,11 +304,12 @@ class _Check:
         return bool(rows) and all(row.passed for row in rows)
 
     def _along(self, block: str, direction: Array, method: str) -> dict[str, tuple[float, float]]:
+        point = (self.problem.blocks | self.problem.others)[block]
         if method != "complex" and self._middle is None:
-            self._middle = self.problem.values(block, self.problem.blocks[block].copy())
+            self._middle = self.problem.values(block, point.copy())
         return directional_derivatives(
             partial(self.problem.values, block),
-            self.problem.blocks[block],
+            point,
             direction,
             method,
             self._middle,

@@ -380,6 +380,8 @@ class _Functions:
             for n, p in self.places.items()
             if n not in points and not p.state and _dtype(p.leaf).kind == "f"
         }
+        in_arguments = {n: p.path for n, p in self.places.items() if not p.state and p.path}
+        paths = {n: path for n, path in in_arguments.items() if n in points}
         problem = Problem(
             self.name,
             points,
@@ -392,6 +394,8 @@ class _Functions:
             dout=self.weights,
             others=others,
             close=self.close,
+            paths=paths,
+            sizes=self.snapshot.sizes,
             single=self.single,
         )
         problem.stale = [n for n in points if self._is_stale(n, found[n])]

@@ -79,6 +79,11 @@ class Snapshot:
         for _, undo in all_saved if everything or self._changing is None else self._changing:
             undo()
 
+    def sizes(self) -> set[int]:
+        """Return the lengths of all axes of all arrays that were saved."""
+        arrays = (thing for thing in self._seen.values() if isinstance(thing, np.ndarray))
+        return {n for array in arrays for n in array.shape}
+
     def _keep(self, thing: Any) -> list[Any]:
         """Save the state of one object and return the objects that it holds."""
         held: list[Any] = []

@@ -6,7 +6,7 @@ float64 copies, in training mode, with the masks of dropout frozen by replaying 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck.numerical import Values
 from nnreg.gradcheck.snapshot import Snapshot
+from nnreg.gradcheck.tree import Path
 from nnreg.layers.base import Layer
 from nnreg.layers.dropout import disable_dropout
 from nnreg.losses import Loss
@@ -51,6 +52,10 @@ class Problem:
         Whether float32 was asked for.
     close : function ()
         Puts back what the problem's functions changed.
+    paths : dict of block to path
+        Of functions, where in the arguments a block is.
+    sizes : function () -> set of int
+        Of functions, the lengths of the axes of all arrays that they can reach.
     """
 
     name: str
@@ -66,6 +71,8 @@ class Problem:
     stale: list[str] = field(default_factory=list)
     single: bool = False
     close: Callable[[], None] = lambda: None
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    sizes: Callable[[], set[int]] = set
 
 
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Problem:

@@ -1,16 +1,18 @@
 """Tools for testing layers and gradients: contract, known bugs, diagnosis, random examples.
 
-``assert_layer_contract`` checks a layer's gradient and its side effects. ``KNOWN_BUGS`` are wrong
-backward passes to try a gradient check on, and ``diagnose`` identifies which of them a wrong
-gradient has. The strategies (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``,
-``penalties``, ``losses``) draw random examples with Hypothesis, which
-``pip install nnreg[testing]`` installs; the rest works without it.
+``assert_gradients`` is the gradient check for unit tests; ``assert_layer_contract`` checks a
+layer's gradient and its side effects. ``KNOWN_BUGS`` are wrong backward passes to try a gradient
+check on, and ``diagnose`` identifies which of them a wrong gradient has. The strategies
+(``shapes``, ``batches``, ``labels``, ``layers``, ``networks``, ``penalties``, ``losses``) draw
+random examples with Hypothesis, which ``pip install nnreg[testing]`` installs; the rest works
+without it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nnreg.gradcheck.check import assert_gradients
 from nnreg.testing.contract import ContractError, assert_layer_contract
 from nnreg.testing.diagnosis import Diagnosis, diagnose
 from nnreg.testing.known_bugs import KNOWN_BUGS
@@ -33,6 +35,7 @@ __all__ = [
     "Diagnosis",
     "FormulaInputs",
     "KnownBug",
+    "assert_gradients",
     "assert_layer_contract",
     "batches",
     "diagnose",

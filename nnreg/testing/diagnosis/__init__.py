@@ -1,5 +1,5 @@
-"""Diagnosis: name the known mistake in somebody's gradient."""
+"""Diagnosis: the known bug behind a wrong gradient."""
 
-from nnreg.testing.diagnosis.diagnosis import Diagnosis, diagnose
+from nnreg.testing.diagnosis.diagnosis import Diagnosis, describe_difference, diagnose
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "describe_difference", "diagnose"]

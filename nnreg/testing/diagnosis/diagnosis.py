@@ -1,15 +1,15 @@
-"""From a wrong gradient to the mistake behind it.
+"""Diagnosis: the known bug behind a wrong gradient.
 
-``diagnose`` measures the right gradient and looks in the gallery for the wrong formula that gives,
-digit by digit, what the code returns. It does so at two random points, so that a coincidence is not
-taken for an explanation. Where the gradient is right, it tries the layer's manners.
+:func:`diagnose` runs the gradient check. Where it fails, it measures the right gradient at two
+random points and looks among the known bugs for the formula that gives, digit by digit, what the
+code returns at both. Where the check passes, it looks for side effects.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,18 +19,21 @@ from nnreg import random
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.gradcheck.check import check_gradients
+from nnreg.gradcheck import tree
+from nnreg.gradcheck.calling import bind_backward, name_of, names_of, output_of
+from nnreg.gradcheck.check import check_gradients, make_problem
+from nnreg.gradcheck.snapshot import Snapshot
+from nnreg.gradcheck.subjects import Problem
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
 from nnreg.testing.contract import ContractError, assert_layer_contract
-from nnreg.testing.diagnosis import samples
-from nnreg.testing.diagnosis.difference import describe_difference
-from nnreg.testing.diagnosis.function_contract import check_functions
+from nnreg.testing.diagnosis import identify, samples
 from nnreg.testing.diagnosis.samples import GradientSample
 from nnreg.testing.known_bugs import KNOWN_BUGS
 from nnreg.testing.known_bugs.base import KnownBug, close
+from nnreg.testing.known_bugs.gradients import coefficients
 
 RIGHT = "The gradient is right at the points that were tried."
 
@@ -86,15 +89,17 @@ def diagnose(
     seed: int = 0,
     parameters: Mapping[str, Array] | None = None,
     gradients: Callable[[], Mapping[str, Array]] | None = None,
+    wrt: str | Sequence[str | None] | Mapping[str, str | None] | None = None,
 ) -> Diagnosis:
-    """Say which mistake a wrong backward pass makes.
+    """Identify the bug of a wrong backward pass.
 
     Call it as :func:`nnreg.check_gradients` is called, with few rows and columns, and different
     numbers of them: ``diagnose(layer, x)``, ``diagnose(loss, outputs, targets)``,
     ``diagnose(penalty, w)``, ``diagnose(net, x, y, loss)``, or with functions that were never
-    written for nnreg, ``diagnose(forward, backward, *arguments)``. Nothing has to be known of the
-    code: what it computes is told from its numbers. The arguments are starting points; the gradient
-    is compared at random points near them.
+    written for nnreg, ``diagnose(forward, backward, *arguments)``. The
+    function is identified from its values and derivatives. The verdict is that of the check; a
+    known bug is named only if its formula gives the returned gradient at two random points near the
+    arguments, so that the hint, followed, gives the right gradient.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def diagnose(
     seed : int, default 0
     parameters : mapping of str to ndarray, optional
         For an object with state, as for :func:`nnreg.check_gradients`.
-    gradients : function () -> mapping of str to ndarray, optional
+    gradients, wrt : optional
         Likewise.
 
     Returns
@@ -136,19 +141,36 @@ def diagnose(
         raise TypeError(
             f"subject must be a Network, Layer, Loss, Penalty or a function, got {subject!r}"
         )
-    pair = bool(arguments) and callable(arguments[0])
-    backward, rest = (arguments[0], arguments[1:]) if pair else (None, arguments)
+    options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
+    return _of_functions(subject, arguments, options, seed, rng)
+
+
+def _of_functions(
+    subject: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    seed: int,
+    rng: Any,
+) -> Diagnosis:
+    name = name_of(subject)
+    report = check_gradients(subject, *arguments, seed=seed, **options)
+    failed = {row.block: row for row in report.rows if not row.passed}
+    problem = make_problem(subject, arguments, rng, "frozen", options)
+    problem.close()
+    if report.passed and arguments and callable(arguments[0]):
+        code = check_functions(subject, arguments, problem)
+        return _of_code(name, code, "") if code else Diagnosis(name, RIGHT, right=True)
+    if report.passed:
+        return Diagnosis(name, RIGHT, right=True)
+    if not failed:
+        gradient, reason = next(iter(report.unmatched.items()))
+        return Diagnosis(name, f"A gradient was not checked: {gradient}: {reason}.", block=gradient)
     points = [
-        samples.of_functions(subject, backward, rest, parameters, gradients, rng) for _ in range(2)
+        samples.of_functions(subject, arguments, options, problem.paths, rng) for _ in range(2)
     ]
-    name = getattr(subject, "__qualname__", repr(subject)).rpartition("<locals>.")[2]
-    judged = _judged(name, points)
-    if judged is None and backward is not None:
-        first = points[0][0]
-        slope = first.point.constant if first.subject in ("ReLU", "LeakyReLU", "ELU") else None
-        code = check_functions(subject, backward, rest, slope)
-        judged = _behaviour(name, code, "") if code else None
-    return judged or Diagnosis(name, RIGHT, right=True)
+    blocks = [list(block) for block in zip(*points, strict=True) if block[0].block in failed]
+    found = [_explain(name, block, failed[block[0].block].sentence()) for block in blocks]
+    return replace(found[0], others=tuple(found[1:]))
 
 
 def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
@@ -157,21 +179,23 @@ def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
     # The second point has a row less, so that N and another number are not taken for each other.
     batches = (x, x[:-1] if len(x) > 2 else x)
     try:
-        judged = _judged(name, [samples.of_layer(layer, batch, rng) for batch in batches])
+        diagnosis = _explain_all(name, [samples.of_layer(layer, batch, rng) for batch in batches])
     except Exception:
-        broken = _broken(layer, x)  # says in which method it was, if it was the layer's fault
+        broken = _find_broken_rule(
+            layer, x
+        )  # says in which method it was, if it was the layer's fault
         if broken is None:
             raise
         return broken
-    return judged or _broken(layer, x) or Diagnosis(name, RIGHT, right=True)
+    return diagnosis or _find_broken_rule(layer, x) or Diagnosis(name, RIGHT, right=True)
 
 
-def _broken(layer: Layer, x: Array) -> Diagnosis | None:
+def _find_broken_rule(layer: Layer, x: Array) -> Diagnosis | None:
     """Return which promise of the layers' contract is broken, if one is."""
     try:
         assert_layer_contract(lambda: copy.deepcopy(layer.clone()), inputs=x.shape[1], rows=len(x))
     except ContractError as error:
-        return _behaviour(type(layer).__name__, error.code, str(error))
+        return _of_code(type(layer).__name__, error.code, str(error))
     return None
 
 
@@ -181,7 +205,7 @@ def _of_loss(loss: Loss, outputs: Any, targets: Any, *, rng: Any) -> Diagnosis:
     validation.same_rows("targets", t, "outputs", len(z))
     name, fewer = type(loss).__name__, slice(0, -1) if len(z) > 2 else slice(None)
     points = [samples.of_loss(loss, z[rows], t[rows], rng) for rows in (slice(None), fewer)]
-    return _judged(name, points) or Diagnosis(name, RIGHT, right=True)
+    return _explain_all(name, points) or Diagnosis(name, RIGHT, right=True)
 
 
 def _of_penalty(penalty: Penalty, w: Any, *, rng: Any) -> Diagnosis:
@@ -190,7 +214,7 @@ def _of_penalty(penalty: Penalty, w: Any, *, rng: Any) -> Diagnosis:
     with_zero.flat[0] = 0.0
     name = type(penalty).__name__
     points = [samples.of_penalty(penalty, at, rng) for at in (w, w, with_zero)]
-    return _judged(name, points) or Diagnosis(name, RIGHT, right=True)
+    return _explain_all(name, points) or Diagnosis(name, RIGHT, right=True)
 
 
 def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagnosis:
@@ -216,16 +240,16 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
         return Diagnosis(name, RIGHT, right=True)
     penalty_rows = [row for row in rows if row.quantity == "penalty"]
     if any(not net.parameters.declared[row.block].weight for row in penalty_rows):
-        return _behaviour(name, "penalty: on biases", "")
+        return _of_code(name, "penalty: on biases", "")
     if penalty_rows:
         found = np.concatenate([row.all_analytic for row in penalty_rows])
         right = np.concatenate([row.all_measured for row in penalty_rows])
         if not found.any():
-            return _behaviour(name, "penalty: not added", "")
+            return _of_code(name, "penalty: not added", "")
         if close(found, found[0] / right[0] * right):
-            return _behaviour(name, "penalty: divided", "")
+            return _of_code(name, "penalty: divided", "")
     elif all(row.quantity == "total" for row in rows):
-        return _behaviour(name, "penalty: overwrites", "")
+        return _of_code(name, "penalty: overwrites", "")
     return Diagnosis(
         name,
         "Layers, loss and penalties are right one by one; the network joins them wrongly: "
@@ -234,57 +258,146 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     )
 
 
-def _behaviour(name: str, code: str, sentence: str) -> Diagnosis:
+def _of_code(name: str, code: str, sentence: str) -> Diagnosis:
     """Return the diagnosis of what is no formula."""
-    for mistake in KNOWN_BUGS.values():
-        if mistake.code == code:
-            return Diagnosis(name, mistake.description, mistake.hint, mistake)
+    for bug in KNOWN_BUGS.values():
+        if bug.code == code:
+            return Diagnosis(name, bug.description, bug.hint, bug)
     return Diagnosis(name, sentence)
 
 
-def _judged(name: str, points: list[list[GradientSample]]) -> Diagnosis | None:
+def _explain_all(name: str, points: list[list[GradientSample]]) -> Diagnosis | None:
     """Return what is wrong with the gradients, or None; one list of evidence a point."""
     found = [
-        _explained(name, list(block))
+        _explain(name, list(block))
         for block in zip(*points, strict=True)
         if not all(e.right for e in block)
     ]
     return replace(found[0], others=tuple(found[1:])) if found else None
 
 
-def _explained(name: str, block: list[GradientSample]) -> Diagnosis:
+def _explain(name: str, block: list[GradientSample], sentence: str = "") -> Diagnosis:
     first = block[0]
-    for mistake in _suspects(first):
-        if all(mistake.explains(e.point, e.found) for e in block):
-            sentence = re.sub(
-                rf"\b{OWN_NAME.get(mistake.block, 'dw')}\b",
-                OWN_NAME.get(first.block, f"d{first.block}"),
-                mistake.description,
+    for bug in _suspects(first):
+        if all(bug.explains(e.point, e.found) for e in block):
+            text = re.sub(
+                rf"\b{OWN_NAME.get(bug.block, 'dw')}\b",
+                OWN_NAME.get(first.block, f"d{first.block}").replace("\\", ""),
+                bug.description,
             )
-            return Diagnosis(name, sentence, mistake.hint, mistake, first.block)
-    wrong = next(e for e in block if not e.right)
+            if "penalty" in bug.name and (sk := coefficients(first.point, first.found)):
+                text += f" The difference is {sk[1]:.4g} times {first.block}."
+            return Diagnosis(name, text, bug.hint, bug, first.block)
+    wrong = next((e for e in block if not e.right), None)
+    difference = describe_difference(wrong.found, wrong.point.right) if wrong else sentence
     return Diagnosis(
         name,
-        f"The gradient by {first.block} is wrong, and no known mistake matches: "
-        f"{describe_difference(wrong.found, wrong.point.right)}.",
+        f"The gradient by {first.block} is wrong, and no known bug matches: {difference}.",
         block=first.block,
     )
 
 
-#: How the symptoms call the gradient by a block.
+#: How the descriptions call the gradient by a block.
 OWN_NAME: dict[str | None, str] = {"weight": "dw", "bias": "db", "inputs": "dx"}
 
 
 def _suspects(e: GradientSample) -> Iterator[KnownBug]:
-    """Yield the mistakes that could be made there, the more specific first."""
+    """Yield the bugs that are possible there, the more specific first."""
     families = [e.subject, e.family]
     if e.family == "any activation":
         families.append("any layer")
+    if "any layer" in families:
+        families.append("any gradient")
     for family in families:
-        for mistake in KNOWN_BUGS.values():
-            # A parameter of a layer that is none of ours can be wrong as a weight can.
-            fits = mistake.block in (None, e.role) or (
-                e.role == "parameter" and mistake.block == "weight"
-            )
-            if mistake.subject == family and fits:
-                yield mistake
+        for bug in KNOWN_BUGS.values():
+            # A parameter of an unknown layer can be wrong as a weight can.
+            fits = bug.block in (None, e.role) or (e.role == "parameter" and bug.block == "weight")
+            if bug.subject == family and fits:
+                yield bug
+
+
+def describe_difference(found: Array, right: Array) -> str:
+    """Return, in a sentence, how ``found`` differs from ``right``.
+
+    >>> describe_difference(np.array([3.0, 6.0]), np.array([1.0, 2.0]))
+    'every entry is 3 times the right one'
+    >>> describe_difference(np.array([1.0, 2.0, 5.0]), np.array([1.0, 2.0, 3.0]))
+    '1 of 3 entries is wrong, at [2]'
+    """
+    if found.shape != right.shape:
+        return f"it has the shape {found.shape}, and should have {right.shape}"
+    if not np.isfinite(found).all():
+        return "it has entries that are not finite numbers"
+    size = float(np.abs(right).max(initial=0.0)) or 1.0
+    wrong = np.abs(found - right) > 1e-6 * size
+    judged = np.abs(right) > 1e-9 * size
+    if found[~judged].any():
+        return "entries that should be zero are not"
+    ratio = np.divide(found, right, out=np.ones_like(right), where=judged)
+    if _constant(ratio):
+        return f"every entry is {ratio.flat[0]:.6g} times the right one"
+    if ratio.ndim == 2:
+        for words, lines in (("row", ratio), ("column", ratio.T)):
+            if all(_constant(line) for line in lines):
+                factors = ", ".join(f"{line[0]:.4g}" for line in lines[:6])
+                return f"each {words} has its own factor: {factors}" + ", ..." * (len(lines) > 6)
+    count = int(wrong.sum())
+    if count == 1:
+        where = [int(i) for i in np.argwhere(wrong)[0]]
+        return f"1 of {wrong.size} entries is wrong, at {where}"
+    return (
+        f"{count} of {wrong.size} entries are wrong; they are {ratio[wrong].min():.4g} to "
+        f"{ratio[wrong].max():.4g} times the right ones"
+    )
+
+
+def _constant(values: Array) -> bool:
+    return bool(np.ptp(values) <= 1e-6 * max(float(np.abs(values).max()), 1e-12))
+
+
+def check_functions(
+    forward: Callable[..., Any], arguments: tuple[Any, ...], problem: Problem
+) -> str | None:
+    """Return the code of the rule that a pair of functions with a right gradient breaks, or None.
+
+    They must not change the arrays that are differentiated by, or ``dout``; and the derivative of a
+    rectifier at exactly zero is the one to the left.
+    """
+    backward, given = arguments[0], list(copy.deepcopy(arguments[1:]))
+    owners = [getattr(function, "__self__", None) for function in (forward, backward)]
+    names = names_of(forward, len(given))
+    snapshot = Snapshot(*owners, forward, backward)
+    watched = list(problem.paths.values())
+
+    def run() -> tuple[Array, Array, Any]:
+        result = forward(*given)
+        y = output_of(result, owners[0], name_of(forward))
+        call, _ = bind_backward(forward, backward, given, names, result, y)
+        dy = np.ones_like(y, dtype=np.float64)
+        return y, dy, call(dy)
+
+    try:
+        y, dy, _ = run()
+        before = list(arguments[1:])
+        if not all(np.array_equal(tree.get(given, p), tree.get(before, p)) for p in watched):
+            return "changes x"
+        if not (dy == 1).all():
+            return "changes dy"
+        slope = _rectifier_slope(np.asarray(given[0]), y) if given else None
+        if slope is not None:
+            given[0][...] = 0.0
+            dx = run()[2]
+            dx = np.asarray(dx[0] if isinstance(dx, tuple) else dx)
+            if not close(dx, np.full(given[0].shape, slope)):
+                return "at zero"
+        return None
+    finally:
+        snapshot.restore(everything=True)
+
+
+def _rectifier_slope(x: Array, y: Array) -> float | None:
+    """Return the slope to the left of zero, if ``y`` is a rectifier of ``x``."""
+    if x.shape != y.shape or x.dtype.kind != "f" or not (x < 0).any():
+        return None
+    subject, constant = identify.activation(x, y, y / np.where(x == 0, 1.0, x))
+    return constant if subject in ("ReLU", "LeakyReLU", "ELU") else None

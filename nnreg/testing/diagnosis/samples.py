@@ -17,8 +17,11 @@ import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.gradcheck.functions import from_functions
+from nnreg.gradcheck import tree
+from nnreg.gradcheck.check import make_problem
 from nnreg.gradcheck.numerical import NotComplexSafe, directional_derivatives
+from nnreg.gradcheck.subjects import Problem
+from nnreg.gradcheck.tree import Path
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
@@ -103,8 +106,8 @@ def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
     parameters = net.parameters.of(net.layers[0].name)
     for name, view in parameters.items():
         own = getattr(layer, name) if layer._bound else rng.standard_normal(view.shape)
-        view[...] = _moved(np.asarray(own, dtype=np.float64), rng)
-    x = _away_from_zero(_moved(x, rng), rng)
+        view[...] = _move(np.asarray(own, dtype=np.float64), rng)
+    x = _move_from_zero(_move(x, rng), rng)
     points = {**parameters, "inputs": x}
 
     def forward(block: str, array: Array, step: int = STEP) -> Array:
@@ -118,7 +121,7 @@ def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
     dy = rng.standard_normal(y.shape)
     found = _answers(net, x, dy)
     others = [forward("inputs", x, step) for step in (STEP - 1, STEP + 1)]
-    return _described(
+    return _describe(
         {
             block: (points[block], found[block], jacobian(partial(forward, block), at))
             for block, at in points.items()
@@ -167,45 +170,80 @@ def _answers(net: Network, x: Array, dy: Array) -> dict[str, Array]:
 
 
 def of_functions(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
+    subject: Callable[..., Any],
     arguments: tuple[Any, ...],
-    parameters: Mapping[str, Array] | None,
-    gradients: Callable[[], Mapping[str, Array]] | None,
+    options: dict[str, Any],
+    paths: Mapping[str, Path],
     rng: Any,
 ) -> list[GradientSample]:
-    """Return the gradients of code that was never written for this."""
-    x = arguments[0] if arguments else None
-    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
-        x = _moved(x, rng)
-        # At zero a rectifier has no derivative; a penalty's zeros are asked about.
-        arguments = (x if backward is None else _away_from_zero(x, rng), *arguments[1:])
-    made = from_functions(
-        forward, backward, arguments, parameters=parameters, gradients=gradients, rng=rng
-    )
-    assert made.outputs is not None
-    assert made.dout is not None
-    outputs, dy, found = made.outputs, made.dout, made.gradients["output"]
-    y = outputs(None, None)
-    first = next(iter(made.blocks))
+    """Return the gradients of functions, at a random point near the arguments.
+
+    Parameters
+    ----------
+    subject, arguments, options
+        As for :func:`nnreg.check_gradients`.
+    paths : mapping of block to path
+        The arguments that are moved. They are moved in place, since the functions may know the
+        objects, and put back.
+    """
+    given, undo = list(arguments), []
+    is_pair = bool(arguments) and callable(arguments[0])
+    try:
+        for path in paths.values():
+            if is_pair:
+                path = (("item", path[0][1] + 1), *path[1:])
+            leaf = tree.get(given, path)
+            moved = _move(np.array(leaf, dtype=np.float64), rng)
+            # At zero a rectifier has no derivative; a penalty's zeros are kept.
+            moved = _move_from_zero(moved, rng) if is_pair else moved
+            undo.append(tree.put(given, path, tree.as_leaf(leaf, moved)))
+        problem = make_problem(subject, tuple(given), rng, "frozen", options)
+        try:
+            return _of_problem(problem, given[is_pair:])
+        finally:
+            problem.close()
+    finally:
+        for put_back in reversed(undo):
+            put_back()
+
+
+def _of_problem(problem: Problem, arguments: list[Any]) -> list[GradientSample]:
+    assert problem.outputs is not None
+    assert problem.dout is not None
+    dy, answers = problem.dout, problem.gradients["output"]
+    y = problem.outputs(None, None)
     measured = {
-        block: (at, found[block], jacobian(partial(outputs, block), at))
-        for block, at in made.blocks.items()
+        block: (at, answers[block], jacobian(partial(problem.outputs, block), at))
+        for block, at in problem.blocks.items()
     }
     if y.ndim:
-        return _described(measured, first, y, dy, [])
-    x, answer, slope = measured[first]
-    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
-    targets = [a for a in arrays if len(a) == len(x)][1:]
-    right = slope.reshape(x.shape)
-    if targets and x.ndim == 2:
-        return [_of_loss(first, x, targets[0], answer, right)]
-    return [_of_penalty(first, x, answer, right)]
+        return _describe(measured, next(iter(problem.blocks)), y, dy, [])
+    if len(measured) == 1:
+        [(block, (x, answer, slope))] = measured.items()
+        right = slope.reshape(x.shape)
+        arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
+        targets = [a for a in arrays if len(a) == len(x) and a.ndim <= x.ndim] if x.ndim else []
+        targets = [a for a in targets if a.shape != x.shape or not np.array_equal(a, x)]
+        if targets and x.ndim <= 2:
+            return [_of_loss(block, x, targets[0], answer, right)]
+        if len(arrays) == 1 and (identify.penalty(x, right)[0] or not right.any()):
+            return [_of_penalty(block, x, answer, right)]
+    return [
+        GradientSample(
+            block,
+            "",
+            "any gradient",
+            "bias" if min(x.shape, default=1) == 1 or x.ndim == 1 else "weight",
+            FormulaInputs(slope.reshape(x.shape), x=x, counts=tuple(sorted(problem.sizes()))),
+            answer,
+        )
+        for block, (x, answer, slope) in measured.items()
+    ]
 
 
 def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg loss."""
-    z = _moved(outputs, rng)
+    z = _move(outputs, rng)
     found = np.array(loss.compute(z.copy(), targets)[1], dtype=np.float64)
     right = jacobian(lambda a: loss.compute(a.copy(), targets)[0], z).reshape(z.shape)
     return [_of_loss("outputs", z, targets, found, right)]
@@ -213,7 +251,7 @@ def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[Gradie
 
 def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg penalty."""
-    w = _moved(w, rng)
+    w = _move(w, rng)
     found = np.empty_like(w)
     penalty.gradient(w.copy(), found)
     right = jacobian(lambda a: penalty.value(a.copy()), w).reshape(w.shape)
@@ -221,6 +259,9 @@ def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[GradientSample]:
 
 
 def _of_loss(block: str, z: Array, targets: Array, found: Array, right: Array) -> GradientSample:
+    if z.ndim == 1 and targets.ndim == 1:  # one output
+        z, targets, right = z[:, np.newaxis], targets[:, np.newaxis], right[:, np.newaxis]
+        found = found[:, np.newaxis] if found.ndim == 1 else found
     t = one_hot(targets, z.shape[1]) if targets.ndim == 1 else targets
     subject, constant = identify.loss(z, t, right)
     point = FormulaInputs(right, x=z, t=t, constant=constant)
@@ -233,19 +274,19 @@ def _of_penalty(block: str, w: Array, found: Array, right: Array) -> GradientSam
     return GradientSample(block, subject, "any penalty", "w", point, found)
 
 
-def _moved(a: Array, rng: Any) -> Array:
+def _move(a: Array, rng: Any) -> Array:
     """Return ``a`` with each entry up to a quarter larger or smaller, its sign and zeros kept."""
     moved: Array = a * rng.uniform(0.75, 1.25, a.shape)
     return moved
 
 
-def _away_from_zero(a: Array, rng: Any) -> Array:
+def _move_from_zero(a: Array, rng: Any) -> Array:
     """Return ``a`` with new entries for those near zero, where differences would meet a kink."""
     near = np.abs(a) < 0.01 * max(1.0, float(np.abs(a).max(initial=0.0)))
     return np.where(near, rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape), a)
 
 
-def _described(
+def _describe(
     measured: dict[str, tuple[Array, Array, Array]],
     inputs: str,
     y: Array,
@@ -267,6 +308,8 @@ def _described(
         subject, constant = identify.activation(x, y, slope)
         masks = tuple(_rows(a != 0) * 1.0 for a in (slope, *others))
         point = replace(point, constant=constant, masks=masks if subject == "dropout" else ())
+    elif not roles and x.shape == y.shape and x.ndim == 2:
+        subject = identify.normalization(x, y)
     for block, role in roles.items():
         if role == "weight":
             point = replace(point, w=measured[block][0])
@@ -275,7 +318,7 @@ def _described(
         shape = _rows(x).shape if block == inputs else rights[block].shape
         if found.size == rights[block].size and block == inputs:
             found = found.reshape(shape)
-        at = replace(point, right=rights[block].reshape(shape), row=partial(_row, of, dy, shape))
+        at = replace(point, right=rights[block].reshape(shape), pull=partial(_pull, of, shape))
         role = roles.get(block, "inputs" if block == inputs else "parameter")
         described.append(GradientSample(block, subject, family, role, at, found))
     return described
@@ -285,12 +328,9 @@ def _rows(a: Array) -> Array:
     return a.reshape(len(a) if a.ndim else 1, -1)
 
 
-def _row(by_entry: Array, dy: Array, shape: tuple[int, ...], n: int) -> Array:
-    """Return the part of a gradient that row ``n`` of ``dy`` makes."""
-    only = np.zeros_like(dy)
-    only[n] = dy[n]
-    part: Array = (by_entry @ only.ravel()).reshape(shape)
-    return part
+def _pull(by_entry: Array, shape: tuple[int, ...], dy: Array) -> Array:
+    """Return the gradient for another derivative by the output."""
+    return (by_entry @ dy.ravel()).reshape(shape)
 
 
 def _affine_roles(rights: dict[str, Array], inputs: str, point: FormulaInputs) -> dict[str, str]:

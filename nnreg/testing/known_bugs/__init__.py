@@ -1,8 +1,8 @@
-"""The gallery of wrong backward passes: classic mistakes, each with its description and a hint.
+"""Known bugs of backward passes, each with a description and a hint.
 
 They were collected from exercises, from questions that students ask, and from published code whose
 gradients turned out to be wrong. The order matters to :func:`nnreg.testing.diagnose`: where two
-mistakes give the same numbers, the one that stands first is named.
+bugs give the same numbers, the first is named.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from nnreg.testing.known_bugs.behaviour import BEHAVIOUR
 from nnreg.testing.known_bugs.cross_entropies import CROSS_ENTROPIES
 from nnreg.testing.known_bugs.dense import ANY_LAYER, DENSE
 from nnreg.testing.known_bugs.dropout import DROPOUT
+from nnreg.testing.known_bugs.gradients import GRADIENTS
 from nnreg.testing.known_bugs.losses import LOSSES
+from nnreg.testing.known_bugs.normalizations import NORMALIZATIONS
 from nnreg.testing.known_bugs.penalties import NETWORKS, PENALTIES
 
-#: All mistakes, by name.
+#: All known bugs, by name.
 KNOWN_BUGS: dict[str, KnownBug] = {
-    mistake.name: mistake
-    for part in (
-        *(DENSE, ACTIVATIONS, DROPOUT, ANY_LAYER, BEHAVIOUR),
+    bug.name: bug
+    for group in (
+        *(DENSE, ACTIVATIONS, DROPOUT, NORMALIZATIONS, ANY_LAYER, BEHAVIOUR),
         *(CROSS_ENTROPIES, LOSSES),
-        *(PENALTIES, NETWORKS),
+        *(PENALTIES, NETWORKS, GRADIENTS),
     )
-    for mistake in part
+    for bug in group
 }

@@ -48,8 +48,10 @@ class FormulaInputs:
     masks : tuple of ndarray
         Of dropout: 1 where a unit was kept, else 0, at this step; then at others that could be
         taken for it.
-    row : function (n) -> ndarray
-        The part of ``right`` that comes from row ``n`` of the batch.
+    pull : function (dy) -> ndarray
+        The gradient for another derivative by the output.
+    counts : tuple of int
+        Of a function: the numbers of rows and columns of its arguments.
     """
 
     right: Array
@@ -61,7 +63,14 @@ class FormulaInputs:
     constant: float = 1.0
     second: float = 0.0
     masks: tuple[Array, ...] = ()
-    row: Callable[[int], Array] = field(default=lambda n: NOTHING)
+    pull: Callable[[Array], Array] = field(default=lambda dy: NOTHING)
+    counts: tuple[int, ...] = ()
+
+    def row(self, n: int) -> Array:
+        """Return the part of ``right`` that comes from row ``n`` of the batch."""
+        only = np.zeros_like(self.dy)
+        only[n] = self.dy[n]
+        return self.pull(only)
 
     @property
     def N(self) -> int:
@@ -139,6 +148,8 @@ class KnownBug:
         """Return ``(subject, *arguments)``, as ``check_gradients`` and ``diagnose`` take them."""
         made = self.make()
         rng = np.random.default_rng(seed)
+        if hasattr(made, "example"):
+            return tuple(made.example(rng))
         x = rng.standard_normal((5, 4))
         if isinstance(made, Layer):
             return made, x
@@ -155,7 +166,7 @@ class KnownBug:
         return made, x, targets.get(self.subject, 2 * rng.standard_normal((5, 4)))
 
     def explains(self, point: FormulaInputs, found: Array) -> bool:
-        """Return whether ``found`` is the gradient that this mistake gives at this point."""
+        """Return whether ``found`` is the gradient that this bug gives at this point."""
         with np.errstate(all="ignore"):
             if self.seen is not None:
                 return self.seen(point, found)

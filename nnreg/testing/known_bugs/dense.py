@@ -75,12 +75,10 @@ class WrongAffine(Affine):
             return right
         y = kernels.affine(cache.x, self.weight, self.bias)
 
-        def row(n: int) -> Array:
-            only = np.zeros_like(dy)
-            only[n] = dy[n]
-            return _right(block, cache.x, only, self.weight)
+        def pull(other: Array) -> Array:
+            return _right(block, cache.x, other, self.weight)
 
-        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y, w=self.weight, row=row))
+        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y, w=self.weight, pull=pull))
 
 
 def _right(block: str, x: Array, dy: Array, w: Array) -> Array:
@@ -309,5 +307,11 @@ ANY_LAYER = (
         "dw is half the right one.",
         "Look for the 2 that a square leaves behind, or a 1/2 that is in no forward formula.",
         lambda p: 0.5 * p.right,
+    ),
+    _any(
+        "layer: dy missing",
+        "dw is computed without dy: the derivative by the output is missing.",
+        "The chain rule: every gradient is a product with dy, the derivative by the output.",
+        lambda p: p.pull(np.ones_like(p.dy)),
     ),
 )

@@ -1,0 +1,146 @@
+"""Known bugs of softmax, log-softmax and batch normalization as layers.
+
+Right, with ``p = softmax(x)``: softmax ``dx = p·(dy - Σₖ pₖ dyₖ)``; log-softmax
+``dx = dy - p Σₖ dyₖ``; batch normalization, ``y = a·(x - mean) + const`` with a slope ``a`` that
+depends on the batch, ``dx = a·(dy - mean(dy) - x̂·mean(dy·x̂))``. The sums of the first two are over
+the columns, the means of the third over the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnreg import kernels
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.layers.base import Layer
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
+
+
+class Softmax(Layer):
+    """``softmax(x)``, or its logarithm."""
+
+    def __init__(self, wrong: Formula, *, log: bool) -> None:
+        self.wrong, self.log = wrong, log
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return ``p`` or ``log p``."""
+        cache.x, cache.p = x, kernels.softmax(x)
+        cache.y = np.log(cache.p) if self.log else cache.p.copy()
+        return np.array(cache.y)
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return the wrong ``dx``."""
+        return self.wrong(FormulaInputs(dy, x=cache.x, dy=dy, y=cache.y))
+
+
+class BatchNormalization(Layer):
+    """``(x - mean)/√(variance + ε)`` by columns."""
+
+    independent_rows = False
+
+    def __init__(self, wrong: Formula) -> None:
+        self.wrong = wrong
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return the standardized columns."""
+        centred = x - x.mean(axis=0)
+        deviation = np.sqrt((centred**2).mean(axis=0) + 1e-5)
+        cache.x, cache.y, cache.deviation = x, centred / deviation, deviation
+        return np.array(cache.y)
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return the wrong ``dx``."""
+        y = cache.y
+        right = (dy - dy.mean(axis=0) - y * (dy * y).mean(axis=0)) / cache.deviation
+        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y))
+
+
+def slope(p: FormulaInputs) -> Array:
+    """Return the slope ``a`` of each column of a batch normalization."""
+    x, y = p.x - p.x.mean(axis=0), p.y - p.y.mean(axis=0)
+    result: Array = (x * y).sum(axis=0) / (x * x).sum(axis=0)
+    return result
+
+
+def _softmax(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    make = lambda: Softmax(wrong, log=False)  # noqa: E731  # one line among its arguments
+    return KnownBug(
+        f"softmax: {name}", "softmax", description, hint, make=make, block="inputs", wrong=wrong
+    )
+
+
+def _log_softmax(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    make = lambda: Softmax(wrong, log=True)  # noqa: E731
+    subject = "log-softmax"
+    return KnownBug(
+        f"{subject}: {name}", subject, description, hint, make=make, block="inputs", wrong=wrong
+    )
+
+
+def _batch(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
+    subject = "batch normalization"
+    make = lambda: BatchNormalization(wrong)  # noqa: E731
+    return KnownBug(
+        f"{subject}: {name}", subject, description, hint, make=make, block="inputs", wrong=wrong
+    )
+
+
+JACOBIAN = "The Jacobian of softmax is diag(p) - p pᵀ: dx = p·(dy - Σₖ pₖ dyₖ), row by row."
+
+NORMALIZATIONS = (
+    _softmax(
+        "diagonal only",
+        "dx is dy·p(1 - p): only the diagonal of the Jacobian.",
+        f"Every input moves every probability. {JACOBIAN}",
+        lambda p: p.dy * p.y * (1 - p.y),
+    ),
+    _softmax(
+        "sum term missing",
+        "dx is dy·p: the term with the sum over the classes is missing.",
+        JACOBIAN,
+        lambda p: p.dy * p.y,
+    ),
+    _softmax(
+        "sum over the batch",
+        "The sum in dx is over the rows of the batch; it should be over each row's columns.",
+        f"{JACOBIAN} In NumPy: (dy * p).sum(axis=1, keepdims=True).",
+        lambda p: p.y * (p.dy - (p.dy * p.y).sum(axis=0)),
+    ),
+    _log_softmax(
+        "sum term missing",
+        "dx is dy: the term p·Σₖ dyₖ is missing.",
+        "log softmax(x) = x - log Σ eˣ: the second term has the derivative p. dx = dy - p Σₖ dyₖ.",
+        lambda p: p.dy * 1.0,
+    ),
+    _log_softmax(
+        "dy in the second term",
+        "dx is dy - p·dy: in the second term dy should be summed over the classes.",
+        "dx = dy - p Σₖ dyₖ: every output has the same log Σ eˣ in it.",
+        lambda p: p.dy - np.exp(p.y) * p.dy,
+    ),
+    _log_softmax(
+        "sum over the batch",
+        "The sum in dx is over the rows of the batch; it should be over each row's columns.",
+        "dx = dy - p * dy.sum(axis=1, keepdims=True).",
+        lambda p: p.dy - np.exp(p.y) * p.dy.sum(axis=0),
+    ),
+    _batch(
+        "statistics as constants",
+        "dx is dy times the slope: mean and variance are treated as constants.",
+        "Both depend on x: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)), means over the batch.",
+        lambda p: p.dy * slope(p),
+    ),
+    _batch(
+        "variance term missing",
+        "dx lacks the term of the variance, x̂·mean(dy·x̂).",
+        "The variance depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
+        lambda p: (p.dy - p.dy.mean(axis=0)) * slope(p),
+    ),
+    _batch(
+        "mean term missing",
+        "dx lacks the term of the mean, mean(dy).",
+        "The mean depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
+        lambda p: p.right + p.dy.mean(axis=0) * slope(p),
+    ),
+)
