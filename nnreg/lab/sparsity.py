@@ -104,7 +104,7 @@ def prune(net: Network) -> PrunedNetwork:
     >>> net.parameters["dense_1.weight"][:, 0] = 0.0  # this unit is constant
     >>> net.parameters["dense_2.weight"][1] = 0.0  # this unit is unused
     >>> prune(net).network.widths
-    [4, 1, 1, 2]
+    (4, 1, 1, 2)
     """
     check_layers(net)
     copied = net.copy()
@@ -116,18 +116,16 @@ def prune(net: Network) -> PrunedNetwork:
     dense = dense_layers(layers)
     for layer, bias in zip(dense, biases, strict=True):
         layer.units, layer.use_bias = bias.size, layer.use_bias or bool(bias.any())
+    used = [bias for layer, bias in zip(dense, biases, strict=True) if layer.use_bias]
     network = Network.from_vector(
         layers,
+        np.concatenate([*(weight.ravel() for weight in weights), *used]),
         inputs=len(inputs),
         penalty=copied.penalty,
         constraint=copied.constraint,
         seed=net.seed,
         dtype=net.dtype,
     )
-    for layer, weight, bias in zip(dense, weights, biases, strict=True):
-        layer.weight = weight
-        if layer.use_bias:
-            layer.bias = bias
     network.steps, network.epochs = net.steps, net.epochs
     network.initializers = net.initializers.copy()
     return PrunedNetwork(network, inputs, net.inputs)

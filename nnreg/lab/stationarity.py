@@ -261,13 +261,10 @@ def _compute_duality_gap(
     layer = net.layers[0]
     if len(net.layers) > 1 or type(layer) is not Dense or type(loss) is not MeanSquaredError:
         return None
-    penalty, l1, l2 = net.regularization.penalty_of("dense_1.weight"), 0.0, 0.0
-    if type(penalty) is ElasticNet:
-        l1, l2 = penalty.l1, penalty.l2
-    elif type(penalty) is L1:
-        l1 = penalty.strength
-    elif type(penalty) is L2:
-        l2 = penalty.strength
+    penalty = net.regularization.penalty_of("dense_1.weight")
+    elastic = type(penalty) is ElasticNet
+    l1 = penalty.l1 if elastic else penalty.strength if type(penalty) is L1 else 0.0
+    l2 = penalty.l2 if elastic else penalty.strength if type(penalty) is L2 else 0.0
     if not (l1 or l2) or net.regularization.constraints:
         return None
     share = np.ones(len(x)) if weights is None else weights.astype(np.float64)

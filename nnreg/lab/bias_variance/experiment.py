@@ -27,7 +27,7 @@ from nnreg._support.typing import Array
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.bias_variance.learners import Learner, Predict
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
-from nnreg.lab.reporting.results import Progress, Task, cache_key, run_cached
+from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.verdicts import classify_fit
 
 
@@ -323,23 +323,21 @@ def bias_variance_sweep(
     validation.instance("design", design, SamplingDesign, "a SamplingDesign")
     sampler = Sampler(process, design)
     drawn = asdict(replace(design, datasets=3))  # a data set does not depend on their number
-    tasks: dict[str, Task] = {}
-    keys: dict[str, list[str]] = {}
-    for name, learner in learners.items():
-        for dataset in range(design.datasets):
-            key = f"{name}\n{dataset}"
-            if folder is not None:
-                key = cache_key("bias-variance", learner, process, drawn, dataset)
-            keys.setdefault(name, []).append(key)
-            tasks[key] = partial(sampler.evaluate, learner, dataset)
+    keys = {
+        (name, dataset): f"{name}\n{dataset}"
+        if folder is None
+        else cache_key("bias-variance", learner, process, drawn, dataset)
+        for name, learner in learners.items()
+        for dataset in range(design.datasets)
+    }
     results = run_cached(
-        tasks,
+        {key: partial(sampler.evaluate, learners[name], d) for (name, d), key in keys.items()},
         folder=None if folder is None else Path(folder),
         jobs=jobs,
         progress=None if progress is None else partial(progress, "data sets"),
     )
     return {
-        name: _summarize(learner, sampler, [results[key] for key in keys[name]])
+        name: _summarize(learner, sampler, [results[keys[name, d]] for d in range(design.datasets)])
         for name, learner in learners.items()
     }
 

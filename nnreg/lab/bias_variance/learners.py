@@ -208,18 +208,13 @@ def sweep(
     base = NetworkLearner() if base is None else base
     learners: dict[str, Learner] = {}
     for value in AXES[axis].values if values is None else values:
-        learner: NetworkLearner | Polynomial
-        if axis == "degree":
-            learner = Polynomial(validation.whole("degree", value))
-        elif axis == "width":
-            learner = replace(base, hidden=(validation.whole("width", value, 1),))
-        else:
-            setting: dict[str, Any] = {axis.replace("-", "_"): value}
-            learner = replace(base, **setting)
-        name = f"{value:g}"
-        if name in learners:
-            raise ValueError(f"values must differ in their first six digits, got {name} twice")
-        learners[name] = learner
+        setting: dict[str, Any] = {axis.replace("-", "_"): value}
+        if axis == "width":
+            setting = {"hidden": (validation.whole("width", value, 1),)}
+        learner = Polynomial(**setting) if axis == "degree" else replace(base, **setting)
+        if f"{value:g}" in learners:
+            raise ValueError(f"values must differ in their first six digits, got {value:g} twice")
+        learners[f"{value:g}"] = learner
     if not learners:
         raise ValueError("values must not be empty")
     return learners
