@@ -194,7 +194,7 @@ def run_experiment(
                 parts.append("nothing was kept")
             return fail("; ".join(parts), 130 if interrupted else 1)
         for path in list_results(folder, kind):
-            path.unlink()
+            path.unlink(missing_ok=True)
     print(f"\nWritten to {folder}: {', '.join(names)}")
     if len(names) == 2:
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")

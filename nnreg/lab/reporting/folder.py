@@ -195,7 +195,7 @@ def open_folder(
                     raise
                 if out.name in ("", ".."):
                     raise FileExistsError(
-                        f"{out}{os.sep} exists: name a new folder, or add --force"
+                        f"the folder {out} exists: name a new folder, or add --force"
                     ) from None
                 number += 1
                 folder = out.with_name(f"{out.name}-{number}")
