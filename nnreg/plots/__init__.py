@@ -1,17 +1,15 @@
-"""Pictures. Each function returns a matplotlib figure; nothing is shown and no file is written.
+"""Plots: every function returns a matplotlib figure; nothing is shown and no file is written.
 
-Matplotlib is optional (``pip install nnreg[plots]``) and imported where it is used. Colours are
-from the set of Okabe and Ito, which people with colour-blindness tell apart too. Lines are labelled
-where they end, so no legend has to be looked up.
+Matplotlib is optional (``pip install nnreg[plots]``) and imported where it is used. The colours are
+those of Okabe and Ito, which people with colour blindness can distinguish. Lines are labelled at
+their ends, so a plot needs no legend.
 """
 
 from nnreg.plots.bias_variance import Fit, bias_variance_curves, fit_curves
-from nnreg.plots.curves import loss_curves
+from nnreg.plots.dropout import dropout_masks, first_layer_filters, prediction_band
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
-from nnreg.plots.gaps import gap_bars
-from nnreg.plots.noise import dropout_masks, first_layer_filters, prediction_band
 from nnreg.plots.path import regularization_path, weight_trajectories
-from nnreg.plots.weights import histogram_edges, weight_histograms
+from nnreg.plots.training import gap_bars, histogram_edges, loss_curves, weight_histograms
 
 __all__ = [
     "DARK",

@@ -1,4 +1,4 @@
-"""Bias and variance: along a size or a strength, and as curves through points."""
+"""Plots of bias and variance: along a size or a strength, and as curves through points."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, new_panels, outer_labels
+from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels, outer_labels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEADROOM = (
-    4  # times the lowest risk: what is higher is cut, or one steep end would flatten the rest
-)
-LINES = 25  # other models that are drawn
+HEADROOM = 4  # times the lowest risk; higher values are cut off
+LINES = 25  # models that are drawn beside the first
 CROWDED = 24  # characters below an axis; more would overlap
 
 CURVES_KEY = """\
 bands: Monte-Carlo standard errors
 dots: risk measured on fresh rows
 dotted line: the lowest of them
-what is far higher is cut off"""
+far higher values are cut off"""
 
 FIT_KEY = """\
 dots: one data set, and the model of it
@@ -46,9 +43,9 @@ class Fit:
         In order.
     truth : ndarray of shape (N,)
     models : ndarray of shape (K, N)
-        The first is that of the points.
+        The first was trained on the points.
     points : tuple of ndarrays of shape (P,)
-        ``(x, y)``, what the first model was trained on.
+        ``(x, y)``, the training rows of the first model.
 
     Examples
     --------
@@ -62,6 +59,7 @@ class Fit:
     points: tuple[Array, Array]
 
 
+@describe_figure
 def bias_variance_curves(
     values: Sequence[str],
     terms: Mapping[str, tuple[Array, Array]],
@@ -71,30 +69,19 @@ def bias_variance_curves(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the terms of the risk, and what was measured of it, along a size or a strength.
+    """Draw the terms of the risk and its measurement along a size or a strength.
 
     Parameters
     ----------
     values : sequence of str
-        From stiff to flexible; they are drawn at equal distances.
+        From underfit to overfit; they are drawn at equal distances.
     terms : mapping of str to (values, errors), each ndarray of shape (V,)
         ``"bias²"``, ``"variance"``, ``"noise"`` and ``"sum"``.
     measured : mapping of str to (values, errors)
         ``"risk"`` and ``"train loss"``.
     axis : str, optional
-        What the values are.
-    columns : int, default 3
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+        Name of the quantity that varies.
+    {figure}
 
     Examples
     --------
@@ -127,7 +114,7 @@ def bias_variance_curves(
                 places, heights - errors, heights + errors, color=colour, alpha=0.2, linewidth=0
             )
             ends.append((float(heights[-1]), name, colour))
-        _label_ends(axes, ends, float(places[-1]), top)
+        label_ends(axes, ends, float(places[-1]), top)
     panels[1].plot(places, risk[0], "o", color=theme.test, markersize=4)
     for axes in panels:
         axes.axvline(int(risk[0].argmin()), color=theme.ink, linewidth=0.9, linestyle=":")
@@ -137,6 +124,7 @@ def bias_variance_curves(
     return figure
 
 
+@describe_figure
 def fit_curves(
     fits: Mapping[str, Fit],
     *,
@@ -150,20 +138,8 @@ def fit_curves(
     ----------
     fits : mapping of str to Fit
         By the panel's title.
-    notes : mapping of str to str, optional
-        A line under the title of each panel.
-    columns : int, default 2
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+    {notes}
+    {figure}
 
     Examples
     --------
@@ -178,10 +154,10 @@ def fit_curves(
     )
     margin = 0.25 * float(np.ptp(everything)) or 1.0
     for axes, fit in zip(panels, fits.values(), strict=True):
-        others, own = fit.models[1 : 1 + LINES], fit.models[0]
+        first, others = fit.models[0], fit.models[1 : 1 + LINES]
         axes.plot(fit.x, others.T, color=theme.train, linewidth=0.6, alpha=0.3)
         axes.plot(fit.x, fit.models.mean(axis=0), color=theme.train, linewidth=2.2)
-        axes.plot(fit.x, own, color=theme.ink, linewidth=1.0)
+        axes.plot(fit.x, first, color=theme.ink, linewidth=1.0)
         axes.plot(fit.x, fit.truth, color=theme.test, linewidth=2.0, linestyle="--")
         axes.plot(*fit.points, "o", color=theme.ink, markersize=3.5)
         axes.set(
@@ -190,23 +166,3 @@ def fit_curves(
         )
     outer_labels(panels, columns, "x", "y")
     return figure
-
-
-def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], place: float, top: float) -> None:
-    """Write the names of lines at their right ends, each at least a line above the one below."""
-    apart = 0.085 * top
-    heights: list[float] = []
-    for height, _, _ in sorted(ends):
-        heights.append(max([min(height, top), *(below + apart for below in heights[-1:])]))
-    down = max(0.0, heights[-1] - top)
-    for height, (_, name, colour) in zip(heights, sorted(ends), strict=True):
-        axes.annotate(
-            *(name, (place, height - down)),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontweight="bold",
-            fontsize=9,
-            annotation_clip=False,
-        )

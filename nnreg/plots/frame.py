@@ -1,19 +1,22 @@
-"""What all pictures share: colours, panels, names of axes, and their way into a file."""
+"""Common parts of the plots: themes, panels, labels and rendering."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+Plot = TypeVar("Plot", bound=Callable[..., object])
+
+
 class MissingMatplotlibError(ImportError):
-    """A picture is wanted and matplotlib is not installed."""
+    """Matplotlib is needed for a plot and not installed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,32 @@ class Theme:
 
 LIGHT = Theme("#ffffff", "#1f2328", "#d8dde3", "#0072B2", "#D55E00")
 DARK = Theme("#15181c", "#e6e9ec", "#3a4149", "#56B4E9", "#E69F00")
+
+
+NOTES = """notes : mapping of str to str, optional
+        A line under the title of each panel."""
+
+FIGURE = """columns : int, optional
+        Panels side by side.
+    theme : Theme, default LIGHT
+        `LIGHT` or `DARK`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    MissingMatplotlibError
+        Without matplotlib."""
+
+
+def describe_figure(plot: Plot) -> Plot:
+    """Fill the description of ``{notes}`` and ``{figure}`` into a plot's docstring."""
+    if plot.__doc__ is not None:  # python -OO removes docstrings
+        text = plot.__doc__.replace("{notes}", NOTES)
+        plot.__doc__ = text.replace("{figure}", FIGURE)
+    return plot
 
 
 def render(figure: Figure, kind: str) -> bytes:
@@ -115,22 +144,25 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:
-    """Write the names of one or two lines at their ends, moved apart where they would overlap."""
-    apart = 0.1 * top
-    (low, *lower), *other = sorted(ends)
-    named = [(low, lower)]
-    for high, *higher in other:
-        centre, half = (low + high) / 2, max(high - low, apart) / 2
-        low, high = max(0.02 * top, centre - half), max(0.02 * top + apart, centre + half)
-        named = [(low, lower), (high, higher)]
-    for height, (name, colour) in named:
-        axes.annotate(
-            *(name, (x, height)),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontweight="bold",
-            fontsize=9,
-            annotation_clip=False,
-        )
+    """Write the names of lines at their right ends, moved apart where they would overlap."""
+    apart = 0.09 * top
+    ends = sorted(ends)
+    heights: list[float] = []
+    for height, _, _ in ends:
+        heights.append(max([min(height, top), *(below + apart for below in heights[-1:])]))
+    excess = max(0.0, heights[-1] - top)
+    for height, (_, name, colour) in zip(heights, ends, strict=True):
+        annotate(axes, name, x, height - excess, color=colour, fontweight="bold", fontsize=9)
+
+
+def annotate(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
+    """Write a text beside a point."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        annotation_clip=False,
+        **style,
+    )

@@ -1,4 +1,4 @@
-"""The regularization path, and how single weights run to zero."""
+"""Plots of the regularization path, and of single weights that approach zero."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, label_ends, new_panels
+from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINES = 100  # more weights than these cannot be told apart
+LINES = 100  # weights that are drawn; more could not be distinguished
 
 PATH_KEY = """\
 from strong on the left
@@ -23,6 +23,7 @@ thick lines: means,
 thin lines: the repeats"""
 
 
+@describe_figure
 def regularization_path(
     strengths: Array,
     *,
@@ -40,25 +41,14 @@ def regularization_path(
     strengths : array of shape (S,)
         Above 0.
     train : array of shape (R, S)
-        The training rows' data loss, a line a repeat and a thick one for their mean.
+        The training rows' data loss, a line for each repeat and a thick one for their mean.
     zeros : array of shape (R, S)
         The share of weights that are exactly zero.
     test : array of shape (R, S), optional
         The test rows' data loss.
     weights : array of shape (S, W), optional
         Each weight is a line; of many weights the 100 that are largest anywhere.
-    columns : int, default 3
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+    {figure}
 
     Examples
     --------
@@ -99,30 +89,20 @@ def regularization_path(
     return figure
 
 
+@describe_figure
 def weight_trajectories(
     values: Mapping[str, Array], *, columns: int = 2, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw one weight over the steps of training, once for each way to train it.
+    """Draw one weight by training step, a line for each way to train it.
 
-    On the left stands its value, on the right its distance from zero on a logarithmic scale; there
-    a weight that is exactly zero runs along the bottom.
+    On the left is its value, on the right its distance from zero on a logarithmic scale, where a
+    weight that is exactly zero is at the bottom.
 
     Parameters
     ----------
     values : mapping of str to ndarray of shape (T,)
         At most two, such as ``"subgradient"`` and ``"proximal"``.
-    columns : int, default 2
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+    {figure}
 
     Examples
     --------
@@ -162,7 +142,7 @@ def weight_trajectories(
 def _lines(
     axes: Axes, strengths: Array, values: Array, colour: str, name: str
 ) -> tuple[float, str, str]:
-    """Draw the repeats and their mean; return where the mean ends, for its name."""
+    """Draw the repeats and their mean; return the end of the mean, its name and colour."""
     order = np.argsort(strengths)
     if len(values) > 1:
         axes.plot(strengths[order], values[:, order].T, color=colour, linewidth=0.7, alpha=0.35)

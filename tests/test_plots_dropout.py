@@ -1,4 +1,4 @@
-"""Pictures of dropout show the numbers that they are given."""
+"""Plots of dropout: they show the numbers that they are given."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Dropout in pictures: what it draws, what it makes of weights, and how sure a network is."""
+"""Plots of dropout: its masks, first-layer weights, and the spread of predictions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, new_panels, outer_labels
+from nnreg.plots.frame import LIGHT, Theme, annotate, describe_figure, new_panels, outer_labels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -27,6 +26,7 @@ blue: positive, orange: negative
 all panels on one scale"""
 
 
+@describe_figure
 def dropout_masks(
     factors: Mapping[str, Array],
     *,
@@ -34,26 +34,14 @@ def dropout_masks(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw what dropout multiplies units by, step after step, a panel a layer.
+    """Draw the factors of dropout by training step, a panel for each layer.
 
     Parameters
     ----------
     factors : mapping of str to ndarray of shape (steps, units)
         By the title of the panel, as :func:`nnreg.layers.dropout.draw_factors` returns them.
-    notes : mapping of str to str, optional
-        A line under the title of each panel.
-    columns : int, default 3
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+    {notes}
+    {figure}
 
     Examples
     --------
@@ -71,6 +59,7 @@ def dropout_masks(
     return figure
 
 
+@describe_figure
 def first_layer_filters(
     weights: Mapping[str, Array],
     *,
@@ -80,7 +69,7 @@ def first_layer_filters(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw what first-layer units look for in an image, a panel a variant.
+    """Draw the weights of first-layer units as images, a panel for each variant.
 
     Parameters
     ----------
@@ -90,20 +79,8 @@ def first_layer_filters(
         Of the images that are the inputs, with ``height * width == D``.
     count : int, default 25
         The units shown: those with the largest weights, largest first, in rows.
-    notes : mapping of str to str, optional
-        A line under the title of each panel.
-    columns : int, default 3
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+    {notes}
+    {figure}
 
     Examples
     --------
@@ -138,6 +115,7 @@ def mosaic(weights: Array, shape: tuple[int, int], count: int) -> Array:
     return picture
 
 
+@describe_figure
 def prediction_band(
     x: Array,
     predictions: Mapping[str, Array],
@@ -147,30 +125,19 @@ def prediction_band(
     columns: int = 2,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw a regression of one variable with its Monte-Carlo spread, a panel a variant.
+    """Draw a regression of one variable with its Monte-Carlo spread, a panel for each variant.
 
     Parameters
     ----------
     x : ndarray of shape (N,)
-        Where it was predicted, in ascending order.
+        Inputs of the predictions, in ascending order.
     predictions : mapping of str to ndarray of shape (S, N)
         Samples of the prediction, by the panel's title.
     data : (x, y), each ndarray of shape (R,)
-        What was trained on.
+        Training rows.
     truth : ndarray of shape (N,), optional
-        The function behind the data.
-    columns : int, default 2
-        Panels side by side.
-    theme : Theme, default LIGHT
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib.
+        The true function.
+    {figure}
 
     Examples
     --------
@@ -193,26 +160,15 @@ def prediction_band(
             axes.plot(x, truth, color=theme.ink, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.plot(x, mean, color=theme.train, linewidth=2.0)
         axes.plot(*data, ".", color=theme.test, markersize=5, zorder=3)
-        _name_at_end(axes, x[-1], mean[-1], "mean", theme.train)
-        _name_at_end(axes, x[-1], mean[-1] + 2 * std[-1], "±2 sd", theme.train)
+        annotate(axes, "mean", x[-1], mean[-1], color=theme.train, fontsize=9)
+        annotate(axes, "±2 sd", x[-1], mean[-1] + 2 * std[-1], color=theme.train, fontsize=9)
         axes.set_xlim(x[0], x[-1])
     outer_labels(panels, columns, "x", "y")
     return figure
 
 
-def _name_at_end(axes: Axes, x: float, y: float, name: str, colour: str) -> None:
-    axes.annotate(
-        *(name, (x, y), (4, 0)),
-        textcoords="offset points",
-        va="center",
-        color=colour,
-        fontsize=9,
-        annotation_clip=False,
-    )
-
-
 def _shades(*colours: str) -> LinearSegmentedColormap:
-    """Return a scale of colours that runs through the given ones."""
+    """Return a colour map through the given colours."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("nnreg", colours)

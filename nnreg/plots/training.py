@@ -1,0 +1,210 @@
+"""Plots of training: losses by epoch, the gap to the test loss, and the final weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnreg._support.typing import Array
+from nnreg.plots.frame import (
+    LIGHT,
+    Theme,
+    annotate,
+    describe_figure,
+    label_ends,
+    new_panels,
+    outer_labels,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CURVES_KEY = """\
+thick line: mean of the repeats
+thin lines: the repeats
+dot: lowest test loss
+shaded: generalization gap"""
+
+
+@describe_figure
+def loss_curves(
+    curves: Mapping[str, tuple[Array, Array]],
+    *,
+    notes: Mapping[str, str] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw train and test loss by epoch, a panel for each variant, all on the same axes.
+
+    Parameters
+    ----------
+    curves : mapping of str to (train, test), each ndarray of shape (R, epochs)
+        By the panel's title; a thin line for each repeat and a thick one for their mean.
+    {notes}
+    {figure}
+
+    Examples
+    --------
+    >>> figure = loss_curves({"none": (np.ones((1, 3)), np.ones((1, 3)))})
+    >>> figure.axes[0].get_xlabel()
+    'epoch'
+    """
+    figure, panels = new_panels(list(curves), notes or {}, columns, theme, CURVES_KEY)
+    means = [part.mean(axis=0) for pair in curves.values() for part in pair]
+    top = 1.08 * max(float(mean.max()) for mean in means)
+    longest = max(mean.size for mean in means)
+    for axes, (train, test) in zip(panels, curves.values(), strict=True):
+        ends = []
+        for values, colour, name in ((train, theme.train, "train"), (test, theme.test, "test")):
+            epochs = np.arange(1, values.shape[1] + 1)
+            axes.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.35)
+            mean = values.mean(axis=0)
+            axes.plot(epochs, mean, color=colour, linewidth=2.0)
+            ends.append((float(mean[-1]), name, colour))
+        pair = train.mean(axis=0), test.mean(axis=0)
+        axes.fill_between(epochs, *pair, color=theme.test, alpha=0.1, linewidth=0)
+        lowest = int(pair[1].argmin())
+        axes.plot(
+            *(lowest + 1, pair[1][lowest]),
+            marker="o",
+            markersize=6,
+            color=theme.test,
+            markeredgecolor=theme.background,
+            zorder=3,
+            clip_on=False,
+        )
+        label_ends(axes, ends, longest, top)
+        axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))
+    outer_labels(panels, columns, "epoch", "data loss")
+    return figure
+
+
+GAPS_KEY = """\
+from the top: the training objective
+minus its penalty minus the cost of
+dropout is the train loss; plus the
+generalization gap, the test loss"""
+
+
+@describe_figure
+def gap_bars(
+    gaps: Mapping[str, Mapping[str, float]],
+    *,
+    notes: Mapping[str, str] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw the difference between objective and test loss, a panel for each network.
+
+    Parameters
+    ----------
+    gaps : mapping of str to mapping of str to float
+        By the panel's title: ``"penalty"``, ``"dropout"``, ``"train loss"`` and
+        ``"generalization"``. Parts may be negative.
+    {notes}
+    {figure}
+
+    Examples
+    --------
+    >>> parts = {"penalty": 0.05, "dropout": 0.15, "train loss": 0.3, "generalization": 0.1}
+    >>> figure = gap_bars({"dropout": parts})
+    >>> [round(float(bar.get_width()), 2) for bar in figure.axes[0].patches]
+    [0.5, -0.05, -0.15, 0.3, 0.1, 0.4]
+    """
+    figure, panels = new_panels(list(gaps), notes or {}, columns, theme, GAPS_KEY)
+    labels = ["objective", "penalty", "dropout", "train loss", "generalization", "test loss"]
+    colours = [theme.train, theme.faint, theme.faint, theme.train, theme.test, theme.test]
+    for axes, parts in zip(panels, gaps.values(), strict=True):
+        train = parts["train loss"]
+        objective = train + parts["dropout"] + parts["penalty"]
+        starts = [0.0, objective, train + parts["dropout"], 0.0, train, 0.0]
+        ends = [
+            *(objective, train + parts["dropout"], train, train),
+            *(train + parts["generalization"], train + parts["generalization"]),
+        ]
+        widths = [end - start for start, end in zip(starts, ends, strict=True)]
+        places = range(len(labels))
+        axes.barh(places, widths, left=starts, color=colours, height=0.7)
+        for place, start, end, width in zip(places, starts, ends, widths, strict=True):
+            text = f"{width:+.3f}" if place in (1, 2, 4) else f"{width:.3f}"
+            annotate(axes, text, max(start, end), place, color=theme.ink, fontsize=8.5)
+        axes.set_yticks(places, labels)
+        axes.grid(visible=False, axis="y")
+        axes.margins(x=0.22)
+    panels[0].invert_yaxis()
+    outer_labels(panels, columns, "loss", "")
+    return figure
+
+
+BINS = 61  # odd, so that one bin is centred at 0
+VISIBLE = 0.0005  # a share that is shown as 0.1 %
+
+WEIGHTS_KEY = """\
+weights of the first repeat,
+on a logarithmic scale;
+those exactly 0 have
+a bar of their own"""
+
+
+@describe_figure
+def weight_histograms(
+    weights: Mapping[str, Array],
+    *,
+    notes: Mapping[str, str] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Draw the distribution of the weights, a panel for each variant, all on the same axes.
+
+    Weights that are exactly zero are counted apart, in a bar of their own.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray of shape (P,)
+        By the panel's title.
+    {notes}
+    {figure}
+
+    Examples
+    --------
+    >>> figure = weight_histograms({"none": np.array([-0.5, 0.0, 0.0, 0.5])})
+    >>> figure.axes[0].texts[-1].get_text()
+    '50.0 % exactly 0'
+    """
+    figure, panels = new_panels(list(weights), notes or {}, columns, theme, WEIGHTS_KEY)
+    edges = histogram_edges(list(weights.values()))
+    smallest = 0.5 / max(w.size for w in weights.values())
+    for axes, w in zip(panels, weights.values(), strict=True):
+        counts = np.histogram(w[w != 0], edges)[0]
+        axes.stairs(counts / w.size, edges, fill=True, color=theme.train, baseline=smallest)
+        zero = float(np.mean(w == 0))
+        shown = zero >= VISIBLE
+        if shown:
+            width = edges[1] - edges[0]
+            axes.bar(0, zero - smallest, width, bottom=smallest, color=theme.test)
+        axes.text(
+            *(0.97, 0.94, f"{100 * zero:.1f} % exactly 0"),
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            color=theme.test if shown else theme.ink,
+            fontweight="bold" if shown else "normal",
+        )
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(smallest, 8), yscale="log")
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda share, place: f"{share * 100:g} %")
+    outer_labels(panels, columns, "weight", "share of the weights")
+    return figure
+
+
+def histogram_edges(weights: Sequence[Array]) -> Array:
+    """Return the edges of bins for all weights, symmetric about 0, (BINS + 1,).
+
+    >>> edges = histogram_edges([np.array([-0.5, 2.0])])
+    >>> float(edges[0]), float(edges[-1]), len(edges)
+    (-2.0, 2.0, 62)
+    """
+    reach = max(float(np.abs(w).max()) for w in weights) or 1.0
+    return np.linspace(-reach, reach, BINS + 1)
