@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnreg import initializers, layers, penalties
-from nnreg._support import hyperparameters, validation
+from nnreg._support import validation
 from nnreg._support.files import check_path, write_whole
 from nnreg._support.version import __version__
 from nnreg.layers.base import Layer
@@ -167,6 +167,7 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
         seed=fields["seed"],
         dtype=fields["dtype"],
     )
+    net.parameters.origin = None  # an optimizer of the saved network may continue with it
     net.steps, net.epochs = fields["steps"], fields["epochs"]
     names = fields["initializers"]
     if names.keys() != set(net.parameters) or not all(isinstance(n, str) for n in names.values()):
@@ -190,7 +191,7 @@ def _encode(name: str, value: Any, rules: list[Any]) -> Any:
     if isinstance(value, Penalty | Constraint):
         index = next((i for i, (rule, _) in enumerate(rules) if rule is value), None)
         if index is None:
-            entry = _encode_object(value, hyperparameters.get_config(value), rules)
+            entry = _encode_object(value, value.get_config(), rules)
             index = len(rules)
             rules.append((value, entry))
         return {"penalty" if isinstance(value, Penalty) else "constraint": index}

@@ -19,14 +19,13 @@ limit so small that it still clips at the minimum moves the minimum.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
 import numpy as np
 
 from nnreg import kernels
-from nnreg._support.hyperparameters import Configurable, boolean, bounded, repr_from_config
+from nnreg._support.hyperparameters import Configurable, boolean, bounded
 from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
 
@@ -62,7 +61,8 @@ class Optimizer(Configurable):
     Notes
     -----
     One optimizer serves one network: after the first update, the parameters of another one are an
-    error. :meth:`reset` begins anew.
+    error. Copies of the network, pickled ones included, count as the same network, and one that was
+    loaded from a file may go on with the optimizer. :meth:`reset` begins anew.
 
     Examples
     --------
@@ -159,14 +159,15 @@ class Optimizer(Configurable):
             If this optimizer has updated another network.
         """
         w = parameters.vector
-        network = (w.size, w.dtype)
-        if self._network is None:
-            self._network = network
-        if self._network != network:
+        network = (w.size, w.dtype, parameters.origin)
+        size, dtype, origin = self._network = self._network or network
+        if parameters.origin is None:  # loaded from a file
+            parameters.origin = origin
+        if (size, dtype, origin) != (w.size, w.dtype, parameters.origin):
+            what = f"{w.size} of {w.dtype}" if (size, dtype) != network[:2] else "another network's"
             raise ValueError(
-                f"this optimizer has updated {self._network[0]} values of {self._network[1]}, it "
-                f"cannot update {w.size} of {w.dtype}. One optimizer serves one network: create "
-                "another one, or call reset()"
+                f"this optimizer has updated {size} values of {dtype}, it cannot update {what}. "
+                "One optimizer serves one network: create another one, or call reset()"
             )
         for name in self.state_names:
             if name not in self.state:
@@ -223,14 +224,7 @@ class Optimizer(Configurable):
         return self._buffers[name][:size]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_buffers": {}}
-
-    def __copy__(self) -> Optimizer:
-        return copy.deepcopy(self)
-
-    def __repr__(self) -> str:
-        config = {name: value for name, value in self.get_config().items() if value is not None}
-        return repr_from_config(self, config)
+        return {**super().__getstate__(), "_buffers": {}}
 
 
 def _check_layout(parameters: Parameters, gradients: Parameters) -> None:

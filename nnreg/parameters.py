@@ -9,6 +9,7 @@ the same kind of object. So an optimizer is arithmetic on one vector, and a pena
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,6 +79,8 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
 
     Attributes
     ----------
+    origin : bytes or None
+        The same for copies, and for nothing else; None if unknown.
     vector, weights, biases : ndarray
         All values; the weights, which come first; all that is not a weight.
 
@@ -102,6 +105,7 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         self, declared: Mapping[str, Parameter], dtype: Any, vector: Array | None = None
     ) -> None:
         self.declared = dict(declared)
+        self.origin: bytes | None = os.urandom(8)
         if vector is None:
             size = sum(math.prod(parameter.shape) for parameter in self.declared.values())
             vector = memory.empty((size,), dtype)
@@ -187,6 +191,7 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
     def copy(self, dtype: Any = None) -> Parameters:
         """Return an independent copy, cast to ``dtype`` where that is given."""
         new = self.like(dtype)
+        new.origin = self.origin
         new.vector[...] = self.vector
         return new
 

@@ -435,29 +435,35 @@ def test_one_optimizer_serves_one_network(make, other):
         optimizer.update(q, q.copy())
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (
-            lambda: nn.SGD(-0.1),
-            ValueError,
-            r"learning_rate must be a number in \[0, inf\), got -0.1",
-        ),
-        (lambda: nn.SGD("0.1"), TypeError, "learning_rate must be .* got '0.1'"),
-        (lambda: nn.SGD(True), TypeError, "learning_rate must be .* got True"),
-        (lambda: nn.SGD(math.inf), ValueError, "learning_rate must be .* got inf"),
-        (lambda: nn.SGD(0.1, momentum=1), ValueError, r"momentum must be .* in \[0, 1\), got 1"),
-        (lambda: nn.SGD(0.1, nesterov=True), ValueError, "nesterov=True needs a momentum above 0"),
-        (lambda: nn.RMSprop(rho=1.0), ValueError, r"rho must be .* in \[0, 1\), got 1.0"),
-        (lambda: nn.Adam(beta_1=1.0), ValueError, r"beta_1 must be .* in \[0, 1\), got 1.0"),
-        (lambda: nn.Adam(beta_2=-0.1), ValueError, "beta_2 must be .* got -0.1"),
-        (lambda: nn.Adam(epsilon=0), ValueError, r"epsilon must be .* in \(0, inf\), got 0"),
-        (lambda: nn.AdamW(weight_decay=-1), ValueError, "weight_decay must be .* got -1"),
-    ],
-)
-def test_a_wrong_argument_is_named(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
+@optimizers
+def test_another_network_of_the_same_size_is_an_error_until_the_optimizer_is_reset(make):
+    p, q = parameters(), parameters(seed=1)
+    optimizer = make()
+    optimizer.update(p, p.copy())
+    steps, before = optimizer.steps, q.vector.copy()
+    with pytest.raises(ValueError, match="cannot update another network's. One optimizer serves"):
+        optimizer.update(q, q.copy())
+    assert optimizer.steps == steps
+    np.testing.assert_array_equal(q.vector, before)
+    optimizer.reset()
+    fresh, r = make(), q.copy()
+    optimizer.update(q, q.copy())
+    fresh.update(r, r.copy())
+    np.testing.assert_array_equal(q.vector, r.vector)
+
+
+@copies
+def test_a_network_and_its_optimizer_that_were_copied_as_a_pair_go_on_together(duplicate):
+    net, optimizer = nn.Network([nn.Dense(2)], inputs=2), nn.Adam(0.1)
+    train = {"loss": nn.MeanSquaredError(), "epochs": 2, "batch_size": 1}
+    nn.fit(net, np.eye(2), np.eye(2), optimizer=optimizer, **train)
+    pairs = [tuple(map(duplicate, (net, optimizer)))]
+    if duplicate is not copy.copy:
+        pairs.append(duplicate((net, optimizer)))
+    nn.fit(net, np.eye(2), np.eye(2), optimizer=optimizer, **train)
+    for other, its_optimizer in pairs:
+        nn.fit(other, np.eye(2), np.eye(2), optimizer=its_optimizer, **train)
+        np.testing.assert_array_equal(other.parameters.vector, net.parameters.vector)
 
 
 def test_a_wrong_assignment_leaves_the_old_value():

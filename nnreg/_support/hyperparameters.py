@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from nnreg._support import memory
 from nnreg._support.validation import TRANSLATIONS, flag, number, one_of, unknown_arguments
 
 
@@ -73,34 +74,37 @@ def boolean() -> Checked:
     return Checked(flag)
 
 
+def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
+    """Return the parameters of an ``__init__`` but for ``self``, ``*args`` and ``**kwargs``."""
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
 def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Return ``init`` with errors that name the right argument."""
-    parameters = list(inspect.signature(init).parameters.values())[1:]
-    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keyword_only = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    takes_any = len(names) < len(parameters)
+    parameters = _named_parameters(init)
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    takes_any = len(parameters) < len(inspect.signature(init).parameters) - 1
 
     @functools.wraps(init)
     def explained(self: object, *args: Any, **options: Any) -> None:
         if not takes_any:
-            unknown_arguments(type(self).__name__, options, names)
-            if len(args) > len(positional) and keyword_only:
-                name = keyword_only[0]
+            unknown_arguments(type(self).__name__, options, [p.name for p in parameters])
+            if by_name and len(args) > len(parameters) - len(by_name):
                 raise TypeError(
-                    f"{type(self).__name__} takes {', '.join(keyword_only)} by name, "
-                    f"got {args[len(positional)]!r}: {TRANSLATIONS.get(name, f'write {name}=')}"
+                    f"{type(self).__name__} takes {', '.join(by_name)} by name, got {args[-1]!r}: "
+                    f"{TRANSLATIONS.get(by_name[0], f'write {by_name[0]}=')}"
                 )
         init(self, *args, **options)
 
     return explained
 
 
-class Configurable:
+class Configurable(memory.Copyable):
     """An object that is described by the arguments of its ``__init__``.
 
     Each argument is kept as an attribute of the same name. ``repr`` shows the call that constructs
-    the object; an unknown argument is an error that names the right one.
+    the object; an unknown argument is an error that names the right one. Copies are independent.
 
     Examples
     --------
@@ -125,34 +129,26 @@ class Configurable:
             cls.__init__ = _explain_arguments(cls.__init__)  # type: ignore[method-assign]  # wrapped
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that would construct this object again."""
-        return get_config(self)
+        """Return the arguments that would construct this object again.
+
+        An argument that is None, as by default, is left out.
+        """
+        config = {}
+        for p in _named_parameters(type(self).__init__):
+            if not hasattr(self, p.name):
+                raise TypeError(
+                    f"{type(self).__name__} must keep its argument {p.name!r} "
+                    "as an attribute of that name to be saved"
+                )
+            if (value := getattr(self, p.name)) is not None or p.default is not None:
+                config[p.name] = value
+        return config
 
     def __repr__(self) -> str:
-        return repr_from_config(self)
-
-
-def get_config(thing: object) -> dict[str, Any]:
-    """Return the arguments that would construct ``thing`` again.
-
-    The names are those of its ``__init__``, the values its attributes of these names.
-    """
-    parameters = list(inspect.signature(type(thing).__init__).parameters.values())[1:]
-    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    missing = [name for name in names if not hasattr(thing, name)]
-    if missing:
-        raise TypeError(
-            f"{type(thing).__name__} must keep its argument {missing[0]!r} "
-            "as an attribute of that name to be saved"
-        )
-    return {name: getattr(thing, name) for name in names}
-
-
-def repr_from_config(thing: object, config: dict[str, Any] | None = None) -> str:
-    """Return the call that constructs ``thing``, for a ``__repr__``."""
-    try:
-        config = get_config(thing) if config is None else config
-    except TypeError:
-        return f"<{type(thing).__name__}>"
-    shown = (f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in config.items())
-    return f"{type(thing).__name__}({', '.join(shown)})"
+        name = type(self).__name__
+        try:
+            config = self.get_config()
+        except TypeError:
+            return f"<{name}>"
+        shown = (f"{k}={getattr(v, '__name__', None) or repr(v)}" for k, v in config.items())
+        return f"{name}({', '.join(shown)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from nnreg._support import hyperparameters, memory, validation
+from nnreg._support import hyperparameters, validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.initializers import glorot_uniform
@@ -14,7 +14,7 @@ from nnreg.penalties import Constraint, Penalty
 RULES = {"penalty": (Penalty, "nn.L2(1e-4)"), "constraint": (Constraint, "nn.MaxNorm(3.0)")}
 
 
-class Layer(memory.Copyable, hyperparameters.Configurable):
+class Layer(hyperparameters.Configurable):
     """One step of a network; to write one, define ``forward`` and ``backward``.
 
     A layer that has parameters also defines ``parameters`` and ``gradient``; one that changes the
@@ -123,9 +123,6 @@ class Layer(memory.Copyable, hyperparameters.Configurable):
         for parameter_name, view in views.items():
             setattr(self, parameter_name, view)
         self._bound = tuple(views)
-
-    def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self, self.get_config())
 
 
 def check_rule(name: str, value: Any, *, inherit: bool = False) -> None:

@@ -27,15 +27,12 @@ import math
 from nnreg._support import hyperparameters, validation
 
 
-class Schedule:
+class Schedule(hyperparameters.Configurable):
     """A function of ``net.steps``; a plain function serves as well."""
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return hyperparameters.repr_from_config(self)
 
 
 class ConstantSchedule(Schedule):
