@@ -186,7 +186,9 @@ def test_an_object_that_another_fit_uses_is_refused(shared):
 
     def nested(state):
         kind = type(outer[shared]).__name__
-        with pytest.raises(ValueError, match=f"this {kind} is in use by a fit|One optimizer serves"):
+        with pytest.raises(
+            ValueError, match=f"this {kind} is in use by a fit|One optimizer serves"
+        ):
             run(*inner.values())
 
     assert len(run(*outer.values(), nested, epochs=2)) == 2
