@@ -233,10 +233,7 @@ def _decode(value: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
     ((kind, content),) = value.items()
     if kind == "function":
         return _look_up(content, kinds)
-    index = validation.whole(kind, content, 0, len(rules) - 1)
-    if not isinstance(rules[index], {"penalty": Penalty, "constraint": Constraint}[kind]):
-        raise ValueError(f"{kind} {index} is {rules[index]!r}")
-    return rules[index]
+    return rules[validation.whole(kind, content, 0, len(rules) - 1)]
 
 
 def _look_up(name: str, kinds: dict[str, Any]) -> Any:

@@ -187,3 +187,62 @@ def test_custom_must_map_names(custom, path):
     nn.save(network(), path)
     with pytest.raises(TypeError, match="custom must map names to classes or functions, got"):
         nn.load(path, custom=custom)
+
+
+WRONG = {
+    ("steps",): -5,
+    ("epochs",): "3",
+    ("inputs",): True,
+    ("dtype",): "float16",
+    ("seed",): None,
+    ("extra",): 1,
+    ("initializers",): {"dense_1.weight": "zeros"},
+    ("layers", 0, "settings", "units"): 10**9,
+    ("layers", 0, "settings", "extra"): 1,
+    ("layers", 0, "settings", "penalty"): {"penalty": -1},
+    ("layers", 0, "settings", "initializer"): {"function": 3},
+    ("layers", 0, "kind"): "zeros",
+    ("layers", 2): None,
+    ("layers",): {},
+    ("penalty",): {"penalty": 7},
+    ("penalties", 0, "settings", "strength"): float("nan"),
+}
+
+
+@pytest.mark.parametrize("field", WRONG, ids=lambda field: ".".join(map(str, field)))
+def test_a_field_of_another_kind_is_named_and_nothing_is_drawn(field, path, monkeypatch):
+    nn.save(network(penalty=nn.L2(0.1)), path)
+    fields, vector = description(path), np.load(path)["parameters"]
+    inner = fields
+    for key in field[:-1]:
+        inner = inner[key]
+    inner[field[-1]] = WRONG[field]
+    np.savez(path, parameters=vector, description=np.array(json.dumps(fields)))
+    monkeypatch.setattr("nnreg.random.generator", None)
+    with pytest.raises(ValueError, match=r"net\.npz") as caught:
+        nn.load(path)
+    assert any(str(key) in str(caught.value) for key in (*field, "values", "its layers need"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_neither_written_nor_read(value, path):
+    net = network()
+    nn.save(net, path)
+    fields = np.array(json.dumps(description(path)))
+    net.parameters.vector[3] = value
+    np.savez(path, parameters=net.parameters.vector, description=fields)
+    with pytest.raises(ValueError, match=r"net\.npz .*vector must be finite"):
+        nn.load(path)
+    with pytest.raises(ValueError, match=r"net\.parameters must be finite"):
+        nn.save(net, path, overwrite=True)
+    np.savez_compressed(path, parameters=network().parameters.vector, description=fields)
+    with pytest.raises(ValueError, match=r"net\.npz .*compressed"):
+        nn.load(path)
+
+
+def test_overwrite_is_true_or_false(path):
+    nn.save(network(), path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="overwrite must be True or False"):
+        nn.save(network(seed=1), path, overwrite="no")
+    assert path.read_bytes() == before

@@ -1,9 +1,12 @@
 """The network at work: the taught loop, forward and backward, training mode, caches, counters."""
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from small import Centred
 from strategies import LAYERS, LOSSES, mixed, slopes, targets_for
 
 import nnreg as nn
@@ -275,3 +278,60 @@ def test_a_layer_that_returns_nothing_is_named():
 
     with pytest.raises(TypeError, match=r"silent_1.forward must return an array, got None"):
         nn.Network([Silent()], inputs=2).predict(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("rows", [1, CHUNK_ROWS + 476])
+def test_rows_that_depend_on_each_other_are_never_cut(rows):
+    net = nn.Network([nn.Dropout(keep_prob=0.5), Centred()], inputs=1, dtype="float64")
+    x = np.arange(float(rows))[:, np.newaxis]
+    np.testing.assert_array_equal(net.predict(x), net.forward(x)[0])
+    sampled = nn.sample_predictions(net, x, samples=2).outputs
+    np.testing.assert_allclose(sampled.mean(axis=1), 0, atol=1e-9)
+
+
+def test_the_callers_array_is_never_returned():
+    net, x = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=2), np.ones((3, 2), np.float32)
+    for outputs in (net.forward(x)[0], net.predict(x)):
+        assert not np.shares_memory(outputs, x)
+
+
+def test_steps_of_several_threads_are_each_counted_once():
+    net, interval = nn.Network([nn.Tanh()], inputs=1), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            steps = list(pool.map(lambda _: net.begin_step(), range(4000)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(steps) == list(range(4000))
+    assert net.steps == 4000
+
+
+@pytest.mark.parametrize("name", ["steps", "epochs", "seed"])
+@pytest.mark.parametrize("value", [-1, 2.5, "x", None, True])
+def test_a_counter_of_another_kind_is_an_error(name, value):
+    net = mixed()
+    with pytest.raises((TypeError, ValueError), match=f"{name} must be a whole number"):
+        setattr(net, name, value)
+
+
+def test_another_seed_draws_other_masks_and_a_copy_draws_the_same():
+    net, x = nn.Network([nn.Dropout(keep_prob=0.5)], inputs=99), np.ones((1, 99))
+    first, cache = net.forward(x, training=True, step=0)
+    first, net.seed = first.copy(), 5
+    second = net.forward(x, training=True, step=0, cache=cache)[0]
+    assert (first != second).any()
+    np.testing.assert_array_equal(net.copy().forward(x, training=True, step=0)[0], second)
+
+
+@pytest.mark.parametrize("name", ["parameters", "layers", "regularization", "dtype"])
+def test_what_others_hold_views_of_cannot_be_replaced(name):
+    net, other = mixed(), mixed()
+    with pytest.raises(AttributeError, match=f"net.{name} cannot be replaced"):
+        setattr(net, name, getattr(other, name))
+
+
+@pytest.mark.parametrize("training", ["false", 1, None])
+def test_training_is_true_or_false(training):
+    with pytest.raises(TypeError, match="training must be True or False"):
+        mixed().forward(np.ones((1, 4)), training=training)

@@ -1,5 +1,7 @@
 """How a network is put together: names, initial values, copies, and what it refuses."""
 
+import inspect
+
 import numpy as np
 import pytest
 from strategies import LAYERS, mixed
@@ -225,3 +227,45 @@ def test_a_parameter_is_called_by_a_python_name():
 
     with pytest.raises(ValueError, match=r"cannot call a parameter 'mix\.in'"):
         nn.Network([Dotted()], inputs=2)
+
+
+def test_initializers_are_called_once_and_their_values_checked_in_the_networks_dtype(tmp_path):
+    calls = []
+
+    def counting(shape, rng):
+        calls.append(shape)
+        return np.full(shape, len(calls))
+
+    net = nn.Network([nn.Dense(2, initializer=counting)], inputs=3)
+    net.copy("float64")
+    nn.save(net, tmp_path / "net.npz")
+    again = nn.load(tmp_path / "net.npz", custom={"counting": counting})
+    nn.Network.from_vector([net.layers[0].clone()], inputs=3)
+    nn.check_gradients(net, np.ones((2, 3)), np.zeros((2, 2)), nn.MeanSquaredError())
+    assert calls == [(3, 2)]
+    assert again.parameters["dense_1.weight"].tolist() == np.ones((3, 2)).tolist()
+    with pytest.raises(ValueError, match=r"initial dense_1.weight \(as float32\) must be finite"):
+        nn.Network([nn.Dense(1, initializer=lambda shape, rng: np.full(shape, 1e300))], inputs=1)
+
+
+def test_a_network_of_many_layers_is_built_copied_and_described_in_linear_time():
+    net = nn.Network([nn.Dense(1) for _ in range(20_000)], inputs=1, penalty=nn.L2(1.0))
+    assert net.copy().penalty_value() == net.penalty_value() > 0
+
+
+@pytest.mark.parametrize("name", ["penalty", "constraint"])
+@pytest.mark.parametrize("value", ["l2", 0.1, nn.L2, nn.SGD(0.1)])
+def test_a_rule_of_any_layer_is_checked_when_it_is_set(name, value):
+    class Custom(nn.Tanh):
+        pass
+
+    with pytest.raises(TypeError, match=f'{name} must be "inherit", None or a'):
+        setattr(Custom(), name, value)
+    setattr(Custom, name, value)
+    with pytest.raises(TypeError, match=f'custom_1.{name} must be "inherit"'):
+        nn.Network([Custom()], inputs=1)
+
+
+@pytest.mark.parametrize("kind", [nn.Dropout, nn.GaussianDropout])
+def test_the_signature_of_dropout_is_plain(kind):
+    assert str(inspect.signature(kind)) == "(*, keep_prob: 'float' = 1.0) -> 'None'"

@@ -126,3 +126,57 @@ def test_the_repr_names_shapes_and_size():
         "<Parameters: 17 values of float32: "
         "a.bias (2,), a.weight (3, 2), b.scale (1,), b.weight (2, 4)>"
     )
+
+
+NOT_VALUES = {
+    "None": None,
+    "a text": "1",
+    "not a number": np.nan,
+    "too large": 1e300,
+    "complex": np.full(17, 1j),
+    "dates": np.zeros(17, "M8[D]"),
+    "masked": np.ma.masked_array(np.ones(17), mask=True),
+    "another shape": np.ones(3),
+    "to be broadcast": np.ones((1, 17)),
+}
+
+
+@pytest.mark.parametrize("values", NOT_VALUES.values(), ids=NOT_VALUES)
+def test_assignments_write_through_and_are_checked(values):
+    p = nn.Parameters(DECLARED, "float32")
+    vector = p.vector
+    p.vector = np.arange(17)
+    p["b.scale"] = [8.0]
+    p.biases += 1
+    for name, write in (
+        ("vector", lambda: setattr(p, "vector", values)),
+        (r"b\.weight", lambda: p.__setitem__("b.weight", values)),
+    ):
+        with pytest.raises((TypeError, ValueError), match=name):
+            write()
+    assert p.vector is vector
+    np.testing.assert_array_equal(vector, [*range(14), 15, 16, 9])
+
+
+def test_parameters_are_a_mapping_that_is_compared_by_identity():
+    p = nn.Parameters(DECLARED, "float32")
+    assert dict(p).keys() == DECLARED.keys()
+    assert "a.bias" in p
+    assert "a.wait" not in p
+    assert p != p.copy()
+    assert len({p, p.copy()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "name"),
+    [
+        (("abc", nn.zeros), {}, "shape"),
+        (((2.5,), nn.zeros), {}, "shape"),
+        (((-1,), nn.zeros), {}, "shape"),
+        (((2,), 5), {}, "initializer"),
+        (((2,), nn.zeros), {"weight": "no"}, "weight"),
+    ],
+)
+def test_a_declaration_of_something_else_is_an_error(arguments, options, name):
+    with pytest.raises((TypeError, ValueError), match=name):
+        nn.Parameter(*arguments, **options)

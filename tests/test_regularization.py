@@ -1,4 +1,7 @@
-"""The objective's penalty part: which parameter has which penalty, and that no bias has one."""
+"""Regularization: which parameter has which penalty, and that no bias has one."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -333,3 +336,33 @@ def test_a_penalty_that_returns_its_gradient_instead_of_writing_it_is_refused():
         TypeError, match=r"Returns\.gradient must write into out and return nothing"
     ):
         net.add_penalty_gradient(net.parameters.like())
+
+
+@dataclasses.dataclass
+class Scaled(nn.Penalty):
+    scale: np.ndarray
+
+    def value(self, w):
+        return self.scale.mean() * (w**2).sum()
+
+    def gradient(self, w, out):
+        out[...] = 2 * w
+
+
+def test_penalties_are_told_apart_by_identity():
+    net = network(Scaled(np.ones(3)))
+    before = net.penalty_value()
+    net.penalty = Scaled(2 * np.ones(3))
+    assert net.penalty_value() == 2 * before
+
+
+def test_threads_that_read_the_penalty_while_it_is_replaced_see_whole_values():
+    net, penalties = network(nn.L2(1.0)), [nn.L2(1.0), nn.L2(2.0)]
+    values = {net.penalty_value(), 2 * net.penalty_value()}
+
+    def work(number):
+        net.penalty = penalties[number % 2]
+        return net.penalty_value()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(work, range(2000))) <= values
