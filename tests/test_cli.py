@@ -288,15 +288,6 @@ class TestTheRest:
         assert "example:\n  nnreg compare" in err
         assert "exit status:\n  0  success" in err
 
-    @pytest.mark.parametrize(("name", "hint"), [("comapre", "'compare'"), ("bias", None)])
-    def test_an_unknown_command_is_an_error_that_names_the_nearest(self, capsys, name, hint):
-        with pytest.raises(SystemExit, match="2"):
-            main([name, "--force"])
-        err = capsys.readouterr().err
-        assert f"must be one of data, compare, path, bias-variance, grade, got '{name}'" in err
-        assert (f"did you mean {hint}?" in err) == (hint is not None)
-        assert err.count("\n") == 1
-
     @pytest.mark.parametrize("name", COMMANDS)
     def test_every_option_is_explained_in_words(self, capsys, name):
         with pytest.raises(SystemExit, match="0"):

@@ -66,11 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(2)
-    name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    if name and name not in commands.choices:
-        known = ", ".join(commands.choices)
-        hint = nearest(name, commands.choices)
-        parser.error(f"COMMAND must be one of {known}, got {name!r}{hint}")
     given, unknown = parser.parse_known_args(arguments)
     command = commands.choices[given.command]
     options = [name for action in command._actions for name in action.option_strings]

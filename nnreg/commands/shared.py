@@ -219,50 +219,6 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
         yield progress
 
 
-def whole(argument: str) -> int:
-    """Read a whole number: the type of an option.
-
-    >>> whole("3")
-    3
-    """
-    return _read(int, argument, "a whole number,")
-
-
-def number(argument: str) -> float:
-    """Read a number.
-
-    >>> number("1e-3")
-    0.001
-    """
-    return _read(float, argument, "a number,")
-
-
-def widths(argument: str) -> tuple[int, ...]:
-    """Read whole numbers with commas between them.
-
-    >>> widths("512,256")
-    (512, 256)
-    """
-    expected = "whole numbers with commas between them, such as 512,512,"
-    return tuple(_read(lambda text: [int(part) for part in text.split(",")], argument, expected))
-
-
-def numbers(argument: str) -> tuple[float, ...]:
-    """Read numbers with commas between them; those without a point are whole.
-
-    >>> numbers("1,0.5")
-    (1, 0.5)
-    """
-    expected = "numbers with commas between them, such as 0.1,0.01,"
-    return tuple(
-        _read(
-            lambda text: [int(n) if n.strip().isdigit() else float(n) for n in text.split(",")],
-            argument,
-            expected,
-        )
-    )
-
-
 def output_folder(argument: str) -> Path:
     """Read the name of a folder.
 
@@ -274,11 +230,33 @@ def output_folder(argument: str) -> Path:
     return Path(argument)
 
 
-def _read(read: Callable[[str], Value], argument: str, expected: str) -> Value:
-    try:
-        return read(argument)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be {expected} got {argument!r}") from None
+def make_reader(read: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
+    """Return the type of an option, whose error says what is expected.
+
+    >>> make_reader(int, "a whole number")("3")
+    3
+    """
+
+    def convert(argument: str) -> Value:
+        try:
+            return read(argument)
+        except ValueError:
+            message = f"must be {expected}, got {argument!r}"
+            raise argparse.ArgumentTypeError(message) from None
+
+    return convert
+
+
+whole = make_reader(int, "a whole number")
+number = make_reader(float, "a number")
+widths = make_reader(
+    lambda text: tuple(int(part) for part in text.split(",")),
+    "whole numbers with commas between them, such as 512,512",
+)
+numbers = make_reader(
+    lambda text: tuple(int(n) if n.strip().isdigit() else float(n) for n in text.split(",")),
+    "numbers with commas between them, such as 0.1,0.01",
+)
 
 
 def join_numbers(values: Iterable[float]) -> str:

@@ -8,6 +8,7 @@ repeats, which differ in their seed, show how much of the difference is chance.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -74,7 +75,15 @@ def compare(
     )
     n = len(rows.x)
     settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
-    experiment = _Experiment(settings, rows.classes, _Counter(progress, settings, n))
+    training_runs = count_candidates(settings, n) + len(VARIANTS) * settings.repeats
+    total = training_runs * settings.epochs_for(n)
+    done = itertools.count(1)
+
+    def count(text: str) -> None:
+        if progress is not None:
+            progress(text, next(done), total)
+
+    experiment = _Experiment(settings, rows.classes, count)
     with blas_threads(1):
         search = standardize(split_validation(rows, VALIDATION_SHARE, settings.seed))
         selection = select_strengths(
@@ -95,22 +104,6 @@ def compare(
                 raise
     interrupted = len(runs["none"]) < settings.repeats
     return Comparison(dataset, rows, settings, selection, len(search.x_test), runs, interrupted)
-
-
-class _Counter:
-    """Counts the epochs that are done, of all the epochs of a comparison."""
-
-    def __init__(self, progress: Progress | None, settings: Settings, rows: int) -> None:
-        assert settings.epochs is not None
-        self.progress = progress
-        self.done = 0
-        runs = count_candidates(settings, rows) + len(VARIANTS) * settings.repeats
-        self.total = runs * settings.epochs
-
-    def __call__(self, text: str) -> None:
-        self.done += 1
-        if self.progress is not None:
-            self.progress(text, self.done, self.total)
 
 
 @dataclass
@@ -184,14 +177,13 @@ class _Experiment:
         )
 
     def _fit(self, net: Network, rows: Rows, callback: Callable[[TrainingState], Any]) -> History:
-        assert self.settings.epochs is not None
         return fit(
             net,
             rows.x,
             rows.y,
             loss=self.loss,
             optimizer=self.settings.new_optimizer(),
-            epochs=self.settings.epochs,
+            epochs=self.settings.epochs_for(len(rows.x)),
             batch_size=self.settings.batch_size,
             callbacks=[callback],
         )

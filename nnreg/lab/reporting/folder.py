@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnreg import plots
 from nnreg._support.files import write_whole
-from nnreg.lab.reporting.results import list_results
+from nnreg.lab.reporting.results import list_results, read_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,12 +133,12 @@ def written_files(folder: Path) -> dict[str, str]:
     >>> written_files(Path("no such folder"))
     {}
     """
-    content = _read(folder / REPORT) or b""
+    content = read_file(folder / REPORT) or b""
     body, _, end = content.rpartition(SEAL)
     if end != sha256(body).hexdigest().encode() + b'"\n}\n':
         return {}
     digests = {REPORT: sha256(content).hexdigest(), **json.loads(content)["files"]}
-    contents = {name: _read(folder / name) for name in digests if Path(name).name == name}
+    contents = {name: read_file(folder / name) for name in digests if Path(name).name == name}
     return {
         name: digests[name]
         for name, content in contents.items()
@@ -186,51 +186,31 @@ def open_folder(
     made: list[Path] = []
     try:
         while True:
-            again = force or (bool(list_results(folder, resume)))
+            again = force or bool(list_results(folder, resume))
+            made = [path for path in (folder, *folder.parents) if not path.exists()]
             try:
-                _make_folders(folder, made, exist_ok=again)
+                folder.mkdir(parents=True, exist_ok=again)
                 break
             except FileExistsError:
                 if again:
                     raise
-                if out.name in ("", ".."):
-                    raise FileExistsError(
-                        f"the folder {out} exists: name a new folder, or add --force"
-                    ) from None
-                number += 1
-                folder = out.with_name(f"{out.name}-{number}")
-        _check_free(folder, report_files(pictures))
+            if out.name in ("", ".."):
+                raise FileExistsError(f"the folder {out} exists: name a new one, or add --force")
+            number += 1
+            folder = out.with_name(f"{out.name}-{number}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"{folder} is read-only: name another folder")
+        for name in {*report_files(pictures)} - written_files(folder).keys():
+            if os.path.lexists(folder / name):
+                raise FileExistsError(
+                    f"{folder / name} was not written by nnreg, or was changed since, and is not "
+                    "replaced: move it, or name another folder"
+                )
         yield folder
     finally:
-        for path in reversed(made):
+        for path in made:
             with suppress(OSError):  # it is not empty
                 path.rmdir()
-
-
-def _make_folders(folder: Path, made: list[Path], *, exist_ok: bool) -> None:
-    """Make a folder and its parents, and list in ``made`` those that did not exist."""
-    for path in reversed((folder, *folder.parents)):
-        if path != folder and path.is_dir():
-            continue
-        try:
-            path.mkdir()
-        except FileExistsError:
-            if path == folder and not (exist_ok and path.is_dir()):
-                raise
-        else:
-            made.append(path)
-
-
-def _check_free(folder: Path, names: Iterable[str]) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} is read-only: name another folder")
-    written = written_files(folder)
-    for name in names:
-        if os.path.lexists(folder / name) and name not in written:
-            raise FileExistsError(
-                f"{folder / name} was not written by nnreg, or was changed since, and is not "
-                "replaced: move it, or name another folder"
-            )
 
 
 def _without_nan(value: Any) -> Any:
@@ -240,11 +220,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a regular file, otherwise None."""
-    with suppress(OSError):
-        if path.is_file() and not path.is_symlink():
-            return path.read_bytes()
-    return None

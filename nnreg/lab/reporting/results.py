@@ -96,9 +96,8 @@ def run_cached(
     jobs = validation.whole("jobs", jobs, 1)
     results: dict[str, dict[str, Array]] = {}
     for key in tasks:
-        content = None if folder is None else _find(folder, key)
-        if content is not None:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        for path in [] if folder is None else list_results(folder, key):
+            with np.load(path, allow_pickle=False) as arrays:
                 results[key] = dict(arrays)
     missing = {key: task for key, task in tasks.items() if key not in results}
     if progress is not None:
@@ -114,13 +113,25 @@ def run_cached(
 
 
 def list_results(folder: Path, kind: str) -> list[Path]:
-    """Return the files of results of one kind that are as nnreg wrote them; none of kind ``""``.
+    """Return the files of results that are as nnreg wrote them, of one kind or with one key.
 
     >>> list_results(Path("no such folder"), "path")
     []
     """
     paths = folder.glob(f"nnreg-{kind}-*.npz") if kind else ()
-    return [path for path in paths if _read(path) is not None]
+    contents = ((path, read_file(path)) for path in paths)
+    return [path for path, c in contents if c is not None and path.stem.endswith(_digest(c))]
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return the content of a regular file, otherwise None.
+
+    >>> read_file(Path("no such file"))
+    """
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            return path.read_bytes()
+    return None
 
 
 def _compute(
@@ -141,7 +152,9 @@ def _compute(
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     try:
         with _interrupts_blocked():
-            results = parallel(delayed(_named)(key, task) for key, task in tasks.items())
+            results = parallel(
+                delayed(lambda k, t: (k, t()))(key, task) for key, task in tasks.items()
+            )
         yield from results
     except BrokenExecutor:
         raise WorkerDiedError(
@@ -149,10 +162,6 @@ def _compute(
         ) from None
     finally:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-
-
-def _named(key: str, task: Task) -> tuple[str, dict[str, Array]]:
-    return key, task()
 
 
 @contextmanager
@@ -166,21 +175,6 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _find(folder: Path, key: str) -> bytes | None:
-    contents = (_read(path) for path in folder.glob(f"nnreg-{key}-*.npz"))
-    return next((content for content in contents if content is not None), None)
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a file whose name has the digest of it, otherwise None."""
-    with suppress(OSError):
-        if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
-            if path.stem.rpartition("-")[2] == _digest(content):
-                return content
-    return None
 
 
 def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
