@@ -12,7 +12,7 @@ from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels, outer_labels
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Figure
 
 HEADROOM = 4  # times the lowest risk; higher values are cut off
 LINES = 25  # models that are drawn beside the first

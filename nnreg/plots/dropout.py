@@ -12,7 +12,8 @@ from nnreg.plots.frame import LIGHT, Theme, annotate, describe_figure, new_panel
 
 if TYPE_CHECKING:
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
+
+    from nnreg.plots.frame import Figure
 
 MASKS_KEY = """\
 across: training steps

@@ -11,8 +11,7 @@ from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Axes, Figure
 
 LINES = 100  # weights that are drawn; more could not be distinguished
 

@@ -19,7 +19,7 @@ from nnreg.plots.frame import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Figure
 
 CURVES_KEY = """\
 thick line: mean of the repeats

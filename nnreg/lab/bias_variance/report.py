@@ -29,7 +29,7 @@ from nnreg.lab.verdicts import FIT_RULE
 from nnreg.plots import LIGHT, Theme
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Figure
 
 Results = Mapping[str, BiasVariance]
 

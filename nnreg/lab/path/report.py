@@ -31,7 +31,7 @@ from nnreg.lab.reporting.text import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Figure
 
 TOLERANCE = 0.01  # of accuracy
 MAX_WEIGHTS = 5000  # that are drawn

@@ -22,7 +22,7 @@ from nnreg._support.files import write_whole
 from nnreg.lab.reporting.results import list_results, read_file
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from nnreg.plots.frame import Figure
 
 REPORT, PAGE = "report.json", "report.html"
 SEAL = b'\n "sha256": "'
