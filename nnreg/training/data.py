@@ -75,10 +75,10 @@ def prepare(
         kept, out = split_validation(net, len(data.x), share)
         labels = data.y
         data, held_out = data.take(kept), data.take(out)
-        missing = np.setdiff1d(labels, data.y)
-        if class_weight is not None and len(missing):
+        missing = set() if class_weight is None else {*labels.ravel()} - {*data.y.ravel()}
+        if missing:
             raise ValueError(
-                f"validation_split={share:g} leaves no row of class {missing[0]:g} for training, "
+                f"validation_split={share:g} leaves no row of class {min(missing):g} for training, "
                 "which class_weight needs; choose another share, or validation_data="
             )
     x, y, w = data
