@@ -119,7 +119,7 @@ def prune(net: Network) -> PrunedNetwork:
     used = [bias for layer, bias in zip(dense, biases, strict=True) if layer.use_bias]
     network = Network.from_vector(
         layers,
-        np.concatenate([*(weight.ravel() for weight in weights), *used]),
+        np.concatenate([*(weight.ravel() for weight in weights), *used]).astype(net.dtype),
         inputs=len(inputs),
         penalty=copied.penalty,
         constraint=copied.constraint,
