@@ -61,8 +61,10 @@ class Convention:
             return self.factor
         rows = {"n": n, "batch": batch}[self.divided_by]
         if rows is None:
-            what = {"n": "rows of the training set", "batch": "rows of a batch"}[self.divided_by]
-            raise ValueError(f"{self.source} divides by the {what}: give {self.divided_by}=")
+            what = "the training set" if self.divided_by == "n" else "a batch"
+            raise ValueError(
+                f"{self.source} divides by the rows of {what}: give {self.divided_by}="
+            )
         return self.factor / rows
 
 

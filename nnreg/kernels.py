@@ -117,8 +117,6 @@ def elu_dx(
     slope = np.minimum(x, 0, out=np.empty_like(x) if work is None else work)
     np.exp(slope, out=slope)
     slope *= dy
-    if alpha == 1.0:
-        return np.positive(slope, out=out)
     step = np.greater(x, 0, out=np.empty_like(x) if out is None else out)
     step *= 1.0 - alpha
     step += alpha

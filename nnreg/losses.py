@@ -165,10 +165,8 @@ class RowLoss(Loss):
             gradient *= scale
             return np.add.reduce(values) * scale, gradient
         # Where every weight is zero there is nothing to average: value and gradient are zero.
-        total = normalizer
-        if total is None:
-            total = float(weights.sum())
-            total = total if total >= np.finfo(weights.dtype).tiny else 1.0
+        smallest = float(np.finfo(weights.dtype).tiny)
+        total = max(float(weights.sum()), smallest) if normalizer is None else normalizer
         share = weights * (1.0 / (total * columns))
         gradient *= share[:, np.newaxis]
         return np.dot(share, values), gradient
@@ -193,8 +191,9 @@ class ElementLoss(RowLoss):
         y = y if y.dtype.kind == "f" else y.astype(np.float64)
         validation.finite("targets", y)
         low, high = self.target_low, self.target_high
-        name = f"targets of {type(self).__name__}"
-        validation.reject(name, y, (y < low) | (y > high), f"lie in [{low:g}, {high:g}]")
+        expected = f"lie in [{low:g}, {high:g}]"
+        wrong = (y < low) | (y > high)
+        validation.reject(f"targets of {type(self).__name__}", y, wrong, expected)
         return y
 
 
@@ -284,13 +283,9 @@ class SoftmaxCrossEntropy(RowLoss):
             )
         t = t if t.dtype.kind == "f" else t.astype(np.float64)
         validation.finite("targets", t)
-        bad = (t < 0).any(axis=1) | (abs(t.sum(axis=1) - 1) > 1e-3)
-        if bad.any():
-            index = validation.first_index(bad)
-            raise ValueError(
-                f"targets of shape (N, {columns}) must be probabilities that add up to 1 "
-                f"in each row, got {t[index]} in row {index[0]}{hint}"
-            )
+        wrong = (t < 0).any(axis=1) | (abs(t.sum(axis=1) - 1) > 1e-3)
+        expected = "be probabilities that add up to 1 in each row"
+        validation.reject(f"targets of shape (N, {columns})", t, wrong, expected, hint)
         return t
 
     def compute_rows(

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from nnreg import kernels
+from nnreg._support import validation
 from nnreg._support.hyperparameters import Configurable, boolean, bounded
 from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
@@ -123,8 +124,7 @@ class Optimizer(Configurable):
             If they differ in names, shapes or dtype, or this optimizer serves another network.
         """
         for name, value in (("parameters", parameters), ("gradients", gradients)):
-            if not isinstance(value, Parameters):
-                raise TypeError(f"{name} must be Parameters such as net.parameters, got {value!r}")
+            validation.instance(name, value, Parameters, "Parameters such as net.parameters")
         _check_layout(parameters, gradients)
         self.begin(parameters, gradients)
         size = parameters.vector.size
@@ -138,16 +138,19 @@ class Optimizer(Configurable):
         """Whether :meth:`begin` needs every gradient, penalties included."""
         return self.clip_norm is not None
 
-    def begin(self, parameters: Parameters, gradients: Parameters | None = None) -> None:
+    def begin(self, parameters: Parameters, gradients: Parameters) -> None:
         """Begin an update: check the network, count the step, and measure the gradient's norm.
 
-        ``gradients`` may be left out unless :attr:`needs_whole_gradient`.
+        The gradients are read only where :attr:`needs_whole_gradient` is true.
         """
         self.prepare(parameters)
         self._weights = parameters.weights.size
         self._scale = 1.0
-        if self.clip_norm is not None and gradients is not None:
-            self._scale = self.clip_norm / max(_norm(gradients.vector), self.clip_norm)
+        if self.clip_norm is not None:
+            g = gradients.vector
+            largest = float(max(g.max(initial=0), -g.min(initial=0))) or 1.0
+            norm = largest * float(np.linalg.norm(g / largest))  # the squares may overflow
+            self._scale = self.clip_norm / max(norm, self.clip_norm)
         self.steps += 1
 
     def prepare(self, parameters: Parameters) -> None:
@@ -240,12 +243,6 @@ def _check_layout(parameters: Parameters, gradients: Parameters) -> None:
             f"gradients must have the names, shapes and dtype of the parameters, {parameters!r}, "
             f"got {gradients!r}"
         )
-
-
-def _norm(g: Array) -> float:
-    """Return ``‖g‖``, right where the squares overflow too."""
-    largest = float(max(g.max(initial=0), -g.min(initial=0))) or 1.0
-    return largest * float(np.linalg.norm(g / largest))
 
 
 class SGD(Optimizer):

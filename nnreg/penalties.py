@@ -277,34 +277,27 @@ class GroupLasso(Penalty):
 
     def gradient(self, w: Array, out: Array) -> None:
         """Write ``strength · w_g/‖w_g‖``, and 0 for a group of zeros."""
-        columns = _columns(w, self.groups)
-        length = proximal.column_norms(columns)
-        length[length == 0] = 1.0
-        _write(out, self.groups, np.multiply, columns, self.strength / length)
+        _write_columns(out, self.groups, proximal.group_gradient, w, self.strength)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and its like for different steps."""
-        threshold = step * self.strength
-        if isinstance(threshold, np.ndarray):
-            threshold = _columns(threshold, self.groups)
-        columns = _columns(w, self.groups)
-        _write(out, self.groups, proximal.group_threshold, columns, threshold)
+        _write_columns(out, self.groups, proximal.group_threshold, w, step * self.strength)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write ``dw_g + strength·w_g/‖w_g‖``, or where ``w_g`` is zero the excess of ``dw_g``."""
-        columns = _columns(w, self.groups), _columns(dw, self.groups)
-        _write(out, self.groups, proximal.group_residual, *columns, self.strength)
+        _write_columns(out, self.groups, proximal.group_residual, w, dw, self.strength)
 
 
-def _columns(w: Array, groups: str = "units") -> Array:
-    """Return weights of any shape as a matrix with one column for each group."""
-    if groups == "units":
-        return w.reshape(-1, w.shape[-1])
-    return w.reshape(w.shape[0], -1).T
+def _columns(w: Any, groups: str) -> Any:
+    """Return weights of any shape as a matrix with one column for each group; a number as it is."""
+    if not isinstance(w, np.ndarray):
+        return w
+    return w.reshape(-1, w.shape[-1]) if groups == "units" else w.reshape(w.shape[0], -1).T
 
 
-def _write(out: Array, groups: str, formula: Callable[..., Array], *arguments: Any) -> None:
-    """Write the columns that a formula returns into ``out``, of any shape and memory order."""
+def _write_columns(out: Array, groups: str, formula: Callable[..., Array], *arguments: Any) -> None:
+    """Write a formula for columns into ``out``, of any shape and memory order."""
+    arguments = tuple(_columns(argument, groups) for argument in arguments)
     if out.ndim <= 2:  # these columns are always a view
         formula(*arguments, out=_columns(out, groups))
     else:
@@ -378,14 +371,12 @@ class MaxNorm(Constraint):
 
     def project(self, w: Array, out: Array) -> None:
         """Write ``w_j · limit/max(limit, ‖w_j‖)`` for each column ``j``."""
-        _write(out, "units", proximal.clip_norms, _columns(w), self.limit)
+        _write_columns(out, "units", proximal.clip_norms, w, self.limit)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
         """Write ``w_j``, or where that is too long the ``w_j/(1 + μ·step)`` of length ``limit``."""
-        if isinstance(step, np.ndarray):
-            step = _columns(step)
-        _write(out, "units", proximal.clip_norms, _columns(w), self.limit, step)
+        _write_columns(out, "units", proximal.clip_norms, w, self.limit, step)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
         """Write ``dw_j``, or at the limit the smallest ``dw_j + μw_j`` with ``μ >= 0``."""
-        _write(out, "units", proximal.clip_residual, _columns(w), _columns(dw), self.limit)
+        _write_columns(out, "units", proximal.clip_residual, w, dw, self.limit)

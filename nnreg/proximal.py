@@ -20,8 +20,7 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     >>> soft_threshold(np.array([-3.0, 0.5, 2.0]), 1.0)
     array([-2.,  0.,  1.])
     """
-    clipped = np.clip(w, -threshold, threshold)
-    result: Array = np.subtract(w, clipped, out=out)
+    result: Array = np.subtract(w, np.clip(w, -threshold, threshold), out=out)
     return result
 
 
@@ -104,16 +103,26 @@ def lasso_residual(w: Array, dw: Array, strength: float) -> Array:
     return np.where(w == 0, soft_threshold(dw, strength), np.sign(w) * strength + dw)
 
 
+def group_gradient(w: Array, strength: float, out: Array | None = None) -> Array:
+    """Return ``λ·w_j/‖w_j‖`` for each column, and 0 for a column of zeros.
+
+    >>> group_gradient(np.array([[3.0, 0.0], [4.0, 0.0]]), 1.0)
+    array([[0.6, 0. ],
+           [0.8, 0. ]])
+    """
+    length = column_norms(w)
+    length[length == 0] = 1.0
+    return np.multiply(w, strength / length, out=out)
+
+
 def group_residual(w: Array, dw: Array, strength: float, out: Array | None = None) -> Array:
     """Return the smallest element of ``dw + λ ∂Σⱼ‖w_j‖``, as :func:`lasso_residual` for columns.
 
     That is ``dw + λ·w_j/‖w_j‖``, or where ``w_j`` is zero, ``dw_j·max(1 - λ/‖dw_j‖, 0)``.
     """
-    length = column_norms(w)
-    dead = length == 0
+    dead = column_norms(w) == 0
     excess = group_threshold(dw[:, dead], strength)
-    slope = w * (strength / np.where(dead, 1.0, length))
-    result: Array = np.add(slope, dw, out=out)
+    result: Array = np.add(group_gradient(w, strength), dw, out=out)
     result[:, dead] = excess
     return result
 

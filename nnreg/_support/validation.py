@@ -235,35 +235,25 @@ def numeric(name: str, value: object) -> Array:
             f"{name} must not have masked values, they would count like any others: "
             f"{name}.filled(value) replaces them"
         )
-    if isinstance(value, Mapping):
-        names = ", ".join(map(repr, value))
-        raise TypeError(
-            f"{name} must hold real numbers, got dtype object: {type(value).__name__} with the "
-            f"names {names}; write data[name] with one of them"
-        )
-    if hasattr(value, "toarray"):
-        raise TypeError(
-            f"{name} must hold real numbers in an array, got a sparse {type(value).__name__}: "
-            f"{name}.toarray() makes it one"
-        )
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{name} must be an array of numbers, got rows of different lengths"
         ) from None
-    columns: Any = getattr(value, "columns", None)
-    if array.dtype.kind == "O" and columns is not None:
-        parts = {column: np.asarray(value[column]) for column in columns}  # type: ignore[index]  # a frame
+    text = None
+    if array.dtype.kind == "O" and hasattr(value, "columns"):
+        parts = {column: np.asarray(value[column]) for column in value.columns}  # type: ignore[index]  # a frame
         text = [column for column, part in parts.items() if part.dtype.kind not in "fiub"]
-        if text:
-            raise TypeError(
-                f"{name} must hold real numbers, got dtype object in the columns {text}: leave "
-                "them out, encode text (pandas.get_dummies), or convert numbers by astype(float)"
-            )
-        array = np.column_stack(list(parts.values()))
+        array = array if text else np.column_stack(list(parts.values()))
     if array.dtype.kind not in "fiub":
-        hint = CONVERSIONS["U" if array.dtype.kind == "S" else array.dtype.kind]
+        hint = CONVERSIONS[array.dtype.kind.replace("S", "U")]
+        if isinstance(value, Mapping):
+            hint = f"{type(value).__name__} with the names {list(value)}; write data[name]"
+        elif text:
+            hint = f"leave out the columns {text}, encode text by pandas.get_dummies, or {hint}"
+        elif hasattr(value, "toarray"):
+            hint = f"sparse {type(value).__name__}; {name}.toarray() makes it an array"
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}: {hint}")
     return array
 
