@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnreg._support import memory
+from nnreg._support.hyperparameters import Checked
 from nnreg._support.typing import Array
 from nnreg.layers.base import Layer, check_rule
 from nnreg.parameters import Parameters
@@ -68,6 +69,9 @@ class Regularization(memory.Copyable):
     [(3, 2), (2, 1)]
     """
 
+    penalty = Checked(check_rule)
+    constraint = Checked(check_rule)
+
     def __init__(
         self,
         layers: Mapping[str, Layer],
@@ -83,14 +87,6 @@ class Regularization(memory.Copyable):
         }
         self.penalty, self.constraint = penalty, constraint
         self._resolved = _Resolved([], [], [], {})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_resolved": _Resolved([], [], [], {})}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("penalty", "constraint"):
-            check_rule(name, value)
-        super().__setattr__(name, value)
 
     # --- Which rule each weight has ---------------------------------------------------------------
 

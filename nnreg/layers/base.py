@@ -125,8 +125,8 @@ class Layer(hyperparameters.Configurable):
         self._bound = tuple(views)
 
 
-def check_rule(name: str, value: Any, *, inherit: bool = False) -> None:
-    """Raise ``TypeError`` unless ``value`` can be the ``"penalty"`` or ``"constraint"`` of weights.
+def check_rule(name: str, value: Any, *, inherit: bool = False) -> Any:
+    """Return ``value`` if it can be the ``"penalty"`` or ``"constraint"`` of weights.
 
     >>> check_rule("penalty", "l2", inherit=True)
     Traceback (most recent call last):
@@ -134,9 +134,10 @@ def check_rule(name: str, value: Any, *, inherit: bool = False) -> None:
     TypeError: penalty must be "inherit", None or a Penalty, got 'l2'
     """
     if value is None or (inherit and isinstance(value, str) and value == "inherit"):
-        return
+        return value
     kind, example = RULES[name.rpartition(".")[2]]
     expected = f"a {kind.__name__} such as {example}, or None"
     if inherit:
         expected = f'"inherit", None or a {kind.__name__}'
     validation.instance(name, value, kind, expected)
+    return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from statistics import NormalDist
 from typing import Any
 
@@ -63,21 +63,16 @@ class Dropout(Layer):
         super().bind(name, views, seed, index)
         self._key = random.key(seed, "mask", index)
 
-    def _draw(self, cache: Cache, shape: tuple[int, int]) -> Iterator[random.Piece]:
-        """Yield the random bits of this step and these rows, piece by piece."""
-        if cache.rng is None:
-            cache.rng = random.RandomBits(self._key)
-        return cache.rng.rows(cache.step, cache.first_row, shape)
-
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` in training, ``x`` itself otherwise."""
-        threshold = kernels.keep_threshold(self.keep_prob)
         cache.mask = None
-        if not cache.training or threshold == 65536:
+        if not cache.training or self.keep_prob == 1:
             return x
+        if cache.rng is None:
+            cache.rng = random.RandomBits(self._key)
         mask = cache.mask = cache.array("mask", x.shape)
-        for index, bits in self._draw(cache, x.shape):
-            kernels.keep_mask(bits, threshold, out=mask[index])
+        for index, bits in cache.rng.rows(cache.step, cache.first_row, x.shape):
+            self._write_mask(bits, mask[index])
         return np.multiply(x, mask, out=cache.array("y", x.shape))
 
     def backward(self, dy: Array, cache: Cache) -> Array:
@@ -86,6 +81,10 @@ class Dropout(Layer):
             return dy
         dx: Array = np.multiply(dy, cache.mask, out=cache.array("dx", dy.shape))
         return dx
+
+    def _write_mask(self, bits: Array, out: Array) -> None:
+        """Write the factors ``m`` that 16 random bits each stand for."""
+        kernels.keep_mask(bits, kernels.keep_threshold(self.keep_prob), out=out)
 
 
 LOOKUPS = 4096  # units in one call of np.take, which widens their 16 bits to 64 first
@@ -126,29 +125,14 @@ class GaussianDropout(Dropout):
     array([[1., 1., 1., 1.]], dtype=float32)
     """
 
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` in training, ``x`` itself otherwise."""
-        cache.factors = None
-        if not cache.training or self.keep_prob == 1:
-            return x
-        spread = math.sqrt((1 - self.keep_prob) / self.keep_prob)
-        quantiles = normal_quantiles(cache.dtype)
-        factors = cache.factors = cache.array("factors", x.shape)
-        for index, bits in self._draw(cache, x.shape):
-            piece, height = factors[index], max(1, LOOKUPS // bits.shape[1])
-            for top in range(0, len(bits), height):
-                rows = slice(top, top + height)
-                np.take(quantiles, bits[rows], mode="clip", out=piece[rows])
-            piece *= spread
-            piece += 1.0
-        return np.multiply(x, factors, out=cache.array("y", x.shape))
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·m``."""
-        if cache.factors is None:
-            return dy
-        dx: Array = np.multiply(dy, cache.factors, out=cache.array("dx", dy.shape))
-        return dx
+    def _write_mask(self, bits: Array, out: Array) -> None:
+        quantiles = normal_quantiles(out.dtype)
+        height = max(1, LOOKUPS // bits.shape[1])
+        for top in range(0, len(bits), height):
+            rows = slice(top, top + height)
+            np.take(quantiles, bits[rows], mode="clip", out=out[rows])
+        out *= math.sqrt((1 - self.keep_prob) / self.keep_prob)
+        out += 1.0
 
 
 @functools.cache
