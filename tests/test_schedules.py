@@ -81,3 +81,21 @@ def test_a_schedule_of_ones_own_gives_one_method():
 
     assert Triangle()(5) == 0.0
     assert repr(Triangle()) == "Triangle()"
+
+
+SETTABLE = [
+    *[(schedule, name) for schedule in EACH for name in vars(schedule)],
+    *[(nn.EarlyStopping(), n) for n in ("patience", "min_delta", "mode", "restore_best_weights")],
+    *[(nn.ReduceLROnPlateau(), n) for n in ("factor", "cooldown", "min_learning_rate")],
+    (nn.HyperparameterScheduler(nn.SGD(0.1), "momentum", EACH[0]), "schedule"),
+]
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"), SETTABLE, ids=[f"{type(t).__name__}.{n}" for t, n in SETTABLE]
+)
+def test_what_can_be_set_is_checked_when_it_is_set(thing, name):
+    before = getattr(thing, name)
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be"):
+        setattr(thing, name, "wrong")
+    assert getattr(thing, name) is before

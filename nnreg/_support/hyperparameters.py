@@ -9,7 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nnreg._support import memory
-from nnreg._support.validation import TRANSLATIONS, flag, number, one_of, unknown_arguments
+from nnreg._support.validation import (
+    TRANSLATIONS,
+    flag,
+    number,
+    one_of,
+    unknown_arguments,
+    whole,
+)
 
 
 class Checked:
@@ -67,6 +74,11 @@ def bounded(
 def choice(*options: str) -> Checked:
     """Return an attribute whose values are among these strings."""
     return Checked(lambda name, value: one_of(name, value, options))
+
+
+def whole_number(low: int) -> Checked:
+    """Return an attribute whose values are whole numbers of at least ``low``."""
+    return Checked(lambda name, value: whole(name, value, low))
 
 
 def boolean() -> Checked:

@@ -23,6 +23,7 @@ from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 from nnreg.training.history import History
+from nnreg.training.schedules import check_schedule
 
 
 @dataclass
@@ -143,6 +144,8 @@ class HyperparameterScheduler(Callback):
     ValueError: attribute must be one of ... 'momentum', got 'momentun' (did you mean 'momentum'?)
     """
 
+    schedule = hyperparameters.Checked(check_schedule)
+
     def __init__(self, target: object, attribute: str, schedule: Callable[[int], float]) -> None:
         names = [
             name
@@ -152,14 +155,10 @@ class HyperparameterScheduler(Callback):
         ]
         if not names:
             raise TypeError(
-                "target must be an object with hyper-parameters, such as an optimizer, a penalty "
+                "target must be an object with hyperparameters, such as an optimizer, a penalty "
                 f"or a Dropout, got {target!r}"
             )
         self.attribute = validation.one_of("attribute", attribute, names)
-        if not callable(schedule):
-            raise TypeError(
-                f"schedule must be a schedule or a function of the step, got {schedule!r}"
-            )
         self.target, self.schedule = target, schedule
 
     def on_batch_begin(self, state: TrainingState) -> None:
@@ -170,12 +169,14 @@ class HyperparameterScheduler(Callback):
 class _Monitor(Callback):
     """The part that :class:`EarlyStopping` and :class:`ReduceLROnPlateau` share."""
 
+    patience = hyperparameters.whole_number(1)
+    min_delta = hyperparameters.bounded(0)
+    mode = hyperparameters.choice("min", "max")
+
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
-        self.monitor = monitor
-        self.patience = validation.whole("patience", patience, 1)
-        self.min_delta = validation.number("min_delta", min_delta, 0)
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         if mode is None:
             if monitor.endswith(("loss", "penalty", "total", "error", "mae", "mse")):
                 mode = "min"
@@ -185,7 +186,7 @@ class _Monitor(Callback):
                 raise ValueError(
                     f'mode must be "min" or "max" for {monitor!r}: which way is better?'
                 )
-        self.mode = validation.one_of("mode", mode, ["min", "max"])
+        self.mode = mode
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Forget earlier runs."""
@@ -250,6 +251,8 @@ class EarlyStopping(_Monitor):
     True
     """
 
+    restore_best_weights = hyperparameters.boolean()
+
     def __init__(
         self,
         monitor: str = "val_data_loss",
@@ -260,7 +263,7 @@ class EarlyStopping(_Monitor):
         restore_best_weights: bool = True,
     ) -> None:
         super().__init__(monitor, patience, min_delta, mode)
-        self.restore_best_weights = validation.flag("restore_best_weights", restore_best_weights)
+        self.restore_best_weights = restore_best_weights
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Forget earlier runs."""
@@ -329,6 +332,10 @@ class ReduceLROnPlateau(_Monitor):
     0.05
     """
 
+    factor = hyperparameters.bounded(0, 1, open_low=True, open_high=True)
+    cooldown = hyperparameters.whole_number(0)
+    min_learning_rate = hyperparameters.bounded(0)
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -341,9 +348,8 @@ class ReduceLROnPlateau(_Monitor):
         mode: str | None = None,
     ) -> None:
         super().__init__(monitor, patience, min_delta, mode)
-        self.factor = validation.number("factor", factor, 0, 1, open_low=True, open_high=True)
-        self.cooldown = validation.whole("cooldown", cooldown)
-        self.min_learning_rate = validation.number("min_learning_rate", min_learning_rate, 0)
+        self.factor, self.cooldown = factor, cooldown
+        self.min_learning_rate = min_learning_rate
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Forget earlier runs."""

@@ -1,11 +1,10 @@
-"""Schedules: a hyper-parameter as a function of the number of steps.
+"""Schedules: hyperparameters as functions of the number of steps.
 
-It may be a learning rate, a penalty's strength, a keep probability.
 The callback ``nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(0.1, 1000))``
-applies one.
+applies a schedule to a learning rate, a penalty's strength or a keep probability.
 
-A function of one's own will do: here L1 sets in after 30 steps, towards the end of training, and
-the weight that nobody needs goes to zero.
+Any function of the step serves as a schedule. Here L1 begins after 30 steps, and the weight of the
+input that is only noise becomes zero.
 
 >>> import nnreg as nn
 >>> penalty = nn.L1(0.0, method="proximal")
@@ -23,16 +22,26 @@ the weight that nobody needs goes to zero.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from nnreg._support import hyperparameters, validation
+from nnreg._support.hyperparameters import Checked, Configurable, bounded, whole_number
 
 
-class Schedule(hyperparameters.Configurable):
-    """A function of ``net.steps``; a plain function serves as well."""
+class Schedule(Configurable):
+    """The base class of schedules, which are functions of ``net.steps``."""
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         raise NotImplementedError
+
+
+def check_schedule(name: str, value: Any) -> Callable[[int], float]:
+    """Return ``value`` if it can be called; it is a schedule or a function of the step."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a schedule or a function of the step, got {value!r}")
+    schedule: Callable[[int], float] = value
+    return schedule
 
 
 class ConstantSchedule(Schedule):
@@ -42,12 +51,14 @@ class ConstantSchedule(Schedule):
     0.1
     """
 
+    value = bounded(-math.inf)
+
     def __init__(self, value: float) -> None:
-        self.value = validation.number("value", value)
+        self.value = value
 
     def __call__(self, step: int) -> float:
         """Return ``value``."""
-        return self.value
+        return float(self.value)
 
 
 class StepDecay(Schedule):
@@ -57,14 +68,16 @@ class StepDecay(Schedule):
     [1.0, 1.0, 0.1]
     """
 
+    start = bounded(-math.inf)
+    factor = bounded(0)
+    every = whole_number(1)
+
     def __init__(self, start: float, *, factor: float, every: int) -> None:
-        self.start = validation.number("start", start)
-        self.factor = validation.number("factor", factor, 0)
-        self.every = validation.whole("every", every, 1)
+        self.start, self.factor, self.every = start, factor, every
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
-        return self.start * self.factor ** (step // self.every)
+        return float(self.start * self.factor ** (step // self.every))
 
 
 class ExponentialDecay(StepDecay):
@@ -88,14 +101,17 @@ class CosineDecay(Schedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
+    start = bounded(-math.inf)
+    end = bounded(-math.inf)
+    steps = whole_number(1)
+
     def __init__(self, start: float, steps: int, *, end: float = 0.0) -> None:
-        self.start, self.end = validation.number("start", start), validation.number("end", end)
-        self.steps = validation.whole("steps", steps, 1)
+        self.start, self.steps, self.end = start, steps, end
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         share = min(step / self.steps, 1.0)
-        return self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share))
+        return float(self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
 class InverseTimeDecay(Schedule):
@@ -105,13 +121,15 @@ class InverseTimeDecay(Schedule):
     0.25
     """
 
+    start = bounded(-math.inf)
+    half = bounded(0, open_low=True)
+
     def __init__(self, start: float, *, half: float) -> None:
-        self.start = validation.number("start", start)
-        self.half = validation.number("half", half, 0, open_low=True)
+        self.start, self.half = start, half
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
-        return self.start / (1.0 + step / self.half)
+        return float(self.start / (1.0 + step / self.half))
 
 
 class Warmup(Schedule):
@@ -124,14 +142,14 @@ class Warmup(Schedule):
     [0.0, 0.25, 0.5, 0.5]
     """
 
-    def __init__(self, steps: int, after: Schedule) -> None:
-        self.steps = validation.whole("steps", steps, 1)
-        if not callable(after):
-            raise TypeError(f"after must be a schedule or a function of the step, got {after!r}")
-        self.after = after
+    steps = whole_number(1)
+    after = Checked(check_schedule)
+
+    def __init__(self, steps: int, after: Callable[[int], float]) -> None:
+        self.steps, self.after = steps, after
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         if step < self.steps:
-            return float(self.after(0)) * step / self.steps
+            return float(self.after(0) * step / self.steps)
         return float(self.after(step - self.steps))
