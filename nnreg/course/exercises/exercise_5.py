@@ -16,6 +16,7 @@ from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
 from nnreg.penalties import L2
 
+MODULES = ("numpy", "matplotlib", "nnreg")
 RNG = np.random.default_rng(5)
 N, EPOCHS, RATE, STRENGTH, LOSS = 90, 8, 0.25, 0.5, SoftmaxCrossEntropy()
 LABELS = np.arange(N) % 3

@@ -1,4 +1,6 @@
-"""An exercise is a Python file with checks, and a check is a function that finds one thing wrong.
+"""Exercises and checks.
+
+An exercise is a Python file with checks; a check is a function that tests one thing.
 
 A check gets the submission, as a module, and a random generator that is always the same. It raises
 ``AssertionError`` with what a student should read, or it returns, and then the points are earned.
@@ -11,7 +13,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnreg._support import validation
-from nnreg.course.grading.integrity import OWN
+from nnreg._support.files import check_path
 from nnreg.course.grading.submission import MissedError, as_module, reason
 
 Function: TypeAlias = Callable[[Any, np.random.Generator], None]
@@ -29,13 +30,18 @@ Function: TypeAlias = Callable[[Any, np.random.Generator], None]
 #: The exercises that come with nnreg, modules of :mod:`nnreg.course.exercises`.
 EXERCISES = tuple(f"exercise_{number}" for number in range(1, 7))
 
+#: What a submission may import, besides simple standard modules, where the exercise does not say.
+MODULES = ("numpy", "matplotlib")
+
+OWN = "nnreg_exercise"  # the module of an exercise that does not come with nnreg
+
 #: Who sees the result of a check, in Gradescope's words.
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that is asked of a submission.
+    """One requirement, with its points.
 
     Attributes
     ----------
@@ -79,6 +85,16 @@ class Check:
         except (Exception, SystemExit) as error:
             raise MissedError(reason(error)) from error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the place of the function: the exercise is loaded again where it is unpickled."""
+        module = self.function.__module__
+        source = module.rpartition(".")[2]
+        if module == OWN:
+            source = self.function.__code__.co_filename
+        elif module != f"nnreg.course.exercises.{source}":
+            raise TypeError(f"the check {self.name} cannot be pickled: its function is in {module}")
+        return _load_check, (source, self.name)
+
 
 def check(
     points: float, *, seconds: float | None = None, seed: int = 0, visibility: str = "visible"
@@ -90,7 +106,7 @@ def check(
     points : float
         Above 0.
     seconds : float, optional
-        How long it may take, if that is not for the grader to say.
+        How long it may take; the grader's limit unless given.
     seed : int, default 0
         Of the generator that the function gets as its second argument.
     visibility : {"visible", "hidden", "after_due_date", "after_published"}
@@ -141,7 +157,7 @@ def check(
 
 @dataclass(frozen=True)
 class Exercise:
-    """The checks of one exercise, in the order in which they are made.
+    """The checks of one exercise, in order.
 
     Attributes
     ----------
@@ -149,6 +165,8 @@ class Exercise:
         The name of an exercise that comes with nnreg, or the path of a file.
     title : str
     checks : tuple of Check
+    modules : tuple of str
+        The packages that a submission may import, besides simple standard modules.
 
     Examples
     --------
@@ -162,6 +180,10 @@ class Exercise:
     source: str
     title: str
     checks: tuple[Check, ...]
+    modules: tuple[str, ...] = MODULES
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exercise, (self.source,)
 
     @property
     def points(self) -> float:
@@ -182,8 +204,9 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
     Parameters
     ----------
     source : str or path
-        ``"exercise_1"`` to ``"exercise_6"``, or a Python file. Its checks are the functions that
-        stand under :func:`check`; its title is the first line of its docstring.
+        ``"exercise_1"`` to ``"exercise_6"``, or a Python file. Its checks are the functions
+        decorated by :func:`check`; its title is the first line of its docstring; ``MODULES``, where
+        it has that, names the packages that a submission may import.
 
     Returns
     -------
@@ -199,7 +222,7 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
     >>> exercise("exercise_2").title
     'Exercise 2: softmax and the cross-entropy.'
     """
-    name = os.fspath(source)
+    name = check_path("exercise", source)
     if name in EXERCISES:
         module = importlib.import_module(f"nnreg.course.exercises.{name}")
     elif Path(name).is_file():
@@ -210,13 +233,18 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
             f"exercise must be one of {', '.join(EXERCISES)} or a Python file, got {name!r}"
             f"{validation.nearest(name, EXERCISES)}"
         )
-    found = tuple(value for value in vars(module).values() if isinstance(value, Check))
-    if not found:
+    checks = tuple(value for value in vars(module).values() if isinstance(value, Check))
+    if not checks:
         raise ValueError(
             f"exercise: there are no checks in {name}: write @check(points) above each"
         )
     title = (module.__doc__ or Path(name).stem).strip().partition("\n")[0]
-    return Exercise(name, title, found)
+    modules = tuple(getattr(module, "MODULES", MODULES))
+    return Exercise(name, title, checks, modules)
+
+
+def _load_check(source: str, name: str) -> Check:
+    return exercise(source)[name]
 
 
 def _imported(path: str) -> ModuleType:
@@ -224,6 +252,5 @@ def _imported(path: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"exercise must be a Python file, .py, got {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[OWN] = module
     spec.loader.exec_module(module)
     return module

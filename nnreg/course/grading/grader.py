@@ -1,7 +1,8 @@
-"""Grade a submission: every check, whatever the submission does.
+"""Grading: every check of an exercise, whatever the submission does.
 
-One process makes the checks in order. If the submission ends it, or has to be ended, the check that
-was being made is lost, and a new process makes those that remain.
+The checks run here; the submission runs in a process of its own and sends data. If it ends that
+process, or has to be ended, the check that was being made is lost, and a new process serves those
+that remain.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from nnreg._support import validation
+from nnreg._support.files import check_path
 from nnreg.course.grading.exercises import Check, exercise
 from nnreg.course.grading.process import EndedError, Process
 from nnreg.course.grading.result import Grade, Result
+from nnreg.course.grading.submission import reason
 
 SUFFIXES = (".py", ".ipynb")
 
@@ -29,21 +34,21 @@ def grade(
 ) -> Grade:
     r"""Grade a submission.
 
-    It runs in a process of its own, with a limit of time for each check and, where the platform has
-    that, of memory. An endless loop, a crash or an exit costs the points of the check in which it
-    happens; when the submission cannot be read, of all. A process of its own is no sandbox: the
-    submission has the rights of whoever grades it.
+    Of a submission only what an answer needs is run, in a process of its own, with a limit of time
+    for each check and, where the platform has that, of memory. An endless loop, a crash or an exit
+    costs the points of the check in which it happens. The checks run in the calling process, which
+    gets nothing but data from the other. That process is no sandbox: it has the rights of whoever
+    grades.
 
     Parameters
     ----------
     submission : path
-        A Python file, or a notebook, of which imports, functions, classes and names for plain
-        values are taken.
+        A Python file or a notebook. It may import what the exercise allows.
     source : str or path
         The exercise: the name of one that comes with nnreg, or a file; see
         :func:`~nnreg.course.exercise`.
     seconds : float, default 10
-        For reading the submission and for each check that does not say otherwise.
+        For each check that does not say otherwise.
     megabytes : int, default 2048
         How much memory the submission may use beside what NumPy and nnreg take.
 
@@ -71,50 +76,44 @@ def grade(
     >>> result.lost["relu_forward"]
     'The submission has no relu_forward.'
     """
-    own = exercise(source)
-    path = Path(submission).resolve()
+    exercise_ = exercise(source)
+    path = Path(check_path("submission", submission)).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"submission: there is no file {os.fspath(submission)}")
     if path.suffix not in SUFFIXES:
         raise ValueError(f"submission must be a .py file or an .ipynb, got {path.name}")
     seconds = validation.number("seconds", seconds, 0, open_low=True)
     megabytes = validation.whole("megabytes", megabytes, 1)
-    job = {
-        "submission": str(path),
-        "folder": str(path.parent),
-        "exercise": own.source,
-        "megabytes": megabytes,
-    }
     results: list[Result] = []
-    printed: list[str] = []
+    skipped: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        while remaining := own.checks[len(results) :]:
-            names = [check.name for check in remaining]
-            with Process({**job, "checks": names}, Path(folder)) as process:
-                unread, _ = _asked(process, seconds)
-                printed.append(process.printed())
-                if unread:
-                    results += [Result(check, 0, unread) for check in remaining]
-                else:
-                    results += _made(process, remaining, seconds)
-    return Grade(os.fspath(submission), own.title, tuple(results), printed[0])
+        while remaining := exercise_.checks[len(results) :]:
+            with Process(path, Path(folder), exercise_.modules, megabytes) as process:
+                try:
+                    process.ask(seconds, "load")
+                    skipped = process.ask(seconds, "report")
+                except Exception as error:  # whatever the submission raises
+                    message = process.ended or reason(error)
+                    results += [Result(check, 0, message) for check in remaining]
+                    break
+                results += _check(process, remaining, seconds)
+                if not process.ended:
+                    skipped = process.ask(seconds, "report")
+    return Grade(os.fspath(submission), exercise_.title, tuple(results), skipped)
 
 
-def _made(process: Process, remaining: tuple[Check, ...], seconds: float) -> Iterator[Result]:
+def _check(process: Process, remaining: tuple[Check, ...], seconds: float) -> Iterator[Result]:
     """Yield the results of checks until one ends the process."""
     for check in remaining:
-        begun = time.monotonic()
-        message, over = _asked(process, check.seconds or seconds)
+        begun, message = time.monotonic(), ""
+        try:
+            process.begin(check.seconds or seconds, check.seed)
+            with np.errstate(all="ignore"):
+                check(process.answers)
+        except (AssertionError, EndedError) as error:
+            message = str(error)
+        message = process.ended or message
         score = 0 if message else check.points
         yield Result(check, score, message, process.printed(), time.monotonic() - begun)
-        if over:
+        if process.ended:
             break
-
-
-def _asked(process: Process, seconds: float) -> tuple[str, bool]:
-    """Return why something failed, or nothing, and whether the process is of no further use."""
-    try:
-        said = process.answer(seconds)
-    except EndedError as end:
-        return str(end), True
-    return said["message"], said["over"]

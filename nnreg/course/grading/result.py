@@ -1,4 +1,4 @@
-"""What grading gives: points and reasons, as text and as a file for Gradescope."""
+"""Grades: points and reasons, as text and as a file for Gradescope."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nnreg.course.grading.exercises import Check
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check.
+    """The result of one check.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Result:
     message : str
         Why points were lost; empty where none were.
     printed : str
-        What the submission printed meanwhile, cut where it is long.
+        What the submission printed during the check, cut where it is long.
     seconds : float
     """
 
@@ -43,8 +43,8 @@ class Grade:
     title : str
         Of the exercise.
     results : tuple of Result
-    printed : str
-        What the submission printed while it was read, cut where it is long.
+    skipped : tuple of str
+        What was not taken from the submission, a line each.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Grade:
     submission: str
     title: str
     results: tuple[Result, ...]
-    printed: str = ""
+    skipped: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -80,14 +80,14 @@ class Grade:
         return {r.check.name: r.message for r in self.results if r.score < r.check.points}
 
     def __str__(self) -> str:
-        lines = [self.title, *_indented(self.printed, "It printed:")]
-        said = ""
+        lines = [self.title, *_indented(self._skipped(), "Not run:")]
+        last = ""
         for result in self.results:
             check = result.check
             lines.append(f"{result.score:3g} of {check.points:2g}  {check.title}")
-            if result.message not in ("", said):  # one reason for many checks is said once
-                said = result.message
-                lines += _indented(said)
+            if result.message not in ("", last):  # one reason for many checks is printed once
+                last = result.message
+                lines += _indented(last)
             if result.message:
                 lines += _indented(result.printed, "It printed:")
         return "\n".join(
@@ -95,6 +95,11 @@ class Grade:
         )
 
     __repr__ = __str__
+
+    def _skipped(self) -> str:
+        return "\n".join(
+            "".join(c if c.isprintable() else " " for c in line) for line in self.skipped
+        )
 
     def gradescope(self) -> dict[str, Any]:
         """Return what Gradescope reads as ``results.json``.
@@ -109,7 +114,7 @@ class Grade:
             "score": self.score,
             "max_score": self.max_score,
             "execution_time": round(sum(result.seconds for result in self.results), 3),
-            "output": "\n".join([self.title, *_indented(self.printed, "It printed:")]),
+            "output": "\n".join([self.title, *_indented(self._skipped(), "Not run:")]),
             "visibility": "visible",
             "stdout_visibility": "hidden",
             "tests": [_test(result) for result in self.results],

@@ -1,82 +1,438 @@
-"""A submission becomes a module, and what goes wrong in it becomes a sentence."""
+"""A submission: a file or notebook, of which only what an answer needs is run.
+
+The text is divided into statements. An answer that is asked for by name is made by running the
+statements that bind this name, after those that bind the names which they use, and no others.
+What cannot be read or run is skipped, with a line for the report.
+
+The worker uses this module and must not import nnreg, so it imports the standard library only.
+"""
 
 from __future__ import annotations
+import __future__
 
 import ast
+import builtins
+import codecs
+import difflib
+import io
 import json
+import re
+import symtable
+import tokenize
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-NAME = "submission"  # what error messages and tracebacks call it
+NAME = "submission"  # its name in error messages and tracebacks
 LONGEST = 2_000  # characters of a reason
+MAX_SKIPPED = 20  # lines of the report
 
-#: Cell magics below which Python stands; below others there is another language.
+#: Cell magics below which the cell is Python; below others there is another language.
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
+
+#: A line of IPython's own, where a statement may begin.
+MAGIC = re.compile(r"\s*([%!?]|[\w.,* ]+=\s*[%!]|[\w.*%]+\?{1,2}\s*$)")
+
+#: What every exercise allows of the standard library: nothing that reaches files or processes.
+STANDARD = frozenset(
+    (
+        *("__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses"),
+        *("datetime", "decimal", "enum", "fractions", "functools", "heapq", "itertools", "math"),
+        *("numbers", "operator", "pprint", "random", "re", "statistics", "string", "textwrap"),
+        *("time", "typing", "warnings"),
+    )
+)
 
 
 class MissedError(AssertionError):
-    """What a check asks for is not there; the message is for the student."""
+    """What a check asks for is missing or wrong; the message is for the student."""
 
 
-def load(path: Path) -> ModuleType:
-    """Run a Python file, or what a notebook imports and defines, and return the module.
+class MissingError(AttributeError):
+    """An answer is not there; the message tells a student why."""
+
+
+@dataclass(eq=False)
+class Statement:
+    """A statement outside functions and classes.
+
+    Attributes
+    ----------
+    origin : str
+        The file name in tracebacks: the submission, or one of its cells.
+    node : ast.stmt
+    binds, uses : set of str
+        The global names that it assigns and reads; functions inside it included in ``uses``.
+    run : bool
+        Whether it has been run.
+    """
+
+    origin: str
+    node: ast.stmt
+    binds: set[str]
+    uses: set[str]
+    run: bool = False
+
+    @property
+    def place(self) -> str:
+        """The place of its first line, as tracebacks name it."""
+        return f"{self.origin}, line {self.node.lineno}"
+
+
+class Submission:
+    """The answers of a file or notebook, by name.
 
     Parameters
     ----------
-    path : Path
-        A ``.py`` or ``.ipynb``.
+    raw : bytes
+        The file.
+    notebook : bool
+        Whether it is an ``.ipynb``, not a ``.py``.
+    modules : tuple of str
+        The packages that may be imported besides `STANDARD`.
+
+    Attributes
+    ----------
+    names : dict
+        The global names of the submission.
+    skipped : list of str
+        What was not taken, a line each.
 
     Raises
     ------
-    Exception
-        Whatever running it raises.
+    ValueError
+        If the file is a notebook that cannot be read.
     """
-    module = ModuleType(NAME)
-    text = path.read_text(encoding="utf-8-sig")
-    notebook = path.suffix == ".ipynb"
-    for name, code in _cells(text) if notebook else [(NAME, ast.parse(text, NAME))]:
-        exec(compile(code, name, "exec"), vars(module))
-    return module
 
+    def __init__(self, raw: bytes, notebook: bool, modules: tuple[str, ...]) -> None:
+        self._modules = modules
+        self.skipped: list[str] = []
+        self._reasons: dict[str, str] = {}  # why a name is not there
+        own_builtins = {**vars(builtins), "__import__": self._import}
+        self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": own_builtins}
+        self._flags = 0
+        text = self._decode(raw)
+        cells = read_cells(text) if notebook else [(NAME, text)]
+        self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
+        for statement in self._statements:
+            self._check_import(statement)
 
-def _cells(text: str) -> Iterator[tuple[str, ast.Module]]:
-    """Yield the name of each code cell, and of what stands in it the part that is run.
+    def get(self, name: str) -> Any:
+        """Return the value of a global name, after running the statements that it needs.
 
-    That is imports, functions, classes, and names for plain values: nothing that computes.
-    """
-    codes = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code")
-    for number, cell in enumerate(codes, start=1):
-        lines = "".join(cell["source"]).split("\n")
-        magic = lines[0].split(maxsplit=1)[:1]
-        if magic and magic[0].startswith("%%") and magic[0] not in PYTHON_MAGICS:
-            continue
-        python = ["" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines]
-        name = f"{NAME}, code cell {number}"
-        tree = ast.parse("\n".join(python), name)
-        tree.body = [node for node in tree.body if _defines(node)]
-        yield name, tree
+        Raises
+        ------
+        MissingError
+            If there is none; the message says why.
+        """
+        self._resolve(name)
+        if name not in self.names:
+            self._take_method(name)
+        if name in self.names:
+            return self.names[name]
+        if name in self._reasons:
+            raise MissingError(self._reasons[name])
+        stars = [s for s in self._statements if _is_star(s.node) and not self._allowed_import(s)]
+        if stars:
+            raise MissingError(
+                f"The submission has no {name} of its own, and {ast.unparse(stars[0].node)!r} is "
+                f"not run: {self._terms()}."
+            )
+        known = {bound for statement in self._statements for bound in statement.binds}
+        near = difflib.get_close_matches(name, known, n=1)
+        raise MissingError(f"The submission has no {name}{f' ({near[0]}?)' if near else ''}.")
 
+    def report(self) -> list[str]:
+        """Return what was skipped so far, a line each."""
+        rest = [
+            s
+            for s in self._statements
+            if not s.run and not isinstance(s.node, _DEFINITIONS) and not _is_text(s.node)
+        ]
+        lines = self.skipped[:MAX_SKIPPED]
+        if len(self.skipped) > MAX_SKIPPED:
+            lines.append(f"and {len(self.skipped) - MAX_SKIPPED} more")
+        if rest:
+            places = ", ".join(s.place for s in rest[:3]) + (", ..." if len(rest) > 3 else "")
+            lines.append(f"{len(rest)} statement(s) that no answer uses: {places}")
+        return lines
 
-def _defines(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets):
+    def explain(self, error: BaseException) -> str:
+        """Return why a call failed, with the reason for a name that is not there."""
+        text = reason(error)
+        if isinstance(error, NameError) and error.name in self._reasons:
+            text = f"{text} {self._reasons[error.name]}"
+        return text
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def _skip(self, place: str, what: str, why: str, names: set[str] | None = None) -> None:
+        line = what.strip().partition("\n")[0]
+        self.skipped.append(f"{place}: {line[:80]}{'...' if len(line) > 80 else ''} ({why})")
+        for name in names or ():
+            self._reasons[name] = f"{name} is not taken from {place}: {why}."
+
+    def _decode(self, raw: bytes) -> str:
         try:
-            ast.literal_eval(node.value)
-        except (ValueError, TypeError):
-            return False
-        return True
-    return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+            if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                text = raw.decode("utf-16")
+            else:
+                text = raw.decode(tokenize.detect_encoding(io.BytesIO(raw).readline)[0])
+        except (SyntaxError, ValueError, LookupError) as error:
+            text = raw.decode("latin-1")
+            self.skipped.append(f"the encoding: read as Latin-1 ({error})")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def _divide(self, origin: str, code: str) -> Iterator[Statement]:
+        """Yield the statements of a cell; what is no Python is skipped."""
+        lines = code.split("\n")
+        first = next((line.split()[0] for line in lines if line.strip()), "")
+        if first.startswith("%%") and first not in PYTHON_MAGICS:
+            self._skip(origin, first, "a cell of another language")
+            return
+        for nodes in self._parse(origin, lines):
+            for node in nodes:
+                try:
+                    yield Statement(origin, node, *_symbols(node))
+                except (SyntaxError, ValueError, RecursionError) as error:
+                    self._skip(f"{origin}, line {node.lineno}", type(node).__name__, reason(error))
+
+    def _parse(self, origin: str, lines: list[str]) -> Iterator[list[ast.stmt]]:
+        whole = _tree(lines, 0, origin)
+        if isinstance(whole, list):
+            yield whole
+            return
+        python = list(lines)
+        for index, begins in enumerate(_begins(lines)):
+            if begins and MAGIC.match(lines[index]):
+                self._skip(f"{origin}, line {index + 1}", lines[index], "no Python")
+                indent = len(lines[index]) - len(lines[index].lstrip())
+                python[index] = f"{lines[index][:indent]}pass"
+        starts = [i for i, line in enumerate(python) if re.match(r"[^\s#)\]}]", line)]
+        ends = [*starts[1:], len(lines)]
+        at = 0
+        while at < len(starts):
+            # The longest run of lines from here that is Python; otherwise these lines are skipped.
+            failure: Any = None
+            for stop in [len(ends) - 1, *range(at, min(at + 30, len(ends) - 1))]:
+                nodes = _tree(python[starts[at] : ends[stop]], starts[at], origin)
+                if isinstance(nodes, list):
+                    yield nodes
+                    at = stop + 1
+                    break
+                failure = nodes if stop == at else failure or nodes
+            else:
+                chunk = "\n".join(python[starts[at] : ends[at]])
+                names = set(re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", chunk, re.MULTILINE))
+                names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", chunk))
+                place = f"{origin}, line {starts[at] + 1}"
+                self._skip(place, chunk, f"no Python: {_describe(failure)}", names)
+                at += 1
+
+    # --- Running ----------------------------------------------------------------------------------
+
+    def _resolve(self, name: str) -> None:
+        """Run the statements that bind a name, after those that bind what they use."""
+        binding = [s for s in self._statements if name in s.binds and not s.run]
+        if not binding and name not in self.names and not hasattr(builtins, name):
+            binding = [s for s in self._statements if _is_star(s.node) and not s.run]
+        for statement in binding:
+            statement.run = True
+            for used in sorted(statement.uses - {name}):
+                self._resolve(used)
+            if self._allowed_import(statement):
+                self._execute(statement)
+
+    def _execute(self, statement: Statement) -> None:
+        module = ast.Module([statement.node], [])
+        try:
+            code = compile(module, statement.origin, "exec", self._flags, dont_inherit=True)
+            exec(code, self.names)
+        except BaseException as error:  # a statement may raise anything
+            what = ast.unparse(statement.node)
+            self._skip(statement.place, what, reason(error), statement.binds - set(self.names))
+
+    def _take_method(self, name: str) -> None:
+        """Take an answer that is a method of a class."""
+        for statement in self._statements:
+            node = statement.node
+            if not isinstance(node, ast.ClassDef):
+                continue
+            methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == name]
+            if methods:
+                self._resolve(node.name)
+                arguments = [a.arg for a in (*methods[0].args.posonlyargs, *methods[0].args.args)]
+                try:
+                    owner = self.names[node.name]
+                    bound = arguments[:1] == ["self"] and not methods[0].decorator_list
+                    self.names[name] = getattr(owner() if bound else owner, name)
+                    self.skipped.append(f"{name}: the method of the class {node.name} is taken")
+                except Exception as error:  # the constructor is the submission's
+                    self._reasons[name] = (
+                        f"{name} is a method of the class {node.name}, of which no object can be "
+                        f"made: {reason(error)}"
+                    )
+
+    # --- Imports ----------------------------------------------------------------------------------
+
+    def _terms(self) -> str:
+        return f"this exercise allows {', '.join(self._modules)} and simple standard modules"
+
+    def _allowed(self, module: str) -> bool:
+        return allowed(module, self._modules)
+
+    def _allowed_import(self, statement: Statement) -> bool:
+        return all(self._allowed(module) for module in _imported(statement.node))
+
+    def _check_import(self, statement: Statement) -> None:
+        """Report an import that is not allowed, and note the flags of ``__future__``."""
+        node = statement.node
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                self._flags |= getattr(__future__, alias.name).compiler_flag
+        if not self._allowed_import(statement):
+            self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: tuple[str, ...] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """Import for the submission's own code."""
+        wanted = [name, *(f"{name}.{item}" for item in fromlist or ())]
+        if level or not all(map(self._allowed, wanted)):
+            raise ImportError(f"{name} cannot be imported: {self._terms()}")
+        return builtins.__import__(name, globals, locals, fromlist, level)
 
 
-def as_module(submission: ModuleType | Mapping[str, Any]) -> ModuleType:
-    """Return a submission as a module, whose name tells it from others in a message.
+_DEFINITIONS = (
+    ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Pass
+)
+
+
+def allowed(module: str, modules: tuple[str, ...]) -> bool:
+    """Return whether a submission may import a module; the course's own is never allowed.
+
+    >>> allowed("numpy.linalg", ("numpy",)), allowed("os", ("numpy",))
+    (True, False)
+    >>> allowed("nnreg", ("nnreg",)), allowed("nnreg.course.cs231n", ("nnreg",))
+    (True, False)
+    """
+    package, *rest = module.split(".")
+    return (package in STANDARD or package in modules) and [package, *rest[:1]] != [
+        "nnreg",
+        "course",
+    ]
+
+
+def read_cells(text: str) -> list[tuple[str, str]]:
+    """Return the name and the text of each code cell of a notebook, of format 3 or 4."""
+    try:
+        book = json.loads(text.removeprefix("\ufeff"))
+        sheets = [book] if "cells" in book else book["worksheets"]
+        cells = [c for sheet in sheets for c in sheet["cells"] if c["cell_type"] == "code"]
+        codes = ["".join(cell["source" if "source" in cell else "input"]) for cell in cells]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"The notebook cannot be read: it is not JSON of the notebook format 3 or 4 ({error!r})"
+        ) from None
+    return [(f"{NAME}, code cell {number}", code) for number, code in enumerate(codes, start=1)]
+
+
+def _tree(lines: list[str], before: int, origin: str) -> list[ast.stmt] | Exception:
+    """Return the statements of lines, numbered as in the cell, or why there are none."""
+    try:
+        return ast.parse("\n" * before + "\n".join(lines), origin).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
+
+
+def _describe(error: Exception) -> str:
+    line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}{line}: {text}"
+
+
+def _begins(lines: list[str]) -> Iterator[bool]:
+    """Yield of each line whether a statement may begin there: outside brackets and strings."""
+    depth, quote, joined = 0, "", False
+    for line in lines:
+        begins = not (depth or quote or joined)
+        yield begins
+        if begins and MAGIC.match(line):
+            continue
+        at = 0
+        while at < len(line):
+            if quote:
+                if line[at] == "\\":
+                    at += 1
+                elif line.startswith(quote, at):
+                    at += len(quote) - 1
+                    quote = ""
+            elif line[at] == "#":
+                break
+            elif line[at] in "\"'":
+                quote = line[at] * (3 if line.startswith(line[at] * 3, at) else 1)
+                at += len(quote) - 1
+            elif line[at] in "([{":
+                depth += 1
+            elif line[at] in ")]}":
+                depth = max(0, depth - 1)
+            at += 1
+        joined = line.endswith("\\")
+        if len(quote) == 1 and not joined:
+            quote = ""  # such a string ends with its line
+
+
+def _symbols(node: ast.stmt) -> tuple[set[str], set[str]]:
+    """Return the global names that a statement binds and uses."""
+    binds: set[str] = set()
+    uses: set[str] = set()
+
+    def visit(table: symtable.SymbolTable) -> None:
+        outside = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if outside and (symbol.is_assigned() or symbol.is_imported()):
+                binds.add(symbol.get_name())
+            if symbol.is_referenced() and (outside or symbol.is_global()):
+                uses.add(symbol.get_name())
+        for child in table.get_children():
+            visit(child)
+
+    visit(symtable.symtable(ast.unparse(node), NAME, "exec"))
+    return binds, uses
+
+
+def _imported(node: ast.stmt) -> list[str]:
+    """Return the modules that a statement imports; those beside the submission begin with a dot."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = "." * node.level + (node.module or "")
+        return [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def _is_star(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def as_module(submission: Any) -> Any:
+    """Return a mapping as a module, whose name distinguishes it from others in a message.
 
     >>> as_module({"double": abs}).double(-1)
     1
     """
-    if isinstance(submission, ModuleType):
+    if not isinstance(submission, Mapping):
         return submission
     module = ModuleType(NAME)
     vars(module).update(submission, __name__=NAME)
@@ -89,36 +445,35 @@ def reason(error: BaseException) -> str:
     >>> reason(NotImplementedError("relu_forward"))
     'relu_forward is not written yet.'
     """
-    if isinstance(error, NotImplementedError):
-        text = f"{_said(error)} is not written yet."
+    place = _place(error)
+    if isinstance(error, MissingError) or getattr(error, "explained", False):
+        text = str(error)
+    elif isinstance(error, NotImplementedError):
+        text = f"{_message(error)} is not written yet."
     elif isinstance(error, SystemExit):
         text = "The submission ends the program: remove exit() and sys.exit()."
     elif isinstance(error, MemoryError):
         text = "It asks for more memory than the grader allows."
     elif isinstance(error, RecursionError):
-        text = f"A function calls itself without end{_place(error)}."
-    elif isinstance(error, AttributeError) and _named(error.obj) == NAME:
+        text = f"A function calls itself without end{place}."
+    elif isinstance(error, AttributeError) and getattr(error.obj, "__name__", "") == NAME:
         text = f"The submission has no {error.name}."
-    elif isinstance(error, AssertionError) and not _place(error):
-        text = _said(error) or "It is not as the check asks."
+    elif isinstance(error, AssertionError) and not place:
+        text = _message(error) or "It is not as the check asks."
     else:
-        text = f"{type(error).__name__}: {_said(error)}{_place(error)}"
+        text = f"{type(error).__name__}: {_message(error)}{place}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
-def _named(thing: object) -> object:
-    return getattr(thing, "__name__", "") if isinstance(thing, ModuleType) else ""
-
-
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # an exception of the submission's own may fail at this too
+    except BaseException:  # an exception class of the submission may fail here too
         return "(its message cannot be shown)"
 
 
 def _place(error: BaseException) -> str:
-    """Return where in the submission it was, if it was there."""
+    """Return the line of the submission that raised an error, if one did."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if frame.filename.startswith(NAME)]
     if not theirs:

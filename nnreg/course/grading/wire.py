@@ -1,0 +1,380 @@
+"""The connection between the checks and the answers, which run in two processes.
+
+A check calls functions of a submission as if they were its own. Arguments and results cross as
+data: numbers, text, arrays, and tuples, lists and dictionaries of them; nothing that the submission
+sends is unpickled or run. Arrays, lists and dictionaries keep their identity: a change in one is
+made in the other process too, and an array that comes back is the one that was sent. Any other
+object stays where it is; its attributes are fetched, and calls are made there.
+
+The worker uses this module too, so it imports NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import inspect
+import itertools
+import json
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+PLAIN = (type(None), bool, int, float, str)
+
+#: Attributes of an object, by its class's name, that follow when they change in one process.
+STATE = {
+    "Network": ("parameters.vector", "steps", "epochs"),
+    "Generator": ("bit_generator.state",),
+}
+
+#: Exceptions that keep their kind when they cross; others become ``RuntimeError``.
+KINDS: dict[str, type[Exception]] = {
+    **{k: v for k, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, Exception)},
+    "ComplexWarning": np.exceptions.ComplexWarning,
+}
+
+
+class WireError(Exception):
+    """The other process sends what is no message."""
+
+
+class Remote:
+    """An object of the other process: its attributes are asked for, and a call is made, there.
+
+    It holds numbers only, so that to copy it, or look through it, does no harm.
+    """
+
+    __slots__ = ("_name", "_number", "_parameters", "_wire")
+
+    def __init__(self, wire: int, number: int, name: str, parameters: Any) -> None:
+        for slot, value in zip(self.__slots__, (name, number, parameters, wire), strict=True):
+            object.__setattr__(self, slot, value)
+
+    def __copy__(self) -> Remote:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Remote:
+        return self
+
+    @property
+    def __name__(self) -> str:
+        """The name of the function or class, or of the object's class."""
+        return self._name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The parameters, as ``inspect.signature`` wants them."""
+        if self._parameters is None:
+            raise AttributeError("__signature__")
+        kinds = list(type(inspect.Parameter.VAR_KEYWORD))
+        listed = [
+            inspect.Parameter(name, kinds[kind], default=None if optional else inspect._empty)
+            for name, kind, optional in self._parameters
+        ]
+        return inspect.Signature(listed)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Wire.open[self._wire].ask("get", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            Wire.open[self._wire].ask("set", self, name, value)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call it in the other process."""
+        return Wire.open[self._wire].ask("call", self, arguments, tuple(named.items()))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(Wire.open[self._wire].ask("list", self))
+
+
+class Answers:
+    """A submission in the other process: its names are asked for when they are used."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+
+    def __getattr__(self, name: str) -> Any:
+        return self.wire.ask("answer", name)
+
+
+def replace_names(names: dict[str, Any], replacements: dict[str, Any]) -> dict[str, Any]:
+    """Replace global names, and return those that there were."""
+    before = {name: names[name] for name in replacements if name in names}
+    names.update(replacements)
+    return before
+
+
+def restore_names(
+    names: dict[str, Any], replacements: dict[str, Any], before: dict[str, Any]
+) -> None:
+    """Undo `replace_names`."""
+    for name in replacements:
+        del names[name]
+    names.update(before)
+
+
+class Wire:
+    """One end of the connection.
+
+    Parameters
+    ----------
+    read : function () -> bytes
+        Returns the next message.
+    write : function (bytes)
+    serve : dict of str to function
+        What the other end may ask for, besides calling functions that were sent to it.
+    trusting : bool
+        Whether pickles are accepted: by the worker, from the checks.
+    explain : function (exception) -> str
+        Returns the text under which an exception crosses.
+    """
+
+    open: ClassVar[dict[int, Wire]] = {}
+    _keys = itertools.count()
+
+    def __init__(
+        self,
+        read: Callable[[], bytes],
+        write: Callable[[bytes], object],
+        serve: dict[str, Callable[..., Any]],
+        *,
+        trusting: bool,
+        explain: Callable[[BaseException], str] = str,
+    ) -> None:
+        self._read, self._write, self.explain = read, write, explain
+        self._serve = {"call": lambda f, given, named: f(*given, **dict(named)), **serve}
+        self._trusting = trusting
+        self._caught = BaseException if trusting else Exception  # a submission may raise anything
+        self.broken = False  # whether the other end sent what is no message
+        self._key = next(Wire._keys)
+        Wire.open[self._key] = self
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all objects that both ends know; both ends do it at the same time."""
+        self._numbers: dict[int, int] = {}  # by the id of an object that is kept here
+        self._objects: dict[int, Any] = {}
+        self._known: dict[int, Any] = {}  # states, as the other end knows them
+        self._new = itertools.count(int(self._trusting), 2)
+        self._limit = 50  # of objects, at which those out of use are dropped
+
+    def close(self) -> None:
+        """Drop the connection; what is left of the other end's objects is of no use."""
+        Wire.open.pop(self._key, None)
+
+    # --- Messages ---------------------------------------------------------------------------------
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        """Ask the other end for something, and return the answer."""
+        if self.broken:
+            raise WireError
+        self._send({"do": what, "drop": self._drop()}, arguments)
+        while True:
+            message, value = self._receive()
+            if "do" in message:
+                self._answer(message["do"], value)
+            elif "kind" in message:
+                raise _error(str(message["kind"]), str(value))
+            else:
+                return value
+
+    def wait(self) -> None:
+        """Answer what the other end asks for, until it ends."""
+        while True:
+            message, value = self._receive()
+            self._answer(message["do"], value)
+
+    def _answer(self, what: str, arguments: Any) -> None:
+        try:
+            value = self._serve[what](*arguments)
+            self._send({}, value)
+        except self._caught as error:
+            names = [kind.__name__ for kind in type(error).__mro__]
+            self._send({"kind": next((n for n in names if n in KINDS), "")}, self.explain(error))
+
+    def _send(self, message: dict[str, Any], value: Any) -> None:
+        message["value"] = self._encode(value)
+        message["new"], message["state"] = [], []
+        seen = 0
+        while seen < len(self._objects):  # which grows, as states refer to more objects
+            numbers = list(self._objects)[seen:]
+            seen += len(numbers)
+            for number in numbers:
+                thing = self._objects[number]
+                state = self._state(number, thing)
+                if number not in self._known and number % 2 == int(self._trusting):
+                    message["new"].append([number, *self._introduce(thing)])
+                    self._known[number] = state if isinstance(thing, np.ndarray) else None
+                if state is not None and self._known.get(number) != state:
+                    message["state"].append([number, state])
+                    self._known[number] = state
+        self._write(json.dumps(message).encode() + b"\n")
+
+    def _receive(self) -> tuple[dict[str, Any], Any]:
+        line = self._read()
+        try:
+            message: dict[str, Any] = json.loads(line)
+            for number in message.get("drop", ()) if self._trusting else ():
+                self._remove(number)
+            for number, kind, *rest in message["new"]:
+                self._register(self._make(number, kind, *rest), number)
+                self._known[number] = rest if kind == "array" else None
+            for number, state in message["state"]:
+                self._known[number] = state
+                self._restore(self._objects[number], state)
+            return message, self._decode(message["value"])
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            self.broken = True
+            raise WireError(str(error)) from error
+
+    def _drop(self) -> list[int]:
+        """Forget the objects that the checks use no more, and return their numbers."""
+        if self._trusting or len(self._objects) < self._limit:
+            return []
+        counts = {n: sys.getrefcount(thing) for n, thing in self._objects.items()}
+        (least,) = (sys.getrefcount(thing) for _, thing in {-1: object()}.items())  # noqa: PERF102
+        numbers = [number for number, count in counts.items() if count <= least]
+        for number in numbers:
+            self._remove(number)
+        self._limit = 2 * len(self._objects) + 50
+        return numbers
+
+    def _remove(self, number: int) -> None:
+        del self._numbers[id(self._objects.pop(number))]
+        self._known.pop(number, None)
+
+    # --- Values -----------------------------------------------------------------------------------
+
+    def _register(self, thing: Any, number: int) -> int:
+        self._objects[number] = thing
+        self._numbers[id(thing)] = number
+        return number
+
+    def _encode(self, value: Any) -> Any:
+        if type(value) in PLAIN:
+            return value
+        if isinstance(value, tuple):
+            return ["tuple", *map(self._encode, value)]
+        if isinstance(value, np.generic) and value.dtype.kind in "biufcUS":
+            return ["scalar", *_pack(np.asarray(value))]
+        if isinstance(value, complex):
+            return ["complex", value.real, value.imag]
+        if isinstance(value, Remote):
+            return ["object", value._number]
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._register(value, next(self._new))
+        return ["object", number]
+
+    def _decode(self, code: Any) -> Any:
+        if not isinstance(code, list):
+            return code
+        kind, *rest = code
+        if kind == "tuple":
+            return tuple(map(self._decode, rest))
+        if kind == "scalar":
+            return _unpack(*rest)[()]
+        if kind == "complex":
+            return complex(*rest)
+        return self._objects[rest[0]]
+
+    def _introduce(self, thing: Any) -> list[Any]:
+        """Return what the other end needs to make its counterpart of an object."""
+        if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufcUS":
+            return ["array", *_pack(thing)]
+        if isinstance(thing, dict | list):
+            return ["dict" if isinstance(thing, dict) else "list"]
+        if self._trusting or callable(thing):
+            name = getattr(thing, "__name__", None)
+            return ["remote", name if isinstance(name, str) else type(thing).__name__, _list(thing)]
+        return ["pickle", base64.b64encode(pickle.dumps(thing)).decode()]
+
+    def _make(self, number: int, kind: str, *rest: Any) -> Any:
+        if kind == "array":
+            return _unpack(*rest)
+        if kind == "dict":
+            return {}
+        if kind == "list":
+            return []
+        if kind == "pickle" and self._trusting:
+            return pickle.loads(base64.b64decode(rest[0]))
+        return Remote(self._key, number, str(rest[0]), rest[1])
+
+    def _state(self, number: int, thing: Any) -> Any:
+        """Return what may change in an object, or None."""
+        if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufcUS":
+            return _pack(thing)
+        if isinstance(thing, dict):
+            return [[self._encode(key), self._encode(value)] for key, value in thing.items()]
+        if isinstance(thing, list):
+            return list(map(self._encode, thing))
+        names = (
+            () if number % 2 else STATE.get(type(thing).__name__)
+        )  # of the checks' objects alone
+        return [_plain(_follow(thing, name)) for name in names] if names else None
+
+    def _restore(self, thing: Any, state: Any) -> None:
+        if isinstance(thing, np.ndarray):
+            thing[...] = _unpack(*state)
+        elif isinstance(thing, dict):
+            items = [(self._decode(key), self._decode(value)) for key, value in state]
+            thing.clear()
+            thing.update(items)
+        elif isinstance(thing, list):
+            thing[:] = map(self._decode, state)
+        else:
+            for name, value in zip(STATE[type(thing).__name__], state, strict=True):
+                owner, _, last = name.rpartition(".")
+                old = _follow(thing, name)
+                if isinstance(old, np.ndarray):
+                    old[...] = _unpack(*value)
+                elif value != old:
+                    setattr(_follow(thing, owner), last, value)
+
+
+def _pack(array: np.ndarray[Any, Any]) -> list[Any]:
+    return [array.dtype.str, list(array.shape), base64.b64encode(array.tobytes()).decode()]
+
+
+def _unpack(dtype: str, shape: list[int], data: str) -> np.ndarray[Any, Any]:
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufcUS":
+        raise TypeError(dtype)
+    return np.frombuffer(base64.b64decode(data), kind).reshape(shape).copy()
+
+
+def _plain(value: Any) -> Any:
+    return _pack(value) if isinstance(value, np.ndarray) else value
+
+
+def _follow(thing: Any, path: str) -> Any:
+    for name in filter(None, path.split(".")):
+        thing = getattr(thing, name)
+    return thing
+
+
+def _list(function: Any) -> list[tuple[str, int, bool]] | None:
+    """Return name, kind and optionality of each parameter, where that is known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return None
+    return [(p.name, int(p.kind), p.default is not inspect._empty) for p in parameters]
+
+
+def _error(kind: str, text: str) -> Exception:
+    """Return an exception of the kind that the other end raised; its text is the explanation."""
+    base = KINDS.get(kind, RuntimeError)
+    if base is RuntimeError or issubclass(base, UnicodeError | OSError | StopIteration):
+        base, kind = RuntimeError, "RuntimeError"
+    error: Exception = type(kind, (base,), {"explained": True, "__str__": lambda self: text})(text)
+    return error
