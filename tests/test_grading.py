@@ -1,6 +1,7 @@
 """Grading: checks, exercises of one's own, what comes out, and the command."""
 
 import json
+import pickle
 import re
 import sys
 import textwrap
@@ -14,7 +15,7 @@ from nnreg.commands.main import main
 from nnreg.course import check, exercise, grade
 from nnreg.course.grading.assertions import assert_close, patched
 from nnreg.course.grading.exercises import VISIBILITIES
-from nnreg.course.grading.submission import LONGEST, load, reason
+from nnreg.course.grading.submission import LONGEST, Submission, reason
 
 OWN = '''
 """Doubling: twice a number."""
@@ -96,11 +97,7 @@ def test_a_check_has_its_own_time_limit(graded):
         """
         import time
 
-        calls = []
-
-
         def double(x):
-            calls.append(x)
             time.sleep(0.7 * (isinstance(x, int)))
             return 2 * x
         """
@@ -202,12 +199,16 @@ def test_what_an_exercise_cannot_be_is_said(tmp_path, source, content, message):
 # --- Submissions ----------------------------------------------------------------------------------
 
 
+def _indent(text):
+    return textwrap.indent(text, "    ")
+
+
 def notebook(*sources):
     cells = [{"cell_type": "code", "source": source.splitlines(True)} for source in sources]
     return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# no code"]}, *cells]})
 
 
-def test_a_notebook_is_graded_by_what_it_imports_defines_and_names(graded):
+def test_a_notebook_is_graded_by_what_its_answers_need(graded):
     cells = [
         "%matplotlib inline\n!ls\n?np.dot",
         "%%bash\nif true; then exit; fi",
@@ -228,18 +229,153 @@ def test_a_line_of_a_notebook_is_named_by_its_cell(graded):
 
 def test_what_a_failed_check_printed_is_shown(graded):
     result = graded(
-        "print('read')\n\n\ndef double(x):\n    print('called with', x)\n    return x\n"
+        "print('not run')\n\n\ndef double(x):\n    print('called with', x)\n    return x\n"
     )
-    assert result.printed == "read\n"
     assert "It printed:\n             called with" in str(result)
-    assert str(result).count("read") == 1
+    assert "not run\n" not in str(result)
 
 
-def test_a_module_beside_the_submission_is_found_but_takes_nobodys_place(graded, tmp_path):
-    (tmp_path / "own_helper.py").write_text("TWO = 2\n")
-    (tmp_path / "colorsys.py").write_text("raise SystemExit\n")
-    text = "import colorsys\nfrom own_helper import TWO\n\n\ndef double(x):\n    return TWO * x\n"
-    assert graded(text).lost == {}
+RIGHT = "def double(x):\n    return 2 * x\n"
+
+#: Right submissions as they come: each file has every point, and the report has the words.
+RIGHT_AS_THEY_COME = {
+    "a scratch cell": (notebook("print 3", RIGHT), "print 3"),
+    "a scratch line in the cell": (notebook(f"x = (\n{RIGHT}\nprint 'spam'\n"), "print 'spam'"),
+    "an unclosed bracket above": (notebook(f"print(3\n{RIGHT}"), "print(3"),
+    "magics": (notebook(f"%time\n!ls 'a\n?sum\nsum?\nsum??\nf = !ls\n%time f(')\n{RIGHT}"), "!ls"),
+    "a magic in a block": (notebook(f"if True:\n    %timeit 1\n{RIGHT}"), "%timeit"),
+    "a cell magic": (notebook(f"%%time\n{RIGHT}"), ""),
+    "a cell of another language": (notebook("%%bash\nfi )", RIGHT), "%%bash"),
+    "get_ipython": ("get_ipython().system('ls')\n" + RIGHT, "line 1"),
+    "get_ipython in a notebook": (notebook("get_ipython().magic('x')", RIGHT), "code cell 1"),
+    "a line that goes on with %": (
+        notebook(f"%time\n{RIGHT.replace('2 * x', '(2 * x')} +  0 * (7\n   % 3))"), "%time"
+    ),
+    "a backslash before %": (notebook(f"%time\none = 7 \\\n% 3\n{RIGHT}"), "%time"),
+    "a text with % lines": (notebook(f'%time\ns = """\n%d\n!\n"""\n{RIGHT}'), "%time"),
+    "a package that is not there": (notebook("from google.colab import drive", RIGHT), "google"),
+    "a package that is not allowed": ("import pandas as pd, os\n" + RIGHT, "allows numpy"),
+    "drawing": ("import matplotlib.pyplot as plt\nplt.plot([1], [2])\n" + RIGHT, "line 2"),
+    "format 3": (
+        json.dumps({"worksheets": [{"cells": [{"cell_type": "code", "input": [RIGHT]}]}]}), ""
+    ),
+    "format 4, one string": (
+        json.dumps({"cells": [{"cell_type": "code", "source": RIGHT}], "nbformat": 4}), ""
+    ),
+    "a byte-order mark": ("\ufeff" + RIGHT, ""),
+    "an encoding cookie": (f"# -*- coding: latin-1 -*-\n# é\n{RIGHT}".encode("latin-1"), ""),
+    "an encoding that is not said": (f"# é\n{RIGHT}".encode("latin-1"), "Latin-1"),
+    "an unknown encoding": (f"# coding: nonsense\n{RIGHT}", "Latin-1"),
+    "UTF-16": (RIGHT.encode("utf-16"), ""),
+    "Windows line ends": (RIGHT.replace("\n", "\r\n"), ""),
+    "a lambda": ("double = lambda x: 2 * x\n", ""),
+    "an annotated lambda": ("double: object = lambda x: 2 * x\n", ""),
+    "an assignment": ("def two(x):\n    return 2 * x\n\ndouble = also = two\n", ""),
+    "a tuple of answers": ("double, half = (lambda x: 2 * x), (lambda x: x / 2)\n", ""),
+    "a partial function": (
+        "import functools, operator\ndouble = functools.partial(operator.mul, 2)\n", ""
+    ),
+    "a static method": (f"class Answers:\n    @staticmethod\n{_indent(RIGHT)}", "class Answers"),
+    "a method": (f"class Answers:\n{_indent(RIGHT.replace('(x', '(self, x'))}", "class Answers"),
+    "a function in a class": (f"class Answers:\n{_indent(RIGHT)}", "class Answers"),
+    "an assigned method": (
+        f"class A:\n{_indent(RIGHT.replace('(x', '(self, x'))}\ndouble = A().double\n", ""
+    ),
+    "an object that is called": (
+        "class D:\n    def __call__(self, x):\n        return 2 * x\n\ndouble = D()\n", ""
+    ),
+    "plain values": (f"A, B = 2, 'b'\nC: int = 1\n{RIGHT.replace('2 *', 'A * C *')}", ""),
+    "computed values": (f"import numpy as np\nA = np.full(1, 2)[0]\n{RIGHT.replace('2', 'A')}", ""),
+    "a value changed later": (f"A = 1\nA += 1\n{RIGHT.replace('2', 'A')}", ""),
+    "a star import": (f"from math import *\n{RIGHT.replace('2', '2 * cos(0)')}", ""),
+    "a helper below": (f"{RIGHT.replace('2 *', 'two() *')}\ndef two():\n    return 2\n", ""),
+    "a condition": (f"try:\n    import nothing\nexcept ImportError:\n{_indent(RIGHT)}", ""),
+    "a main block": (f"if __name__ == '__main__':\n{_indent(RIGHT)}", ""),
+    "a second try": ("def double(x):\n    raise NotImplementedError\n\n" + RIGHT, ""),
+    "a future import": ("from __future__ import annotations\n" + RIGHT.replace("x)", "x: N)"), ""),
+    "a crash elsewhere": (f"1 / 0\nz = 1 / 0\n{RIGHT}", "2 statement(s)"),
+    "an endless loop elsewhere": (f"while True: pass\n{RIGHT}", "line 1"),
+    "an exit elsewhere": (f"import sys\nsys.exit()\nexit()\n{RIGHT}", "import sys"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT_AS_THEY_COME)
+def test_a_right_submission_loses_nothing_for_what_stands_beside_its_answers(name):
+    text, words = RIGHT_AS_THEY_COME[name]
+    raw = text if isinstance(text, bytes) else text.encode()
+    submission = Submission(raw, raw.startswith(b"{"), ("numpy", "matplotlib"))
+    assert submission.get("double")(3) == 6
+    assert words in "\n".join(submission.report())
+
+
+def test_the_report_says_what_was_not_run(graded):
+    text = notebook("%matplotlib inline\nimport pandas", "print(1 / 0)", "print 3", RIGHT)
+    result = graded(text, "ada.ipynb")
+    assert result.lost == {}
+    expected = (
+        "Not run:",
+        "code cell 1, line 1: %matplotlib inline (no Python)",
+        "code cell 1, line 2: import pandas (this exercise allows numpy, matplotlib and",
+        "code cell 3, line 1: print 3 (no Python: SyntaxError, line 1",
+        "1 statement(s) that no answer uses: submission, code cell 2, line 1",
+    )
+    for words in expected:
+        assert words in str(result)
+        assert words in result.gradescope()["output"]
+
+
+MISSING = {
+    "nothing": ("x = 1\n", r"The submission has no double\.$"),
+    "another spelling": ("def doubel(x): ...\n", r"has no double \(doubel\?\)\."),
+    "in a neighbour's file": (
+        "from bob import double\n",
+        "double is not taken from .*: this exercise",
+    ),
+    "in a neighbour's file, all": ("from bob import *\n", "no double of its own, and 'from bob"),
+    "beside it": ("from .bob import double\n", "double is not taken from"),
+    "no Python": ("def double(x):\n    return 2 x\n", "double is not taken.*SyntaxError, line 2"),
+    "a crash": ("double = 1 / 0\n", "double is not taken from .*, line 1: ZeroDivisionError"),
+    "an object of a class": (
+        "class A:\n    def __init__(self, a): ...\n    def double(self, x): ...\n",
+        "double is a method of the class A, of which no object can be made: TypeError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_an_answer_that_is_not_there_is_missed_with_the_reason(name):
+    text, message = MISSING[name]
+    with pytest.raises(AttributeError, match=message):
+        Submission(text.encode(), False, ("numpy",)).get("double")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "no JSON", '{"cells": [{}]}', "[" * 10**5])
+def test_a_notebook_that_is_none_is_said_to_be_none(text):
+    with pytest.raises(ValueError, match="notebook cannot be read"):
+        Submission(text.encode(), True, ())
+
+
+def test_an_import_within_an_answer_is_refused_where_it_is_made(graded):
+    result = graded("def double(x):\n    import os\n    return 2 * x\n")
+    assert "ImportError: os cannot be imported: this exercise allows" in result.lost["doubles"]
+
+
+def test_an_exercise_declares_what_a_submission_may_import(graded, tmp_path):
+    text = "import calendar\n\ndef double(x):\n    return 2 * x * (calendar.MONDAY == 0)\n"
+    assert "calendar is not taken" in graded(text).lost["doubles"]
+    own = (tmp_path / "doubling.py").read_text(encoding="utf-8")
+    (tmp_path / "open.py").write_text(own + "\n\nMODULES = ('numpy', 'calendar')\n")
+    assert grade("ada.py", "open.py").lost == {}
+
+
+@pytest.mark.parametrize("source", ["exercise_1", "doubling.py"])
+def test_an_exercise_and_its_checks_and_grades_can_be_pickled(source, graded):
+    own = exercise(source)
+    again = pickle.loads(pickle.dumps(own))
+    assert [check.name for check in again] == [check.name for check in own]
+    assert pickle.loads(pickle.dumps(own.checks[0])).title == own.checks[0].title
+    result = graded("def double(x):\n    return x\n")
+    assert str(pickle.loads(pickle.dumps(result))) == str(result)
 
 
 def test_draws_from_the_global_generators_are_the_same_each_time(graded):
@@ -267,7 +403,7 @@ def test_a_submission_that_cannot_be_is_the_graders_mistake(tmp_path, name, erro
         grade(name, "exercise_1")
 
 
-# --- What a tutor says ----------------------------------------------------------------------------
+# --- What an assertion says -----------------------------------------------------------------------
 
 
 def test_a_reason_is_short_whatever_the_error_says():
@@ -290,13 +426,13 @@ def test_same_wants_numbers_of_one_shape():
         assert_close("y", [1, np.nan], [1, 2])
 
 
-def test_a_function_is_called_in_place_of_another_only_for_a_while(tmp_path):
-    (tmp_path / "s.py").write_text("def a():\n    return 1\n\n\ndef b():\n    return a()\n")
-    submission = load(tmp_path / "s.py")
-    with patched(submission.b, a=lambda: 2, other=lambda: 3):
-        assert submission.b() == 2
-    assert submission.b() == 1
-    assert not hasattr(submission, "other")
+def test_a_function_is_called_in_place_of_another_only_for_a_while():
+    names = {}
+    exec("def a():\n    return 1\n\n\ndef b():\n    return a()\n", names)
+    with patched(names["b"], a=lambda: 2, other=lambda: 3):
+        assert names["b"]() == 2
+    assert names["b"]() == 1
+    assert "other" not in names
 
 
 # --- Gradescope, and the command ------------------------------------------------------------------

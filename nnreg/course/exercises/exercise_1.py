@@ -9,6 +9,7 @@ import numpy as np
 from nnreg.course.grading.assertions import (
     assert_close,
     assert_gradient,
+    assert_nonzero,
     assert_unchanged,
     call_pair,
     expect,
@@ -67,6 +68,8 @@ def affine_one_row(submission: Any, rng: np.random.Generator) -> None:
     """affine_forward, affine_backward: a row alone gives what it gave in the batch."""
     y, cache = call_pair(submission.affine_forward, X, W, B)
     dx = require_gradients(submission.affine_backward(np.ones((5, 3)), cache), 3)[0]
+    assert_nonzero("y", y)
+    assert_nonzero("dx", dx)
     one, cache = call_pair(submission.affine_forward, X[:1], W, B)
     assert_close("y of a batch of one row", one, y[:1])
     one = require_gradients(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
@@ -100,9 +103,11 @@ def relu_dx(submission: Any, rng: np.random.Generator) -> None:
 @check(6)
 def relu_at_zero(submission: Any, rng: np.random.Generator) -> None:
     """relu_backward: the derivative at exactly x = 0 is 0."""
-    _, cache = call_pair(submission.relu_forward, np.zeros((5, 4)))
-    dx = require_gradients(submission.relu_backward(np.ones((5, 4)), cache), 1)[0]
-    expect(not np.any(dx), hint("ReLU: >= 0"))
+    x = np.array([[-1.0, 0.0, 1.0]])
+    _, cache = call_pair(submission.relu_forward, x)
+    dx = require_gradients(submission.relu_backward(np.ones((1, 3)), cache), 1)[0]
+    assert_nonzero("dx", dx)
+    expect(not np.any(np.asarray(dx)[x == 0]), hint("ReLU: >= 0"))
 
 
 @check(4)

@@ -36,13 +36,15 @@ def swish(x: Array, beta: Array) -> Array:
 class Swish(Layer):
     """The submission's layer, which may run in another process: every call is passed on."""
 
-    def __init__(self, answer: Any, library: Any) -> None:
-        self.answer, self.library = answer, library
+    beta: Array
+
+    def __init__(self, answer: Any, cache: Any) -> None:
+        self.answer, self.cache = answer, cache
 
     @classmethod
     def of(cls, submission: Any) -> Self:
         """Return a new layer of the submission."""
-        return cls(submission.Swish(), library(submission))
+        return cls(submission.Swish(), library(submission).Cache)
 
     def outputs(self, inputs: int) -> int:
         """Return the number of outputs."""
@@ -55,7 +57,7 @@ class Swish(Layer):
 
     def forward(self, x: Array, cache: Cache) -> Any:
         """Return the outputs, from a cache where the answer is."""
-        cache.answer = self.library.Cache(x.dtype.name)
+        cache.answer = self.cache(x.dtype.name)
         cache.answer.reset(training=cache.training, step=cache.step, first_row=cache.first_row)
         self.answer.beta = self.beta
         return self.answer.forward(x, cache.answer)

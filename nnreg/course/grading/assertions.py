@@ -104,6 +104,11 @@ def assert_close(
         expect(False, f"{where} is {result[at]:.6g}, expected {expected[at]:.6g}.{hinted}")
 
 
+def assert_nonzero(name: str, result: Any) -> None:
+    """Raise if a result is zero everywhere: nothing else about it can be judged then."""
+    expect(np.any(result), f"{name} is zero everywhere.")
+
+
 def match_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
     """Return what is message of the first of the wrong values that equals what was result.
 
@@ -225,6 +230,7 @@ def assert_unchanged(
     """Raise unless both functions leave the arrays that they are given as they were."""
     given = copy_arrays(arguments)
     y, cache = require_pair(forward, forward(*given))
+    assert_nonzero("y", y)
     expect(_equal(given, arguments), hint("layer: x damaged"))
     dy = np.ones_like(y)
     backward(dy, cache)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -66,12 +66,12 @@ class Check:
     seed: int = 0
     visibility: str = "visible"
 
-    def __call__(self, submission: ModuleType | Mapping[str, Any]) -> None:
+    def __call__(self, submission: Any) -> None:
         """Return if the submission passes.
 
         Parameters
         ----------
-        submission : module or mapping
+        submission : module, mapping or object with attributes
             ``globals()``, for instance.
 
         Raises

@@ -67,12 +67,12 @@ def grade(
     --------
     >>> import pathlib, tempfile
     >>> ada = pathlib.Path(tempfile.mkdtemp(), "ada.py")
-    >>> _ = ada.write_text("import os\n\ndef affine_forward(x, w, b):\n    os._exit(3)\n")
+    >>> _ = ada.write_text("def affine_forward(x, w, b):\n    raise SystemExit\n")
     >>> result = grade(ada, "exercise_1")
     >>> result.score
     0
     >>> result.lost["affine_forward"]
-    'The submission ends the process, with status 3: remove what does that.'
+    'The submission ends the program: remove exit() and sys.exit().'
     >>> result.lost["relu_forward"]
     'The submission has no relu_forward.'
     """

@@ -141,7 +141,7 @@ class Submission:
                 f"not run: {self._terms()}."
             )
         known = {bound for statement in self._statements for bound in statement.binds}
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         raise MissingError(f"The submission has no {name}{f' ({near[0]}?)' if near else ''}.")
 
     def report(self) -> list[str]:
@@ -163,7 +163,7 @@ class Submission:
         """Return why a call failed, with the reason for a name that is not there."""
         text = reason(error)
         if isinstance(error, NameError) and error.name in self._reasons:
-            text = f"{text} {self._reasons[error.name]}"
+            text = f"{text}. {self._reasons[error.name]}"
         return text
 
     # --- Reading ----------------------------------------------------------------------------------

@@ -63,16 +63,20 @@ class Remote:
     @property
     def __name__(self) -> str:
         """The name of the function or class, or of the object's class."""
-        return self._name
+        return str(self._name)
 
     @property
     def __signature__(self) -> inspect.Signature:
         """The parameters, as ``inspect.signature`` wants them."""
         if self._parameters is None:
             raise AttributeError("__signature__")
-        kinds = list(type(inspect.Parameter.VAR_KEYWORD))
+        p = inspect.Parameter
+        kinds = (
+            *(p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD),
+            *(p.VAR_POSITIONAL, p.KEYWORD_ONLY, p.VAR_KEYWORD),
+        )
         listed = [
-            inspect.Parameter(name, kinds[kind], default=None if optional else inspect._empty)
+            p(name, kinds[kind], default=None if optional else inspect._empty)
             for name, kind, optional in self._parameters
         ]
         return inspect.Signature(listed)
@@ -241,7 +245,7 @@ class Wire:
         if self._trusting or len(self._objects) < self._limit:
             return []
         counts = {n: sys.getrefcount(thing) for n, thing in self._objects.items()}
-        (least,) = (sys.getrefcount(thing) for _, thing in {-1: object()}.items())  # noqa: PERF102
+        (least,) = (sys.getrefcount(thing) for _, thing in {-1: object()}.items())
         numbers = [number for number, count in counts.items() if count <= least]
         for number in numbers:
             self._remove(number)

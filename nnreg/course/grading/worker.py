@@ -19,20 +19,20 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-if __name__ == "__main__":
+if TYPE_CHECKING or __name__ != "__main__":
+    from nnreg.course.grading.submission import Submission, allowed, reason
+    from nnreg.course.grading.wire import Wire, replace_names, restore_names
+else:
     sys.path.insert(0, str(FOLDER))
     from submission import Submission, allowed, reason
     from wire import Wire, replace_names, restore_names
 
     sys.path.remove(str(FOLDER))
-else:
-    from nnreg.course.grading.submission import Submission, allowed, reason
-    from nnreg.course.grading.wire import Wire, replace_names, restore_names
 
 PRINTED = 1_000_000  # bytes that one check may print
 LARGEST_FILE = 16 * PRINTED
