@@ -147,8 +147,6 @@ def explain_gap(
     >>> gap.objective > gap.test_loss > gap.train_loss
     True
     """
-    validation.instance("net", net, Network, "a Network")
-    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
     x, y = data.validate_data(net, loss, x, y)
     x_test, y_test = data.validate_data(net, loss, x_test, y_test, "test ")
     masks = validation.whole("masks", masks, 2)

@@ -143,9 +143,9 @@ def check_layers(net: Network) -> None:
     validation.instance("net", net, Network, "a Network")
     for layer in net.layers:
         if type(layer) not in (Dense, *UNITWISE):
-            names = ", ".join(kind.__name__ for kind in UNITWISE)
+            names = ", ".join(kind.__name__ for kind in (Dense, *UNITWISE))
             raise TypeError(
-                f"net must have layers of the kinds Dense, {names}, got {layer.name}: {layer!r}"
+                f"net must have layers of the kinds {names}, got {layer.name}: {layer!r}"
             )
     if not dense_layers(net.layers):
         raise ValueError(f"net must have a Dense layer, got {net!r}")

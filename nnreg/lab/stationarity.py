@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
 from nnreg._support.tables import text_table
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
@@ -181,8 +180,6 @@ def measure_stationarity(
     >>> measure_stationarity(net, x, y, loss=loss).residual < 1e-15
     True
     """
-    validation.instance("net", net, Network, "a Network")
-    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
     x, y = data.validate_data(net, loss, x, y)
     weights = data.compute_sample_weight(net, loss, y, sample_weight, None)
     net = net.copy("float64")

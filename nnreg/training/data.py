@@ -105,6 +105,8 @@ def validate_data(
         ...
     ValueError: validation y: targets must be class numbers from 0 to 1, got 2 at index [1]
     """
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
     x = validation.matrix(f"{prefix}x", x, net.inputs)
     validation.finite(f"{prefix}x", x)
     validation.fits(f"{prefix}x", x, net.dtype)

@@ -137,20 +137,16 @@ class Sampler:
     def _predict(self, predict: Predict, x: Array, targets: Array) -> Array:
         """Return checked predictions, and let a learner modify neither ``x`` nor them."""
         predictions = validation.numeric("predictions", predict(x.copy())).copy()
-        if predictions.shape != (len(x), *targets.shape[1:]):
-            expected = "(N,)" if targets.ndim == 1 else f"(N, {targets.shape[1]})"
-            raise ValueError(
-                f"the learner must predict shape {expected} of N rows, got {predictions.shape}"
-            )
+        shape, classes = (len(x), *targets.shape[1:]), range(self.process.outputs)
+        if predictions.shape != shape:
+            raise ValueError(f"the learner must predict shape {shape}, got {predictions.shape}")
         validation.finite("predictions", predictions)
-        if targets.ndim == 1:
-            classes = self.process.outputs
-            bad = (predictions < 0) | (predictions >= classes)
-            if predictions.dtype.kind not in "iu" or bad.any():
-                raise ValueError(
-                    f"the learner must predict class numbers from 0 to {classes - 1}, integers, "
-                    f"got {predictions[bad][0] if bad.any() else predictions.dtype}"
-                )
+        integers = predictions.dtype.kind in "iu"
+        if targets.ndim == 1 and not (integers and np.isin(predictions, classes).all()):
+            raise ValueError(
+                f"the learner must predict class numbers from 0 to {classes[-1]}, integers, "
+                f"got {np.unique(predictions)}"
+            )
         return predictions
 
 

@@ -78,8 +78,13 @@ class NetworkLearner:
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
         """Train a network, and return its predictions as a function."""
         settings = Settings(**vars(self))
-        strengths = Strengths(self.l2, self.l1, self.keep_prob)
-        net = build_network(self.hidden, strengths, inputs=x.shape[1], outputs=outputs, seed=seed)
+        net = build_network(
+            self.hidden,
+            Strengths(self.l2, self.l1, self.keep_prob),
+            inputs=x.shape[1],
+            outputs=outputs,
+            seed=seed,
+        )
         loss = SoftmaxCrossEntropy() if y.ndim == 1 else MeanSquaredError()
         fit(
             net,

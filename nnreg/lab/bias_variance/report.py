@@ -122,9 +122,7 @@ def make_text(results: Results, axis: str) -> str:
     """
     verdicts = classify_fits(results)
     parts = [wrap_facts(_facts(results))]
-    for heads in TABLES:
-        if heads == SPLIT and not _is_split(results):
-            continue
+    for heads in TABLES if _is_split(results) else TABLES[:2]:
         words = ["verdict"] if heads == TABLES[0] else []
         rows = [
             [name, *(verdicts[name] for _ in words), *_cells(result, heads)]

@@ -169,7 +169,7 @@ def regularization_path(
            [2., 0.],
            [3., 1.]])
     """
-    x, y = _validate(net, x, y, loss)
+    x, y = data.validate_data(net, loss, x, y)
     if train is None:
         train = partial(solve, x=x, y=y, loss=loss)
         if not is_linear(net):
@@ -185,11 +185,10 @@ def regularization_path(
     if strengths is None:
         top = lambda_max(net, x, y, loss=loss, penalty=penalty)
         strengths = strength_grid(top, points, ratio, net.dtype)
-    order = sorted(validation.number("strengths", strength, 0) for strength in strengths)
+    order = [validation.number("strengths", strength, 0) for strength in strengths]
     if not order:
         raise ValueError("strengths must not be empty")
-    if is_linear(net):
-        order.reverse()
+    order.sort(reverse=is_linear(net))
     fitted = net.copy()
     options: dict[str, Any] = {"data": (x, y), "test_data": test_data, "metrics": metrics}
     results = [
@@ -264,7 +263,7 @@ def lambda_max(
     >>> round(lambda_max(net, x, y, loss=nn.MeanSquaredError()), 9)  # (1*2 + 1*2) * 2/3
     2.666666667
     """
-    x, y = _validate(net, x, y, loss)
+    x, y = data.validate_data(net, loss, x, y)
     probe = net.copy()
     if is_linear(net):
         probe.penalty = None
@@ -283,23 +282,14 @@ def lambda_max(
             probe.parameters.vector[where].any() for _, where, _ in probe.regularization.penalties
         )
 
-    low, high = 0.0, float(np.abs(gradient).max()) or 1.0
-    for _ in range(BISECTIONS):
-        if all_zero(high):
-            break
-        high *= 2.0
-    else:
+    largest = float(np.abs(gradient).max()) or 1.0
+    low, high = 0.0, next(filter(all_zero, largest * 2.0 ** np.arange(BISECTIONS)), np.inf)
+    if high == np.inf:
         raise ValueError(f"strengths must be given: {penalty(1.0)!r} makes no weight zero")
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
         low, high = (low, middle) if all_zero(middle) else (middle, high)
     return high
-
-
-def _validate(net: Network, x: Any, y: Any, loss: Loss) -> tuple[Array, Array]:
-    validation.instance("net", net, Network, "a Network")
-    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
-    return data.validate_data(net, loss, x, y)
 
 
 def strength_grid(top: float, points: int, ratio: float, dtype: Any = "float64") -> list[float]:

@@ -209,9 +209,12 @@ class PathFitter:
     def build_network(self, repeat: int) -> Network:
         """Return the initial network of a repeat."""
         settings = self.settings
-        inputs, seed = self.rows.x.shape[1], settings.seed + repeat
         net = build_network(
-            settings.hidden, Strengths(), inputs=inputs, outputs=self.classes, seed=seed
+            settings.hidden,
+            Strengths(),
+            inputs=self.rows.x.shape[1],
+            outputs=self.classes,
+            seed=settings.seed + repeat,
         )
         return net if settings.hidden else net.copy("float64")
 
