@@ -1,7 +1,7 @@
 """nnreg: a small multilayer perceptron in NumPy, with every derivative written down and checked.
 
-Read the modules from ``kernels`` upward and they are a course; ``import nnreg as nn`` gives what
-one uses.
+The modules, read in the order of their imports from ``kernels`` on, are a course. ``import nnreg as
+nn`` gives the public names.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ __all__ = [
 if not TYPE_CHECKING:  # to a type checker a module with __getattr__ would have every name
 
     def __getattr__(name: str) -> Any:
-        # The laboratory is imported when it is asked for: training needs none of it.
+        # Imported on first use, since training does not need it.
         if name == "explain":
             from nnreg.tracing import explain
 

@@ -1,9 +1,9 @@
 """Initial values: functions ``(shape, rng) -> array``.
 
-A layer of D inputs and M outputs should neither amplify nor damp what passes through it, forward or
-backward. He et al. keep the variance through a rectifier, which silences half of its input; Glorot
-& Bengio average the forward and the backward condition for an activation that is the identity near
-zero. Biases begin at zero.
+A layer of D inputs and M outputs should keep the variance of values and of derivatives. He et al.
+keep it through a rectifier, which sets half of its inputs to zero; Glorot & Bengio average the
+forward and the backward condition for an activation that is the identity near zero. Initial biases
+are zero.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ MAX_STEP = 2**62 - 1
 # Attributes that cannot be replaced, since others hold views of them.
 FIXED = frozenset(["layers", "parameters", "regularization", "inputs", "widths", "dtype"])
 
-# Held while a step is counted, so that two threads count two steps, and while the process forks,
-# so that the child never inherits it locked. (A signal handler may fork within the block.)
+# Locked while a step is counted, so that two threads count two steps, and while the process forks,
+# so that the child never inherits it locked. (A signal handler may fork while it is locked.)
 _counting = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -48,7 +48,7 @@ class Network(memory.Copyable):
     Parameters
     ----------
     layers : sequence of Layer
-        New ones: a layer belongs to one network and one place.
+        New ones: a layer belongs to one network, and is used once.
     inputs : int
         The number of inputs, D.
     penalty, constraint : Penalty and Constraint, optional
@@ -255,8 +255,8 @@ class Network(memory.Copyable):
             step = self.begin_step()
         cache.bind(self.identity)
         outputs = self.run_forward(values, cache, training=training, step=step or 0)
-        if values is x and np.may_share_memory(outputs, values):
-            outputs = outputs.copy()  # the caller's array is not the network's to return
+        if np.may_share_memory(outputs, values):  # which may be the caller's array
+            outputs = outputs.copy()
         return outputs, cache
 
     def begin_step(self) -> int:
@@ -276,12 +276,12 @@ class Network(memory.Copyable):
         cache.reset(training=training, step=step, first_row=first_row)
         rows = len(x)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
-            own = cache[layer.name]
-            own.reset(training=training, step=step, first_row=first_row)
-            x = layer.forward(x, own)
+            layer_cache = cache[layer.name]
+            layer_cache.reset(training=training, step=step, first_row=first_row)
+            x = layer.forward(x, layer_cache)
             _check_result(layer, "forward", x, (rows, width), cache.dtype)
             if not training:
-                own.clear()
+                layer_cache.clear()
         cache.rows = rows
         return x
 
@@ -330,17 +330,17 @@ class Network(memory.Copyable):
         last = 0 if inputs else self._first
         for index in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[index]
-            own = cache[layer.name]
-            own.dy = dy
+            layer_cache = cache[layer.name]
+            layer_cache.dy = dy
             if inputs or index > last:
-                dy = layer.backward(dy, own)
+                dy = layer.backward(dy, layer_cache)
                 _check_result(layer, "backward", dy, (cache.rows, self.widths[index]), cache.dtype)
         return dy
 
     def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
         """Overwrite one layer's part of ``gradients``."""
-        own = cache[layer.name]
-        layer.gradient(own.dy, own, gradients.of(layer.name))
+        layer_cache = cache[layer.name]
+        layer.gradient(layer_cache.dy, layer_cache, gradients.of(layer.name))
 
     def trainable_layers(self) -> Iterator[Layer]:
         """Yield the layers that have parameters, in order."""
@@ -452,8 +452,7 @@ class Network(memory.Copyable):
     def constrain(self) -> None:
         """Move the weights to the nearest values that their constraints allow.
 
-        ``apply_proximal`` does it after every step. Call it alone for a network that is about to be
-        trained.
+        ``apply_proximal`` does it after every step; before the first one, call this.
 
         Examples
         --------
@@ -475,7 +474,7 @@ class Network(memory.Copyable):
         """
         # complex128 is for the gradient check
         dtype = dtype if dtype is None else _check_dtype(dtype, "float32", "float64", "complex128")
-        # What the copy holds of the parameters, it holds of these.
+        # The copy's layers and rules refer to these parameters in the place of the old ones.
         parameters = self.parameters.copy(dtype)
         new = copy.deepcopy(self, {id(self.parameters): parameters})
         new.__dict__.update(dtype=parameters.vector.dtype, identity=os.urandom(16))
@@ -554,10 +553,10 @@ def _summary_table(net: Network) -> tuple[list[str], list[list[str]]]:
     rows = []
     for layer, width in zip(net.layers, net.widths[1:], strict=True):
         label = [layer.name, str(width)]
-        for own_name, view in net.parameters.of(layer.name).items():
-            name = f"{layer.name}.{own_name}"
+        for parameter_name, view in net.parameters.of(layer.name).items():
+            name = f"{layer.name}.{parameter_name}"
             chosen = [rules.penalty_of(name), rules.constraint_of(name)]
-            cells = [own_name, str(view.shape), f"{view.size:,}", net.initializers[name]]
+            cells = [parameter_name, str(view.shape), f"{view.size:,}", net.initializers[name]]
             cells += ["none" if rule is None else repr(rule) for rule in chosen]
             rows.append([*label, *cells][: len(head)])
             label = ["", ""]

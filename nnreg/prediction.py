@@ -3,7 +3,7 @@
 Inference switches dropout off, and since the noise has mean 1 it sets every unit to its mean; that
 is weight scaling, an approximation to the mean over all masks in one pass. Monte-Carlo prediction
 draws masks instead and predicts with each. Its mean needs no such approximation, and its spread
-says where the data have left the network undecided (Gal & Ghahramani, 2016).
+measures where the data leave the network uncertain (Gal & Ghahramani, 2016).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class SampledPredictions:
         uncertain each is; large where each is certain of another class. More data would lower it.
         """
         each = _entropy(self._probabilities(loss), loss).mean(axis=0)
-        between: Array = np.maximum(self.entropy(loss) - each, 0.0)  # below 0 by rounding alone
+        between: Array = np.maximum(self.entropy(loss) - each, 0.0)  # below 0 only by rounding
         return between
 
     def _probabilities(self, loss: Loss) -> Array:
@@ -102,7 +102,7 @@ def sample_predictions(
 
     Nothing of the network changes, its counters included. The masks are a function of the network's
     seed, of ``seed``, the number of the sample and the number of the row: the same call gives the
-    same samples, and more samples begin with those of fewer. None is a mask that training draws.
+    same samples, and more samples begin with those of fewer. No mask is one that training draws.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def sample_predictions(
         With a stochastic layer, such as :class:`nnreg.Dropout`.
     x : array_like of shape (N, D)
     samples : int, default 50
-        At least 2. The result holds all of them, ``samples * N * M`` numbers.
+        At least 2. The result has ``samples * N * M`` numbers.
     seed : int, default 0
         Below 2**31.
 
@@ -160,9 +160,9 @@ def sample_predictions(
 def _run(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_row: int) -> Array:
     """Carry rows up through some layers, with the stochastic ones in training mode."""
     for layer in layers:
-        own = cache[layer.name]
-        own.reset(training=layer.stochastic, step=step, first_row=first_row)
-        x = layer.forward(x, own)
+        layer_cache = cache[layer.name]
+        layer_cache.reset(training=layer.stochastic, step=step, first_row=first_row)
+        x = layer.forward(x, layer_cache)
     return x
 
 

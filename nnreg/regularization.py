@@ -99,8 +99,8 @@ class Regularization(memory.Copyable):
         return self._rule("constraint", name)
 
     def _rule(self, kind: str, name: str) -> Any:
-        own = getattr(self._layers.get(name), kind, None)
-        return getattr(self, kind) if isinstance(own, str) else own
+        rule = getattr(self._layers.get(name), kind, None)  # a bias is not among the weights
+        return getattr(self, kind) if isinstance(rule, str) else rule
 
     @property
     def penalties(self) -> list[Segment]:
@@ -176,7 +176,7 @@ class Regularization(memory.Copyable):
         return bool(constraints) or any(s.rule.method == "proximal" for s in penalties)
 
     def needs_whole(self, part: slice) -> bool:
-        """Return whether a weight array that begins in ``part`` must be seen uncut."""
+        """Return whether a weight array that begins in ``part`` must not be cut."""
         segments = [*(s for s in self.penalties if not s.rule.elementwise), *self.constraints]
         return any(part.start <= segment.part.start < part.stop for segment in segments)
 

@@ -1,7 +1,6 @@
 """The network at work: the taught loop, forward and backward, training mode, caches, counters."""
 
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -246,22 +245,18 @@ def test_two_threads_with_two_caches_may_run_one_network_at_once(rng):
     net, loss = mixed(), nn.MeanSquaredError()
     batches = [(rng.normal(size=(64, 4)), rng.normal(size=(64, 3))) for _ in range(40)]
     expected = [data_gradient(net, x, y, loss, step=step) for step, (x, y) in enumerate(batches)]
-    found = {}
 
     def work(first):
-        cache = None
+        cache, gradients = None, []
         for step in range(first, 40, 2):
             x, y = batches[step]
             outputs, cache = net.forward(x, training=True, step=step, cache=cache)
-            found[step] = net.backward(loss(outputs, y)[1], cache).vector.copy()
+            gradients.append(net.backward(loss(outputs, y)[1], cache).vector.copy())
+        return gradients
 
-    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for step in range(40):
-        np.testing.assert_array_equal(found[step], expected[step])
+    with ThreadPoolExecutor(2) as pool:
+        for first, gradients in enumerate(pool.map(work, (0, 1))):
+            np.testing.assert_array_equal(gradients, expected[first::2])
 
 
 def test_values_given_to_a_layers_parameter_go_into_the_networks_vector():
@@ -296,15 +291,13 @@ def test_the_callers_array_is_never_returned():
 
 
 def test_steps_of_several_threads_are_each_counted_once():
-    net, interval = nn.Network([nn.Tanh()], inputs=1), sys.getswitchinterval()
+    net = nn.Network([nn.Tanh()], inputs=1)
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            steps = list(pool.map(lambda _: net.begin_step(), range(4000)))
-    finally:
-        sys.setswitchinterval(interval)
-    assert sorted(steps) == list(range(4000))
-    assert net.steps == 4000
+    with ThreadPoolExecutor(8) as pool:
+        steps = list(pool.map(lambda _: net.begin_step(), range(4000)))
+    sys.setswitchinterval(interval)
+    assert sorted(steps) == list(range(net.steps)) == list(range(4000))
 
 
 @pytest.mark.parametrize("name", ["steps", "epochs", "seed"])

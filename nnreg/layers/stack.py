@@ -28,7 +28,7 @@ def name_layers(layers: Sequence[Layer]) -> list[str]:
 def declare(
     layers: Sequence[Layer], inputs: int
 ) -> tuple[list[str], list[int], dict[str, Parameter]]:
-    """Check layers and ask them for their parameters; nothing of a layer is changed.
+    """Check layers and collect their declarations; no layer is changed.
 
     Returns
     -------
@@ -62,18 +62,18 @@ def declare(
         for rule in RULES:
             check_rule(f"{name}.{rule}", getattr(layer, rule), inherit=True)
         kind = name.rpartition("_")[0]
-        for own_name, parameter in layer.parameters(widths[-1]).items():
-            if not own_name.isidentifier():
+        for parameter_name, parameter in layer.parameters(widths[-1]).items():
+            if not parameter_name.isidentifier():
                 raise ValueError(
-                    f"{kind} cannot call a parameter {own_name!r}: it becomes an attribute, "
+                    f"{kind} cannot call a parameter {parameter_name!r}: it becomes an attribute, "
                     "so it must be a Python name"
                 )
-            if hasattr(type(layer), own_name):
+            if hasattr(type(layer), parameter_name):
                 raise ValueError(
-                    f"{kind} cannot call a parameter {own_name!r}: "
+                    f"{kind} cannot call a parameter {parameter_name!r}: "
                     "its class has an attribute of that name"
                 )
-            declared[f"{name}.{own_name}"] = parameter
+            declared[f"{name}.{parameter_name}"] = parameter
         widths.append(layer.outputs(widths[-1]))
     return names, widths, declared
 
@@ -82,7 +82,7 @@ def initialize(layers: Sequence[Layer], parameters: Parameters, seed: int) -> di
     """Draw the initial values, and return the name of each parameter's initializer.
 
     Where a parameter declares none, the first later layer that has an ``initializer_before``
-    decides. Each layer with parameters has a stream of its own.
+    decides. Each layer with parameters has its own stream.
     """
     defaults, default = [], Layer.initializer_before
     for layer in reversed(layers):
@@ -96,8 +96,8 @@ def initialize(layers: Sequence[Layer], parameters: Parameters, seed: int) -> di
             continue
         rng = random.generator(seed, "initial", stream)
         stream += 1
-        for own_name, view in views.items():
-            name = f"{layer_name}.{own_name}"
+        for parameter_name, view in views.items():
+            name = f"{layer_name}.{parameter_name}"
             initializer = parameters.declared[name].initializer or default
             assert initializer is not None
             values = validation.numeric(f"initial {name}", initializer(view.shape, rng))

@@ -24,7 +24,7 @@ from nnreg.optimizers import BLOCK, Optimizer
 # Up to this many parameters the vector is one block; a larger one is cut.
 SMALL = 2 * BLOCK
 
-# A loss that is not finite is an error of its own, so NumPy need not warn as well.
+# A loss that is not finite raises NonFiniteLossError, so NumPy need not warn as well.
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 # NumPy adds a bias to rows through a buffer of this many values, faster when it fits into the
@@ -195,7 +195,9 @@ class TrainingStep:
             return
         parts, weightless = [], []
         for layer in reversed(layers):
-            names = (f"{layer.name}.{own_name}" for own_name in parameters.of(layer.name))
+            names = (
+                f"{layer.name}.{parameter_name}" for parameter_name in parameters.of(layer.name)
+            )
             weights = [parameters.slices[n] for n in names if parameters.declared[n].weight]
             if weights:
                 parts.append(([layer], slice(weights[0].start, weights[-1].stop)))
@@ -215,9 +217,9 @@ class TrainingStep:
         cache = Cache(self.net.dtype)
         culprit = "loss"
         for layer in self.net.layers:
-            own = cache[layer.name]
-            own.reset(training=True, step=step)
-            x = layer.forward(x, own)
+            layer_cache = cache[layer.name]
+            layer_cache.reset(training=True, step=step)
+            x = layer.forward(x, layer_cache)
             if not np.isfinite(x).all():
                 culprit = layer.name
                 break
