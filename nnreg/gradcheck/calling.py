@@ -81,7 +81,12 @@ def output_of(result: Any, owner: object, name: str) -> Array:
     if result is None:
         held = tree.attributes(owner) if owner is not None else {}
         result = next(
-            (held[n] for n in OUTPUT_ATTRIBUTES if isinstance(held.get(n), np.ndarray)), None
+            (
+                held[n]
+                for n in OUTPUT_ATTRIBUTES
+                if isinstance(held.get(n), np.ndarray | np.number | float)
+            ),
+            None,
         )
         if result is None:
             raise TypeError(

@@ -292,7 +292,7 @@ class _Check:
         if self.problem.outputs is None or self.method == "float32":
             return []
         if self._single is None:
-            self._single = _computes_in_float32(self.problem)
+            self._single = computes_in_float32(self.problem)
             if self._single:
                 self.notes.append(
                     f"{self.problem.name} computes in float32 (its output does not follow a change "
@@ -423,7 +423,7 @@ def _list_reasons(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no gradient"
 
 
-def _computes_in_float32(problem: Problem) -> bool:
+def computes_in_float32(problem: Problem) -> bool:
     """Judge, from forward's values alone, whether code computes in single precision.
 
     In float64 a change of the inputs by a relative 1e-10 changes the outputs; a cast to float32

@@ -395,7 +395,7 @@ class _Functions:
             others=others,
             close=self.close,
             paths=paths,
-            sizes=self.snapshot.sizes,
+            arrays=self.snapshot.arrays,
             single=self.single,
         )
         problem.stale = [n for n in points if self._is_stale(n, found[n])]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nnreg._support.typing import Array
 from nnreg.gradcheck import tree
 
 Saved = tuple[Callable[[], bool], Callable[[], None]]  # (has it changed?, put it back)
@@ -79,10 +80,9 @@ class Snapshot:
         for _, undo in all_saved if everything or self._changing is None else self._changing:
             undo()
 
-    def sizes(self) -> set[int]:
-        """Return the lengths of all axes of all arrays that were saved."""
-        arrays = (thing for thing in self._seen.values() if isinstance(thing, np.ndarray))
-        return {n for array in arrays for n in array.shape}
+    def arrays(self) -> list[Array]:
+        """Return all arrays that were saved."""
+        return [thing for thing in self._seen.values() if isinstance(thing, np.ndarray)]
 
     def _keep(self, thing: Any) -> list[Any]:
         """Save the state of one object and return the objects that it holds."""

@@ -54,8 +54,8 @@ class Problem:
         Puts back what the problem's functions changed.
     paths : dict of block to path
         Of functions, where in the arguments a block is.
-    sizes : function () -> set of int
-        Of functions, the lengths of the axes of all arrays that they can reach.
+    arrays : function () -> list of ndarray
+        Of functions, all arrays that they can reach.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Problem:
     single: bool = False
     close: Callable[[], None] = lambda: None
     paths: Mapping[str, Path] = field(default_factory=dict)
-    sizes: Callable[[], set[int]] = set
+    arrays: Callable[[], list[Array]] = list
 
 
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Problem:

@@ -7,6 +7,7 @@ to the leaf, ``params["fc1"]["W"]`` or ``weights[1]``.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from numbers import Number
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from nnreg._support.typing import Array
+
+#: Things without trees inside.
+NO_TREES = (type, str, bytes, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 
 Step = tuple[str, Any]
 Path = tuple[Step, ...]
@@ -53,7 +57,7 @@ def children(thing: object) -> list[tuple[Step, Any]]:
         return [(("item", key), value) for key, value in thing.items()]
     if isinstance(thing, list | tuple):
         return [(("item", index), value) for index, value in enumerate(thing)]
-    if thing is None or isinstance(thing, type | str | bytes) or callable(thing):
+    if thing is None or isinstance(thing, NO_TREES):
         return []
     return [(("attribute", name), value) for name, value in attributes(thing).items()]
 

@@ -280,11 +280,11 @@ def _explain(name: str, block: list[GradientSample], sentence: str = "") -> Diag
     first = block[0]
     for bug in _suspects(first):
         if all(bug.explains(e.point, e.found) for e in block):
-            text = re.sub(
-                rf"\b{OWN_NAME.get(bug.block, 'dw')}\b",
-                OWN_NAME.get(first.block, f"d{first.block}").replace("\\", ""),
-                bug.description,
-            )
+            own = OWN_NAME.get(first.block, f"d{first.block}")
+            own = own if own.isidentifier() else f"the gradient by {first.block}"
+            pattern = rf"\b{OWN_NAME.get(bug.block, 'dw')}\b"
+            text = re.sub(pattern, lambda _: own, bug.description)  # noqa: B023  # used at once
+            text = text[0].upper() + text[1:] if text.startswith("the ") else text
             if "penalty" in bug.name and (sk := coefficients(first.point, first.found)):
                 text += f" The difference is {sk[1]:.4g} times {first.block}."
             return Diagnosis(name, text, bug.hint, bug, first.block)

@@ -17,7 +17,7 @@ Recognized = tuple[str, float]
 UNKNOWN = ("", 1.0)
 
 
-def activation(x: Array, y: Array, slope: Array) -> Recognized:
+def activation(x: Array, y: Array, slope: Array, tolerance: float = 1e-6) -> Recognized:
     """Return which elementwise function has these outputs and slopes at ``x``.
 
     >>> x = np.array([-1.0, 2.0])
@@ -32,22 +32,26 @@ def activation(x: Array, y: Array, slope: Array) -> Recognized:
             "GELU": 0.5 * x * (1 + np.vectorize(math.erf, otypes=[float])(x * math.sqrt(0.5))),
         }
         for name, values in smooth.items():
-            if close(y, values):
+            if close(y, values, tolerance):
                 return name, 1.0
         below = x < 0
-        if below.any() and close(y[~below], x[~below]):
+        if below.any() and close(y[~below], x[~below], tolerance):
             for name, shape in (("LeakyReLU", x[below]), ("ELU", np.expm1(x[below]))):
                 ratio = y[below] / shape
-                if close(ratio, np.full_like(ratio, ratio[0])):
+                if close(ratio, np.full_like(ratio, ratio[0]), tolerance):
                     return ("ReLU", 0.0) if not ratio[0] else (name, float(ratio[0]))
     scale = float(slope.max(initial=0.0))
-    kept = np.abs(slope - scale) <= 1e-6 * scale
-    if scale > 0 and close(y, x * slope) and (kept | (np.abs(slope) <= 1e-9)).all():
+    kept = np.abs(slope - scale) <= tolerance * scale
+    if (
+        scale > 0
+        and close(y, x * slope, tolerance)
+        and (kept | (np.abs(slope) <= 1e-3 * tolerance)).all()
+    ):
         return ("dropout", scale) if not kept.all() else UNKNOWN
     return UNKNOWN
 
 
-def loss(z: Array, t: Array, right: Array) -> Recognized:
+def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognized:
     """Return which loss has this gradient at outputs ``z`` and targets ``t``, both (N, M).
 
     >>> z, t = np.zeros((1, 2)), np.array([[1.0, 0.0]])
@@ -64,15 +68,17 @@ def loss(z: Array, t: Array, right: Array) -> Recognized:
     with np.errstate(over="ignore"):
         shapes["Poisson"] = np.exp(z) - t
     for name, shape in shapes.items():
-        if not (name.startswith("softmax") and z.shape[1] == 1) and _multiple(right, shape):
+        if not (name.startswith("softmax") and z.shape[1] == 1) and _multiple(
+            right, shape, tolerance
+        ):
             return name, 1.0
     r, delta = z - t, float(np.abs(right).max()) * z.size
-    if close(right * z.size, np.clip(r, -delta, delta)):
+    if close(right * z.size, np.clip(r, -delta, delta), tolerance):
         return "Huber", delta
     return UNKNOWN
 
 
-def penalty(w: Array, right: Array) -> tuple[str, float, float]:
+def penalty(w: Array, right: Array, tolerance: float = 1e-6) -> tuple[str, float, float]:
     """Return which penalty has this gradient at ``w``, with its one or two strengths.
 
     >>> w = np.array([1.0, -2.0, 3.0])
@@ -82,14 +88,14 @@ def penalty(w: Array, right: Array) -> tuple[str, float, float]:
     columns = np.stack([np.sign(w).ravel(), w.ravel()], axis=1)
     (one, two), *_ = np.linalg.lstsq(columns, right.ravel())
     one, two = (float(v) if abs(v) > 1e-9 else 0.0 for v in (one, two))
-    if not close((columns @ [one, two]).reshape(w.shape), right) or not right.any():
+    if not close((columns @ [one, two]).reshape(w.shape), right, tolerance) or not right.any():
         return "", 1.0, 0.0
     if one and two:
         return "elastic net", one, two
     return ("L2", two, 0.0) if two else ("L1", one, 0.0)
 
 
-def normalization(x: Array, y: Array) -> str:
+def normalization(x: Array, y: Array, tolerance: float = 1e-6) -> str:
     """Return which function that mixes rows or columns has these outputs at ``x`` (N, D).
 
     >>> x = np.array([[0.0, 1.0], [2.0, 5.0], [3.0, 3.0]])
@@ -97,18 +103,18 @@ def normalization(x: Array, y: Array) -> str:
     ('softmax', 'batch normalization')
     """
     p = kernels.softmax(x)
-    if close(y, p):
+    if close(y, p, tolerance):
         return "softmax"
-    if close(y, np.log(p)):
+    if close(y, np.log(p), tolerance):
         return "log-softmax"
     centred = x - x.mean(axis=0), y - y.mean(axis=0)
     size = (centred[0] ** 2).sum(axis=0)
     factor = (centred[0] * centred[1]).sum(axis=0) / np.where(size > 0, size, 1.0)
-    return "batch normalization" if close(centred[1], factor * centred[0]) else ""
+    return "batch normalization" if close(centred[1], factor * centred[0], tolerance) else ""
 
 
-def _multiple(a: Array, b: Array) -> bool:
+def _multiple(a: Array, b: Array, tolerance: float) -> bool:
     """Return whether ``a`` is a positive multiple of ``b``."""
     size = float(np.vdot(b, b))
     factor = float(np.vdot(a, b)) / size if size else 0.0
-    return factor > 0 and close(a, factor * b)
+    return factor > 0 and close(a, factor * b, tolerance)

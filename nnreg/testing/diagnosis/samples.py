@@ -18,7 +18,7 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck import tree
-from nnreg.gradcheck.check import make_problem
+from nnreg.gradcheck.check import computes_in_float32, make_problem
 from nnreg.gradcheck.numerical import NotComplexSafe, directional_derivatives
 from nnreg.gradcheck.subjects import Problem
 from nnreg.gradcheck.tree import Path
@@ -30,6 +30,7 @@ from nnreg.testing.diagnosis import identify
 from nnreg.testing.known_bugs.base import FormulaInputs, close
 from nnreg.testing.known_bugs.losses import one_hot
 
+SINGLE = 1e-2  # the tolerance for code that computes in float32
 LARGEST = 2_000  # entries that are moved, one by one and several times each
 STEP = 1  # so that there is a step before
 
@@ -64,10 +65,10 @@ class GradientSample:
     @property
     def right(self) -> bool:
         """Whether the two are equal."""
-        return close(self.found, self.point.right)
+        return close(self.found, self.point.right, self.point.tolerance)
 
 
-def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
+def jacobian(outputs: Callable[[Array], Any], at: Array, *, single: bool = False) -> Array:
     """Return every output's derivative by every entry of ``at``: (entries, outputs).
 
     >>> jacobian(lambda a: a**2, np.array([1.0, 3.0]))
@@ -89,6 +90,8 @@ def jacobian(outputs: Callable[[Array], Any], at: Array) -> Array:
         both = np.array([list(row.values()) for row in found])
         return both[..., 0], both[..., 1]
 
+    if single:
+        return along("float32")[0]
     real, jumps = along("richardson")
     try:
         exact, _ = along("complex")
@@ -212,33 +215,62 @@ def _of_problem(problem: Problem, arguments: list[Any]) -> list[GradientSample]:
     assert problem.dout is not None
     dy, answers = problem.dout, problem.gradients["output"]
     y = problem.outputs(None, None)
+    single = problem.single or computes_in_float32(problem)
     measured = {
-        block: (at, answers[block], jacobian(partial(problem.outputs, block), at))
+        block: (at, answers[block], jacobian(partial(problem.outputs, block), at, single=single))
         for block, at in problem.blocks.items()
     }
+    tolerance = SINGLE if single else 1e-6
+    found = _samples_of(measured, y, dy, problem, arguments, tolerance)
+    return [replace(s, point=replace(s.point, tolerance=tolerance)) for s in found]
+
+
+def _samples_of(
+    measured: dict[str, tuple[Array, Array, Array]],
+    y: Array,
+    dy: Array,
+    problem: Problem,
+    arguments: list[Any],
+    tolerance: float,
+) -> list[GradientSample]:
+    reachable = problem.arrays()
+    counts = tuple(sorted({n for array in reachable for n in array.shape}))
     if y.ndim:
-        return _describe(measured, next(iter(problem.blocks)), y, dy, [])
-    if len(measured) == 1:
-        [(block, (x, answer, slope))] = measured.items()
+        return _describe(measured, next(iter(measured)), y, dy, [], counts, tolerance)
+    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
+    result = []
+    for block, (x, answer, slope) in measured.items():
         right = slope.reshape(x.shape)
-        arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
-        targets = [a for a in arrays if len(a) == len(x) and a.ndim <= x.ndim] if x.ndim else []
-        targets = [a for a in targets if a.shape != x.shape or not np.array_equal(a, x)]
-        if targets and x.ndim <= 2:
-            return [_of_loss(block, x, targets[0], answer, right)]
-        if len(arrays) == 1 and (identify.penalty(x, right)[0] or not right.any()):
-            return [_of_penalty(block, x, answer, right)]
-    return [
-        GradientSample(
-            block,
-            "",
-            "any gradient",
-            "bias" if min(x.shape, default=1) == 1 or x.ndim == 1 else "weight",
-            FormulaInputs(slope.reshape(x.shape), x=x, counts=tuple(sorted(problem.sizes()))),
-            answer,
+        sample = next(
+            (
+                sample
+                for t in (*arrays, *reachable)
+                if _may_be_targets(t, x)
+                if (sample := _of_loss(block, x, t, answer, right, tolerance)).subject
+            ),
+            None,
         )
-        for block, (x, answer, slope) in measured.items()
-    ]
+        targets = [a for a in arrays if _may_be_targets(a, x)]
+        if sample is None and len(measured) == 1 and len(arrays) > 1 and len(targets) > 1:
+            sample = _of_loss(block, x, targets[-1], answer, right, tolerance)
+        penalized = identify.penalty(x, right, tolerance)[0] or not right.any()
+        if sample is None and len(measured) == 1 and len(arrays) == 1 and penalized:
+            sample = _of_penalty(block, x, answer, right, tolerance)
+        if sample is None:
+            role = "bias" if x.ndim < 2 or 1 in x.shape else "weight"
+            inputs = FormulaInputs(right, x=x, own=x, counts=counts)
+            sample = GradientSample(block, "", "any gradient", role, inputs, answer)
+        result.append(sample)
+    return result
+
+
+def _may_be_targets(t: Array, z: Array) -> bool:
+    """Return whether an array has the form of targets for outputs ``z``."""
+    if z.ndim not in (1, 2) or not t.ndim or len(t) != len(z):
+        return False
+    if t.dtype.kind in "iu" and z.ndim == 2:
+        return t.ndim == 1 and bool(((t >= 0) & (t < z.shape[1])).all())
+    return t.dtype.kind in "fiu" and t.shape == z.shape
 
 
 def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[GradientSample]:
@@ -258,18 +290,22 @@ def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[GradientSample]:
     return [_of_penalty("w", w, found, right)]
 
 
-def _of_loss(block: str, z: Array, targets: Array, found: Array, right: Array) -> GradientSample:
+def _of_loss(
+    block: str, z: Array, targets: Array, found: Array, right: Array, tolerance: float = 1e-6
+) -> GradientSample:
     if z.ndim == 1 and targets.ndim == 1:  # one output
         z, targets, right = z[:, np.newaxis], targets[:, np.newaxis], right[:, np.newaxis]
         found = found[:, np.newaxis] if found.ndim == 1 else found
     t = one_hot(targets, z.shape[1]) if targets.ndim == 1 else targets
-    subject, constant = identify.loss(z, t, right)
+    subject, constant = identify.loss(z, t, right, tolerance)
     point = FormulaInputs(right, x=z, t=t, constant=constant)
     return GradientSample(block, subject, "any loss", "outputs", point, found)
 
 
-def _of_penalty(block: str, w: Array, found: Array, right: Array) -> GradientSample:
-    subject, constant, second = identify.penalty(w, right)
+def _of_penalty(
+    block: str, w: Array, found: Array, right: Array, tolerance: float = 1e-6
+) -> GradientSample:
+    subject, constant, second = identify.penalty(w, right, tolerance)
     point = FormulaInputs(right, x=w, constant=constant, second=second)
     return GradientSample(block, subject, "any penalty", "w", point, found)
 
@@ -292,6 +328,8 @@ def _describe(
     y: Array,
     dy: Array,
     others: list[Array],
+    counts: tuple[int, ...] = (),
+    tolerance: float = 1e-6,
 ) -> list[GradientSample]:
     """Give each block its role in what the code seems to compute.
 
@@ -299,29 +337,39 @@ def _describe(
     what the forward pass gave at other steps.
     """
     x, by_entry = measured[inputs][0], measured[inputs][2]
-    point = FormulaInputs(dy, x=_rows(x), dy=_rows(dy), y=_rows(y))
+    point = FormulaInputs(dy, x=_rows(x), dy=_rows(dy), y=_rows(y), counts=counts)
     rights = {block: (of @ dy.ravel()).reshape(at.shape) for block, (at, _, of) in measured.items()}
-    roles = _affine_roles(rights, inputs, point)
+    roles = _affine_roles(rights, inputs, point, tolerance)
     subject, family = "dense" if roles else "", "any layer"
-    if not roles and x.shape == y.shape and not (by_entry - np.diag(np.diag(by_entry))).any():
+    if not roles and x.shape == y.shape and _is_diagonal(by_entry, tolerance):
         family, slope = "any activation", np.diag(by_entry).reshape(x.shape)
-        subject, constant = identify.activation(x, y, slope)
+        subject, constant = identify.activation(x, y, slope, tolerance)
         masks = tuple(_rows(a != 0) * 1.0 for a in (slope, *others))
         point = replace(point, constant=constant, masks=masks if subject == "dropout" else ())
     elif not roles and x.shape == y.shape and x.ndim == 2:
-        subject = identify.normalization(x, y)
+        subject = identify.normalization(x, y, tolerance)
     for block, role in roles.items():
         if role == "weight":
             point = replace(point, w=measured[block][0])
     described = []
-    for block, (_, found, of) in measured.items():
+    for block, (values, found, of) in measured.items():
         shape = _rows(x).shape if block == inputs else rights[block].shape
         if found.size == rights[block].size and block == inputs:
             found = found.reshape(shape)
-        at = replace(point, right=rights[block].reshape(shape), pull=partial(_pull, of, shape))
+        at = replace(
+            point,
+            right=rights[block].reshape(shape),
+            own=values.reshape(shape),
+            pull=partial(_pull, of, shape),
+        )
         role = roles.get(block, "inputs" if block == inputs else "parameter")
         described.append(GradientSample(block, subject, family, role, at, found))
     return described
+
+
+def _is_diagonal(by_entry: Array, tolerance: float) -> bool:
+    beside = np.abs(by_entry - np.diag(np.diag(by_entry)))
+    return bool(beside.max() <= (0 if tolerance < SINGLE else tolerance * np.abs(by_entry).max()))
 
 
 def _rows(a: Array) -> Array:
@@ -333,13 +381,15 @@ def _pull(by_entry: Array, shape: tuple[int, ...], dy: Array) -> Array:
     return (by_entry @ dy.ravel()).reshape(shape)
 
 
-def _affine_roles(rights: dict[str, Array], inputs: str, point: FormulaInputs) -> dict[str, str]:
+def _affine_roles(
+    rights: dict[str, Array], inputs: str, point: FormulaInputs, tolerance: float
+) -> dict[str, str]:
     """Return which blocks are the weights and the bias of an affine map."""
     roles = {}
     if len(point.x) == len(point.dy):
         for block, right in rights.items():
-            if block != inputs and close(right, point.x.T @ point.dy):
+            if block != inputs and close(right, point.x.T @ point.dy, tolerance):
                 roles[block] = "weight"
-            elif block != inputs and close(right, point.dy.sum(axis=0)):
+            elif block != inputs and close(right, point.dy.sum(axis=0), tolerance):
                 roles[block] = "bias"
     return roles

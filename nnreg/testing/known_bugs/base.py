@@ -50,6 +50,10 @@ class FormulaInputs:
         taken for it.
     pull : function (dy) -> ndarray
         The gradient for another derivative by the output.
+    own : ndarray
+        The array that ``right`` is the gradient by.
+    tolerance : float
+        The relative error to which gradients are compared.
     counts : tuple of int
         Of a function: the numbers of rows and columns of its arguments.
     """
@@ -64,7 +68,9 @@ class FormulaInputs:
     second: float = 0.0
     masks: tuple[Array, ...] = ()
     pull: Callable[[Array], Array] = field(default=lambda dy: NOTHING)
+    own: Array = field(default_factory=lambda: NOTHING)
     counts: tuple[int, ...] = ()
+    tolerance: float = 1e-6
 
     def row(self, n: int) -> Array:
         """Return the part of ``right`` that comes from row ``n`` of the batch."""
@@ -176,7 +182,7 @@ class KnownBug:
                 predicted = self.wrong(point)
             except (ValueError, IndexError):  # a formula of another shape is no explanation
                 return False
-        return close(found, predicted)
+        return close(found, predicted, point.tolerance)
 
 
 def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:

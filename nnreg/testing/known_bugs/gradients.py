@@ -46,7 +46,7 @@ class Regression:
         value = data + 0.5 * STRENGTH * (w * w).sum()
         grads = {"W": x.T @ dz + STRENGTH * w, "b": dz.sum(axis=0)}
         if not np.iscomplexobj(value):
-            p = FormulaInputs(grads[self.block], x=params[self.block], counts=x.shape)
+            p = FormulaInputs(grads[self.block], x=x, own=params[self.block], counts=x.shape)
             grads[self.block] = self.wrong(p)
         return value, grads
 
@@ -79,11 +79,11 @@ def _factor(p: FormulaInputs, found: Array) -> float:
     if found.shape != p.right.shape or not size:
         return 0.0
     factor = float(np.vdot(p.right, found)) / size
-    return factor if factor and close(found, factor * p.right) else 0.0
+    return factor if factor and close(found, factor * p.right, p.tolerance) else 0.0
 
 
 def _is_count(number: float, p: FormulaInputs) -> bool:
-    return any(n > 2 and abs(number - n) < 1e-5 * n for n in p.counts)
+    return any(n > 2 and abs(number - n) < 10 * p.tolerance * n for n in p.counts)
 
 
 def _times_count(p: FormulaInputs, found: Array) -> bool:
@@ -99,28 +99,33 @@ def _divided_by_count(p: FormulaInputs, found: Array) -> bool:
 
 def coefficients(p: FormulaInputs, found: Array) -> tuple[float, float] | None:
     """Return ``(s, k)`` where ``found`` is ``s·g + k·w``, or None where it is no such sum."""
-    if found.shape != p.right.shape or p.x.size < 3 or not np.isfinite(found).all():
+    if (
+        found.shape != p.right.shape
+        or p.own.shape != found.shape
+        or p.own.size < 3
+        or not np.isfinite(found).all()
+    ):
         return None
-    columns = np.stack([p.right.ravel(), p.x.ravel()], axis=1)
+    columns = np.stack([p.right.ravel(), p.own.ravel()], axis=1)
     (s, k), _, rank, _ = np.linalg.lstsq(columns, found.ravel())
-    if rank < 2 or not close((columns @ [s, k]).reshape(found.shape), found):
+    if rank < 2 or not close((columns @ [s, k]).reshape(found.shape), found, p.tolerance):
         return None
     return float(s), float(k)
 
 
 def _penalty_differs(p: FormulaInputs, found: Array) -> bool:
     sk = coefficients(p, found)
-    return sk is not None and abs(sk[0] - 1) < 1e-6 and abs(sk[1]) > 1e-6
+    return sk is not None and abs(sk[0] - 1) < p.tolerance < abs(sk[1])
 
 
 def _penalty_after_clip(p: FormulaInputs, found: Array) -> bool:
     sk = coefficients(p, found)
-    return sk is not None and 1e-6 < sk[0] < 1 - 1e-6 and sk[1] > 1e-6
+    return sk is not None and p.tolerance < sk[0] < 1 - p.tolerance and sk[1] > p.tolerance
 
 
 def _clipped(p: FormulaInputs) -> Array:
-    data = p.right - STRENGTH * p.x
-    return 0.25 * data + STRENGTH * p.x
+    data = p.right - STRENGTH * p.own
+    return 0.25 * data + STRENGTH * p.own
 
 
 ONCE = "Value and gradient are divided by the same number, once: in the loss."
@@ -170,14 +175,14 @@ GRADIENTS = (
         "Write the shapes under the product: (D, N) times (N, M) is (D, M), the shape of w.",
         lambda p: p.right.T,
         role="weight",
-        seen=lambda p, found: close(found, p.right.T),
+        seen=lambda p, found: close(found, p.right.T, p.tolerance),
     ),
     _gradient(
         "penalty on the bias",
         "db differs from the right one by a multiple of b: the penalty's gradient reaches the bias "
         "and its value does not.",
         "Penalize weights alone, in the value and in the gradient.",
-        lambda p: p.right + STRENGTH * p.x,
+        lambda p: p.right + STRENGTH * p.own,
         block="b",
         role="bias",
         seen=_penalty_differs,
@@ -187,7 +192,7 @@ GRADIENTS = (
         "dw differs from the right one by a multiple of w: the penalty's gradient does not belong "
         "to its value.",
         "reg·Σw² has the gradient 2·reg·w, reg/2·Σw² has reg·w. Add it once, to each weight array.",
-        lambda p: p.right + STRENGTH * p.x,
+        lambda p: p.right + STRENGTH * p.own,
         role="weight",
         seen=_penalty_differs,
     ),
