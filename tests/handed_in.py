@@ -320,7 +320,26 @@ DROPOUT = {
             ("return x, None", "return x * keep_prob, None"),
         ],
         ["scale", "inference"],
-        "Outside training",
+        "^(?!.*make up for it).*dropout as first published.*dropout as first published",
+    ),
+    "a wrong flag": one("if not training", "if training", ["inference"], "the wrong way round"),
+    "one mask for all rows": one(
+        "rng.random(x.shape)", "rng.random(x.shape[1])", ["share"], "All rows have the same mask"
+    ),
+    "one draw for a row": one(
+        "rng.random(x.shape)", "rng.random((len(x), 1))", ["share"], "of a row are kept or dropped"
+    ),
+    "normal numbers": one(
+        "rng.random(x.shape)", "rng.standard_normal(x.shape)", ["share"], "69% .*uniform numbers"
+    ),
+    "the mask the wrong way round": one(
+        "< keep_prob", "> keep_prob", ["share"], "20% of the units"
+    ),
+    "a coin for keep_prob": one(
+        "(rng.random(x.shape) < keep_prob)", "rng.integers(0, 2, x.shape)", ["share"], "50% of"
+    ),
+    "divided by the wrong number": one(
+        "/ keep_prob", "/ keep_prob**2", ["scale"], r"by 1.56, expected 1/keep_prob = 1.25"
     ),
     "on at inference": one(
         NOT_TRAINING, "", ["inference", "dx_in_inference"], "Units are dropped outside training"

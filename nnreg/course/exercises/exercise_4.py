@@ -22,36 +22,61 @@ RNG = np.random.default_rng(4)
 X = RNG.standard_normal((5, 4))
 MANY = RNG.uniform(1, 2, (256, 64))  # the share kept is known to 0.003
 KEEP_PROB = 0.8
+EACH = "Hint: draw a number for each entry: rng.random(x.shape)."
+PAPER = (
+    "Training leaves the kept units as they are, and inference multiplies by keep_prob. That is "
+    "dropout as first published; inverted dropout divides in training.\n"
+    "Hint: divide the kept units by keep_prob, and if not training, return x."
+)
 
 
 @check(15)
 def share(submission: Any, rng: np.random.Generator) -> None:
-    """dropout_forward, training: the share of units kept is keep_prob."""
-    y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
-    kept = np.mean(np.asarray(y) != 0)
-    message = f"With keep_prob = {KEEP_PROB}, {kept:.0%} of the units are kept."
-    if abs(kept - (1 - KEEP_PROB)) < 0.02:
-        message += f"\n{hint('dropout: keeps with the probability to drop')}"
-    expect(abs(kept - KEEP_PROB) < 0.02, message)
+    """dropout_forward, training: each entry is kept with probability keep_prob."""
+    for keep_prob in (KEEP_PROB, 0.5, 0.3):
+        mask = forward(submission, MANY, keep_prob, True, rng)[0] != 0
+        expect(
+            not np.all(mask == mask[:1]),
+            f"All rows have the same mask.\n{EACH}",
+        )
+        expect(
+            not np.all(mask == mask[:, :1]),
+            f"The units of a row are kept or dropped together.\n{EACH}",
+        )
+        kept = mask.mean()
+        message = f"With keep_prob = {keep_prob}, {kept:.0%} of the units are kept."
+        if abs(kept - (1 - keep_prob)) < 0.02:
+            message += f"\n{hint('dropout: keeps with the probability to drop')}"
+        else:
+            message += "\nHint: mask = rng.random(x.shape) < keep_prob, of uniform numbers."
+        expect(abs(kept - keep_prob) < 0.02, message)
 
 
 @check(20)
 def scale(submission: Any, rng: np.random.Generator) -> None:
-    """dropout_forward, training: the kept units are scaled so that the mean stays."""
-    y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, True, rng)
+    """dropout_forward, training: the kept units are divided by keep_prob."""
+    y, _ = forward(submission, MANY, KEEP_PROB, True, rng)
     factors = dropped(MANY, y)
     factor = factors.max()
     expect(np.allclose(factors[factors != 0], factor), "The kept units have different factors.")
-    mean = factor * np.mean(factors != 0)
-    message = hint("dropout: not scaled") if np.isclose(factor, 1) else "It should be 1/keep_prob."
-    expect(abs(mean - 1) < 0.1, f"The kept units are multiplied by {factor:.3g}. {message}")
+    if np.isclose(factor, 1):
+        expect(False, PAPER if is_paper(submission, rng) else hint("dropout: not scaled"))
+    right = np.isclose(factor, 1 / KEEP_PROB) or abs(factor * np.mean(factors != 0) - 1) < 0.1
+    expected = f"expected 1/keep_prob = {1 / KEEP_PROB:g}."
+    expect(right, f"The kept units are multiplied by {factor:.3g}, {expected}")
 
 
 @check(20)
 def inference(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, not training: y is x."""
+    expect(
+        not is_swapped(submission),
+        "Units are dropped outside training, and in training y is x: training is used the wrong "
+        "way round.\nHint: if not training, y is x.",
+    )
     y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, False, rng)
     expect(np.all(y), "Units are dropped outside training too.\nHint: if not training, y is x.")
+    expect(not is_paper(submission, rng), PAPER)
     expect(not np.allclose(y, KEEP_PROB * MANY), hint("dropout: scaled at inference"))
     assert_close("y", y, MANY)
 
@@ -59,7 +84,7 @@ def inference(submission: Any, rng: np.random.Generator) -> None:
 @check(25)
 def dx_in_training(submission: Any, rng: np.random.Generator) -> None:
     """dropout_backward, training: dx is the derivative by x, of the same mask."""
-    y, cache = call_pair(submission.dropout_forward, X, 0.6, True, rng)
+    y, cache = forward(submission, X, 0.6, True, rng)
     factors = dropped(X, y)
 
     def dropout(x: Any) -> Any:
@@ -71,7 +96,7 @@ def dx_in_training(submission: Any, rng: np.random.Generator) -> None:
 @check(8)
 def dx_in_inference(submission: Any, rng: np.random.Generator) -> None:
     """dropout_backward, not training: dx is dy."""
-    _, cache = call_pair(submission.dropout_forward, X, KEEP_PROB, False, rng)
+    _, cache = forward(submission, X, KEEP_PROB, False, rng)
     dy = np.arange(20.0).reshape(5, 4)
     assert_close("dx", require_gradients(submission.dropout_backward(dy.copy(), cache), 1)[0], dy)
 
@@ -80,9 +105,7 @@ def dx_in_inference(submission: Any, rng: np.random.Generator) -> None:
 def draws(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: each call draws a new mask, from rng."""
     again = deepcopy(rng)
-    first, second, replayed = (
-        call_pair(submission.dropout_forward, X, 0.6, True, g)[0] for g in (rng, rng, again)
-    )
+    first, second, replayed = (forward(submission, X, 0.6, True, g)[0] for g in (rng, rng, again))
     expect(
         not np.array_equal(first, second),
         "Two calls have the same mask: one smaller network is trained, always the same.\n"
@@ -100,6 +123,30 @@ def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, dropout_backward: x and dy stay as they were."""
     forward, backward = submission.dropout_forward, submission.dropout_backward
     assert_unchanged(forward, backward, X, 0.6, True, rng)
+
+
+def forward(
+    submission: Any, x: Any, keep_prob: float, training: bool, rng: np.random.Generator
+) -> Any:
+    """Return output and cache; a flag that is used the wrong way round costs `inference` alone."""
+    flag = training is not is_swapped(submission)
+    return call_pair(submission.dropout_forward, x, keep_prob, flag, rng)
+
+
+def is_swapped(submission: Any) -> bool:
+    """Return whether units are dropped outside training only."""
+    rng = np.random.default_rng(0)
+    y, other = (
+        call_pair(submission.dropout_forward, MANY, 0.5, flag, rng)[0] for flag in (True, False)
+    )
+    return bool(np.array_equal(y, MANY) and not np.all(other))
+
+
+def is_paper(submission: Any, rng: np.random.Generator) -> bool:
+    """Return whether inference is scaled by keep_prob, and training is not."""
+    y, _ = forward(submission, MANY, KEEP_PROB, True, rng)
+    other, _ = forward(submission, MANY, KEEP_PROB, False, rng)
+    return bool(np.isclose(np.max(y / MANY), 1) and np.allclose(other, KEEP_PROB * MANY))
 
 
 def dropped(x: Any, y: Any) -> Any:
