@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from nnreg.commands.shared import (
     Commands,
+    Options,
     add_command,
+    add_options,
     add_output_options,
     join_numbers,
+    make_network_options,
     number,
     numbers,
     run_experiment,
     whole,
-    widths,
 )
 from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_sweep
 from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
@@ -25,7 +26,6 @@ from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.bias_variance.report import MEANINGS, PICTURES, make_report
 from nnreg.lab.reporting.folder import Report
 from nnreg.lab.reporting.results import Progress
-from nnreg.lab.settings import OPTIMIZERS
 from nnreg.lab.verdicts import FIT_RULE
 
 DESCRIPTION = (
@@ -120,27 +120,19 @@ def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
         "points": "number of common inputs, and of fresh rows of each data set",
         "seed": "seed of all draws",
     }
-    for name, text in texts.items():
-        default = getattr(SamplingDesign, name)
-        group.add_argument(
-            f"--{name}", type=whole, metavar="N", help=f"{text} (default: {default})"
-        )
+    defaults = vars(SamplingDesign())
+    add_options(
+        group,
+        {name: (whole, "N", f"{t} (default: {defaults[name]})") for name, t in texts.items()},
+    )
 
 
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    texts: dict[str, tuple[Callable[[str], Any] | None, str, str]] = {
-        "hidden": (widths, "UNITS,...", "units of the hidden layers"),
-        "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2)"),
-        "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w))"),
-        "keep-prob": (number, "P", "probability that dropout keeps a hidden unit, above 0"),
-        "optimizer": (None, "NAME", ", ".join(OPTIMIZERS)),
-        "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
-        "epochs": (whole, "N", "passes over the training rows"),
-        "batch-size": (whole, "N", "training rows in a step"),
+    defaults = {name.replace("_", "-"): f"{v}" for name, v in vars(NetworkLearner()).items()}
+    defaults["hidden"] = ",".join(map(str, NetworkLearner.hidden))
+    strengths: Options = {
+        "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2) (default: 0)"),
+        "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w)) (default: 0)"),
+        "keep-prob": (number, "P", "probability that dropout keeps a hidden unit (default: 1)"),
     }
-    for name, (read, metavar, text) in texts.items():
-        default = getattr(NetworkLearner, name.replace("-", "_"))
-        shown = ",".join(map(str, default)) if name == "hidden" else default
-        group.add_argument(
-            f"--{name}", type=read or str, metavar=metavar, help=f"{text} (default: {shown})"
-        )
+    add_options(group, {**strengths, **make_network_options(defaults)})

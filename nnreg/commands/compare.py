@@ -9,9 +9,11 @@ from pathlib import Path
 from nnreg import datasets
 from nnreg.commands.shared import (
     Commands,
+    Options,
     add_command,
     add_data_options,
     add_network_options,
+    add_options,
     add_output_options,
     fail,
     join_numbers,
@@ -51,6 +53,22 @@ RULES = {
     "noise": NOISE_RULE,
 }
 
+STRENGTHS: Options = {
+    "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2), at least 0"),
+    "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w)), at least 0"),
+    "keep-prob": (
+        number,
+        "P",
+        "probability that dropout keeps a hidden unit, above 0, at most 1",
+    ),
+    "l1-method": (
+        str,
+        "METHOD",
+        f"{' or '.join(METHODS)} (default: {Settings.l1_method}, which makes weights exactly 0; "
+        "subgradient does not)",
+    ),
+}
+
 
 def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
@@ -63,7 +81,7 @@ def add(commands: Commands) -> argparse.ArgumentParser:
     )
     add_data_options(command.add_argument_group("data"))
     add_network_options(command.add_argument_group("network and training"))
-    _add_strength_options(command.add_argument_group("strengths (selected, unless given)"))
+    add_options(command.add_argument_group("strengths (selected, unless given)"), STRENGTHS)
     add_output_options(command, "nnreg-compare")
     command.set_defaults(run=run)
     return command
@@ -86,24 +104,3 @@ def run(given: argparse.Namespace) -> int:
         repeats = f"{results[0].repeats} of {settings.repeats} repeats"
         return fail(f"interrupted; the report has the {repeats} that were finished", 130)
     return status
-
-
-def _add_strength_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--l2", type=number, metavar="STRENGTH", help="in strength/2 * sum(w**2), at least 0"
-    )
-    group.add_argument(
-        "--l1", type=number, metavar="STRENGTH", help="in strength * sum(abs(w)), at least 0"
-    )
-    group.add_argument(
-        "--keep-prob",
-        type=number,
-        metavar="P",
-        help="probability that dropout keeps a hidden unit, above 0, at most 1",
-    )
-    group.add_argument(
-        "--l1-method",
-        metavar="METHOD",
-        help=f"{' or '.join(METHODS)} (default: {Settings.l1_method}, which makes weights exactly "
-        "0; subgradient does not)",
-    )

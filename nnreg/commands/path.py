@@ -9,9 +9,11 @@ from pathlib import Path
 from nnreg import datasets
 from nnreg.commands.shared import (
     Commands,
+    Options,
     add_command,
     add_data_options,
     add_network_options,
+    add_options,
     add_output_options,
     number,
     run_experiment,
@@ -29,6 +31,20 @@ DESCRIPTION = (
     "report.html and path.png into a folder."
 )
 KIND = "path"
+
+PATH: Options = {
+    "points": (whole, "N", f"number of strengths (default: {PathSettings.points})"),
+    "ratio": (
+        number,
+        "SHARE",
+        f"the weakest strength over the strongest (default: {PathSettings.ratio:g})",
+    ),
+    "l2": (
+        number,
+        "STRENGTH",
+        "strength of an L2 penalty at every point, in strength/2 * sum(w**2) (default: none)",
+    ),
+}
 
 
 def add(commands: Commands) -> argparse.ArgumentParser:
@@ -49,22 +65,7 @@ def add(commands: Commands) -> argparse.ArgumentParser:
         default=False,
         help="no hidden layers: a softmax regression, trained to its optimum at each strength",
     )
-    group = command.add_argument_group("path")
-    group.add_argument(
-        "--points", type=whole, metavar="N", help=f"strengths (default: {PathSettings.points})"
-    )
-    group.add_argument(
-        "--ratio",
-        type=number,
-        metavar="SHARE",
-        help=f"the weakest strength over the strongest (default: {PathSettings.ratio:g})",
-    )
-    group.add_argument(
-        "--l2",
-        type=number,
-        metavar="STRENGTH",
-        help="of an L2 penalty at every point, in strength/2 * sum(w**2) (default: none)",
-    )
+    add_options(command.add_argument_group("path"), PATH)
     output = add_output_options(
         command, "nnreg-path", jobs="repeats at once, each in a process of its own"
     )

@@ -18,6 +18,8 @@ from nnreg.training.step import NonFiniteLossError
 
 Value = TypeVar("Value")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Options: TypeAlias = dict[str, tuple[Callable[[str], object], str, str]]
+"""By name: type, metavar and help."""
 
 
 def add_command(
@@ -32,6 +34,12 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
+
+
+def add_options(group: argparse._ArgumentGroup, options: Options) -> None:
+    """Add options that take a value, with their type, metavar and help."""
+    for name, (read, metavar, text) in options.items():
+        group.add_argument(f"--{name}", type=read, metavar=metavar, help=text)
 
 
 def add_data_options(group: argparse._ArgumentGroup) -> None:
@@ -49,68 +57,65 @@ def add_data_options(group: argparse._ArgumentGroup) -> None:
         metavar="COLUMN",
         help="the column of labels in a CSV file (default: the last)",
     )
-    rows, noise = DEMONSTRATION["digits"]["train_size"], DEMONSTRATION["digits"]["label_noise"]
-    group.add_argument(
-        "--train-size",
-        type=whole,
-        metavar="N",
-        help=f"training rows to use (default: {rows} of the digits, so that the network overfits; "
-        "all rows of other data)",
+    defaults = DEMONSTRATION["digits"]
+    add_options(
+        group,
+        {
+            "train-size": (
+                whole,
+                "N",
+                f"training rows to use (default: {defaults['train_size']} of the digits, so that "
+                "the network overfits; all rows of other data)",
+            ),
+            "label-noise": (
+                number,
+                "SHARE",
+                "share of the training labels to make wrong, below 0.5 "
+                f"(default: {defaults['label_noise']:g} for the digits, 0 for other data)",
+            ),
+        },
     )
-    group.add_argument(
-        "--label-noise",
-        type=number,
-        metavar="SHARE",
-        help="share of the training labels to make wrong, below 0.5 "
-        f"(default: {noise:g} for the digits, 0 for other data)",
-    )
+
+
+def make_network_options(defaults: Mapping[str, str]) -> Options:
+    """Return the options of a network and its training, with their defaults in words."""
+    options: Options = {
+        "hidden": (widths, "UNITS,...", "units of the hidden layers"),
+        "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),
+        "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
+        "epochs": (whole, "N", "passes over the training rows"),
+        "batch-size": (whole, "N", "training rows in a step"),
+    }
+    return {
+        name: (read, metavar, f"{text} (default: {defaults[name]})")
+        for name, (read, metavar, text) in options.items()
+    }
 
 
 def add_network_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options of the network and its training."""
-    group.add_argument(
-        "--hidden",
-        type=widths,
-        metavar="UNITS,...",
-        help=f"units of the hidden layers (default: {','.join(map(str, Settings.hidden))})",
-    )
-    group.add_argument(
-        "--optimizer",
-        metavar="NAME",
-        help=f"{', '.join(OPTIMIZERS)} (default: {Settings.optimizer})",
-    )
+    """Add the options of a network that is trained in several repeats."""
     rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
-    group.add_argument(
-        "--learning-rate",
-        type=number,
-        metavar="RATE",
-        help=f"learning rate of the optimizer, above 0 (default: {rates})",
-    )
-    group.add_argument(
-        "--epochs",
-        type=whole,
-        metavar="N",
-        help="passes over the training rows (default: about 1,000 steps, 10 to 100 epochs)",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=whole,
-        metavar="N",
-        help=f"training rows in a step (default: {Settings.batch_size})",
-    )
-    group.add_argument(
-        "--repeats",
-        type=whole,
-        metavar="N",
-        help=f"number of seeds with which everything is trained (default: {Settings.repeats})",
-    )
-    group.add_argument(
-        "--seed",
-        type=whole,
-        metavar="N",
-        help="selects rows and wrong labels, and is the seed of the first repeat "
-        f"(default: {Settings.seed})",
-    )
+    defaults = {
+        "hidden": ",".join(map(str, Settings.hidden)),
+        "optimizer": Settings.optimizer,
+        "learning-rate": rates,
+        "epochs": "about 1,000 steps, 10 to 100 epochs",
+        "batch-size": f"{Settings.batch_size}",
+    }
+    repeated: Options = {
+        "repeats": (
+            whole,
+            "N",
+            f"number of seeds with which everything is trained (default: {Settings.repeats})",
+        ),
+        "seed": (
+            whole,
+            "N",
+            "selects rows and wrong labels, and is the seed of the first repeat "
+            f"(default: {Settings.seed})",
+        ),
+    }
+    add_options(group, {**make_network_options(defaults), **repeated})
 
 
 def add_output_options(
@@ -120,7 +125,7 @@ def add_output_options(
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out",
-        type=output_folder,
+        type=Path,
         default=Path(folder),
         metavar="FOLDER",
         help=f"output folder (default: {folder}; a number is added if it exists)",
@@ -129,8 +134,8 @@ def add_output_options(
         "--force",
         action="store_true",
         default=False,
-        help="write into the folder even if it exists; replaces only what nnreg wrote there and "
-        "nobody has changed",
+        help="write into the folder even if it exists; only unchanged files that nnreg wrote are "
+        "replaced",
     )
     if jobs:
         group.add_argument(
@@ -217,17 +222,6 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
             bar.update(done - bar.n)
 
         yield progress
-
-
-def output_folder(argument: str) -> Path:
-    """Read the name of a folder.
-
-    >>> output_folder("results").name
-    'results'
-    """
-    if not argument or "\0" in argument:
-        raise argparse.ArgumentTypeError(f"must be the name of a folder, got {argument!r}")
-    return Path(argument)
 
 
 def make_reader(read: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
