@@ -168,7 +168,7 @@ def run_experiment(
     pictures : iterable of str
         Names of the report's pictures.
     unit : str
-        What progress counts, in the plural.
+        Unit of progress, in the plural.
     kind : str, optional
         The kind of the results that the experiment keeps in the folder until it is finished.
     resume : bool, default False
@@ -265,9 +265,9 @@ def join_numbers(values: Iterable[float]) -> str:
 def format_rules(parts: Mapping[str, str]) -> str:
     """Return paragraphs for the end of a command's help, each under its name.
 
-    >>> print(format_rules({"noise": "What it is."}))
+    >>> print(format_rules({"noise": "A definition."}))
     noise:
-      What it is.
+      A definition.
     """
     return "\n\n".join(
         f"{name}:\n{textwrap.indent(textwrap.fill(rule, 76), '  ')}" for name, rule in parts.items()

@@ -91,13 +91,13 @@ def bias_variance_curves(
     ...     ["1", "2"], terms, {"risk": pair, "train loss": pair}, axis="degree"
     ... )
     >>> [axes.get_title(loc="left") for axes in figure.axes[:2]]
-    ['Where the error comes from', 'What is measured']
+    ['Terms of the risk', 'Measured losses']
     """
-    titles = ["Where the error comes from", "What is measured"]
+    titles = ["Terms of the risk", "Measured losses"]
     figure, panels = new_panels(titles, {}, columns, theme, CURVES_KEY)
     risk = measured["risk"]
     top = min(1.1 * float(risk[0].max()), HEADROOM * float(risk[0].min()))
-    places = np.arange(len(values))
+    positions = np.arange(len(values))
     colours = {
         "bias²": theme.train,
         "variance": theme.test,
@@ -109,17 +109,17 @@ def bias_variance_curves(
         ends = []
         for name, (heights, errors) in lines.items():
             colour = colours.get(name, "#808890")
-            axes.plot(places, heights, color=colour, linewidth=2.0)
+            axes.plot(positions, heights, color=colour, linewidth=2.0)
             axes.fill_between(
-                places, heights - errors, heights + errors, color=colour, alpha=0.2, linewidth=0
+                positions, heights - errors, heights + errors, color=colour, alpha=0.2, linewidth=0
             )
             ends.append((float(heights[-1]), name, colour))
-        label_ends(axes, ends, float(places[-1]), top)
-    panels[1].plot(places, risk[0], "o", color=theme.test, markersize=4)
+        label_ends(axes, ends, float(positions[-1]), top)
+    panels[1].plot(positions, risk[0], "o", color=theme.test, markersize=4)
     for axes in panels:
         axes.axvline(int(risk[0].argmin()), color=theme.ink, linewidth=0.9, linestyle=":")
-        axes.set(xlim=(places[0] - 0.15, places[-1] + 0.15), ylim=(0, top))
-        axes.set_xticks(places, values, rotation=45 if len("".join(values)) > CROWDED else 0)
+        axes.set(xlim=(positions[0] - 0.15, positions[-1] + 0.15), ylim=(0, top))
+        axes.set_xticks(positions, values, rotation=45 if len("".join(values)) > CROWDED else 0)
     outer_labels(panels, columns, axis, "loss")
     return figure
 

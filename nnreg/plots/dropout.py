@@ -110,8 +110,8 @@ def mosaic(weights: Array, shape: tuple[int, int], count: int) -> Array:
     across = int(np.ceil(np.sqrt(len(order))))
     down = -(-len(order) // across)
     picture = np.full((down * (height + 1) - 1, across * (width + 1) - 1), np.nan)
-    for place, unit in enumerate(order):
-        top, left = place // across * (height + 1), place % across * (width + 1)
+    for index, unit in enumerate(order):
+        top, left = index // across * (height + 1), index % across * (width + 1)
         picture[top : top + height, left : left + width] = weights[:, unit].reshape(shape)
     return picture
 

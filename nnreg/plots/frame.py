@@ -91,7 +91,7 @@ def new_panels(
     *,
     share_y: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel for every title, in rows; the key fills a place that is left."""
+    """Return a figure with a panel for every title, in rows; the key fills a free panel."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -106,9 +106,9 @@ def new_panels(
     )
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # type: ignore[union-attr,call-arg]
     panels: list[Axes] = []
-    for place, title in enumerate(titles):
+    for index, title in enumerate(titles):
         axes = figure.add_subplot(
-            *(rows, columns, place + 1),
+            *(rows, columns, index + 1),
             facecolor=theme.background,
             sharex=panels[0] if panels else None,
             sharey=panels[0] if panels and share_y else None,
@@ -137,10 +137,10 @@ def new_panels(
 
 def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
     """Name the axes at the left, and below the lowest panel of each column."""
-    for place, axes in enumerate(panels):
-        lowest = place + columns >= len(panels)
-        axes.set(xlabel=x if lowest else "", ylabel=y if place % columns == 0 else "")
-        axes.tick_params(labelleft=place % columns == 0, labelbottom=lowest)
+    for index, axes in enumerate(panels):
+        lowest = index + columns >= len(panels)
+        axes.set(xlabel=x if lowest else "", ylabel=y if index % columns == 0 else "")
+        axes.tick_params(labelleft=index % columns == 0, labelbottom=lowest)
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:

@@ -69,7 +69,7 @@ def regularization_path(
     label_ends(panels[0], ends, weakest, top)
     _lines(panels[1], strengths, zeros, theme.train, "")
     panels[1].set_ylim(-0.02, 1.05)
-    panels[1].yaxis.set_major_formatter(lambda share, place: f"{share * 100:g} %")
+    panels[1].yaxis.set_major_formatter(lambda share, index: f"{share * 100:g} %")
     if weights is not None:
         largest = np.argsort(np.abs(weights).max(axis=0))[-LINES:]
         order = np.argsort(strengths)

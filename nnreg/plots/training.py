@@ -125,12 +125,12 @@ def gap_bars(
             *(train + parts["generalization"], train + parts["generalization"]),
         ]
         widths = [end - start for start, end in zip(starts, ends, strict=True)]
-        places = range(len(labels))
-        axes.barh(places, widths, left=starts, color=colours, height=0.7)
-        for place, start, end, width in zip(places, starts, ends, widths, strict=True):
-            text = f"{width:+.3f}" if place in (1, 2, 4) else f"{width:.3f}"
-            annotate(axes, text, max(start, end), place, color=theme.ink, fontsize=8.5)
-        axes.set_yticks(places, labels)
+        positions = range(len(labels))
+        axes.barh(positions, widths, left=starts, color=colours, height=0.7)
+        for index, start, end, width in zip(positions, starts, ends, widths, strict=True):
+            text = f"{width:+.3f}" if index in (1, 2, 4) else f"{width:.3f}"
+            annotate(axes, text, max(start, end), index, color=theme.ink, fontsize=8.5)
+        axes.set_yticks(positions, labels)
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.22)
     panels[0].invert_yaxis()
@@ -194,7 +194,7 @@ def weight_histograms(
         )
         axes.set(xlim=(edges[0], edges[-1]), ylim=(smallest, 8), yscale="log")
         axes.minorticks_off()
-        axes.yaxis.set_major_formatter(lambda share, place: f"{share * 100:g} %")
+        axes.yaxis.set_major_formatter(lambda share, index: f"{share * 100:g} %")
     outer_labels(panels, columns, "weight", "share of the weights")
     return figure
 

@@ -108,7 +108,7 @@ def compare(
 
 @dataclass
 class _Experiment:
-    """What all training runs of a comparison have in common."""
+    """Settings that all training runs of a comparison share."""
 
     settings: Settings
     classes: int

@@ -209,10 +209,10 @@ class Comparison:
         seeds = ", ".join(str(settings.seed + repeat) for repeat in range(self.repeats))
         strengths = "all given, none selected"
         if self.selection.candidates:
-            held = self.validation_rows
+            k = self.validation_rows
             strengths = (
-                f"selected by the lowest data loss on {held:,} validation rows, held out of the "
-                f"{n:,} training rows, after one training on the other {n - held:,}; the final "
+                f"selected by the lowest data loss on {k:,} validation rows, held out of the "
+                f"{n:,} training rows, after one training on the other {n - k:,}; the final "
                 f"runs train on all {n:,}; test rows are not used"
             )
         return {

@@ -45,7 +45,7 @@ class Report:
     Parameters
     ----------
     text : str
-        What a terminal shows.
+        For a terminal.
     numbers : mapping of str to values
         For ``report.json``.
     pictures : mapping of str to function (*, theme, columns) -> Figure

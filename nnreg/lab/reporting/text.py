@@ -29,7 +29,7 @@ class Column:
     head : str
         Name of the column.
     text : str
-        What it is, in a sentence.
+        Its definition, in a sentence.
     digits : int, default 3
         After the point.
     percent : bool, default False
