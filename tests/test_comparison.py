@@ -12,7 +12,7 @@ from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build_network, compare
 from nnreg.lab.comparison.result import is_inside_noise
-from nnreg.lab.comparison.selection import count_candidates, make_grids, select_strengths
+from nnreg.lab.comparison.selection import make_grids, select_strengths
 from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
 from nnreg.lab.verdicts import classify_fit
 
@@ -295,14 +295,6 @@ class TestChoosing:
         selection = select_strengths(Settings(l2=0.5, keep_prob=0.9), 100, lambda s: s.l1)
         assert {candidate.variant for candidate in selection.candidates} == {"L1"}
         assert selection.strengths["dropout + L2"] == Strengths(l2=0.5, keep_prob=0.9)
-
-    @pytest.mark.parametrize(
-        "given", [{}, {"l2": 0.1}, {"l1": 0.1}, {"keep_prob": 0.5}, {"l2": 0.1, "keep_prob": 0.5}]
-    )
-    def test_the_number_of_trials_is_known_before(self, given):
-        tried = []
-        select_strengths(Settings(**given), 100, lambda s: tried.append(s) or 0.0)
-        assert len(tried) == count_candidates(Settings(**given), 100)
 
     def test_grids_of_penalties_fall_with_the_rows(self):
         few, many = make_grids(Settings(), 100), make_grids(Settings(), 10_000)

@@ -19,7 +19,7 @@ import numpy as np
 from nnreg._support.blas import blas_threads
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.result import Comparison, VariantRun
-from nnreg.lab.comparison.selection import VALIDATION_SHARE, count_candidates, select_strengths
+from nnreg.lab.comparison.selection import VALIDATION_SHARE, select_strengths
 from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
@@ -75,8 +75,8 @@ def compare(
     )
     n = len(rows.x)
     settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
-    training_runs = count_candidates(settings, n) + len(VARIANTS) * settings.repeats
-    total = training_runs * settings.epochs_for(n)
+    candidates = len(select_strengths(settings, n, lambda strengths: 0.0).candidates)
+    total = (candidates + len(VARIANTS) * settings.repeats) * settings.epochs_for(n)
     done = itertools.count(1)
 
     def count(text: str) -> None:

@@ -96,16 +96,6 @@ def make_grids(settings: Settings, rows: int) -> dict[str, tuple[float, ...]]:
     return {name: grid for name, grid in grids.items() if getattr(settings, name) is None}
 
 
-def count_candidates(settings: Settings, rows: int) -> int:
-    """Return the number of training runs that the selection takes.
-
-    >>> count_candidates(Settings(), 300), count_candidates(Settings(l2=0.1), 300)
-    (18, 8)
-    """
-    grids = make_grids(settings, rows)
-    return sum(map(len, grids.values())) + len(grids.get("l2", ()))
-
-
 def select_strengths(
     settings: Settings, rows: int, validation_loss: Callable[[Strengths], float]
 ) -> ModelSelection:
