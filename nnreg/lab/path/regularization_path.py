@@ -283,8 +283,9 @@ def lambda_max(
         )
 
     largest = float(np.abs(gradient).max()) or 1.0
-    low, high = 0.0, next(filter(all_zero, largest * 2.0 ** np.arange(BISECTIONS)), np.inf)
-    if high == np.inf:
+    doublings = (largest * 2.0**i for i in range(BISECTIONS))
+    low, high = 0.0, next(filter(all_zero, doublings), None)
+    if high is None:
         raise ValueError(f"strengths must be given: {penalty(1.0)!r} makes no weight zero")
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
