@@ -57,13 +57,11 @@ class Convention:
 
     def coefficient(self, *, n: int | None = None, batch: int | None = None) -> float:
         """Return ``c``: what a strength of 1 adds to the derivative, times ``w`` or ``sign(w)``."""
-        if not self.divided_by:
-            return self.factor
-        rows = {"n": n, "batch": batch}[self.divided_by]
+        rows = {"": 1, "n": n, "batch": batch}[self.divided_by]
         if rows is None:
-            what = "the training set" if self.divided_by == "n" else "a batch"
+            whose = "the training set" if self.divided_by == "n" else "a batch"
             raise ValueError(
-                f"{self.source} divides by the rows of {what}: give {self.divided_by}="
+                f"{self.source} divides by the rows of {whose}: give {self.divided_by}="
             )
         return self.factor / rows
 

@@ -167,10 +167,10 @@ class Optimizer(Configurable):
         if parameters.origin is None:  # loaded from a file
             parameters.origin = origin
         if (size, dtype, origin) != (w.size, w.dtype, parameters.origin):
-            what = f"{w.size} of {w.dtype}" if (size, dtype) != network[:2] else "another network's"
             raise ValueError(
-                f"this optimizer has updated {size} values of {dtype}, it cannot update {what}. "
-                "One optimizer serves one network: create another one, or call reset()"
+                f"this optimizer has updated {size} values of {dtype}, it cannot update {w.size} "
+                f"of {w.dtype}. One optimizer serves one network, and this is another network: "
+                "create another optimizer, or call reset()"
             )
         for name in self.state_names:
             if name not in self.state:

@@ -441,7 +441,7 @@ def test_another_network_of_the_same_size_is_an_error_until_the_optimizer_is_res
     optimizer = make()
     optimizer.update(p, p.copy())
     steps, before = optimizer.steps, q.vector.copy()
-    with pytest.raises(ValueError, match=r"cannot update another network's. One optimizer serves"):
+    with pytest.raises(ValueError, match="this is another network"):
         optimizer.update(q, q.copy())
     assert optimizer.steps == steps
     np.testing.assert_array_equal(q.vector, before)

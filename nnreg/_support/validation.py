@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -201,9 +201,8 @@ def instance(name: str, value: object, kind: type, expected: str) -> None:
     TypeError: optimizer must be an int such as 3, got <class 'bool'>, a class: write bool(...)
     """
     if not isinstance(value, kind):
-        hint = ""
-        if isinstance(value, type) and issubclass(value, kind):
-            hint = f", a class: write {value.__name__}(...)"
+        is_class = isinstance(value, type) and issubclass(value, kind)
+        hint = f", a class: write {getattr(value, '__name__', '')}(...)" if is_class else ""
         raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
 
 
@@ -291,13 +290,11 @@ def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
 
     Where it has that dtype already, it is the same object.
     """
-    if array.dtype == dtype:
-        finite(name, array)
-        return array
-    with np.errstate(over="ignore"):
-        result = array.astype(dtype)
-    finite(f"{name} (as {dtype})", result)
-    return result
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):
+            array, name = array.astype(dtype), f"{name} (as {dtype})"
+    finite(name, array)
+    return array
 
 
 def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
@@ -356,7 +353,7 @@ def output(name: str, out: object, like: Array, *others: Array | None) -> None:
         )
 
 
-def unknown_arguments(function: str, given: dict[str, object], known: Iterable[str]) -> None:
+def unknown_arguments(function: str, given: dict[str, object], known: Collection[str]) -> None:
     """Raise ``TypeError`` for the first unknown argument, with the right one where it is known.
 
     >>> unknown_arguments("Adam", {"lr": 0.1}, ["learning_rate"])
@@ -364,10 +361,8 @@ def unknown_arguments(function: str, given: dict[str, object], known: Iterable[s
         ...
     TypeError: Adam has no argument 'lr': write learning_rate=
     """
-    known = list(known)
     for name in given:
         if name not in known:
-            hint = nearest(name, known)
-            if name in TRANSLATIONS:
-                hint = f": {TRANSLATIONS[name]}"
+            translation = TRANSLATIONS.get(name)
+            hint = f": {translation}" if translation else nearest(name, known)
             raise TypeError(f"{function} has no argument {name!r}{hint}")
