@@ -130,19 +130,6 @@ def test_one_step_for_all_and_the_same_step_for_each_are_the_same(groups, w, ste
 
 
 @both
-@pytest.mark.parametrize("vector", [False, True], ids=["one step", "a step for each weight"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_proximal_map_may_work_in_place(groups, vector, dtype, rng):
-    w = rng.normal(size=(5, 4)).astype(dtype)
-    w[0], w[:, 0] = w[0] / 100, w[:, 0] / 100
-    step = rng.uniform(0.1, 1, w.shape).astype(dtype) if vector else 0.5
-    expected = mapped(penalty(groups), w, step)
-    penalty(groups).proximal(w, step, w)
-    np.testing.assert_array_equal(w, expected)
-    assert 0 < np.count_nonzero(w) < w.size
-
-
-@both
 @pytest.mark.parametrize("step", [0.0, np.zeros((2, 3))], ids=["number", "vector"])
 def test_a_step_or_strength_of_zero_changes_nothing(groups, step, rng):
     w = rng.normal(size=(2, 3))
@@ -231,17 +218,3 @@ def test_it_is_saved_and_described_as_the_call_that_makes_it(groups, tmp_path):
     nn.save(net, tmp_path / "net.npz")
     assert repr(nn.load(tmp_path / "net.npz")) == repr(net)
     assert repr(eval(repr(net.penalty), vars(nn))) == repr(net.penalty)
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: nn.GroupLasso(0.1), TypeError, "groups"),
-        (lambda: nn.GroupLasso(0.1, groups="unit"), ValueError, r"did you mean 'units'\?"),
-        (lambda: nn.GroupLasso(-1, groups="units"), ValueError, "strength must be a number in"),
-        (lambda: nn.GroupLasso(1, groups="units", method="prox"), ValueError, "method must be one"),
-    ],
-)
-def test_a_wrong_argument_is_named(make, error, message):
-    with pytest.raises(error, match=message):
-        make()

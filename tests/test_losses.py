@@ -1,4 +1,4 @@
-"""Losses: values by other means, gradients of those values, weights, and the checks at the door."""
+"""Losses: values by other means, gradients of those values, weights, targets."""
 
 import math
 
@@ -102,7 +102,7 @@ def test_poisson_is_the_negative_log_likelihood_without_the_factorial(rng):
         (nn.Poisson(), [[7.0, 0.0, 0.0]], 3.0),
     ],
 )
-def test_the_value_at_outputs_zero_is_the_one_known_by_heart(loss, targets, expected):
+def test_the_value_at_outputs_zero_is_well_known(loss, targets, expected):
     assert loss(np.zeros((1, 3)), targets)[0] == pytest.approx(expected)
 
 
@@ -159,28 +159,6 @@ def test_outputs_of_ten_thousand_are_no_danger(name, dtype, rng):
         value, gradient = loss(z, t)
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
-
-
-@losses
-def test_neither_outputs_nor_targets_nor_weights_are_changed(name, rng):
-    loss, z, t = case(name, rng)
-    w = rng.uniform(size=5)
-    before = [a.copy() for a in (z, t, w)]
-    _, gradient = loss(z, t, w)
-    for array, was in zip((z, t, w), before, strict=True):
-        np.testing.assert_array_equal(array, was)
-        assert not np.shares_memory(gradient, array)
-
-
-@losses
-def test_the_gradient_goes_to_out(name, rng):
-    loss, z, t = case(name, rng)
-    value, gradient = loss(z, t)
-    out = np.full_like(z, np.nan)
-    again, same = loss(z, t, out=out)
-    assert same is out
-    assert again == value
-    np.testing.assert_array_equal(out, gradient)
 
 
 # --- Rows and their weights -----------------------------------------------------------------------
@@ -240,7 +218,7 @@ def test_parts_with_the_wholes_normalizer_add_up_to_the_whole(name, weighted, rn
 
 
 @losses
-def test_calling_and_computing_inside_the_door_are_the_same(name, rng):
+def test_calling_and_computing_are_the_same(name, rng):
     loss, z, t = case(name, rng)
     w = rng.uniform(size=5)
     called, computed = loss(z, t, w), loss.compute(z, t, w)
@@ -294,12 +272,6 @@ def test_a_loss_is_described_as_the_call_that_makes_it(name):
     assert repr(again) == repr(loss)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
-def test_labels_may_be_any_integers(dtype):
-    loss, t = nn.SoftmaxCrossEntropy(), np.array([2, 0])
-    assert loss(np.zeros((2, 3)), t.astype(dtype))[0] == loss(np.zeros((2, 3)), t)[0]
-
-
 def test_targets_in_their_form_are_not_copied_and_integers_become_floats():
     softmax, squared = nn.SoftmaxCrossEntropy(), nn.MeanSquaredError()
     labels = np.array([2, 0])
@@ -320,11 +292,11 @@ def test_probabilities_add_up_to_one_within_a_thousandth():
             loss.check_targets(wrong, 2)
 
 
-def test_huber_turns_into_a_line_at_one_unless_told_otherwise():
+def test_huber_turns_into_a_line_at_one_by_default():
     assert nn.Huber().delta == 1.0
 
 
-def test_lists_and_integers_are_welcome_where_numbers_are():
+def test_lists_and_integers_are_taken_where_numbers_are():
     assert nn.MeanSquaredError()([[1, 2]], [[0, True]])[0] == 1.0
 
 

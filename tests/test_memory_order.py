@@ -97,6 +97,7 @@ def assert_right_or_refused(call, arguments, layout_of, shape, alias, refusable)
     """Compare ``call(*arguments, out)`` with the same on arrays of C order."""
     expected = np.full(shape, np.nan)
     call(*(np.array(a) for a in arguments), expected)
+    assert np.isfinite(expected).all()
     arguments = [layout_of(a) for a in arguments]
     before = [a.copy() for a in arguments]
     out = layout_of(np.full(shape, np.nan))
@@ -121,7 +122,11 @@ def test_a_kernel_is_right_for_every_out(name, alias, layout):
     formula, *makers = KERNELS[name]
     shape = (4, 3)
     arguments = [make(shape) for make in makers]
-    call = lambda *a: formula(*a[:-1], out=a[-1])  # noqa: E731
+
+    def call(*a):
+        result = formula(*a[:-1], out=a[-1])
+        assert a[-1] is (result[1] if isinstance(result, tuple) else result)
+
     assert_right_or_refused(call, arguments, layout, shape, alias, refusable=False)
 
 

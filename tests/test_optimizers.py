@@ -168,7 +168,7 @@ def test_a_vector_longer_than_a_block_is_updated_to_its_end(make, monkeypatch, r
 
 
 @dtypes
-def test_a_rule_of_ones_own_is_handed_blocks_and_working_memory_of_their_kind(dtype):
+def test_a_users_rule_gets_blocks_and_working_memory_of_their_kind(dtype):
     class Watched(nn.Optimizer):
         def update_block(self, w, g, part, work):
             seen.append((part, w.shape, g.shape, work.shape, work.dtype))
@@ -419,7 +419,7 @@ def test_a_gradient_of_another_size_is_an_error(make):
 
 
 @pytest.mark.parametrize("wrong", ["parameters", "gradients"])
-def test_what_are_no_parameters_is_named(wrong):
+def test_an_argument_that_is_no_parameters_object_is_named(wrong):
     given = {"parameters": parameters(), "gradients": parameters()} | {wrong: np.zeros(10)}
     with pytest.raises(TypeError, match=rf"^{wrong} must be Parameters such as net.parameters"):
         nn.SGD(0.1).update(**given)
