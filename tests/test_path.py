@@ -300,13 +300,15 @@ class TestSolve:
         gradients = net.backward(nn.Huber(0.5)(outputs, y)[1], cache)
         assert abs(gradients.vector).max() < 1e-10
 
-    def test_what_has_no_reachable_optimum_is_refused(self, regression):
-        x, y = regression
-        with pytest.raises(ValueError, match="one Dense layer"):
-            solve(nn.Network([nn.Dense(1), nn.ReLU()], inputs=12), x, y, loss=SQUARED)
-        with pytest.raises(ValueError, match="net must have no constraint"):
-            solve(linear(12, constraint=nn.MaxNorm(1.0)), x, y, loss=SQUARED)
-        with pytest.raises(ValueError, match=r"loss must be one of.*Poisson"):
-            solve(linear(12), x, abs(y), loss=nn.Poisson())
-        with pytest.raises(ValueError, match="penalty must be L2 or one with a proximal map"):
-            solve(linear(12, penalty=nn.L1(0.1)), x, y, loss=SQUARED)
+    @pytest.mark.parametrize(
+        ("net", "loss", "message"),
+        [
+            (nn.Network([nn.Dense(1), nn.ReLU()], inputs=12), SQUARED, "one Dense layer"),
+            (linear(12, constraint=nn.MaxNorm(1.0)), SQUARED, "net must have no constraint"),
+            (linear(12), nn.Poisson(), r"loss must be one of.*Poisson"),
+            (linear(12, penalty=nn.L1(0.1)), SQUARED, "penalty must be L2 or one with a proximal"),
+        ],
+    )
+    def test_what_has_no_reachable_optimum_is_refused(self, regression, net, loss, message):
+        with pytest.raises(ValueError, match=message):
+            solve(net, *regression, loss=loss)

@@ -181,20 +181,20 @@ def test_a_copy_predicts_the_same(make):
         np.testing.assert_array_equal(duplicate(original).predict(x), original.predict(x))
 
 
+class Flip(nn.Layer):
+    def forward(self, x, cache):
+        return x[:, ::-1]
+
+
 @pytest.mark.parametrize("entry", [prune, SparsePredictor])
-class TestArguments:
-    def test_a_layer_of_one_s_own_is_refused(self, entry):
-        class Flip(nn.Layer):
-            def forward(self, x, cache):
-                return x[:, ::-1]
-
-        with pytest.raises(TypeError, match="got flip_1"):
-            entry(nn.Network([nn.Dense(2), Flip()], inputs=1))
-
-    def test_a_network_without_dense_layers_is_refused(self, entry):
-        with pytest.raises(ValueError, match="net must have a Dense layer"):
-            entry(nn.Network([nn.ReLU()], inputs=1))
-
-    def test_what_is_no_network_is_refused(self, entry):
-        with pytest.raises(TypeError, match="net must be a Network, got None"):
-            entry(None)
+@pytest.mark.parametrize(
+    ("net", "error", "message"),
+    [
+        (nn.Network([nn.Dense(2), Flip()], inputs=1), TypeError, "got flip_1"),
+        (nn.Network([nn.ReLU()], inputs=1), ValueError, "net must have a Dense layer"),
+        (None, TypeError, "net must be a Network, got None"),
+    ],
+)
+def test_other_networks_are_refused(entry, net, error, message):
+    with pytest.raises(error, match=message):
+        entry(net)

@@ -144,14 +144,19 @@ def test_a_report_is_printed_as_a_sentence_and_a_table():
     assert [line.split()[0] for line in text[3:]] == list(net.parameters)
 
 
-def test_what_is_no_network_loss_or_fitting_data_is_refused():
-    x, y = problem()
-    with pytest.raises(TypeError, match="net must be a Network"):
-        measure_stationarity(None, x, y, loss=SQUARED)
-    with pytest.raises(TypeError, match="loss must be a Loss such as"):
-        measure_stationarity(network(), x, y, loss="mse")
-    with pytest.raises(ValueError, match="x must have shape"):
-        measure_stationarity(network(), x[:, :1], y, loss=nn.SoftmaxCrossEntropy())
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"net": None}, "net must be a Network"),
+        ({"loss": "mse"}, "loss must be a Loss such as"),
+        ({"x": np.zeros((50, 1))}, "x must have shape"),
+    ],
+)
+def test_a_wrong_argument_is_refused(wrong, message):
+    right = dict(zip("xy", problem(), strict=True))
+    right |= {"net": network(), "loss": nn.SoftmaxCrossEntropy()}
+    with pytest.raises((TypeError, ValueError), match=message):
+        measure_stationarity(**(right | wrong))
 
 
 def test_a_constraint_that_does_not_say_what_it_holds_cannot_be_measured():
