@@ -281,7 +281,8 @@ class _Check:
         second = self._compare(block, "richardson", seed)
         if rows and all(_agree(a, b) for a, b in zip(rows, second, strict=True)):
             return rows
-        if not self._passed(second) and (third := self._compare_in_single(block, seed)):
+        doubtful = not self._passed(second) or any(row.kinks for row in second)
+        if doubtful and (third := self._compare_in_single(block, seed)):
             return third
         if note not in self.notes:
             self.notes.append(note)

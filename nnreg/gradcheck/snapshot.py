@@ -142,10 +142,11 @@ class Snapshot:
         def undo() -> None:
             if array.shape != shape:
                 array.shape = shape
+            if not np.array_equal(array, values) or writeable:
+                array.flags.writeable = True
+                np.copyto(array, values)
             if array.flags.writeable != writeable:
                 array.flags.writeable = writeable
-            if writeable:
-                np.copyto(array, values)
 
         self._saved.append((changed, undo))
         held = [array.base] if isinstance(array.base, np.ndarray) else []

@@ -6,6 +6,7 @@ float64 copies, in training mode, with the masks of dropout frozen by replaying 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnreg._support import validation
-from nnreg._support.typing import Array
+from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.gradcheck.numerical import Values
 from nnreg.gradcheck.snapshot import Snapshot
@@ -91,9 +92,14 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
 def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
     """Put a copy of the layer into a network of its own, whose loss is a random projection."""
     x = validation.matrix("x", x)
-    net = Network([layer.clone()], inputs=x.shape[1], dtype="float64")
-    for name in layer._bound or ():
-        getattr(net.layers[0], name)[...] = getattr(layer, name)
+    copied = layer.clone()
+    if layer._bound:  # its initializers, which may be generators, are not called again
+        own = {
+            name: dataclasses.replace(parameter, initializer=_copy_values(getattr(layer, name)))
+            for name, parameter in layer.parameters(x.shape[1]).items()
+        }
+        vars(copied)["parameters"] = lambda inputs: own
+    net = Network([copied], inputs=x.shape[1], dtype="float64")
     projection = _Projection(rng.standard_normal((len(x), net.widths[-1])))
     made = _propagated(net, x, np.zeros(len(x)), projection, dropout)
     full = {name.rpartition(".")[2]: name for name in made.blocks}
@@ -104,6 +110,10 @@ def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
         {"output": {short: gradients[name] for short, name in full.items()}},
         lambda block, array: {"output": made.values(full[block], array)["data loss"]},
     )
+
+
+def _copy_values(values: Array) -> Initializer:
+    return lambda shape, rng: values.astype(np.float64)
 
 
 class _Projection(Loss):

@@ -1,0 +1,406 @@
+"""The gradient check on all styles of calling and all kinds of objects."""
+
+import collections
+import copy
+import itertools
+import pickle
+import random
+
+import numpy as np
+import pytest
+
+import nnreg as nn
+
+RNG = np.random.default_rng(0)
+X, W, B = RNG.standard_normal((5, 3)), RNG.standard_normal((3, 4)), RNG.standard_normal(4)
+T = RNG.standard_normal((5, 3))
+
+
+def affine(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+
+def sigmoid(Z):  # noqa: N803  # as courses write it
+    return 1 / (1 + np.exp(-Z))
+
+
+def sigmoid_backward(dA, Z):  # noqa: N803
+    return dA * sigmoid(Z) * sigmoid(-Z)
+
+
+def sigmoid_prime(Z):  # noqa: N803
+    return sigmoid(Z) * sigmoid(-Z)
+
+
+def embedding(table, i):
+    return table[i].sum(), np.bincount(i, minlength=5)[:, None] + 0 * table
+
+
+def mse(pred, y):
+    return ((pred - y) ** 2).mean(), 2 * (pred - y) / pred.size
+
+
+def regression(X, y, w):  # noqa: N803
+    e = X @ w - y
+    return (e**2).mean(), 2 * X.T @ e / len(y)
+
+
+def propagate(w, b):
+    e = X @ w + b - T[:, :1]
+    return {"dw": 2 * X.T @ e / 5, "db": 2 * e.sum() / 5}, (e.T @ e) / 5
+
+
+def thinc(x, w):
+    return x @ w, lambda dout: (dout @ w.T, x.T @ dout)
+
+
+def object_loss(p):
+    return (p.w**2).sum() + p.scale, {"w": 2 * p.w, "scale": 1.0}
+
+
+class Params:
+    __slots__ = ("scale", "w")
+
+    def __init__(self):
+        self.w, self.scale = W.copy(), 0.5
+
+
+#: Right code: (name, arguments of the check, options, blocks)
+RIGHT = [
+    ("integers", (affine, affine_backward, np.arange(15).reshape(5, 3), W, B), {}, "x w b"),
+    ("bytes", (affine, affine_backward, np.ones((5, 3), np.uint8), W, B), {}, "x w b"),
+    ("lists", (lambda x, b: (np.dot(x, W) + b, x), lambda d, x: (d @ W.T, d.sum(axis=0)),
+               X.tolist(), B.tolist()), {}, "x b"),
+    ("big-endian", (affine, affine_backward, X.astype(">f8"), W, B), {}, "x w b"),
+    ("f(Z), backward(dA, Z)", (sigmoid, sigmoid_backward, X), {}, "Z"),
+    ("f, f_prime", (sigmoid, sigmoid_prime, X), {}, "Z"),
+    ("cost, gradient", (lambda w: (w**2).sum(), lambda w: 2 * w, W), {}, "w"),
+    ("cache first", (affine, lambda cache, dout: affine_backward(dout, cache), X, W, B), {},
+     "x w b"),
+    ("two caches", (lambda x: (3 * x, 3, x), lambda d, a, x: a * d, X), {}, "x"),
+    ("closure", (thinc, X, W), {}, "x w"),
+    ("(gradients, cost)", (propagate, W[:, :1], 0.0), {}, "w b"),
+    ("value and two gradients", (lambda a, b: ((a * b).sum(), b, a), W, W + 1), {}, "a b"),
+    ("target second", (mse, X, T), {}, "pred"),
+    ("target first", (lambda y_true, y_pred: mse(y_pred, y_true), T, X), {}, "y_pred"),
+    ("X, y, w", (regression, X, T[:, 0], W[:, 0]), {}, "w"),
+    ("integers as indices", (embedding, X, np.array([1, 1, 3])), {}, "table"),
+    ("object", (object_loss, Params()), {}, "p.scale p.w"),
+    ("two dictionaries", (lambda p, q: (p["w"] * q["w"], (p["w"], q["w"])),
+                          lambda d, c: ({"w": d * c[1]}, {"w": d * c[0]}),
+                          {"w": W}, {"w": W + 1}), {}, 'p["w"] q["w"]'),
+    ("list in a dictionary", (lambda p: ((p["ws"][1] ** 2).sum(), {"ws": [0 * W, 2 * p["ws"][1]]}),
+                              {"ws": [W, B]}), {}, 'p["ws"][0] p["ws"][1]'),
+    ("wrt", (lambda a, b: (((a - b) ** 2).sum(), 2 * (b - a)), X, T), {"wrt": ["b"]}, "b"),
+    ("wrt by key", (lambda w: ((w**2).sum(), {"delta": 2 * w, "other": 3.0}), W),
+     {"wrt": {"delta": "w", "other": None}}, "w"),
+    ("asserts floats", (lambda x: np.vectorize(float)(x) * 3, lambda dout: 3 * dout, X), {}, "x"),
+    ("float32", (affine, affine_backward, *(a.astype(np.float32) for a in (X, W, B))), {}, "x w b"),
+    ("float32 in a dictionary", (lambda p: ((p["w"] ** 3).sum(), {"w": 3 * p["w"] ** 2}),
+                                 {"w": W.astype(np.float32)}), {}, "w"),
+    ("float32 asked for", (lambda x: np.tanh(x), lambda dout: dout / np.cosh(X) ** 2,
+                           X.astype(np.float32)), {"dtype": "float32"}, "x"),
+    ("float32 demanded", (lambda x: [x * 2][x.dtype != np.float32], lambda dout: 2 * dout,
+                          X.astype(np.float32)), {}, "x"),
+    ("cast inside", (lambda x: np.tanh(x.astype(np.float32)), lambda d: d / np.cosh(X) ** 2, X),
+     {}, "x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "blocks"), [pytest.param(*r[1:], id=r[0]) for r in RIGHT]
+)
+def test_right_code_passes_and_every_gradient_is_compared(arguments, options, blocks):
+    before = pickle.dumps([a for a in arguments if not callable(a)])
+    report = nn.check_gradients(*arguments, **options)
+    assert report.passed, report
+    assert [row.block for row in report.rows] == blocks.split()
+    assert pickle.dumps([a for a in arguments if not callable(a)]) == before
+
+
+WRONG = [
+    ("a number", (lambda w, b: ((w * b).sum(), (b + 0 * w, 2 * w.sum())), W, 0.5), "b"),
+    ("0-d", (lambda w, b: ((w * b).sum(), (b + 0 * w, 2 * w.sum())), W, np.array(0.5)), "b"),
+    ("in a list", (lambda ws: ((ws[1] ** 2).sum(), [0 * W, ws[1]]), [W, B]), "ws[1]"),
+    ("nested", (lambda p: ((p["a"]["w"] ** 2).sum(), {"a": {"w": p["a"]["w"]}}), {"a": {"w": W}}),
+     'p["a"]["w"]'),
+    ("cast inside", (lambda x: np.tanh(x.astype(np.float32)), lambda d: d, X), "x"),
+    ("unmentioned attribute", None, "w"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "block"), [pytest.param(*w[1:], id=w[0]) for w in WRONG])
+def test_a_wrong_gradient_does_not_pass_wherever_it_is(arguments, block):
+    if arguments is None:
+        layer = Nasty()
+        layer.factor = 2.0
+        arguments = layer.forward, layer.backward, X
+    failed = [row.block for row in nn.check_gradients(*arguments).rows if not row.passed]
+    assert failed == [block]
+
+
+REFUSED = [
+    ((lambda w: (w**2, 2 * w), W), {}, "scalar, one number.*mean"),
+    ((lambda z, y: ((z - y) ** 2, 2 * (z - y)), B, B + 1), {}, "one loss a row"),
+    ((lambda x: None, lambda d: d, X), {}, "returned None.*return output"),
+    ((lambda x: x, lambda d, q, r: d, X), {}, r"lambda dout: .*\(dout, q, r\)"),
+    ((lambda w: ((w**2).sum(), 2 * w), np.empty((0, 3))), {}, "w: it is empty"),
+    ((nn.L2(0.1), np.empty(0)), {}, "w: it is empty"),
+    ((mse, X, T), {"wrt": ["z"]}, "wrt names 'z'; the arguments are pred, y"),
+    ((mse, X, T), {"tolerance": -1.0}, "tolerance must be"),
+    ((mse, X, T), {"dtype": "float16"}, "dtype must be one of"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "options", "words"), REFUSED)
+def test_what_cannot_be_checked_is_refused_with_the_cure(arguments, options, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        nn.check_gradients(*arguments, **options)
+
+
+def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
+    report = nn.check_gradients(lambda w: ((w**2).sum(), {"w": 2 * w, "extra": w}), W)
+    assert not report.passed
+    assert all(row.passed for row in report.rows)
+    assert "no argument is called so" in report.not_checked['"extra"']
+    assert "wrt=" in str(report)
+    report = nn.check_gradients(lambda w: ((w**2).sum(), 2 * w, w), W)
+    assert not report.passed
+    ints = nn.check_gradients(lambda i, w: (w[i].sum(), (w, 0 * w)), np.array([0, 1]), W)
+    assert "astype(float)" in str(ints)
+
+
+def test_a_permutation_that_would_match_is_named_in_the_failure():
+    report = nn.check_gradients(lambda u, v: (((u - 2 * v) ** 2).sum(), 4 * (2 * v - u)), X, T)
+    assert not report.passed
+    assert "It is the derivative by v: if that is meant, write wrt=['v']" in str(report)
+
+
+def test_precision_is_judged_from_forward_alone_and_said():
+    report = nn.check_gradients(lambda x: np.tanh(x), lambda d: d * 1.00001 / np.cosh(X) ** 2, X)
+    assert not report.passed  # forward computes in float64, whatever the size of the error
+    single = nn.check_gradients(*next(r for r in RIGHT if r[0] == "cast inside")[1])
+    assert "computes in float32" in str(single)
+    loose = nn.check_gradients(
+        lambda x: np.tanh(x), lambda d: d * 1.00001 / np.cosh(X) ** 2, X, tolerance=1e-4
+    )
+    assert loose.passed
+
+
+def test_an_array_that_forward_no_longer_uses_is_named():
+    layer = Nasty()
+    stale = layer.w
+    layer.w = layer.w + 1
+    report = nn.check_gradients(
+        layer.forward,
+        layer.backward,
+        X,
+        parameters={"w": stale},
+        gradients=lambda: {"w": layer.dw},
+    )
+    assert "forward does not use the array given as parameters['w']" in str(report)
+
+
+def test_assert_gradients_raises_with_the_report():
+    assert nn.testing.assert_gradients(affine, affine_backward, X, W, B).passed
+    with pytest.raises(AssertionError, match=r"FAILED\n(.*\n)*.*WRONG"):
+        nn.testing.assert_gradients(np.sin, lambda dout: dout, X)
+
+
+# --- Objects that are hard to put back ----------------------------------------------------------
+
+
+class Nasty:
+    """An affine map that changes whatever it can."""
+
+    factor = 1.0
+    count = 0
+    history: list = []  # noqa: RUF012  # shared by the class, as beginners do
+
+    def __init__(self):
+        self.w = W.copy()
+
+    def __call__(self, x):
+        return self.forward(x)
+
+    def forward(self, x):
+        self.x = x
+        Nasty.count += 1
+        Nasty.history.append(len(x))
+        return x @ self.w
+
+    def backward(self, dout):
+        dx = dout @ self.w.T
+        self.dw = self.factor * self.x.T @ dout
+        self.w -= 0.1 * self.dw
+        return dx
+
+
+class Slots(Nasty):
+    __slots__ = ("__private", "late")
+
+    def forward(self, x):
+        self.late, self.__private = x, 1
+        return super().forward(x)
+
+
+class Property(Nasty):
+    @property
+    def w(self):
+        return self._w
+
+    @w.setter
+    def w(self, value):
+        self._w = value
+
+
+class Frozen(Nasty):
+    def __setattr__(self, name, value):
+        if name == "w" and "w" in vars(self):
+            raise AttributeError("w is fixed")
+        super().__setattr__(name, value)
+
+    def backward(self, dout):
+        self.dw = self.x.T @ dout
+        return dout @ self.w.T
+
+
+class Generators(Nasty):
+    def __init__(self):
+        super().__init__()
+        self.rngs = [np.random.default_rng(0), np.random.RandomState(0), random.Random(0)]
+
+    def forward(self, x):
+        y = super().forward(x)
+        a, b, c = self.rngs
+        mask = (a.random(y.shape) < 0.5) + b.uniform() + c.random()
+        self.mask = mask + np.random.rand() + random.random()  # noqa: NPY002
+        return y * self.mask
+
+    def backward(self, dout):
+        return super().backward(dout * self.mask)
+
+
+class Containers(Nasty):
+    def __init__(self):
+        super().__init__()
+        self.queue, self.seen = collections.deque([1, 2], maxlen=3), {1}
+        self.table = collections.defaultdict(list, a=[np.zeros(2)])
+        self.view, self.fixed = self.w[:1], np.ones(2)
+        self.fixed.flags.writeable = False
+        self.itself = self
+
+    def forward(self, x):
+        self.queue.append(3)
+        self.seen.add(2)
+        self.table["b"].append(x)
+        self.table["a"][0] += 1
+        self.fixed.flags.writeable = True
+        self.fixed += 1
+        del self.itself
+        return super().forward(x)
+
+
+class Stack(Nasty):
+    def __init__(self):
+        super().__init__()
+        self.layers = [Nasty(), Slots()]
+        self.layers[1].w = RNG.standard_normal((4, 2))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dout):
+        for layer in self.layers[::-1]:
+            dout = layer.backward(dout)
+        return dout
+
+
+def everything(thing, seen=()):
+    """Return a description of all that an object holds, identities of arrays included."""
+    if id(thing) in seen or (callable(thing) and not isinstance(thing, Nasty)):
+        return id(thing)
+    seen = (*seen, id(thing))
+    if isinstance(thing, np.ndarray):
+        return id(thing), thing.flags.writeable, thing.shape, thing.tobytes()
+    if isinstance(thing, np.random.Generator):
+        return str(thing.bit_generator.state)
+    if isinstance(thing, np.random.RandomState):
+        return pickle.dumps(thing.get_state())
+    if isinstance(thing, random.Random):
+        return thing.getstate()
+    if isinstance(thing, dict):
+        return [(key, everything(value, seen)) for key, value in thing.items()]
+    if isinstance(thing, list | tuple | collections.deque):
+        return [everything(value, seen) for value in thing]
+    if isinstance(thing, Nasty):
+        held = {n: getattr(thing, n) for n in ("late", "_Slots__private") if hasattr(thing, n)}
+        return everything(vars(thing) | held | {"count": Nasty.count, "h": Nasty.history}, seen)
+    return copy.copy(thing)
+
+
+KINDS = [Nasty, Slots, Property, Frozen, Generators, Containers, Stack]
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["forward", "the object itself"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_is_put_back_to_the_bit(kind, called):
+    layer, x = kind(), X.copy()
+    before = everything([layer, x, random.getstate()])
+    report = nn.check_gradients(layer if called else layer.forward, layer.backward, x)
+    assert report.passed, report
+    assert len(report.rows) > 1 or kind is Property
+    assert everything([layer, x, random.getstate()]) == before
+
+
+@pytest.mark.parametrize("fails", [1, 2, 3, 7])
+def test_an_object_is_put_back_when_it_raises_in_the_middle(fails):
+    class Raises(Containers):
+        def forward(self, x):
+            y = super().forward(x)
+            if next(calls) >= fails:
+                raise KeyboardInterrupt
+            return y
+
+    calls = itertools.count(1)
+    layer = Raises()
+    before = everything(layer)
+    with pytest.raises(KeyboardInterrupt):
+        nn.check_gradients(layer.forward, layer.backward, X)
+    assert everything(layer) == before
+
+
+def test_closures_and_global_variables_are_put_back():
+    weights, state = W.copy(), {"calls": 0}
+
+    def forward(x):
+        nonlocal weights
+        state["calls"] += 1
+        weights = weights.copy()
+        return x @ weights
+
+    first = weights
+    report = nn.check_gradients(forward, lambda dout: dout @ W.T, X)
+    assert report.passed
+    assert state == {"calls": 0}
+    assert weights is first
+
+
+def test_the_initializers_of_a_network_are_not_called_by_the_check():
+    calls = []
+
+    def initializer(shape, rng):
+        calls.append(shape)
+        return np.ones(shape)
+
+    net = nn.Network([nn.Dense(2, initializer=initializer)], inputs=3)
+    nn.check_gradients(net, X, [0, 1, 0, 1, 0], nn.SoftmaxCrossEntropy()).assert_ok()
+    nn.check_gradients(net.layers[0], X).assert_ok()
+    assert len(calls) == 1
