@@ -288,6 +288,16 @@ RIGHT_AS_THEY_COME = {
     "computed values": (f"import numpy as np\nA = np.full(1, 2)[0]\n{RIGHT.replace('2', 'A')}", ""),
     "a value changed later": (f"A = 1\nA += 1\n{RIGHT.replace('2', 'A')}", ""),
     "a star import": (f"from math import *\n{RIGHT.replace('2', '2 * cos(0)')}", ""),
+    "a star import of a builtin's name": (
+        "from numpy import *\ndef double(x):\n    return sum([[x, x]], axis=1)[0]\n", ""
+    ),
+    "a decorator that is not there": (f"from numba import njit\n\n@njit\n{RIGHT}", "@njit"),
+    "annotations that are not there": (RIGHT.replace("(x)", "(x: torch.Tensor) -> None"), ""),
+    "a global that a call sets": (
+        "def double(x):\n    keep(x)\n    return 2 * LAST\n\ndef keep(x):\n    global LAST\n"
+        "    LAST = x\n", ""
+    ),
+    "return and await outside functions": (notebook("return 3", "await x", RIGHT), "code cell"),
     "a helper below": (f"{RIGHT.replace('2 *', 'two() *')}\ndef two():\n    return 2\n", ""),
     "a condition": (f"try:\n    import nothing\nexcept ImportError:\n{_indent(RIGHT)}", ""),
     "a main block": (f"if __name__ == '__main__':\n{_indent(RIGHT)}", ""),

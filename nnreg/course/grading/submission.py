@@ -112,7 +112,7 @@ class Submission:
         self._reasons: dict[str, str] = {}  # why a name is not there
         own_builtins = {**vars(builtins), "__import__": self._import}
         self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": own_builtins}
-        self._flags = 0
+        self._flags = __future__.annotations.compiler_flag  # what annotates need not be there
         text = self._decode(raw)
         cells = read_cells(text) if notebook else [(NAME, text)]
         self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
@@ -235,10 +235,9 @@ class Submission:
 
     def _resolve(self, name: str) -> None:
         """Run the statements that bind a name, after those that bind what they use."""
-        binding = [s for s in self._statements if name in s.binds and not s.run]
-        if not binding and name not in self.names and not hasattr(builtins, name):
-            binding = [s for s in self._statements if _is_star(s.node) and not s.run]
-        for statement in binding:
+        for statement in self._statements:
+            if statement.run or not (name in statement.binds or _is_star(statement.node)):
+                continue
             statement.run = True
             for used in sorted(statement.uses - {name}):
                 self._resolve(used)
@@ -246,13 +245,18 @@ class Submission:
                 self._execute(statement)
 
     def _execute(self, statement: Statement) -> None:
-        module = ast.Module([statement.node], [])
+        node = statement.node
+        module = ast.Module([node], [])
         try:
-            code = compile(module, statement.origin, "exec", self._flags, dont_inherit=True)
-            exec(code, self.names)
+            exec(compile(module, statement.origin, "exec", self._flags, True), self.names)
         except BaseException as error:  # a statement may raise anything
-            what = ast.unparse(statement.node)
-            self._skip(statement.place, what, reason(error), statement.binds - set(self.names))
+            what = ast.unparse(node)
+            decorated = isinstance(node, ast.FunctionDef) and node.decorator_list
+            missing = statement.binds - set(self.names)
+            self._skip(statement.place, what, reason(error), set() if decorated else missing)
+            if isinstance(node, ast.FunctionDef) and decorated:
+                node.decorator_list = []
+                self._execute(statement)
 
     def _take_method(self, name: str) -> None:
         """Take an answer that is a method of a class."""
