@@ -8,8 +8,8 @@ conventions. A student's function can be combined with the other half from here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -397,28 +397,14 @@ def _apply(rule: Optimizer, w: Array, dw: Array) -> Array:
 DATA = ("X_train", "y_train", "X_val", "y_val")
 
 
-class Model(Protocol):
-    """A model that a solver can train.
-
-    ``params`` are arrays by name. ``loss(X)`` returns scores (N, C); ``loss(X, y)`` the loss and a
-    dictionary of gradients with the names of ``params``.
-    """
-
-    params: dict[str, Array]
-
-    @property
-    def loss(self) -> Callable[..., Any]:
-        """The function with both forms."""
-        ...
-
-
 class Solver:
     """Train a model, and keep the parameters with the best accuracy on validation data.
 
     Parameters
     ----------
-    model : Model
-        With ``params``, and ``loss(X, y=None)``.
+    model : object
+        With ``params``, arrays by name, and ``loss(X, y=None)``, which returns scores (N, C), or
+        with ``y`` the loss and a dictionary of gradients with the names of ``params``.
     data : dict
         ``X_train``, ``y_train``, ``X_val`` and ``y_val``.
     update_rule : {"sgd", "sgd_momentum", "rmsprop", "adam"}
@@ -476,7 +462,7 @@ class Solver:
 
     def __init__(
         self,
-        model: Model,
+        model: Any,
         data: dict[str, Any],
         *,
         update_rule: str = "sgd",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def read_csv(
         raise ValueError(f"{file}: the file is empty; a header and rows are expected")
     names = _check_width(file, *first, separator)
     if header is False:
-        records = _prepend(first, records)
+        records = chain([first], records)
         names = [f"column {index}" for index in range(len(names))]
     else:
         _check_names(file, first[0], names)
@@ -138,13 +139,6 @@ def _records(file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{file}, line {line}: {error}{_advise(file, separator)}") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{file}: not UTF-8 text: {error}") from error
-
-
-def _prepend(
-    first: tuple[int, list[str]], records: Iterator[tuple[int, list[str]]]
-) -> Iterator[tuple[int, list[str]]]:
-    yield first
-    yield from records
 
 
 def _advise(file: str, separator: str) -> str:

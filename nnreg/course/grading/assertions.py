@@ -1,7 +1,6 @@
-"""What checks are written with: each function passes, or raises a sentence for the student.
+"""Assertions for checks: each function returns, or raises a sentence for the student.
 
-``x``, ``dy`` and the like are handed over as copies, so that a submission which damages them loses
-the points for that alone.
+Arrays are passed as copies, so that a submission that damages them loses the points for that alone.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def expect(holds: object, message: str) -> None:
 
 
 def hint(name: str) -> str:
-    """Return what the gallery says of a mistake.
+    """Return description and hint of a known bug.
 
     >>> print(hint("dense: db averaged"))
     db is the mean over the batch; it should be the sum.
@@ -57,8 +56,9 @@ def call_pair(function: Callable[..., Any], *arguments: Any, made: str = "(y, ca
 def require_pair(function: Callable[..., Any], result: Any, made: str = "(y, cache)") -> Any:
     """Return a result if it is a pair."""
     good = isinstance(result, tuple) and len(result) == 2 and result[0] is not None
-    name = getattr(function, "__name__", "It")
-    expect(good, f"{name} must return the pair {made}, got {_kind(result)}.")
+    name, kind = getattr(function, "__name__", "It"), type(result).__name__
+    kind = f"{len(result)} things" if isinstance(result, tuple) else kind
+    expect(good, f"{name} must return the pair {made}, got {kind}.")
     return result
 
 
@@ -211,7 +211,7 @@ def assert_diagnosed(
     *subject
         What :func:`nnreg.check_gradients` takes.
     result, known_errors : array_like and mapping, optional
-        As for :func:`same`, for mistakes that the gallery does not have.
+        As for :func:`assert_close`, for mistakes that are no known bugs.
     """
     rows = check_gradients(*subject).rows
     wrong = [row for row in rows if not row.passed and block in (None, row.block)]
@@ -220,8 +220,9 @@ def assert_diagnosed(
         expect(not message, f"{wrong[0].sentence()}.\nHint: {message}")
         first = diagnose(*subject)
         known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
-        expect(not known, f"{known[0].sentence}\nHint: {known[0].hint}" if known else "")
-        expect(False, f"{wrong[0].sentence()}.")
+        if known:
+            raise MissedError(f"{known[0].sentence}\nHint: {known[0].hint}")
+        raise MissedError(f"{wrong[0].sentence()}.")
 
 
 def assert_unchanged(
@@ -231,12 +232,12 @@ def assert_unchanged(
     given = copy_arrays(arguments)
     y, cache = require_pair(forward, forward(*given))
     assert_nonzero("y", y)
-    expect(_equal(given, arguments), hint("layer: x damaged"))
+    expect(all(map(_equal, given, arguments)), hint("layer: x damaged"))
     dy = np.ones_like(y)
     backward(dy, cache)
     expect(np.all(dy == 1), hint("layer: dy damaged"))
     expect(
-        _equal(given, arguments),
+        all(map(_equal, given, arguments)),
         "backward changes an array that forward was given: write into a new one.",
     )
 
@@ -246,42 +247,36 @@ def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) ->
     given = copy_arrays(arguments)
     function(*given)
     name = function.__name__
-    expect(_equal(given, arguments), f"{name} changes an array that it is given: make a new one.")
+    expect(
+        all(map(_equal, given, arguments)),
+        f"{name} changes an array that it is given: make a new one.",
+    )
 
 
-def _equal(given: list[Any], arguments: tuple[Any, ...]) -> bool:
-    return all(_same(a, b) for a, b in zip(given, arguments, strict=True))
-
-
-def _same(a: Any, b: Any) -> bool:
+def _equal(a: Any, b: Any) -> bool:
     if isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in b)
+        return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in b)
     return np.array_equal(a, b) if isinstance(b, np.ndarray) else True
 
 
-def _kind(result: Any) -> str:
-    name = type(result).__name__
-    return f"{len(result)} things" if isinstance(result, tuple) else name
+def assert_contract(make: Callable[[], Layer], *codes: str) -> None:
+    """Raise if a layer violates the layer contract in one of these ways, and for no other.
 
-
-def assert_contract(make: Callable[[], Layer], *findings: str) -> None:
-    """Raise if a layer breaks one of these promises of the layers' contract, and not for others.
-
-    An exception of the layer's own is raised as it is.
+    An exception that the layer raises is raised as it is.
 
     Parameters
     ----------
     make : function () -> Layer
-    *findings : str
-        As the gallery's mistakes name them: ``"changes x"``, ``"stale"``, ...
+    *codes : str
+        As in :class:`nnreg.testing.ContractError`: ``"changes x"``, ``"stale"``, ...
     """
-    trial = LayerHarness(make, inputs=4, rows=5, seed=0)
-    for promise in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):
+    harness = LayerHarness(make, inputs=4, rows=5, seed=0)
+    for check in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):
         try:
-            promise(trial)
+            check(harness)
         except ContractError as error:
             if error.__cause__ is not None:
                 raise error.__cause__ from None
-            if error.code in findings:
-                known = [hint(m.name) for m in KNOWN_BUGS.values() if m.code == error.code]
-                expect(False, known[0] if known else str(error))
+            if error.code in codes:
+                known = [hint(bug.name) for bug in KNOWN_BUGS.values() if bug.code == error.code]
+                raise MissedError(known[0] if known else str(error)) from None
