@@ -243,7 +243,7 @@ RIGHT_AS_THEY_COME = {
     "a scratch line in the cell": (notebook(f"x = (\n{RIGHT}\nprint 'spam'\n"), "print 'spam'"),
     "an unclosed bracket above": (notebook(f"print(3\n{RIGHT}"), "print(3"),
     "magics": (notebook(f"%time\n!ls 'a\n?sum\nsum?\nsum??\nf = !ls\n%time f(')\n{RIGHT}"), "!ls"),
-    "a magic in a block": (notebook(f"if True:\n    %timeit 1\n{RIGHT}"), "%timeit"),
+    "a magic in a block": (notebook(f"if True:\n    %timeit 1\n{RIGHT}"), "if True"),
     "a cell magic": (notebook(f"%%time\n{RIGHT}"), ""),
     "a cell of another language": (notebook("%%bash\nfi )", RIGHT), "%%bash"),
     "get_ipython": ("get_ipython().system('ls')\n" + RIGHT, "line 1"),

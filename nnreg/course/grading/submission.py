@@ -28,12 +28,10 @@ from typing import Any
 NAME = "submission"  # its name in error messages and tracebacks
 LONGEST = 2_000  # characters of a reason
 MAX_SKIPPED = 20  # lines of the report
+MAX_PIECES = 30  # pieces, each with a line that is not indented, of one statement
 
 #: Cell magics below which the cell is Python; below others there is another language.
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
-
-#: A line of IPython's own, where a statement may begin.
-MAGIC = re.compile(r"\s*([%!?]|[\w.,* ]+=\s*[%!]|[\w.*%]+\?{1,2}\s*$)")
 
 #: What every exercise allows of the standard library: nothing that reaches files or processes.
 STANDARD = frozenset(
@@ -200,36 +198,26 @@ class Submission:
                     self._skip(f"{origin}, line {node.lineno}", type(node).__name__, reason(error))
 
     def _parse(self, origin: str, lines: list[str]) -> Iterator[list[ast.stmt]]:
-        whole = _tree(lines, 0, origin)
-        if isinstance(whole, list):
-            yield whole
-            return
-        python = list(lines)
-        for index, begins in enumerate(_begins(lines)):
-            if begins and MAGIC.match(lines[index]):
-                self._skip(f"{origin}, line {index + 1}", lines[index], "no Python")
-                indent = len(lines[index]) - len(lines[index].lstrip())
-                python[index] = f"{lines[index][:indent]}pass"
-        starts = [i for i, line in enumerate(python) if re.match(r"[^\s#)\]}]", line)]
+        """Yield the statements of the longest runs of lines that are Python; skip the others."""
+        starts = [i for i, line in enumerate(lines) if re.match(r"[^\s#)\]}]", line)]
         ends = [*starts[1:], len(lines)]
-        at = 0
-        while at < len(starts):
-            # The longest run of lines from here that is Python; otherwise these lines are skipped.
-            failure: Any = None
-            for stop in [len(ends) - 1, *range(at, min(at + 30, len(ends) - 1))]:
-                nodes = _tree(python[starts[at] : ends[stop]], starts[at], origin)
-                if isinstance(nodes, list):
-                    yield nodes
-                    at = stop + 1
+        at, last = 0, len(starts) - 1
+        while at <= last:
+            failure: Exception | None = None
+            for stop in (last, *range(at, min(at + MAX_PIECES, last))):
+                try:
+                    source = "\n" * starts[at] + "\n".join(lines[starts[at] : ends[stop]])
+                    yield ast.parse(source, origin).body
                     break
-                failure = nodes if stop == at else failure or nodes
+                except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                    failure = error if failure is None or stop == at else failure
             else:
-                chunk = "\n".join(python[starts[at] : ends[at]])
-                names = set(re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", chunk, re.MULTILINE))
-                names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", chunk))
-                place = f"{origin}, line {starts[at] + 1}"
-                self._skip(place, chunk, f"no Python: {_describe(failure)}", names)
-                at += 1
+                stop, piece = at, "\n".join(lines[starts[at] : ends[at]])
+                names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", piece))
+                names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", piece))
+                why = "" if piece[0] in "%!?" else f": {_describe(failure)}"
+                self._skip(f"{origin}, line {starts[at] + 1}", piece, f"no Python{why}", names)
+            at = stop + 1
 
     # --- Running ----------------------------------------------------------------------------------
 
@@ -348,49 +336,10 @@ def read_cells(text: str) -> list[tuple[str, str]]:
     return [(f"{NAME}, code cell {number}", code) for number, code in enumerate(codes, start=1)]
 
 
-def _tree(lines: list[str], before: int, origin: str) -> list[ast.stmt] | Exception:
-    """Return the statements of lines, numbered as in the cell, or why there are none."""
-    try:
-        return ast.parse("\n" * before + "\n".join(lines), origin).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error
-
-
-def _describe(error: Exception) -> str:
+def _describe(error: Exception | None) -> str:
     line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}{line}: {text}"
-
-
-def _begins(lines: list[str]) -> Iterator[bool]:
-    """Yield of each line whether a statement may begin there: outside brackets and strings."""
-    depth, quote, joined = 0, "", False
-    for line in lines:
-        begins = not (depth or quote or joined)
-        yield begins
-        if begins and MAGIC.match(line):
-            continue
-        at = 0
-        while at < len(line):
-            if quote:
-                if line[at] == "\\":
-                    at += 1
-                elif line.startswith(quote, at):
-                    at += len(quote) - 1
-                    quote = ""
-            elif line[at] == "#":
-                break
-            elif line[at] in "\"'":
-                quote = line[at] * (3 if line.startswith(line[at] * 3, at) else 1)
-                at += len(quote) - 1
-            elif line[at] in "([{":
-                depth += 1
-            elif line[at] in ")]}":
-                depth = max(0, depth - 1)
-            at += 1
-        joined = line.endswith("\\")
-        if len(quote) == 1 and not joined:
-            quote = ""  # such a string ends with its line
 
 
 def _symbols(node: ast.stmt) -> tuple[set[str], set[str]]:

@@ -268,10 +268,8 @@ class Wire:
             return value
         if isinstance(value, tuple):
             return ["tuple", *map(self._encode, value)]
-        if isinstance(value, np.generic) and value.dtype.kind in "biufcUS":
+        if isinstance(value, np.number | np.bool_ | complex):
             return ["scalar", *_pack(np.asarray(value))]
-        if isinstance(value, complex):
-            return ["complex", value.real, value.imag]
         if isinstance(value, Remote):
             return ["object", value._number]
         number = self._numbers.get(id(value))
@@ -287,8 +285,6 @@ class Wire:
             return tuple(map(self._decode, rest))
         if kind == "scalar":
             return _unpack(*rest)[()]
-        if kind == "complex":
-            return complex(*rest)
         return self._objects[rest[0]]
 
     def _introduce(self, thing: Any) -> list[Any]:
