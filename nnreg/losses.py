@@ -15,7 +15,7 @@ import numpy as np
 
 from nnreg import kernels
 from nnreg._support import validation
-from nnreg._support.hyperparameters import Configurable, bounded
+from nnreg._support.hyperparameters import Checked, Configurable
 from nnreg._support.typing import Array
 
 
@@ -252,7 +252,7 @@ class SoftmaxCrossEntropy(RowLoss):
            [ 0.167,  0.167, -0.333]])
     """
 
-    label_smoothing = bounded(0, 1, open_high=True)
+    label_smoothing = Checked(validation.number, 0, 1, open_high=True)
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         self.label_smoothing = label_smoothing
@@ -381,7 +381,7 @@ class Huber(ElementLoss):
     """
 
     averages_outputs = True
-    delta = bounded(0, open_low=True)
+    delta = Checked(validation.number, 0, open_low=True)
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = delta

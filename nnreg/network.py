@@ -90,8 +90,8 @@ class Network(memory.Copyable):
     array([5., 5.], dtype=float32)
     """
 
-    steps = hyperparameters.Checked(lambda name, n: validation.whole(name, n, 0, MAX_STEP))
-    epochs = hyperparameters.Checked(lambda name, n: validation.whole(name, n, 0, MAX_STEP))
+    steps = hyperparameters.Checked(validation.whole, 0, MAX_STEP)
+    epochs = hyperparameters.Checked(validation.whole, 0, MAX_STEP)
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ import numpy as np
 
 from nnreg import kernels
 from nnreg._support import validation
-from nnreg._support.hyperparameters import Configurable, boolean, bounded
+from nnreg._support.hyperparameters import Checked, Configurable
 from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
 
@@ -79,9 +79,9 @@ class Optimizer(Configurable):
     array([-0.1,  0.1])
     """
 
-    learning_rate = bounded(0)
-    clip_norm = bounded(0, open_low=True, optional=True)
-    clip_value = bounded(0, open_low=True, optional=True)
+    learning_rate = Checked(validation.number, 0)
+    clip_norm = Checked(validation.number, 0, open_low=True, optional=True)
+    clip_value = Checked(validation.number, 0, open_low=True, optional=True)
     state_names: tuple[str, ...] = ()
 
     def __init__(
@@ -277,8 +277,8 @@ class SGD(Optimizer):
     0.2
     """
 
-    momentum = bounded(0, 1, open_high=True)
-    nesterov = boolean()
+    momentum = Checked(validation.number, 0, 1, open_high=True)
+    nesterov = Checked(validation.flag)
 
     def __init__(
         self,
@@ -322,7 +322,7 @@ class SGD(Optimizer):
 class _Adaptive(Optimizer):
     """A rule whose steps are divided, value by value, by a root of past squares."""
 
-    epsilon = bounded(0, open_low=True)
+    epsilon = Checked(validation.number, 0, open_low=True)
     state_names: tuple[str, ...] = ("mean_square",)
 
     def _correction(self) -> float:
@@ -371,7 +371,7 @@ class RMSprop(_Adaptive):
     array([-0.2])
     """
 
-    rho = bounded(0, 1, open_high=True)
+    rho = Checked(validation.number, 0, 1, open_high=True)
 
     def __init__(
         self,
@@ -444,8 +444,8 @@ class Adam(_Adaptive):
     array([-0.1,  0.1])
     """
 
-    beta_1 = bounded(0, 1, open_high=True)
-    beta_2 = bounded(0, 1, open_high=True)
+    beta_1 = Checked(validation.number, 0, 1, open_high=True)
+    beta_2 = Checked(validation.number, 0, 1, open_high=True)
     state_names = ("mean", "mean_square")
 
     def __init__(
@@ -507,7 +507,7 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    weight_decay = bounded(0)
+    weight_decay = Checked(validation.number, 0)
 
     def __init__(
         self,
@@ -580,7 +580,7 @@ class IPiano(Optimizer):
     0.1
     """
 
-    momentum = bounded(0, 1, open_high=True)
+    momentum = Checked(validation.number, 0, 1, open_high=True)
     state_names = ("before",)
 
     def __init__(

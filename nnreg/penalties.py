@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from nnreg import kernels, proximal
-from nnreg._support.hyperparameters import Configurable, bounded, choice
+from nnreg._support.hyperparameters import Checked, Configurable
 from nnreg._support.typing import Array
+from nnreg._support.validation import number, one_of
 
 METHODS = ("subgradient", "proximal")
 GROUPS = ("inputs", "units")
@@ -108,7 +109,7 @@ class L2(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = bounded(0)
+    strength = Checked(number, 0)
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -159,8 +160,8 @@ class L1(Penalty):
 
     elementwise = True
     block = 131_072
-    strength = bounded(0)
-    method = choice(*METHODS)
+    strength = Checked(number, 0)
+    method = Checked(one_of, METHODS)
 
     def __init__(self, strength: float, *, method: str = "subgradient") -> None:
         self.strength, self.method = strength, method
@@ -204,9 +205,9 @@ class ElasticNet(Penalty):
     """
 
     elementwise = True
-    l1 = bounded(0)
-    l2 = bounded(0)
-    method = choice(*METHODS)
+    l1 = Checked(number, 0)
+    l2 = Checked(number, 0)
+    method = Checked(one_of, METHODS)
 
     def __init__(self, l1: float, l2: float, *, method: str = "subgradient") -> None:
         self.l1, self.l2, self.method = l1, l2, method
@@ -264,9 +265,9 @@ class GroupLasso(Penalty):
            [0. , 0. ]])
     """
 
-    strength = bounded(0)
-    groups = choice(*GROUPS)
-    method = choice(*METHODS)
+    strength = Checked(number, 0)
+    groups = Checked(one_of, GROUPS)
+    method = Checked(one_of, METHODS)
 
     def __init__(self, strength: float, *, groups: str, method: str = "subgradient") -> None:
         self.strength, self.groups, self.method = strength, groups, method
@@ -364,7 +365,7 @@ class MaxNorm(Constraint):
            [0.8, 0.4]])
     """
 
-    limit = bounded(0, open_low=True)
+    limit = Checked(number, 0, open_low=True)
 
     def __init__(self, limit: float) -> None:
         self.limit = limit

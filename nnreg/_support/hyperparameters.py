@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nnreg._support import memory
-from nnreg._support.validation import (
-    TRANSLATIONS,
-    flag,
-    number,
-    one_of,
-    unknown_arguments,
-    whole,
-)
+from nnreg._support import memory, validation
 
 
 class Checked:
@@ -24,23 +15,28 @@ class Checked:
 
     Parameters
     ----------
-    check : function (name, value) -> value
-        Called with the attribute's name and the value to be assigned.
-    is_number : bool, default False
-        True for a number that a schedule may set.
+    check : function (name, value, ...) -> value
+        One of :mod:`~nnreg._support.validation`, such as ``number``, ``whole``, ``one_of``.
+    *arguments, **options
+        Further arguments of ``check``, such as bounds.
+    optional : bool, default False
+        If True, None is a value as well.
 
     Examples
     --------
     >>> class Step:
-    ...     size = Checked(lambda name, value: number(name, value, 0))
+    ...     size = Checked(validation.number, 0)
     >>> step = Step()
     >>> step.size = 2
     >>> type(step.size).__name__
     'float'
     """
 
-    def __init__(self, check: Callable[[str, Any], Any], *, is_number: bool = False) -> None:
-        self.check, self.is_number = check, is_number
+    def __init__(
+        self, check: Callable[..., Any], *arguments: Any, optional: bool = False, **options: Any
+    ) -> None:
+        self.check, self.arguments, self.options = check, arguments, options
+        self.optional = optional
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -50,40 +46,9 @@ class Checked:
         def __get__(self, instance: object, owner: type | None = None) -> Any: ...
 
     def __set__(self, instance: object, value: object) -> None:
-        instance.__dict__[self.name] = self.check(self.name, value)
-
-
-def bounded(
-    low: float,
-    high: float = math.inf,
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-    optional: bool = False,
-) -> Checked:
-    """Return an attribute whose values are floats within the bounds, or None if ``optional``."""
-
-    def check(name: str, value: Any) -> float | None:
-        if optional and value is None:
-            return None
-        return number(name, value, low, high, open_low=open_low, open_high=open_high)
-
-    return Checked(check, is_number=True)
-
-
-def choice(*options: str) -> Checked:
-    """Return an attribute whose values are among these strings."""
-    return Checked(lambda name, value: one_of(name, value, options))
-
-
-def whole_number(low: int) -> Checked:
-    """Return an attribute whose values are whole numbers of at least ``low``."""
-    return Checked(lambda name, value: whole(name, value, low))
-
-
-def boolean() -> Checked:
-    """Return an attribute that is True or False."""
-    return Checked(flag)
+        if value is not None or not self.optional:
+            value = self.check(self.name, value, *self.arguments, **self.options)
+        instance.__dict__[self.name] = value
 
 
 def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
@@ -101,11 +66,11 @@ def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def explained(self: object, *args: Any, **options: Any) -> None:
         if not takes_any:
-            unknown_arguments(type(self).__name__, options, [p.name for p in parameters])
+            validation.unknown_arguments(type(self).__name__, options, [p.name for p in parameters])
             if by_name and len(args) > len(parameters) - len(by_name):
                 raise TypeError(
                     f"{type(self).__name__} takes {', '.join(by_name)} by name, got {args[-1]!r}: "
-                    f"{TRANSLATIONS.get(by_name[0], f'write {by_name[0]}=')}"
+                    f"{validation.TRANSLATIONS.get(by_name[0], f'write {by_name[0]}=')}"
                 )
         init(self, *args, **options)
 

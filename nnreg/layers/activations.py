@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnreg import kernels
-from nnreg._support import hyperparameters
+from nnreg._support import hyperparameters, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.initializers import he_normal
@@ -30,7 +30,7 @@ class LeakyReLU(Layer):
     """
 
     initializer_before = staticmethod(he_normal)
-    slope = hyperparameters.bounded(0, 1, open_high=True)
+    slope = hyperparameters.Checked(validation.number, 0, 1, open_high=True)
 
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope
@@ -73,7 +73,7 @@ class ELU(Layer):
     """
 
     initializer_before = staticmethod(he_normal)
-    alpha = hyperparameters.bounded(0, open_low=True)
+    alpha = hyperparameters.Checked(validation.number, 0, open_low=True)
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha

@@ -52,7 +52,7 @@ class Dropout(Layer):
 
     stochastic = True
     initializer_before = None
-    keep_prob = hyperparameters.bounded(0, 1, open_low=True)
+    keep_prob = hyperparameters.Checked(validation.number, 0, 1, open_low=True)
 
     def __init__(self, *, keep_prob: float = 1.0) -> None:
         self.keep_prob = keep_prob

@@ -151,7 +151,7 @@ class HyperparameterScheduler(Callback):
             name
             for kind in reversed(type(target).__mro__)
             for name, value in vars(kind).items()
-            if isinstance(value, hyperparameters.Checked) and value.is_number
+            if isinstance(value, hyperparameters.Checked) and value.check is validation.number
         ]
         if not names:
             raise TypeError(
@@ -169,9 +169,9 @@ class HyperparameterScheduler(Callback):
 class _Monitor(Callback):
     """The part that :class:`EarlyStopping` and :class:`ReduceLROnPlateau` share."""
 
-    patience = hyperparameters.whole_number(1)
-    min_delta = hyperparameters.bounded(0)
-    mode = hyperparameters.choice("min", "max")
+    patience = hyperparameters.Checked(validation.whole, 1)
+    min_delta = hyperparameters.Checked(validation.number, 0)
+    mode = hyperparameters.Checked(validation.one_of, ("min", "max"))
 
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None) -> None:
         if not isinstance(monitor, str):
@@ -251,7 +251,7 @@ class EarlyStopping(_Monitor):
     True
     """
 
-    restore_best_weights = hyperparameters.boolean()
+    restore_best_weights = hyperparameters.Checked(validation.flag)
 
     def __init__(
         self,
@@ -332,9 +332,9 @@ class ReduceLROnPlateau(_Monitor):
     0.05
     """
 
-    factor = hyperparameters.bounded(0, 1, open_low=True, open_high=True)
-    cooldown = hyperparameters.whole_number(0)
-    min_learning_rate = hyperparameters.bounded(0)
+    factor = hyperparameters.Checked(validation.number, 0, 1, open_low=True, open_high=True)
+    cooldown = hyperparameters.Checked(validation.whole, 0)
+    min_learning_rate = hyperparameters.Checked(validation.number, 0)
 
     def __init__(
         self,

@@ -25,7 +25,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nnreg._support.hyperparameters import Checked, Configurable, bounded, whole_number
+from nnreg._support.hyperparameters import Checked, Configurable
+from nnreg._support.validation import number, whole
 
 
 class Schedule(Configurable):
@@ -51,7 +52,7 @@ class ConstantSchedule(Schedule):
     0.1
     """
 
-    value = bounded(-math.inf)
+    value = Checked(number)
 
     def __init__(self, value: float) -> None:
         self.value = value
@@ -68,9 +69,9 @@ class StepDecay(Schedule):
     [1.0, 1.0, 0.1]
     """
 
-    start = bounded(-math.inf)
-    factor = bounded(0)
-    every = whole_number(1)
+    start = Checked(number)
+    factor = Checked(number, 0)
+    every = Checked(whole, 1)
 
     def __init__(self, start: float, *, factor: float, every: int) -> None:
         self.start, self.factor, self.every = start, factor, every
@@ -101,9 +102,9 @@ class CosineDecay(Schedule):
     [1.0, 0.5, 0.0, 0.0]
     """
 
-    start = bounded(-math.inf)
-    end = bounded(-math.inf)
-    steps = whole_number(1)
+    start = Checked(number)
+    end = Checked(number)
+    steps = Checked(whole, 1)
 
     def __init__(self, start: float, steps: int, *, end: float = 0.0) -> None:
         self.start, self.steps, self.end = start, steps, end
@@ -121,8 +122,8 @@ class InverseTimeDecay(Schedule):
     0.25
     """
 
-    start = bounded(-math.inf)
-    half = bounded(0, open_low=True)
+    start = Checked(number)
+    half = Checked(number, 0, open_low=True)
 
     def __init__(self, start: float, *, half: float) -> None:
         self.start, self.half = start, half
@@ -142,7 +143,7 @@ class Warmup(Schedule):
     [0.0, 0.25, 0.5, 0.5]
     """
 
-    steps = whole_number(1)
+    steps = Checked(whole, 1)
     after = Checked(check_schedule)
 
     def __init__(self, steps: int, after: Callable[[int], float]) -> None:
