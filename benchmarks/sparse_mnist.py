@@ -2,7 +2,7 @@
 
 Every network is trained on all 60,000 images, in batches of 128, then 1,000, then 5,000: in a small
 batch chance alone gives a weight of zero a slope above L1's strength, and brings it back. Last it
-is trained without L1, the zeros held by a penalty of this module's own; so L1 chooses the weights,
+is trained without L1, the zeros kept by a penalty of this module; so L1 chooses the weights,
 and does not shrink them. The network without L1 goes through the same. Errors are means over three
 seeds. The first seed's network is then compacted, and timed against itself: in full matrices,
 compacted, and from its non-zeros alone. At the end one layer with random zeros tells from which

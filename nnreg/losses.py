@@ -122,7 +122,7 @@ class RowLoss(Loss):
         weights : ndarray of shape (N,), optional
             None negative. A weight of zero removes its row.
         normalizer : float, optional
-            The divisor, in the place of N or of the sum of the weights.
+            The divisor, instead of N or the sum of the weights.
         out : ndarray of shape (N, M), optional
             Where the gradient is written; no other argument.
         """

@@ -251,7 +251,7 @@ class SGD(Optimizer):
     ::
 
         v = momentum·v + g
-        w = w - learning_rate·v  # nesterov: g + momentum·v in the place of v
+        w = w - learning_rate·v  # nesterov: g + momentum·v instead of v
 
     Parameters
     ----------

@@ -230,7 +230,7 @@ class ElasticNet(Penalty):
         out /= divisor
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
-        """Write that of L1, with ``dw + l2·w`` in the place of ``dw``."""
+        """Write that of L1, with ``dw + l2·w`` instead of ``dw``."""
         out[...] = proximal.lasso_residual(w, dw + self.l2 * w, self.l1)
 
 

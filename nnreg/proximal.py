@@ -1,7 +1,7 @@
 """The mathematics, page two: proximal maps, stationarity residuals and the secular root.
 
 The rules of page one, :mod:`nnreg.kernels`, hold here too. ``λ`` is a penalty's strength, ``s`` a
-step size, ``t = s·λ`` a threshold. What is said of a column ``w_j`` of ``w`` (D, M) holds for each.
+step size, ``t = s·λ`` a threshold. A rule for a column ``w_j`` of ``w`` (D, M) is for each of them.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
 
     ``a`` is of any sign, ``d`` and ``b`` are positive, all of shape (D, M). With ``q(r)`` the root
     of the sum, ``1/q`` grows and is concave, nearly a straight line (Moré & Sorensen, 1983,
-    section 3). So Newton's rule for ``1/q = 1``, begun to the left of the root, never steps beyond
+    section 3). So Newton's rule for ``1/q = 1``, started to the left of the root, never steps beyond
     it and converges in a few steps; ``(‖a‖ - max d)/max b`` is to the left. It stops when no column
     grows by more than rounding.
 

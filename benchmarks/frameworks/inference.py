@@ -1,4 +1,4 @@
-"""The network without training: everybody's way to get outputs for rows that lie in NumPy.
+"""The network without training: each framework's way to compute outputs for rows in NumPy arrays.
 
 A call takes a NumPy array and gives one back.
 """
