@@ -1,6 +1,6 @@
 """What `import nnreg` costs beyond `import numpy`, in fresh interpreters.
 
-The two are started alternately, so that a change of the machine's speed affects both, and the medians
+The two are started alternately, so that a change of the machine's speed affects both. The medians
 are compared. The first pair only warms the file cache and lets bytecode be written.
 
     python benchmarks/import_time.py --pairs 20 --limit 60

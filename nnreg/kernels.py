@@ -275,10 +275,10 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
     rows = np.arange(len(z))
-    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=out)
+    s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
     chosen = s[rows, labels]
     np.exp(s, out=s)
-    total = s.sum(axis=1)
+    total = np.add.reduce(s, axis=1)
     s /= total[:, np.newaxis]
     s[rows, labels] -= 1.0
     return np.log(total) - chosen, s
@@ -294,11 +294,11 @@ def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Ar
     >>> value.round(4), dz  # log 2, and p - t
     (array([0.6931]), array([[0., 0.]]))
     """
-    s = np.subtract(z, z.real.max(axis=1, keepdims=True), out=_unless(out, t))
+    s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=_unless(out, t))
     np.maximum(s, np.finfo(z.dtype).min, out=s)  # 0 times -inf would be NaN
     mass, chosen = t.sum(axis=1), np.einsum("nk,nk->n", s, t)
     np.exp(s, out=s)
-    total = s.sum(axis=1)
+    total = np.add.reduce(s, axis=1)
     s *= (mass / total)[:, np.newaxis]
     return mass * np.log(total) - chosen, np.subtract(s, t, out=out)
 
