@@ -151,8 +151,8 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
     ``a`` is of any sign, ``d`` and ``b`` are positive, all of shape (D, M). With ``q(r)`` the root
     of the sum, ``1/q`` grows and is concave, nearly a straight line (Moré & Sorensen, 1983,
     section 3). So Newton's rule for ``1/q = 1``, started to the left of the root, never steps
-    beyond it and converges in a few steps; ``(‖a‖ - max d)/max b`` is to the left. It stops when no column
-    grows by more than rounding.
+    beyond it and converges in a few steps; ``(‖a‖ - max d)/max b`` is to the left. It stops when no
+    column grows by more than rounding.
 
     >>> secular_root(np.array([[3.0], [4.0]]), np.ones((2, 1)), np.ones((2, 1)))  # 5/(1 + r) = 1
     array([4.])
