@@ -208,18 +208,6 @@ def notebook(*sources):
     return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# no code"]}, *cells]})
 
 
-def test_a_notebook_is_graded_by_what_its_answers_need(graded):
-    cells = [
-        "%matplotlib inline\n!ls\n?np.dot",
-        "%%bash\nif true; then exit; fi",
-        "%%time\nimport math\nTWO = 2\nnames = {'a': [1]}",
-        "1 / 0\nlist(range(10**9))",
-        "result = 1 / 0\nnames['a'] = None",
-        "def double(x):\n    assert names == {'a': [1]}\n    return TWO * x",
-    ]
-    assert graded(notebook(*cells), "ada.ipynb").lost == {}
-
-
 def test_a_line_of_a_notebook_is_named_by_its_cell(graded):
     result = graded(notebook("import math", "def double(x):\n    return y"), "ada.ipynb")
     assert result.lost["doubles"] == (
@@ -488,6 +476,7 @@ def test_one_reason_for_many_checks_is_said_once(tmp_path, capsys):
     ("options", "message"),
     [
         ("nobody.py --exercise exercise_1", "there is no file nobody.py"),
+        ("nobody.py", "there is no file nobody.py"),
         ("ada.py", "--exercise must be one of exercise_1"),
         ("ada.py --exercise exercise_1 --seconds 0", "--seconds must be a number in (0"),
         ("ada.py --exercise exercise_1 --megabytes 0", "--megabytes must be"),
@@ -503,6 +492,13 @@ def test_an_error_is_one_line(tmp_path, capsys, options, message):
     assert err.count("\n") == 1
     assert out == ""
     assert (tmp_path / "there.json").read_text() == "kept"
+
+
+def test_where_there_is_nothing_to_grade_the_file_says_why(tmp_path, capsys):
+    assert main(["grade", "hw1.ipynb", "--exercise", "exercise_1", "--json", "new.json"]) == 2
+    report = json.loads((tmp_path / "new.json").read_text())
+    assert report["score"] == 0
+    assert "there is no file hw1.ipynb" in report["output"]
 
 
 def test_force_replaces_the_file(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""`nnreg grade`: points for a submission, and what was wrong with it."""
+"""The command `nnreg grade`: points for a submission, and why they were lost."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from nnreg.course.grading.exercises import EXERCISES
 
 DESCRIPTION = (
     "Grade a submission by the checks of an exercise: print the points of each and why they were "
-    "lost. The submission runs in a process of its own, with limits of time and memory, but with "
-    "your rights: this is no sandbox. The exit status is 0 whatever the score is."
+    "lost. Of the submission only what an answer needs is run, in a process of its own, with "
+    "limits of time and memory, but with your rights: this is no sandbox. The exit status is 0 "
+    "whatever the score is, and 2 if there is nothing to grade; then FILE says why."
 )
 
 
@@ -58,15 +59,22 @@ def add(commands: Commands) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> int:
     """Grade, print, write the file if asked, and return the exit status."""
-    name = given.exercise or given.submission.stem
+    message = ""
     try:
         if given.json and given.json.exists() and not given.force:
             raise FileExistsError(f"{given.json} exists; --force replaces it")
-        result = grade(given.submission, name, seconds=given.seconds, megabytes=given.megabytes)
-        print(result)
+        try:
+            name = given.exercise or given.submission.stem
+            result = grade(given.submission, name, seconds=given.seconds, megabytes=given.megabytes)
+        except (ValueError, OSError) as error:
+            message = in_words(error, ("exercise", "seconds", "megabytes"))
+            report = {"score": 0, "output": message}
+        else:
+            print(result)
+            report = result.gradescope()
         if given.json:
-            content = json.dumps(result.gradescope(), indent=2, ensure_ascii=False)
+            content = json.dumps(report, indent=2, ensure_ascii=False)
             write_whole(given.json, content.encode(), overwrite=given.force)
-    except (ValueError, OSError) as error:
-        return fail(in_words(error, ("exercise", "seconds", "megabytes")), 2)
-    return 0
+    except OSError as error:
+        return fail(str(error), 2)
+    return fail(message, 2) if message else 0

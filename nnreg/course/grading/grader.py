@@ -76,12 +76,12 @@ def grade(
     >>> result.lost["relu_forward"]
     'The submission has no relu_forward.'
     """
-    exercise_ = exercise(source)
     path = Path(check_path("submission", submission)).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"submission: there is no file {os.fspath(submission)}")
     if path.suffix not in SUFFIXES:
         raise ValueError(f"submission must be a .py file or an .ipynb, got {path.name}")
+    exercise_ = exercise(source)
     seconds = validation.number("seconds", seconds, 0, open_low=True)
     megabytes = validation.whole("megabytes", megabytes, 1)
     results: list[Result] = []

@@ -206,7 +206,7 @@ DENSE = (
         "dense: db summed over the wrong axis",
         "bias",
         "db is dy summed over the outputs; it should be summed over the rows.",
-        "axis=0 is the axis that disappears: the rows. It fits only since here N = M.",
+        "axis=0 is the axis that disappears: the rows. Its shape fits only where N = M.",
         lambda p: p.dy.sum(axis=1),
         units=5,
     ),
