@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given
+from small import problem, taught
 from strategies import OPTIMIZERS, filled, vectors
 
 import nnreg as nn
@@ -334,6 +335,21 @@ def test_clipping_takes_the_norm_first_and_both_may_be_switched_off():
     assert repr(nn.SGD(1.0, clip_norm=2)) == (
         "SGD(learning_rate=1.0, momentum=0.0, nesterov=False, clip_norm=2.0)"
     )
+
+
+@pytest.mark.parametrize("hidden", [8, 400])  # updated at once; in blocks
+@pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.01}], ids=str)
+def test_fit_clips_as_the_taught_loop_does(hidden, limits):
+    x, y = problem()
+    nets = [
+        nn.Network([nn.Dense(hidden), nn.ReLU(), nn.Dense(hidden), nn.Dense(3)], inputs=2,
+                   penalty=nn.L1(0.01, method="proximal"), dtype="float64")
+        for _ in range(2)
+    ]  # fmt: skip
+    options = {"loss": nn.SoftmaxCrossEntropy(), "epochs": 2, "batch_size": 16}
+    taught(nets[0], x, y, optimizer=nn.SGD(0.1, momentum=0.9, **limits), **options)
+    nn.fit(nets[1], x, y, optimizer=nn.SGD(0.1, momentum=0.9, **limits), threads=1, **options)
+    np.testing.assert_array_equal(nets[0].parameters.vector, nets[1].parameters.vector)
 
 
 @dtypes
