@@ -7,12 +7,13 @@ all of this and restores it in place, so that every object remains the same obje
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import operator
 import random
 import types
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nnreg._support.typing import Array
 from nnreg.gradcheck import tree
 
 Saved = tuple[Callable[[], bool], Callable[[], None]]  # (has it changed?, put it back)
+ABSENT = object()
 
 #: Values without a state of their own.
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, np.generic)
@@ -54,8 +56,8 @@ class Snapshot:
         self._final: list[Saved] = []  # what is put back at the end alone
         self._changing: list[Saved] | None = None
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
-        self._keep_state(np.random.get_state, np.random.set_state)  # put back
-        self._keep_state(random.getstate, random.setstate)
+        self._save(np.random.get_state, np.random.set_state, _equal)  # put back
+        self._save(random.getstate, random.setstate, operator.eq)
         queue = deque(objects)
         while queue:  # not recursion: linked layers may be thousands deep
             thing = queue.popleft()
@@ -84,46 +86,17 @@ class Snapshot:
         """Return all arrays that were saved."""
         return [thing for thing in self._seen.values() if isinstance(thing, np.ndarray)]
 
-    def _keep(self, thing: Any) -> list[Any]:
-        """Save the state of one object and return the objects that it holds."""
-        held: list[Any] = []
-        if isinstance(thing, np.ndarray):
-            return self._keep_array(thing)
-        if isinstance(thing, np.random.Generator):
-            bits = thing.bit_generator
-            self._keep_state(lambda: bits.state, lambda state: setattr(bits, "state", state))
-            return held
-        if isinstance(thing, np.random.RandomState):
-            self._keep_state(thing.get_state, thing.set_state)
-            return held
-        if isinstance(thing, random.Random):
-            self._keep_state(thing.getstate, thing.setstate)
-        elif isinstance(thing, dict):
-            held += self._keep_dict(thing)
-        elif isinstance(thing, list | deque):
-            held += self._keep_list(thing)
-        elif isinstance(thing, set | bytearray):
-            self._keep_copy(thing)
-        elif isinstance(thing, tuple | frozenset):
-            held += thing
-        elif isinstance(thing, types.MethodType):
-            return [thing.__self__, thing.__func__]
-        elif isinstance(thing, types.FunctionType):
-            held += self._keep_function(thing)
-        if hasattr(thing, "__dict__"):
-            held += self._keep_dict(thing.__dict__)
-        kind = type(thing)
-        if kind.__module__ not in ("builtins", "functools", "types", "collections"):
-            held += self._keep_attributes(thing, kind)
-        elif hasattr(thing, "func") and hasattr(thing, "args"):  # functools.partial
-            held += [thing.func, thing.args, thing.keywords]
-        return held
-
-    def _keep_state(self, get: Callable[[], Any], put: Callable[[Any], Any]) -> None:
+    def _save(
+        self,
+        get: Callable[[], Any],
+        put: Callable[[Any], Any],
+        same: Callable[[Any, Any], bool] = operator.is_,
+    ) -> None:
+        """Save one state; ``same`` compares a later one with it."""
         state = get()
 
         def changed() -> bool:
-            return not _equal(get(), state)
+            return not same(get(), state)
 
         def undo() -> None:
             if changed():
@@ -131,83 +104,66 @@ class Snapshot:
 
         self._saved.append((changed, undo))
 
-    def _keep_array(self, array: Any) -> list[Any]:
-        values, shape, writeable = array.copy(), array.shape, array.flags.writeable
-
-        def changed() -> bool:
-            if array.shape != shape or array.flags.writeable != writeable:
-                return True
-            return bool(array.tobytes() != values.tobytes())
-
-        def undo() -> None:
-            if array.shape != shape:
-                array.shape = shape
-            if not np.array_equal(array, values) or writeable:
-                array.flags.writeable = True
-                np.copyto(array, values)
-            if array.flags.writeable != writeable:
-                array.flags.writeable = writeable
-
-        self._saved.append((changed, undo))
-        held = [array.base] if isinstance(array.base, np.ndarray) else []
-        return held + (list(array.flat) if array.dtype == object else [])
+    def _keep(self, thing: Any) -> list[Any]:
+        """Save the state of one object and return the objects that it holds."""
+        held: list[Any] = []
+        if isinstance(thing, np.ndarray):
+            put = partial(_write_array, thing, thing.copy())
+            self._save(partial(_read_array, thing), put, operator.eq)
+            held += [thing.base] if isinstance(thing.base, np.ndarray) else []
+            return held + (list(thing.flat) if thing.dtype == object else [])
+        if isinstance(thing, np.random.Generator):
+            bits = thing.bit_generator
+            self._save(lambda: bits.state, partial(setattr, bits, "state"), _equal)
+            return held
+        if isinstance(thing, np.random.RandomState):
+            self._save(thing.get_state, thing.set_state, _equal)
+            return held
+        if isinstance(thing, types.MethodType):
+            return [thing.__self__, thing.__func__]
+        if isinstance(thing, partial):
+            held += [thing.func, thing.args, thing.keywords]
+        elif isinstance(thing, types.FunctionType):
+            held += self._keep_function(thing)
+        elif isinstance(thing, random.Random):
+            self._save(thing.getstate, thing.setstate, operator.eq)
+        elif isinstance(thing, dict):
+            held += self._keep_dict(thing)
+        elif isinstance(thing, list | deque):
+            held += thing
+            self._save(lambda: list(thing), partial(_refill, thing, type(thing).extend), _identical)
+        elif isinstance(thing, set | bytearray):
+            fill = set.update if isinstance(thing, set) else bytearray.extend
+            self._save(partial(copy.copy, thing), partial(_refill, thing, fill), operator.eq)
+        elif isinstance(thing, tuple | frozenset):
+            held += thing
+        if hasattr(thing, "__dict__"):
+            held += self._keep_dict(thing.__dict__)
+        if type(thing).__module__.partition(".")[0] not in _LIBRARIES:
+            held += self._keep_class(thing, type(thing))
+        return held
 
     def _keep_dict(self, mapping: dict[Any, Any]) -> list[Any]:
-        items = dict(mapping)
+        def put(items: dict[Any, Any]) -> None:
+            dict.clear(mapping)
+            dict.update(mapping, items)
 
-        def changed() -> bool:
-            return len(mapping) != len(items) or any(
-                key not in mapping or mapping[key] is not value for key, value in items.items()
-            )
-
-        def undo() -> None:
-            if changed():
-                dict.clear(mapping)
-                dict.update(mapping, items)
-
-        self._saved.append((changed, undo))
-        return [*items.values()]
-
-    def _keep_list(self, sequence: Any) -> list[Any]:
-        items = list(sequence)
-
-        def changed() -> bool:
-            now = list(sequence)
-            return len(now) != len(items) or any(
-                a is not b for a, b in zip(now, items, strict=True)
-            )
-
-        def undo() -> None:
-            sequence.clear()
-            sequence.extend(items)
-
-        self._saved.append((changed, undo))
-        return items
-
-    def _keep_copy(self, thing: Any) -> None:
-        before = copy.copy(thing)
-
-        def undo() -> None:
-            thing.clear()
-            (thing.update if isinstance(thing, set) else thing.extend)(before)
-
-        self._saved.append((lambda: thing != before, undo))
+        self._save(lambda: dict(mapping), put, _identical_values)
+        return list(mapping.values())
 
     def _keep_function(self, function: types.FunctionType) -> list[Any]:
         held: list[Any] = []
         for cell in function.__closure__ or ():
-            with contextlib.suppress(ValueError):  # an empty cell
-                held.append(cell.cell_contents)
-                self._keep_reference(cell, "cell_contents", cell.cell_contents)
+            held += self._keep_name(cell, "cell_contents")
         space = function.__globals__
         for name in function.__code__.co_names:
-            value = space.get(name)
-            if name in space and not isinstance(value, types.ModuleType | type):
+            value = space.get(name, ABSENT)
+            if value is not ABSENT and not isinstance(value, types.ModuleType | type):
                 held.append(value)
                 if not callable(value):
-                    self._keep_global(space, name, value)
-        generators = (np.random.Generator, np.random.RandomState, random.Random)
+                    self._save(partial(space.get, name, ABSENT), partial(space.__setitem__, name))
         for value in held:
+            generators = (np.random.Generator, np.random.RandomState, random.Random)
             if isinstance(value, generators) and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 self._saved, saved = [], self._saved
@@ -216,60 +172,70 @@ class Snapshot:
                 self._saved = saved
         return [*held, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
-    def _keep_global(self, space: dict[str, Any], name: str, value: Any) -> None:
-        self._saved.append(
-            (lambda: space.get(name) is not value, lambda: space.__setitem__(name, value))
-        )
-
-    def _keep_reference(self, holder: Any, name: str, value: Any) -> None:
-        """Keep an attribute that is in no dictionary: a slot, a cell, a class attribute."""
-
-        def undo() -> None:
-            if isinstance(holder, type):
-                setattr(holder, name, value)
-            else:
-                object.__setattr__(holder, name, value)
-
-        self._saved.append((lambda: getattr(holder, name, undo) is not value, undo))
-
-    def _keep_attributes(self, thing: Any, kind: type) -> list[Any]:
-        """Keep slots, and the data that the classes of the object hold."""
+    def _keep_class(self, thing: Any, kind: type) -> list[Any]:
+        """Keep the slots of an object, and the data that its classes hold."""
         held = []
-        own = tree.attributes(thing)
-        in_dict = getattr(thing, "__dict__", ())
         for name in tree.slot_names(kind):
-            if name in in_dict:
-                continue
-            if name in own:
-                held.append(own[name])
-                self._keep_reference(thing, name, own[name])
-            else:
-                self._saved.append(_absent(thing, name))
+            if name not in getattr(thing, "__dict__", ()):
+                held += self._keep_name(thing, name)
         for parent in kind.__mro__:
             if id(parent) in self._seen or parent.__module__.partition(".")[0] in _LIBRARIES:
                 continue
             self._seen[id(parent)] = parent
             for name, value in vars(parent).items():
-                if not name.startswith("__") and _is_data(value):
-                    held.append(value)
-                    self._keep_reference(parent, name, value)
+                if not name.startswith("__") and isinstance(value, DATA):
+                    held += self._keep_name(parent, name)
         return held
 
+    def _keep_name(self, holder: Any, name: str) -> list[Any]:
+        """Keep an attribute that is in no dictionary: a slot, a cell, a class attribute."""
+        owner: Any = type if isinstance(holder, type) else object
 
+        def get() -> Any:
+            try:
+                return getattr(holder, name, ABSENT)
+            except ValueError:  # an empty cell
+                return ABSENT
+
+        def put(value: Any) -> None:
+            if value is ABSENT:
+                owner.__delattr__(holder, name)
+            else:
+                owner.__setattr__(holder, name, value)
+
+        self._save(get, put)
+        return [get()]
+
+
+#: Attributes of classes that are data.
+DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
 
 
-def _is_data(value: object) -> bool:
-    kinds = (bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
-    return value is None or isinstance(value, kinds)
+def _read_array(array: Any) -> tuple[Any, ...]:
+    return array.shape, array.flags.writeable, array.tobytes()
 
 
-def _absent(thing: Any, name: str) -> Saved:
-    def undo() -> None:
-        if hasattr(thing, name):
-            object.__delattr__(thing, name)
+def _write_array(array: Any, copied: Any, state: tuple[Any, ...]) -> None:
+    shape, writeable, values = state
+    array.shape = shape
+    if array.tobytes() != values:
+        array.flags.writeable = True
+        np.copyto(array, copied)
+    array.flags.writeable = writeable
 
-    return (lambda: hasattr(thing, name)), undo
+
+def _refill(thing: Any, fill: Callable[..., Any], items: Any) -> None:
+    thing.clear()
+    fill(thing, items)
+
+
+def _identical(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
+def _identical_values(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
+    return one.keys() == other.keys() and all(one[k] is value for k, value in other.items())
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -278,6 +244,6 @@ def _equal(one: Any, other: Any) -> bool:
         return all(_equal(value, other[key]) for key, value in one.items())
     if isinstance(one, np.ndarray):
         return bool((one == other).all())
-    if isinstance(one, tuple) and len(one) < 10:
+    if isinstance(one, tuple):
         return all(map(_equal, one, other))
     return bool(one == other)
