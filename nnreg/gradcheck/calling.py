@@ -51,9 +51,9 @@ def _signature(function: Callable[..., Any]) -> list[tuple[str, bool]] | None:
         code, defaults = function.__code__, function.__defaults__ or ()
         if code.co_flags & inspect.CO_VARARGS:
             return None
-        required = code.co_argcount - len(defaults)
+        count = code.co_argcount - len(defaults)
         names = code.co_varnames[: code.co_argcount]
-        found = [(name, index < required) for index, name in enumerate(names)]
+        found = [(name, index < count) for index, name in enumerate(names)]
         return found[1:] if isinstance(function, MethodType) else found
     try:
         signature = inspect.signature(function)
@@ -158,68 +158,53 @@ def bind_backward(
     """
     cached = isinstance(result, tuple) and len(result) > 1
     cache = (result[1] if len(result) == 2 else result[1:]) if cached else None
-    wanted = parameters_of(backward)
-    if wanted is None:
+    required = parameters_of(backward)
+    if required is None:
         return (lambda dout: backward(dout, cache) if cached else backward(dout)), ""
+    if not required:
+        return (lambda dout: backward()), "backward takes no dout: its output counts as the loss"
     known = dict(zip(names, arguments, strict=True))
-    lower = {name.lower(): value for name, value in known.items()}
-    if wanted and not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in wanted):
-        note = (
-            f"{name_of(backward)}({', '.join(wanted)}) was taken for the derivative of the function"
-        )
-        values = [known[n] for n in wanted]
+    if not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in required):
+        call = f"{name_of(backward)}({', '.join(required)})"
+        note = f"{call} was taken for the derivative of the function"
+        values = [known[n] for n in required]
         if output.ndim == 0:
             return (lambda dout: backward(*values)), note
         return (lambda dout: dout * np.asarray(backward(*values))), note
-    if cached and len(wanted) == 2 and not _reversed(wanted) and not RATE.fullmatch(wanted[1]):
-        return (lambda dout: backward(dout, cache)), ""
-    if len(wanted) == 1:
-        return backward, ""
-    if not wanted:
-        return (lambda dout: backward()), "backward takes no dout: its output counts as the loss"
-    if cached and isinstance(cache, tuple) and len(result) > 2 and len(wanted) == len(result):
+    if cached and len(required) == len(result) > 2:
         return (lambda dout: backward(dout, *cache)), ""
-    place = next((i for i, n in enumerate(wanted) if DERIVATIVE.fullmatch(n) and n not in known), 0)
+    derivatives = (i for i, n in enumerate(required) if DERIVATIVE.fullmatch(n) and n not in known)
+    index = next(derivatives, 0)
+    known |= {name.lower(): value for name, value in known.items()}
+    only_cache = cached and sum(not RATE.fullmatch(n) for n in required) == 2
     values = []
-    for index, parameter in enumerate(wanted):
-        if index == place:
-            values.append(None)
-        elif RATE.fullmatch(parameter) and parameter not in known:
+    for parameter in required[:index] + required[index + 1 :]:
+        if RATE.fullmatch(parameter) and parameter not in known:
             values.append(0.0)
+        elif only_cache or (cached and CACHE.fullmatch(parameter)):
+            values.append(cache)
         elif CACHE.fullmatch(parameter):
-            values.append(
-                cache if cached else arguments[0] if len(arguments) == 1 else tuple(arguments)
-            )
-        elif parameter in known or parameter.lower() in lower:
-            values.append(known.get(parameter, lower.get(parameter.lower())))
+            values.append(arguments[0] if len(arguments) == 1 else tuple(arguments))
+        elif parameter in known or parameter.lower() in known:
+            values.append(known.get(parameter, known.get(parameter.lower())))
         elif OUTPUT.fullmatch(parameter):
             values.append(output)
-        elif cached and sum(not RATE.fullmatch(n) for n in wanted) == 2:
-            values.append(cache)
         else:
-            raise TypeError(_unknown(forward, backward, wanted, names, place, parameter))
-    return (lambda dout: backward(*values[:place], dout, *values[place + 1 :])), ""
-
-
-def _reversed(wanted: list[str]) -> bool:
-    """Return whether the second of two parameters is the derivative by the output."""
-    first, second = (bool(DERIVATIVE.fullmatch(name)) for name in wanted)
-    return (second and not first) or bool(
-        CACHE.fullmatch(wanted[0]) and not CACHE.fullmatch(wanted[1])
-    )
+            raise TypeError(_unknown(forward, backward, required, names, index, parameter))
+    return (lambda dout: backward(*values[:index], dout, *values[index:])), ""
 
 
 def _unknown(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
-    wanted: list[str],
+    required: list[str],
     names: list[str],
-    place: int,
+    index: int,
     parameter: str,
 ) -> str:
-    passed = ", ".join("dout" if i == place else name for i, name in enumerate(wanted))
+    passed = ", ".join("dout" if i == index else name for i, name in enumerate(required))
     return (
-        f"{name_of(backward)} takes ({', '.join(wanted)}), and check_gradients calls "
+        f"{name_of(backward)} takes ({', '.join(required)}), and check_gradients calls "
         f"backward(dout) or backward(dout, cache) with the cache that forward returns; it does not "
         f"know what {parameter!r} is. Write check_gradients({name_of(forward)}, lambda dout: "
         f"{name_of(backward)}({passed}), {', '.join(names)})"

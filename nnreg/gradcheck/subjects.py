@@ -140,7 +140,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
     outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
     cache.gradients = real.parameters.like()
-    cache.gradients.vector.fill(np.nan)  # whoever adds to it instead of overwriting it is found out
+    cache.gradients.vector.fill(np.nan)  # shows a layer that adds instead of overwriting
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
     data["inputs"] = real.run_deltas(doutputs, cache, inputs=True).copy()

@@ -5,7 +5,7 @@ rows and columns, and then to plain numbers. No value that is drawn lies within 
 where rectifiers and L1 have their kinks and a difference quotient is the derivative of neither
 side.
 
-Inside a network nobody draws the values that reach a rectifier. There the kinks are kept away by
+The values that reach a rectifier inside a network are not drawn. There the kinks are kept away by
 trying: parameters and inputs come from a generator, whose seed is what Hypothesis draws, and
 numbers that bring a rectifier's input within ``MARGIN`` of its kink give way to the next. A zero
 that dropout or a rectifier below has made stays: nothing that could be moved moves it.

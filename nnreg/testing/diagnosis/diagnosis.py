@@ -49,9 +49,8 @@ class Diagnosis:
     sentence : str
         What is wrong, or that nothing is.
     hint : str
-        What a tutor would say; empty where no known mistake matches.
-    mistake : KnownBug or None
-        From the gallery.
+        What a tutor would say; empty where no known bug matches.
+    known_bug : KnownBug or None
     block : str or None
         Whose gradient is wrong.
     right : bool

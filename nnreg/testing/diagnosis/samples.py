@@ -1,8 +1,7 @@
-"""GradientSample: at one point, the gradient that somebody's code returns, and the right one.
+"""Gradient samples: at one point, the gradient that code returns, and the right one.
 
-The right one is measured by moving what ``forward`` is given; nothing has to be known of the code.
-Measured is the whole Jacobian, every output by every entry, so that the part of each row of the
-batch is at hand too.
+The right one is measured by moving the inputs of ``forward``. Measured is the whole Jacobian, every
+output by every entry, so that the part of each row of the batch is known too.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ class GradientSample:
     Attributes
     ----------
     block : str
-        What it is the derivative by, in their words.
+        What it is the derivative by.
     subject : str
-        What the code computes, in the gallery's words; empty if it is not known.
+        What the code computes, as the known bugs name it; empty if it is not known.
     family : str
         ``"any layer"``, ``"any activation"``, ``"any loss"`` or ``"any penalty"``.
     role : str
-        What the block is in the gallery's words: ``"weight"``, ``"bias"``, ``"inputs"``, ...
+        What the block is as the known bugs name it: ``"weight"``, ``"bias"``, ``"inputs"``, ...
     point : FormulaInputs
         With the right gradient.
     found : ndarray

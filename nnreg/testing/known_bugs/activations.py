@@ -1,13 +1,14 @@
-"""Mistakes of elementwise functions: the right ``dx`` is ``dy`` times the derivative at ``x``.
+"""Known bugs of elementwise functions: the right ``dx`` is ``dy`` times the derivative at ``x``.
 
 The derivative is often written with ``y``, since ``y`` is in memory: tanh' is ``1 - y²``. Most
-mistakes confuse the two, or forget ``dy``.
+bugs confuse the two, or forget ``dy``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -59,32 +60,13 @@ def _activation(
     )
 
 
-def _relu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("ReLU", ReLU, name, description, hint, wrong)
-
-
-def _leaky(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("LeakyReLU", lambda: LeakyReLU(0.1), name, description, hint, wrong, 0.1)
-
-
-def _elu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("ELU", lambda: ELU(0.5), name, description, hint, wrong, 0.5)
-
-
-def _tanh(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("tanh", Tanh, name, description, hint, wrong)
-
-
-def _sigmoid(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("sigmoid", Sigmoid, name, description, hint, wrong)
-
-
-def _softplus(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("softplus", Softplus, name, description, hint, wrong)
-
-
-def _gelu(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _activation("GELU", GELU, name, description, hint, wrong)
+_relu = partial(_activation, "ReLU", ReLU)
+_leaky = partial(_activation, "LeakyReLU", partial(LeakyReLU, 0.1), constant=0.1)
+_elu = partial(_activation, "ELU", partial(ELU, 0.5), constant=0.5)
+_tanh = partial(_activation, "tanh", Tanh)
+_sigmoid = partial(_activation, "sigmoid", Sigmoid)
+_softplus = partial(_activation, "softplus", Softplus)
+_gelu = partial(_activation, "GELU", GELU)
 
 
 def _cdf(x: Array) -> Array:
@@ -156,7 +138,7 @@ ACTIVATIONS = (
     _elu(
         "alpha forgotten",
         "Below zero dx is dy·(y + 1); it should be dy·(y + alpha).",
-        "alpha·eˣ = y + alpha. With alpha = 1 the mistake cannot be seen: check with another.",
+        "alpha·eˣ = y + alpha. With alpha = 1 the bug cannot be seen: check with another.",
         lambda p: p.dy * np.where(p.x > 0, 1.0, p.y + 1.0).astype(p.dy.dtype),
     ),
     _elu(

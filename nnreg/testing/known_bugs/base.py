@@ -104,7 +104,7 @@ Formula: TypeAlias = Callable[[FormulaInputs], Array]
 
 @dataclass(frozen=True)
 class KnownBug:
-    """One classic mistake.
+    """One classic bug.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class KnownBug:
     hint : str
         What a tutor would say.
     make : function () -> Layer, Loss, Penalty or Network
-        Returns something that makes this mistake, new at each call.
+        Returns something that has this bug, new at each call.
     block : str or None
         Which gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None is any.
     wrong : function (FormulaInputs) -> ndarray, or None
@@ -127,16 +127,16 @@ class KnownBug:
         Where chance is at work and there is no formula: whether ``found`` looks like it.
     code : str or None
         What :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` finds,
-        where the mistake shows in behaviour, the gradient at a generic point being right.
+        where the bug shows in behaviour, the gradient at a generic point being right.
 
     Examples
     --------
     >>> import nnreg as nn
     >>> from nnreg.testing import KNOWN_BUGS
-    >>> mistake = KNOWN_BUGS["tanh: 1 - y"]
-    >>> mistake.description
+    >>> bug = KNOWN_BUGS["tanh: 1 - y"]
+    >>> bug.description
     'dx is dy·(1 - y); the derivative of tanh is 1 - y².'
-    >>> nn.check_gradients(*mistake.example()).passed
+    >>> nn.check_gradients(*bug.example()).passed
     False
     """
 

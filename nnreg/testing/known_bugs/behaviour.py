@@ -1,7 +1,7 @@
-"""Mistakes that a gradient at one generic point does not show: what a layer does, and remembers.
+"""Known bugs that a gradient at one point does not show: side effects and state.
 
-The check of :func:`nnreg.check_gradients` asks once, with fresh arrays, at points without zeros.
-These show at the second batch, to the layer next door, or at exactly zero.
+:func:`nnreg.check_gradients` runs a layer once, with fresh arrays, at points without zeros. These
+bugs show at the second batch, in the next layer, or at exactly zero.
 """
 
 from __future__ import annotations
@@ -146,82 +146,82 @@ class OneDtype(Tanh):
         return dx
 
 
-def _found(name: str, code: str, description: str, hint: str, make: Any) -> KnownBug:
+def _bug(name: str, code: str, description: str, hint: str, make: Any) -> KnownBug:
     return KnownBug(name, "any layer", description, hint, make=make, code=code)
 
 
 BEHAVIOUR = (
-    _found(
+    _bug(
         "layer: stale cache",
         "stale",
         "backward uses what an earlier batch left, not this one's.",
         "Write into the cache in every forward pass, before anything is read from it.",
         lambda: StaleInput(3),
     ),
-    _found(
+    _bug(
         "layer: activations on the layer",
         "one memory",
         "The layer keeps what backward needs on itself, so a second forward pass spoils the first.",
         "Put it into the cache that forward was given: cache.y = y. Two threads have two caches.",
         OutputOnTheLayer,
     ),
-    _found(
+    _bug(
         "layer: gradient accumulated",
         "accumulates",
         "The gradient is added to what was in the array: the last batch's gradient lives on.",
         "Overwrite: gradients[name][...] = result, not +=.",
         lambda: Accumulating(3),
     ),
-    _found(
+    _bug(
         "layer: gradient array replaced",
         "rebinds",
         "A new array replaced the one in the dictionary; the optimizer sees only the old one.",
         "Write into the array: gradients[name][...] = result. Without [...] only the name moves.",
         lambda: Rebinding(3),
     ),
-    _found(
+    _bug(
         "layer: parameters updated in gradient",
         "changes the parameters",
         "The parameters are changed while the gradient is computed.",
         "The layers below still need the old values for their dx. Updating is the optimizer's job.",
         lambda: UpdatesInGradient(3),
     ),
-    _found(
+    _bug(
         "layer: x damaged",
         "changes x",
         "forward changes its input in place.",
         "x is the output of the layer below, which needs it in its own backward pass, or the data.",
         DamagesInput,
     ),
-    _found(
+    _bug(
         "layer: dy damaged",
         "changes dy",
         "backward changes dy in place.",
         "gradient needs the same dy. Write dx = dy * mask, not dy *= mask.",
         DamagesDy,
     ),
-    _found(
+    _bug(
         "layer: the cache is used up",
         "backward once",
         "backward destroys what forward kept: asked a second time, it answers otherwise.",
         "What the cache holds is for reading. Write results into another array.",
         UsesUpItsCache,
     ),
-    _found(
+    _bug(
         "ReLU: >= 0",
         "at zero",
         "The derivative at exactly x = 0 is 1, as if x were positive.",
         "Compare with > 0, not >= 0. Zeros are common: after dropout, after a ReLU, in the data.",
         lambda: OneAtZero(0.0),
     ),
-    _found(
+    _bug(
         "layer: rows depend on the batch",
         "rows",
         "The same row gives another result when other rows stand beside it.",
         "Only the loss divides by N. A layer that does mix rows says independent_rows = False.",
         DividesByRows,
     ),
-    _found(
+    _bug(
         "layer: silent float64",
         "dtype",
         "float32 comes in and float64 goes out.",

@@ -1,30 +1,22 @@
-"""Mistakes of the softmax and the sigmoid cross-entropy: the right gradient is ``(p - t)/N``.
+"""Known bugs of the softmax and the sigmoid cross-entropy: the right gradient is ``(p - t)/N``.
 
-It is simpler than what one differentiates on the way, which is where most mistakes come from.
+It is simpler than what one differentiates on the way, where most bugs come from.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
-from nnreg.testing.known_bugs.losses import loss_mistake
+from nnreg.testing.known_bugs.base import FormulaInputs
+from nnreg.testing.known_bugs.losses import loss_bug
 
-
-def _softmax(name: str, description: str, hint: str, wrong: Formula, **more: Any) -> KnownBug:
-    subject = "softmax cross-entropy"
-    return loss_mistake(subject, SoftmaxCrossEntropy, name, description, hint, wrong, **more)
-
-
-def _sigmoid(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return loss_mistake(
-        "sigmoid cross-entropy", SigmoidCrossEntropy, name, description, hint, wrong
-    )
+_softmax = partial(loss_bug, "softmax cross-entropy", SoftmaxCrossEntropy)
+_sigmoid = partial(loss_bug, "sigmoid cross-entropy", SigmoidCrossEntropy)
 
 
 def _labels(p: FormulaInputs) -> Array:

@@ -1,4 +1,4 @@
-"""Mistakes of the affine map ``y = x w + b``, and those that any layer with parameters can make.
+"""Known bugs of the affine map ``y = x w + b``, and of any layer with parameters.
 
 Right: ``dx = dy wᵀ`` (N, D), ``dw = xᵀ dy`` (D, M), ``db = Σₙ dyₙ`` (M,).
 """
@@ -19,7 +19,7 @@ from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
 
 class Affine(Layer):
-    """The affine map in its shortest form, for others to spoil."""
+    """The affine map in its shortest form, for subclasses with a bug."""
 
     weight: Array
     bias: Array
@@ -293,7 +293,7 @@ ANY_LAYER = (
     _any(
         "layer: times N",
         "dw is N times the right one.",
-        "A sum over the rows is taken twice, or multiplied by N to undo a mean nobody took.",
+        "A sum over the rows is taken twice, or multiplied by N to undo a mean that was not taken.",
         lambda p: p.right * len(p.dy),
     ),
     _any(

@@ -1,4 +1,4 @@
-"""Mistakes of inverted dropout: ``y = x·m``, ``dx = dy·m``, with one mask ``m = [kept]/keep_prob``.
+"""Known bugs of inverted dropout: ``y = x·m``, ``dx = dy·m``, with ``m = [kept]/keep_prob``.
 
 The same mask, scale and all, on both ways; a new one for every step; none outside training.
 """
@@ -16,6 +16,13 @@ from nnreg.random import RandomBits
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
 
 KEEP = 0.75
+
+
+class KeepsThree(Dropout):
+    """Dropout that keeps three units of four."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_prob=KEEP)
 
 
 class WrongDropout(Dropout):
@@ -38,11 +45,8 @@ class WrongDropout(Dropout):
         return Dropout.forward(self, np.ones_like(x), other)
 
 
-class Redrawn(Dropout):
+class Redrawn(KeepsThree):
     """Draws a mask in forward, and another in backward."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
         """Return ``dy`` times a new mask."""
@@ -51,11 +55,8 @@ class Redrawn(Dropout):
         return dx
 
 
-class ScaledAtInference(Dropout):
+class ScaledAtInference(KeepsThree):
     """Inverts in training, and scales outside it too."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m``, or ``keep_prob·x``."""
@@ -63,11 +64,8 @@ class ScaledAtInference(Dropout):
         return y if cache.training else KEEP * y
 
 
-class NotScaled(Dropout):
+class NotScaled(KeepsThree):
     """Scales nowhere."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·[kept]``, or ``x``."""
@@ -79,11 +77,8 @@ class NotScaled(Dropout):
         return kept
 
 
-class OnAtInference(Dropout):
+class OnAtInference(KeepsThree):
     """Drops units outside training too."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` always."""
@@ -93,11 +88,8 @@ class OnAtInference(Dropout):
         return y
 
 
-class DropsForKeeps(Dropout):
+class DropsForKeeps(KeepsThree):
     """Takes the probability to keep for the probability to drop."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` with a mask that keeps the wrong share."""
@@ -107,11 +99,8 @@ class DropsForKeeps(Dropout):
         return y
 
 
-class OneMaskForAllSteps(Dropout):
+class OneMaskForAllSteps(KeepsThree):
     """Seeds its generator anew in every pass."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x·m`` with the mask of step 0."""

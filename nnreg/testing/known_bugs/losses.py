@@ -1,4 +1,4 @@
-"""Mistakes of losses: a gradient that is not the derivative of the value beside it.
+"""Known bugs of losses: a gradient that is not the derivative of the value beside it.
 
 Right, for N rows, M outputs ``z`` and targets ``t``: squared error ``2(z - t)/(N·M)``, Huber
 ``clip(z - t, ±δ)/(N·M)``, Poisson ``(eᶻ - t)/N``.
@@ -7,6 +7,7 @@ Right, for N rows, M outputs ``z`` and targets ``t``: squared error ``2(z - t)/(
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def one_hot(targets: Array, columns: int) -> Array:
     return np.eye(columns)[targets] if targets.dtype.kind in "iu" else targets
 
 
-def loss_mistake(
+def loss_bug(
     subject: str,
     right: Callable[[], Loss],
     name: str,
@@ -67,7 +68,7 @@ def loss_mistake(
     summed: bool = False,
     constant: float = 1.0,
 ) -> KnownBug:
-    """Return the mistake of a loss whose gradient is ``wrong``."""
+    """Return the bug of a loss whose gradient is ``wrong``."""
     return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
@@ -78,20 +79,10 @@ def loss_mistake(
     )
 
 
-def _mse(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return loss_mistake("squared error", MeanSquaredError, name, description, hint, wrong)
-
-
-def _huber(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return loss_mistake("Huber", lambda: Huber(0.7), name, description, hint, wrong, constant=0.7)
-
-
-def _poisson(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return loss_mistake("Poisson", Poisson, name, description, hint, wrong)
-
-
-def _any(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return loss_mistake("any loss", lambda: Huber(0.7), name, description, hint, wrong)
+_mse = partial(loss_bug, "squared error", MeanSquaredError)
+_huber = partial(loss_bug, "Huber", partial(Huber, 0.7), constant=0.7)
+_poisson = partial(loss_bug, "Poisson", Poisson)
+_any = partial(loss_bug, "any loss", partial(Huber, 0.7))
 
 
 LOSSES = (
@@ -140,7 +131,7 @@ LOSSES = (
     _huber(
         "delta missing",
         "Beyond delta the gradient is sign(r); it should be delta·sign(r).",
-        "With delta = 1 the mistake cannot be seen: check with another.",
+        "With delta = 1 the bug cannot be seen: check with another.",
         lambda p: _branches(p, beyond=np.sign(p.x - p.t), middle=p.x - p.t),
     ),
     _huber(

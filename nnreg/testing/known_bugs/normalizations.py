@@ -8,6 +8,9 @@ the columns, the means of the third over the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from nnreg import kernels
@@ -63,28 +66,21 @@ def slope(p: FormulaInputs) -> Array:
     return result
 
 
-def _softmax(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    make = lambda: Softmax(wrong, log=False)  # noqa: E731  # one line among its arguments
-    return KnownBug(
-        f"softmax: {name}", "softmax", description, hint, make=make, block="inputs", wrong=wrong
-    )
+def _bug(
+    subject: str,
+    kind: Callable[[Formula], Layer],
+    name: str,
+    description: str,
+    hint: str,
+    wrong: Formula,
+) -> KnownBug:
+    make, name = partial(kind, wrong), f"{subject}: {name}"
+    return KnownBug(name, subject, description, hint, make=make, block="inputs", wrong=wrong)
 
 
-def _log_softmax(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    make = lambda: Softmax(wrong, log=True)  # noqa: E731
-    subject = "log-softmax"
-    return KnownBug(
-        f"{subject}: {name}", subject, description, hint, make=make, block="inputs", wrong=wrong
-    )
-
-
-def _batch(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    subject = "batch normalization"
-    make = lambda: BatchNormalization(wrong)  # noqa: E731
-    return KnownBug(
-        f"{subject}: {name}", subject, description, hint, make=make, block="inputs", wrong=wrong
-    )
-
+_softmax = partial(_bug, "softmax", partial(Softmax, log=False))
+_log_softmax = partial(_bug, "log-softmax", partial(Softmax, log=True))
+_batch = partial(_bug, "batch normalization", BatchNormalization)
 
 JACOBIAN = "The Jacobian of softmax is diag(p) - p pᵀ: dx = p·(dy - Σₖ pₖ dyₖ), row by row."
 

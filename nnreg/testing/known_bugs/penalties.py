@@ -1,4 +1,4 @@
-"""Mistakes of penalties: ``λ/2 Σ w²`` has the gradient ``λ w``, ``λ Σ |w|`` has ``λ sign(w)``.
+"""Known bugs of penalties: ``λ/2 Σ w²`` has the gradient ``λ w``, ``λ Σ |w|`` has ``λ sign(w)``.
 
 And of the step that adds them: to the weights, not to the biases, not divided by anything.
 """
@@ -6,6 +6,7 @@ And of the step that adds them: to the weights, not to the biases, not divided b
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,22 +58,10 @@ def _penalty(
     )
 
 
-def _l2(name: str, description: str, hint: str, wrong: Formula, factor: float = 1.0) -> KnownBug:
-    return _penalty("L2", lambda: L2(STRENGTH), name, description, hint, wrong, factor)
-
-
-def _l1(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _penalty("L1", lambda: L1(STRENGTH), name, description, hint, wrong)
-
-
-def _elastic(name: str, description: str, hint: str, wrong: Formula) -> KnownBug:
-    return _penalty(
-        "elastic net", lambda: ElasticNet(STRENGTH, SECOND), name, description, hint, wrong
-    )
-
-
-def _any(name: str, description: str, hint: str, wrong: Formula, factor: float = 1.0) -> KnownBug:
-    return _penalty("any penalty", lambda: L2(STRENGTH), name, description, hint, wrong, factor)
+_l2 = partial(_penalty, "L2", partial(L2, STRENGTH))
+_l1 = partial(_penalty, "L1", partial(L1, STRENGTH))
+_elastic = partial(_penalty, "elastic net", partial(ElasticNet, STRENGTH, SECOND))
+_any = partial(_penalty, "any penalty", partial(L2, STRENGTH))
 
 
 class _Network(Network):
