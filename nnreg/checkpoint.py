@@ -72,7 +72,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     validation.instance("net", net, Network, "a Network")
     overwrite = validation.flag("overwrite", overwrite)
     validation.finite("net.parameters", net.parameters.vector)
-    rules: list[tuple[Penalty | Constraint, Any]] = []
+    rules: dict[int, tuple[int, Any]] = {}
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -86,7 +86,7 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "constraint": _encode("constraint", net.constraint, rules),
         "initializers": net.initializers,
         "conventions": CONVENTIONS,
-        "penalties": [entry for _, entry in rules],
+        "penalties": [entry for _, entry in rules.values()],
     }
     content = io.BytesIO()
     np.savez(
@@ -176,25 +176,23 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
     return net
 
 
-def _encode_object(thing: object, config: dict[str, Any], rules: list[Any]) -> dict[str, Any]:
+def _encode_object(thing: object, config: dict[str, Any], rules: dict[int, Any]) -> dict[str, Any]:
     kind = type(thing).__name__
     settings = {name: _encode(f"{kind}.{name}", value, rules) for name, value in config.items()}
     return {"kind": kind, "settings": settings}
 
 
-def _encode(name: str, value: Any, rules: list[Any]) -> Any:
+def _encode(name: str, value: Any, rules: dict[int, Any]) -> Any:
     """Return a setting as JSON can represent it.
 
-    A penalty or constraint becomes its number in the list ``rules``, so that layers that share one
+    A penalty or constraint becomes its number in ``rules``, so that layers that share one
     still do after loading. One that another is made of comes before it.
     """
     if isinstance(value, Penalty | Constraint):
-        index = next((i for i, (rule, _) in enumerate(rules) if rule is value), None)
-        if index is None:
+        if id(value) not in rules:
             entry = _encode_object(value, value.get_config(), rules)
-            index = len(rules)
-            rules.append((value, entry))
-        return {"penalty" if isinstance(value, Penalty) else "constraint": index}
+            rules[id(value)] = len(rules), entry
+        return {"penalty" if isinstance(value, Penalty) else "constraint": rules[id(value)][0]}
     if isinstance(value, np.generic):
         value = value.item()
     if callable(value) and (function := getattr(value, "__name__", None)):
