@@ -98,7 +98,7 @@ class TestText:
         tried = searched.selection.tried("L2")
         strengths = searched.selection.strengths | {"L2": tried[0].strengths}
         selection = dataclasses.replace(searched.selection, strengths=strengths)
-        assert "end of the grid" in str(dataclasses.replace(searched, selection=selection))
+        assert "end of grid" in str(dataclasses.replace(searched, selection=selection))
 
     def test_one_repeat_has_no_deviation(self, searched):
         assert "±" not in str(searched).replace("Mean ±", "")

@@ -102,10 +102,8 @@ def _terminable() -> Iterator[list[int]]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         terminated.append(number)
-        handler = signal.getsignal(signal.SIGINT)
-        if not callable(handler):  # SIGINT is ignored, as under nohup
-            raise KeyboardInterrupt
-        handler(signal.SIGINT, frame)
+        handler = signal.getsignal(signal.SIGINT)  # under nohup, SIGINT is ignored
+        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
