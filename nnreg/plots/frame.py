@@ -145,7 +145,7 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
 
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:
     """Write the names of lines at their right ends, moved apart where they would overlap."""
-    apart = 0.09 * top
+    apart = 0.1 * top
     ends = sorted(ends)
     heights: list[float] = []
     for height, _, _ in ends:

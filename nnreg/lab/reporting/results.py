@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import io
 import signal
+import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
@@ -151,11 +153,17 @@ def _compute(
         ) from None
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     try:
-        with _interrupts_blocked():
+        with _interrupts_ignored():
             results = parallel(
                 delayed(lambda k, t: (k, t()))(key, task) for key, task in tasks.items()
             )
-        yield from results
+        try:
+            for result in results:  # noqa: UP028  # `yield from` would close it with a warning
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib warns that tasks are cancelled
+                results.close()
     except BrokenExecutor:
         raise WorkerDiedError(
             "a worker process died: it was killed, perhaps for lack of memory; use fewer jobs"
@@ -165,16 +173,19 @@ def _compute(
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT here and in the processes that are started: Ctrl-C reaches this one alone."""
-    if not hasattr(signal, "pthread_sigmask"):
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore SIGINT here and in the processes that are started: Ctrl-C then reaches this one alone.
+
+    A process inherits ignored signals. Blocked ones will not do: joblib unblocks them.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
