@@ -157,7 +157,7 @@ def bind_backward(
         The output in it.
     """
     cached = isinstance(result, tuple) and len(result) > 1
-    cache = (result[1] if len(result) == 2 else result[1:]) if cached else None
+    cache: Any = (result[1] if len(result) == 2 else result[1:]) if cached else None
     required = parameters_of(backward)
     if required is None:
         return (lambda dout: backward(dout, cache) if cached else backward(dout)), ""

@@ -6,9 +6,12 @@ float64 copies, in training mode, with the masks of dropout frozen by replaying 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,6 +112,7 @@ def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
         {short: made.blocks[name] for short, name in full.items()},
         {"output": {short: gradients[name] for short, name in full.items()}},
         lambda block, array: {"output": made.values(full[block], array)["data loss"]},
+        close=made.close,
     )
 
 
@@ -152,7 +156,10 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
         total = gradient.copy()
         real.add_penalty_gradient(total)
         gradients["total"] = {n: total[n] for n in total}
-    drawn.restore()
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")  # a layer that is not complex-safe is dealt with later
+        moved["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
+    drawn.settle()
 
     def values(block: str, array: Array) -> Values:
         kind = array.dtype.kind
@@ -175,7 +182,8 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
         }
 
     blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
-    return Problem("the network", blocks | {"inputs": x}, gradients, values)
+    close = partial(drawn.restore, everything=True)
+    return Problem("the network", blocks | {"inputs": x}, gradients, values, close=close)
 
 
 def _own(layer: Layer) -> dict[str, Any]:
