@@ -1,5 +1,6 @@
 """Grading: checks, exercises of one's own, what comes out, and the command."""
 
+import inspect
 import json
 import pickle
 import re
@@ -15,6 +16,7 @@ from nnreg.commands.main import main
 from nnreg.course import check, exercise, grade
 from nnreg.course.grading.assertions import assert_close, patched
 from nnreg.course.grading.exercises import VISIBILITIES
+from nnreg.course.grading.process import Process
 from nnreg.course.grading.submission import LONGEST, Submission, reason
 
 OWN = '''
@@ -431,6 +433,51 @@ def test_a_function_is_called_in_place_of_another_only_for_a_while():
         assert names["b"]() == 2
     assert names["b"]() == 1
     assert "other" not in names
+
+
+KEEPING = """
+KEPT = []
+
+def keep(x):
+    x += 1
+    KEPT.append(x)
+    return x, (x, {"a": [x.T]})
+
+def change(cache):
+    cache[1]["a"].append(KEPT[0])
+    KEPT[0][0] = 9
+    return cache[0]
+
+def call(function, x, *, times=1):
+    return function(x) * times
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+"""
+
+
+def test_arrays_lists_and_dictionaries_keep_their_identity_on_the_way_to_a_submission(tmp_path):
+    (tmp_path / "keeping.py").write_text(KEEPING)
+    with Process(tmp_path / "keeping.py", tmp_path, ("numpy",), 500) as process:
+        process.ask(9, "load")
+        answers, x = process.answers, np.zeros(2)
+        y, cache = answers.keep(x)
+        assert y is x
+        assert x.tolist() == [1, 1]
+        assert answers.change(cache) is x
+        assert x.tolist() == cache[1]["a"][0].tolist() == [9, 1]
+        assert cache[1]["a"][1] is x
+        assert answers.call(lambda v: v + 1j, np.float32(2), times=3) == 6 + 3j
+        with pytest.raises(ZeroDivisionError):
+            answers.call(lambda v: 1 / v, 0)
+        point = answers.Point(x)
+        point.x = (1, None, "é", 2**70, np.nan)
+        assert repr(point.x) == repr((1, None, "é", 2**70, np.nan))
+        assert list(inspect.signature(answers.call).parameters) == ["function", "x", "times"]
+        for _ in range(200):  # what is no longer used is dropped
+            answers.keep(np.zeros(3))
+        assert len(process.answers.wire._objects) < 600
 
 
 # --- Gradescope, and the command ------------------------------------------------------------------

@@ -128,7 +128,7 @@ def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
 
 @check(5)
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """l2, l1, l1_proximal, add_l2: what is handed over stays as it was."""
+    """l2, l1, l1_proximal, add_l2: the arguments stay as they were."""
     for function in (submission.l2, submission.l1, submission.l1_proximal):
         assert_arguments_unchanged(function, W, STRENGTH)
     assert_arguments_unchanged(submission.add_l2, GRADIENTS, PARAMETERS, STRENGTH)

@@ -176,7 +176,7 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
 
 @check(7)
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
-    """train: the objective falls from epoch to epoch, and the classes are told apart."""
+    """train: the objective falls from epoch to epoch, and the points are classified."""
     net = network()
     history = trained(submission, net, rng)
     fell = f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs."

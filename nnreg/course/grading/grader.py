@@ -37,8 +37,8 @@ def grade(
     Of a submission only what an answer needs is run, in a process of its own, with a limit of time
     for each check and, where the platform has that, of memory. An endless loop, a crash or an exit
     costs the points of the check in which it happens. The checks run in the calling process, which
-    gets nothing but data from the other. That process is no sandbox: it has the rights of whoever
-    grades.
+    gets nothing but data from the other. That process is no sandbox: it has the rights of the
+    user who grades.
 
     Parameters
     ----------
