@@ -43,9 +43,9 @@ class WireError(Exception):
 
 
 class Remote:
-    """An object of the other process: its attributes are asked for, and a call is made, there.
+    """An object of the other process: attributes are fetched, and calls are made, there.
 
-    It holds numbers only, so that to copy it, or look through it, does no harm.
+    It refers to the connection by number, so that code that copies or walks objects stops here.
     """
 
     __slots__ = ("_name", "_number", "_parameters", "_wire")
@@ -67,7 +67,7 @@ class Remote:
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """The parameters, as ``inspect.signature`` wants them."""
+        """The parameters, for ``inspect.signature``."""
         if self._parameters is None:
             raise AttributeError("__signature__")
         p = inspect.Parameter
@@ -101,7 +101,7 @@ class Remote:
 
 
 class Answers:
-    """A submission in the other process: its names are asked for when they are used."""
+    """A submission in the other process; its attributes are its global names."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -236,7 +236,7 @@ class Wire:
                 self._known[number] = state
                 self._restore(self._objects[number], state)
             return message, self._decode(message["value"])
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        except Exception as error:  # a message may be anything
             self.broken = True
             raise WireError(str(error)) from error
 
