@@ -95,10 +95,10 @@ def loss_large(submission: Any, rng: np.random.Generator) -> None:
 def loss_gradient(submission: Any, rng: np.random.Generator) -> None:
     """softmax_cross_entropy: dz is the derivative by z."""
 
-    def behind(z: Any, labels: Any) -> Any:
+    def value_and_gradient(z: Any, labels: Any) -> Any:
         return value(z, labels), loss(submission, z.real, labels)[1]
 
-    assert_slope(behind, Z, LABELS)
+    assert_slope(value_and_gradient, Z, LABELS)
 
 
 @check(10)

@@ -56,7 +56,7 @@ def share(submission: Any, rng: np.random.Generator) -> None:
 def scale(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: the kept units are divided by keep_prob."""
     y, _ = forward(submission, MANY, KEEP_PROB, True, rng)
-    factors = dropped(MANY, y)
+    factors = dropout_factors(MANY, y)
     factor = factors.max()
     expect(np.allclose(factors[factors != 0], factor), "The kept units have different factors.")
     if np.isclose(factor, 1):
@@ -85,7 +85,7 @@ def inference(submission: Any, rng: np.random.Generator) -> None:
 def dx_in_training(submission: Any, rng: np.random.Generator) -> None:
     """dropout_backward, training: dx is the derivative by x, of the same mask."""
     y, cache = forward(submission, X, 0.6, True, rng)
-    factors = dropped(X, y)
+    factors = dropout_factors(X, y)
 
     def dropout(x: Any) -> Any:
         return x * factors, deepcopy(cache)
@@ -149,7 +149,7 @@ def is_paper(submission: Any, rng: np.random.Generator) -> bool:
     return bool(np.isclose(np.max(y / MANY), 1) and np.allclose(other, KEEP_PROB * MANY))
 
 
-def dropped(x: Any, y: Any) -> Any:
+def dropout_factors(x: Any, y: Any) -> Any:
     """Return by what each entry was multiplied, where training dropped some and kept some."""
     expect(np.shape(y) == x.shape, f"y has the shape {np.shape(y)}, expected {x.shape}.")
     factors = y / x

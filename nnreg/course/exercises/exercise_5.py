@@ -32,19 +32,19 @@ def network(penalty: L2 | None = None, keep_prob: float = 1.0) -> Network:
     return net
 
 
-def moved(submission: Any, net: Network) -> Array:
+def parameter_change(submission: Any, net: Network) -> Array:
     """Return by what one step of the submission changes the parameters of a copy."""
-    own = net.copy()
-    submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
-    return own.parameters.vector - net.parameters.vector
+    copied = net.copy()
+    submission.train_step(copied, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    return copied.parameters.vector - net.parameters.vector
 
 
 def gradient(net: Network) -> tuple[float, Array]:
     """Return the data loss and its gradient, in the training pass that comes next."""
-    own = net.copy()
-    outputs, cache = own.forward(FEW, training=True)
+    copied = net.copy()
+    outputs, cache = copied.forward(FEW, training=True)
     value, doutputs = LOSS(outputs, FEW_LABELS)
-    return float(value), own.backward(doutputs, cache).vector.copy()
+    return float(value), copied.backward(doutputs, cache).vector.copy()
 
 
 def right_batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
@@ -105,7 +105,7 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
 def step_descends(submission: Any, rng: np.random.Generator) -> None:
     """train_step: without a penalty, the parameters move by -learning_rate * gradient."""
     net = network()
-    result, (_, g) = moved(submission, net), gradient(net)
+    result, (_, g) = parameter_change(submission, net), gradient(net)
     weights = net.parameters.weights.size
     only_weights = np.concatenate([g[:weights], np.zeros_like(g[weights:])])
     message = match_known_error(result, {
@@ -128,10 +128,12 @@ def step_penalty(submission: Any, rng: np.random.Generator) -> None:
     plain, penalized = network(), network(L2(STRENGTH))
     weights = plain.parameters.weights.size
     _, g = gradient(plain)
-    without = moved(submission, plain)
+    without = parameter_change(submission, plain)
     expect(np.any(without), "The parameters do not move.")
     share = np.vdot(without[:weights], g[:weights]) / np.vdot(g[:weights], -RATE * g[:weights])
-    result = (moved(submission, penalized) - without) / share  # whatever the step's length is
+    result = (
+        parameter_change(submission, penalized) - without
+    ) / share  # whatever the step's length is
     every = -RATE * STRENGTH * penalized.parameters.vector
     right = np.where(np.arange(g.size) < weights, every, 0.0)
     message = match_known_error(result, {
@@ -150,7 +152,7 @@ def step_dropout(submission: Any, rng: np.random.Generator) -> None:
     net = network(keep_prob=0.5)
     _, g = gradient(net)
     weights = net.parameters.weights.size
-    result, g = moved(submission, net)[:weights], g[:weights]
+    result, g = parameter_change(submission, net)[:weights], g[:weights]
     expect(np.any(result), "The parameters do not move.")
     cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
     message = "With dropout, the step is not along the gradient of the pass that was made."
@@ -163,12 +165,12 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
     """train_step: it returns the data loss plus the penalty, before the step."""
     net = network(L2(STRENGTH))
     value, penalty = gradient(net)[0], net.penalty_value()
-    own = net.copy()
-    result = submission.train_step(own, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    copied = net.copy()
+    result = submission.train_step(copied, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
     known_errors = {
         "The penalty is missing: net.penalty_value().": value,
         "Add the data loss to the penalty.": penalty,
-        "Take the penalty before the step, not after it.": value + own.penalty_value(),
+        "Take the penalty before the step, not after it.": value + copied.penalty_value(),
     }
     expect(result is not None and np.ndim(result) == 0, "train_step must return one number.")
     assert_close("The objective", result, value + penalty, known_errors)
@@ -178,7 +180,7 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
     """train: the objective falls from epoch to epoch, and the points are classified."""
     net = network()
-    history = trained(submission, net, rng)
+    history = run_training(submission, net, rng)
     fell = f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs."
     expect(history[-1] < history[0] / 2, fell)
     right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
@@ -189,7 +191,7 @@ def training_learns(submission: Any, rng: np.random.Generator) -> None:
 def training_steps(submission: Any, rng: np.random.Generator) -> None:
     """train: each epoch makes a step for each of its batches."""
     net = network()
-    trained(submission, net, rng)
+    run_training(submission, net, rng)
     expected = EPOCHS * 6
     message = f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {net.steps}."
     expect(net.steps == expected, message)
@@ -216,7 +218,7 @@ def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
     expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
 
 
-def trained(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
+def run_training(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
     """Return what the submission's training says of each epoch."""
     how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
     with patched(submission.train, batches=right_batches, train_step=right_step):

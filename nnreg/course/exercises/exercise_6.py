@@ -130,7 +130,7 @@ def forward(submission: Any, rng: np.random.Generator) -> None:
 @check(22)
 def dx(submission: Any, rng: np.random.Generator) -> None:
     """Swish.backward: dx is the derivative by x."""
-    layer, cache, dy = passed(submission)
+    layer, cache, dy = run_pass(submission)
     s = kernels.sigmoid(BETA * X)
     known_errors = {
         "A product has two terms: dx also has x * s'.": s,
@@ -146,7 +146,7 @@ def dx(submission: Any, rng: np.random.Generator) -> None:
 @check(22)
 def dbeta(submission: Any, rng: np.random.Generator) -> None:
     """Swish.gradient: that of beta is the derivative by beta."""
-    layer, cache, dy = passed(submission)
+    layer, cache, dy = run_pass(submission)
     s, result = kernels.sigmoid(BETA * X), {"beta": np.zeros(4)}
     slope = s * (1 - s)
     known_errors = {
@@ -164,7 +164,7 @@ def dbeta(submission: Any, rng: np.random.Generator) -> None:
     )
 
 
-def passed(submission: Any) -> tuple[Any, Cache, Array]:
+def run_pass(submission: Any) -> tuple[Any, Cache, Array]:
     """Return the submission's layer after a training pass, its cache, and ``dy`` of all ones."""
     layer, cache = place(Swish.of(submission)), Cache("float64")
     cache.reset(training=True, step=0)
