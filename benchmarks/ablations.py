@@ -17,6 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 import nnreg as nn
+from nnreg._support.blas import blas_threads
 from benchmarks.problem import Array
 
 Context = Callable[[], AbstractContextManager[Any]]
@@ -147,7 +148,7 @@ def signed_zeros() -> AbstractContextManager[Any]:
 
 def threads(count: int) -> Context:
     """Return the context in which ``fit`` gives BLAS so many threads."""
-    return lambda: patch("nnreg.training.loop.choose_threads", lambda *_: count)
+    return lambda: patch("nnreg.training.loop.blas_threads", lambda _: blas_threads(count))
 
 
 LARGE = ("class", "seed", "table9")

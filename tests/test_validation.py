@@ -328,16 +328,16 @@ for value, error, words in WRONG_CLASS_WEIGHTS:
     words = f"^(sample_weight times )?class_weight{words}"
     refuse(f"class_weight={value}", lambda net, v=value: fit(net, class_weight=v), error, words)
 for loss, y, words in [
-    (SOFTMAX, ONE_HOT, r"one class number a row, .*got shape \(6, 3\)"),
-    (SQUARED, REAL, r"one class number a row, .*got shape \(6, 3\)"),
-    (SQUARED, np.full((6, 1), 0.5), r"class numbers, got 0.5 at index \[0\]"),
+    (SOFTMAX, ONE_HOT, r"have .*one class number a row, got shape \(6, 3\)"),
+    (SQUARED, REAL, r"have .*one class number a row, got shape \(6, 3\)"),
+    (SQUARED, np.full((6, 1), 0.5), r"be class numbers, got 0.5 at index \[0\]"),
 ]:
     for value in ("balanced", {0: 1.0}):
         refuse(
             f"class_weight={value}, {words}",
             lambda net, y=y, loss=loss, v=value: fit(net, y=y, loss=loss, class_weight=v),
             ValueError,
-            f"^class_weight needs targets that are {words}",
+            f"^y with class_weight must {words}",
             y.shape[1],
         )
 for option in ({"sample_weight": np.ones(6)}, {"class_weight": "balanced"}):
@@ -425,7 +425,7 @@ WHOLES = [  # argument, a call with it, the least value
     ("threads", lambda net, v: fit(net, threads=v), 1),
 ]
 for name, call, least in WHOLES:
-    words = f"^{name} must be a whole number .*at least {least}, got {least - 1}$"
+    words = f"^{name} must be a whole number (of at least|from) {least}.*, got {least - 1}$"
     refuse(f"{name}={least - 1}", bind(call, least - 1), ValueError, words)
     for value in (2.0, "2", True, 2.5, [2], 2j, np.float32(2)):
         words = f"^{name} must be a whole number.*got {re.escape(repr(value))}$"

@@ -14,34 +14,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-# Multiplications in a step's matrix products below which a second thread costs more than it saves.
+# A step whose matrix products have fewer multiplications, three for each weight and row, is faster
+# with one thread: waking up a second one takes longer than it saves.
 MIN_MULTIPLICATIONS = 30_000_000
 
 _lock = threading.RLock()  # a signal handler may fork while its own thread holds the lock
 _users: list[int] = []  # the thread of each block that is running
 _previous: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before
-
-
-def choose_threads(multiplications: int, threads: int | None) -> int | None:
-    """Return the limit for steps of this size; None leaves BLAS as it is.
-
-    Parameters
-    ----------
-    multiplications : int
-        In the matrix products of a step: three for each weight and row.
-    threads : int or None
-        The number that the user asked for. Without one, a small step gets a single thread, because
-        waking up a second one takes longer than the step.
-
-    Examples
-    --------
-    >>> small, large = 3 * 2_368 * 16, 3 * 668_672 * 128
-    >>> choose_threads(small, None), choose_threads(large, None), choose_threads(large, 2)
-    (1, None, 2)
-    """
-    if threads is None and multiplications < MIN_MULTIPLICATIONS:
-        return 1
-    return threads
 
 
 @contextmanager

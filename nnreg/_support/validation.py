@@ -50,6 +50,24 @@ TRANSLATIONS = {
     "p": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate, or 1 - p",
 }
 
+# What other libraries call losses and optimizers, and the same here.
+EQUIVALENTS = {
+    "adam": "Adam()",
+    "adamw": "AdamW()",
+    "sgd": "SGD(0.01)",
+    "rmsprop": "RMSprop()",
+    "mse": "MeanSquaredError()",
+    "meansquarederror": "MeanSquaredError()",
+    "huber": "Huber()",
+    "poisson": "Poisson()",
+    "crossentropy": "SoftmaxCrossEntropy()",
+    "categoricalcrossentropy": "SoftmaxCrossEntropy()",
+    "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy()",
+    "softmaxcrossentropy": "SoftmaxCrossEntropy()",
+    "binarycrossentropy": "SigmoidCrossEntropy()",
+    "sigmoidcrossentropy": "SigmoidCrossEntropy()",
+}
+
 
 def number(
     name: str,
@@ -152,15 +170,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def first_index(mask: Array) -> tuple[int, ...]:
-    """Return the index of the first true entry.
-
-    >>> first_index(np.array([[False, False], [True, True]]))
-    (1, 0)
-    """
-    return tuple(int(i) for i in np.argwhere(mask)[0])
-
-
 def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = "") -> None:
     """Raise ``ValueError``, with the first value and its index, if any entry of ``wrong`` is true.
 
@@ -170,9 +179,9 @@ def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = ""
     ValueError: x must be positive, got -2 at index [1]
     """
     if wrong.any():
-        index = first_index(wrong)
+        index = [int(i) for i in np.argwhere(wrong)[0]]
         raise ValueError(
-            f"{name} must {expected}, got {values[index]} at index {list(index)}{hint}"
+            f"{name} must {expected}, got {values[tuple(index)]} at index {index}{hint}"
         )
 
 
@@ -189,7 +198,9 @@ def finite(name: str, values: Array) -> None:
 
 
 def instance(name: str, value: object, kind: type, expected: str) -> None:
-    """Raise ``TypeError`` unless ``value`` is a ``kind``; a class in its place is pointed out.
+    """Raise ``TypeError`` unless ``value`` is a ``kind``.
+
+    For a class in its place and for another library's name, the error says what to write.
 
     >>> instance("optimizer", float, int, "an int such as 3")
     Traceback (most recent call last):
@@ -201,8 +212,11 @@ def instance(name: str, value: object, kind: type, expected: str) -> None:
     TypeError: optimizer must be an int such as 3, got <class 'bool'>, a class: write bool(...)
     """
     if not isinstance(value, kind):
-        is_class = isinstance(value, type) and issubclass(value, kind)
-        hint = f", a class: write {getattr(value, '__name__', '')}(...)" if is_class else ""
+        hint = ""
+        if isinstance(value, type) and issubclass(value, kind):
+            hint = f", a class: write {value.__name__}(...)"
+        elif (known := str(value).lower().replace("_", "")) in EQUIVALENTS:
+            hint = f": write {name}=nn.{EQUIVALENTS[known]}"
         raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
 
 

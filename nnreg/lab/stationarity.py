@@ -180,8 +180,7 @@ def measure_stationarity(
     >>> measure_stationarity(net, x, y, loss=loss).residual < 1e-15
     True
     """
-    x, y = data.validate_data(net, loss, x, y)
-    weights = data.compute_sample_weight(net, loss, y, sample_weight, None)
+    (x, y, weights), _ = data.prepare(net, loss, x, y, sample_weight)
     net = net.copy("float64")
     data_loss, gradient = compute_data_gradient(net, x, y, loss, weights)
     return Stationarity(

@@ -56,9 +56,11 @@ def prepare(
     (array([0., 2., 3.]), array([1.]))
     """
     data = Data(*validate_data(net, loss, x, y))
+    if sample_weight is not None or class_weight is not None:
+        _check_takes_weights(loss)
     if sample_weight is not None:
-        sample_weight = validation.sample_weights("sample_weight", sample_weight, len(data.y))
-        data = data._replace(weights=sample_weight)
+        weights = validation.sample_weights("sample_weight", sample_weight, len(data.y))
+        data = data._replace(weights=weights.astype(np.float64))
     share = validation.number("validation_split", validation_split, 0, 1, open_high=True)
     held_out, which = None, ""
     if validation_data is not None:
@@ -71,24 +73,23 @@ def prepare(
         x, y = validation_data
         held_out = Data(*validate_data(net, loss, x, y, "validation "))
     elif share:
-        which = " of the rows kept"
-        kept, out = split_validation(net, len(data.x), share)
-        labels = data.y
-        data, held_out = data.take(kept), data.take(out)
-        missing = set() if class_weight is None else {*labels.ravel()} - {*data.y.ravel()}
-        if missing:
+        training_rows, rows = split_validation(net, len(data.x), share)
+        missing = np.setdiff1d(data.y, data.y[training_rows])
+        if class_weight is not None and missing.size:
             raise ValueError(
-                f"validation_split={share:g} leaves no row of class {min(missing):g} for training, "
+                f"validation_split={share:g} leaves no row of class {missing[0]:g} for training, "
                 "which class_weight needs; choose another share, or validation_data="
             )
-    x, y, w = data
-    data = Data(x, y, compute_sample_weight(net, loss, y, w, class_weight, which))
-    if held_out is not None:
-        x, y, w = held_out
-        which = " of the rows held out"
-        held_out = Data(x, y, compute_sample_weight(net, loss, y, w, None, which))
+        data, held_out, which = data.take(training_rows), data.take(rows), " of the rows kept"
+        held_out = _check_weights(net, held_out, "sample_weight of the rows held out")
         held_out = held_out.without_removed_rows()
-    return data, held_out
+    name = f"sample_weight{which}"
+    if class_weight is not None:
+        name = f"sample_weight times class_weight{which}"
+        weights = np.ones(len(data.y)) if data.weights is None else data.weights
+        by_class = compute_class_weight(data.y, class_weight, weights)
+        data = data._replace(weights=weights * by_class)
+    return _check_weights(net, data, name), held_out
 
 
 def validate_data(
@@ -135,57 +136,38 @@ def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Arra
     return np.sort(order[count:]), np.sort(order[:count])
 
 
-def compute_sample_weight(
-    net: Network,
-    loss: Loss,
-    y: Array,
-    sample_weight: Any,
-    class_weight: Any = None,
-    which: str = "",
-) -> Array | None:
-    """Return a weight for each row, or None if all rows count the same.
-
-    A weight that is too small for the network's dtype becomes zero.
-
-    >>> import nnreg as nn
-    >>> net, loss = nn.Network([nn.Dense(2)], inputs=1), nn.SoftmaxCrossEntropy()
-    >>> compute_sample_weight(net, loss, np.array([0, 0, 0, 1]), None, "balanced").round(3)
-    array([0.667, 0.667, 0.667, 2.   ])
-    """
-    if sample_weight is None and class_weight is None:
-        return None
+def _check_takes_weights(loss: Loss) -> None:
+    """Raise ``TypeError`` unless the loss can weight rows; one of the user's own may not."""
     parameters = inspect.signature(loss.__call__).parameters.values()
     if not any(p.name == "weights" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
             "sample_weight and class_weight need a loss whose __call__ takes weights, "
             f"{type(loss).__name__} does not"
         )
-    name, weights = f"sample_weight{which}", np.ones(len(y))
-    if sample_weight is not None:
-        weights = validation.sample_weights(name, sample_weight, len(y)).astype(np.float64)
-    if class_weight is not None:
-        weights = weights * _compute_class_weight(y, class_weight, weights)
-        name = f"sample_weight times class_weight{which}"
-    validation.fits(name, weights, net.dtype)
-    validation.sample_weights(name, weights, len(y), net.dtype)
-    return np.where(weights < np.finfo(net.dtype).tiny, 0.0, weights)
 
 
-def _compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
-    """Return the class weight of each row; "balanced" counts a row as often as its weight says."""
+def _check_weights(net: Network, data: Data, name: str) -> Data:
+    """Return the data with weights that the network's dtype can hold; tiny ones become zero."""
+    if data.weights is None:
+        return data
+    validation.fits(name, data.weights, net.dtype)
+    weights = validation.sample_weights(name, data.weights, len(data.y), net.dtype)
+    return data._replace(weights=np.where(weights < np.finfo(net.dtype).tiny, 0.0, weights))
+
+
+def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
+    """Return the class weight of each row; "balanced" counts a row as often as its weight says.
+
+    >>> compute_class_weight(np.array([0, 0, 0, 1]), "balanced", np.ones(4)).round(3)
+    array([0.667, 0.667, 0.667, 2.   ])
+    """
     if y.shape not in ((len(y),), (len(y), 1)):
         raise ValueError(
-            "class_weight needs targets that are one class number a row, (N,) or (N, 1), "
+            "y with class_weight must have shape (N,) or (N, 1), one class number a row, "
             f"got shape {y.shape}"
         )
     labels = y.reshape(-1)
-    wrong = labels != np.floor(labels)
-    if wrong.any():
-        index = validation.first_index(wrong)
-        raise ValueError(
-            f"class_weight needs targets that are class numbers, got {labels[index]} "
-            f"at index {list(index)}"
-        )
+    validation.reject("y with class_weight", labels, labels != np.floor(labels), "be class numbers")
     classes, indices = np.unique(labels, return_inverse=True)
     by_class = np.ones(len(classes))
     if isinstance(class_weight, str):
@@ -203,5 +185,4 @@ def _compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
             by_class[numbers[label]] = validation.number(f"class_weight[{label!r}]", weight, 0)
     else:
         raise TypeError(f'class_weight must be a dict or "balanced", got {class_weight!r}')
-    by_row: Array = by_class[indices]
-    return by_row
+    return np.asarray(by_class[indices])

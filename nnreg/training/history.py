@@ -117,14 +117,13 @@ class History:
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the columns' names, and the text of the first and the last epochs."""
         head = list(self.last)
-        cells = [[_text(value) for value in row.values()] for row in self.rows]
+        cells = [
+            [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()]
+            for row in self.rows
+        ]
         if len(cells) > 6:
             cells[3:-3] = [["..."] * len(head)]
         return head, cells
 
     def _end(self) -> str:
         return f"{len(self)} epochs, stopped: {self.stopped}"
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 
 from nnreg import random
 from nnreg._support import validation
-from nnreg._support.blas import blas_threads, choose_threads
+from nnreg._support.blas import MIN_MULTIPLICATIONS, blas_threads
 from nnreg._support.interrupts import Interrupts, defer_interrupts
 from nnreg._support.typing import Array
 from nnreg.losses import Loss
@@ -30,26 +31,8 @@ from nnreg.training.metrics import (
 )
 from nnreg.training.step import NonFiniteLossError, TrainingStep
 
-# More rows than any machine's memory can number; asking NumPy for their order would not return.
+# Rows that a memory can hold; asking NumPy for the order of more would not return.
 MAX_ROWS = 2**48
-
-# What other libraries call losses and optimizers, and the same here.
-EQUIVALENTS = {
-    "adam": "Adam()",
-    "adamw": "AdamW()",
-    "sgd": "SGD(0.01)",
-    "rmsprop": "RMSprop()",
-    "mse": "MeanSquaredError()",
-    "meansquarederror": "MeanSquaredError()",
-    "huber": "Huber()",
-    "poisson": "Poisson()",
-    "crossentropy": "SoftmaxCrossEntropy()",
-    "categoricalcrossentropy": "SoftmaxCrossEntropy()",
-    "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy()",
-    "softmaxcrossentropy": "SoftmaxCrossEntropy()",
-    "binarycrossentropy": "SigmoidCrossEntropy()",
-    "sigmoidcrossentropy": "SigmoidCrossEntropy()",
-}
 
 
 def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
@@ -74,11 +57,9 @@ def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> I
     >>> [rows.tolist() for rows in nn.batches(5, 2, net)], net.epochs
     ([[3, 1], [4, 2], [0]], 1)
     """
-    n = validation.whole("n", n, 1)
-    if n > MAX_ROWS:
-        raise ValueError(f"n must be a number of rows that fit into memory, got {n}")
+    n = validation.whole("n", n, 1, MAX_ROWS)
     batch_size = validation.whole("batch_size", batch_size, 1)
-    _check_instance("net", net, Network, "a Network")
+    validation.instance("net", net, Network, "a Network")
     shuffle = validation.flag("shuffle", shuffle)
 
     def yield_batches() -> Iterator[Array]:
@@ -187,9 +168,7 @@ def fit(
     history = History()
     try:
         with defer_interrupts() as interrupts:
-            _check_instance("net", net, Network, "a Network")
-            _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
-            _check_instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
+            validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
             epochs = validation.whole("epochs", epochs)
             batch_size = validation.whole("batch_size", batch_size, 1)
             threads = None if threads is None else validation.whole("threads", threads, 1)
@@ -211,10 +190,12 @@ def fit(
                 ("epoch", "data_loss", "penalty", "total", *columns, "seconds"),
                 history,
             )
-            products = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
+            multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
+            if threads is None and multiplications < MIN_MULTIPLICATIONS:
+                threads = 1
             with (
                 _reserve([net, optimizer, *callbacks]),
-                blas_threads(choose_threads(products, threads)),
+                blas_threads(threads),
                 np.errstate(),
             ):
                 arguments = data, measured, measures, batch_size, shuffle
@@ -345,12 +326,12 @@ class _Snapshot:
 def _check_finite(net: Network, penalty: float) -> None:
     """Raise unless all is finite: the last update of an epoch is followed by no loss."""
     step = net.steps - 1
-    values: list[tuple[str, Any]] = [*net.parameters.items(), ("penalty", penalty)]
-    for name, value in values:
-        if not np.isfinite(value).all():
-            what = f"parameters are not finite, first {name}"
-            what = f"penalty is {penalty}" if name == "penalty" else what
-            raise NonFiniteLossError(f"after step {step} the {what}", step, name.split(".")[0])
+    for name, values in net.parameters.items():
+        if not np.isfinite(values).all():
+            message = f"after step {step} the parameters are not finite, first {name}"
+            raise NonFiniteLossError(message, step, name.split(".")[0])
+    if not math.isfinite(penalty):
+        raise NonFiniteLossError(f"after step {step} the penalty is {penalty}", step, "penalty")
 
 
 def evaluate(
@@ -381,12 +362,10 @@ def evaluate(
     ... )
     {'data_loss': 4.0, 'penalty': 0.0, 'total': 4.0, 'mean_absolute_error': 2.0}
     """
-    _check_instance("net", net, Network, "a Network")
-    _check_instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    data, _ = prepare(net, loss, x, y)
     if metrics is None:
         metrics = ["accuracy"] if predicts_classes(loss) else []
     measures = get_metrics(metrics)
-    data, _ = prepare(net, loss, x, y)
     check_metrics(measures, net, data.y, loss)
     figures = compute_metrics(net, data, loss, measures)
     data_loss, penalty = figures.pop("data_loss"), net.penalty_value()
@@ -415,18 +394,9 @@ def _reserve(objects: list[Any]) -> Iterator[None]:
             del _reserved[key]
 
 
-def _check_instance(name: str, value: Any, kind: type, expected: str) -> None:
-    """Raise unless ``value`` is of this kind; for another library's name, say what to write."""
-    if isinstance(value, str):
-        known = EQUIVALENTS.get(value.lower().replace("_", ""))
-        hint = f": write {name}=nn.{known}" if known else ""
-        raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
-    validation.instance(name, value, kind, expected)
-
-
 def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     """Return a list of callbacks; one alone is accepted, and functions are wrapped."""
-    if not isinstance(verbose, int) or not 0 <= verbose <= 2:
+    if verbose not in (0, 1, 2):
         raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {verbose!r}")
     if isinstance(callbacks, Callback) or callable(callbacks):
         callbacks = [callbacks]

@@ -37,12 +37,11 @@ class Schedule(Configurable):
         raise NotImplementedError
 
 
-def check_schedule(name: str, value: Any) -> Callable[[int], float]:
+def check_schedule(name: str, value: Any) -> Any:
     """Return ``value`` if it can be called; it is a schedule or a function of the step."""
     if not callable(value):
         raise TypeError(f"{name} must be a schedule or a function of the step, got {value!r}")
-    schedule: Callable[[int], float] = value
-    return schedule
+    return value
 
 
 class ConstantSchedule(Schedule):
