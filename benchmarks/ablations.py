@@ -17,8 +17,8 @@ from unittest.mock import patch
 import numpy as np
 
 import nnreg as nn
-from nnreg._support.blas import blas_threads
 from benchmarks.problem import Array
+from nnreg._support.blas import blas_threads
 
 Context = Callable[[], AbstractContextManager[Any]]
 

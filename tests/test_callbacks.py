@@ -275,9 +275,7 @@ def test_what_does_not_work_names_what_does(option, wanted):
     ],
 )
 def test_a_wrong_argument_is_an_error_at_once(call):
-    with pytest.raises(
-        (TypeError, ValueError), match="n must be .* from 1 to|must be True or False"
-    ):
+    with pytest.raises((TypeError, ValueError), match=r"from 1 to|must be True or False"):
         call()
 
 

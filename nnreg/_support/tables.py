@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Sequence
 from html import escape
+from itertools import groupby
 
 WRONG = "#d13438"
 
@@ -119,24 +120,21 @@ def sparkline(curves: Sequence[Sequence[float]], label: str) -> str:
     >>> sparkline([[2.0, 1.0]], "loss")
     '<svg ...<polyline points="2.0,2.0 238.0,46.0" stroke-dasharray="none"/></svg>'
     """
-    seen = [value for curve in curves for value in curve if math.isfinite(value)]
-    low, high = (min(seen), max(seen)) if seen else (0.0, 0.0)
+    finite = [value for curve in curves for value in curve if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
     last = max((len(curve) for curve in curves), default=1) - 1
+
+    def point(epoch: int, value: float) -> str:
+        across = epoch / last if last else 0.5
+        down = (high - value) / (high - low) if high > low else 0.5
+        return f"{2 + across * (WIDTH - 4):.1f},{2 + down * (HEIGHT - 4):.1f}"
+
     lines = []
     for curve, dashes in zip(curves, ("none", "4 3"), strict=False):
-        runs: list[list[str]] = [[]]
-        for epoch, value in enumerate(curve):
-            if not math.isfinite(value):
-                runs.append([])
-                continue
-            across = epoch / last if last else 0.5
-            down = (high - value) / (high - low) if high > low else 0.5
-            runs[-1].append(f"{2 + across * (WIDTH - 4):.1f},{2 + down * (HEIGHT - 4):.1f}")
-        lines += [
-            f'<polyline points="{" ".join(run)}" stroke-dasharray="{dashes}"/>'
-            for run in runs
-            if run
-        ]
+        for is_finite, run in groupby(enumerate(curve), lambda pair: math.isfinite(pair[1])):
+            if is_finite:
+                points = " ".join(point(epoch, value) for epoch, value in run)
+                lines.append(f'<polyline points="{points}" stroke-dasharray="{dashes}"/>')
     return (
         f'<svg role="img" aria-label="{escape(label)}" width="{WIDTH:g}" height="{HEIGHT:g}" '
         f'viewBox="0 0 {WIDTH:g} {HEIGHT:g}" fill="none" stroke="currentColor" stroke-width="1.5" '

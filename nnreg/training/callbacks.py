@@ -200,11 +200,26 @@ class _Monitor(Callback):
         validation.one_of("monitor", self.monitor, figures)
         self.best = math.inf if self.mode == "min" else -math.inf
         self.best_epoch = self.waited = 0
+        self.best_vector: Array | None = None
 
-    def improves(self, value: float) -> bool:
-        """Return whether ``value`` is finite and better than ``best``."""
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Compare the epoch's figure with the best one; one that is not finite is no better."""
+        epoch, value = state.history.last["epoch"], state.history.last[self.monitor]
         gain = self.best - value if self.mode == "min" else value - self.best
-        return math.isfinite(value) and gain > self.min_delta
+        self.waited += 1
+        if math.isfinite(value) and gain > self.min_delta:
+            vector = self.copy_parameters(state)
+            self.best, self.best_epoch, self.best_vector = value, epoch, vector
+            self.waited = min(self.waited, 0)
+        elif self.waited >= self.patience:
+            self.on_plateau(state)
+
+    def copy_parameters(self, state: TrainingState) -> Array | None:
+        """Return what is kept of the best epoch."""
+        return None
+
+    def on_plateau(self, state: TrainingState) -> None:
+        """Act after ``patience`` epochs without an improvement."""
 
 
 class EarlyStopping(_Monitor):
@@ -265,29 +280,18 @@ class EarlyStopping(_Monitor):
         super().__init__(monitor, patience, min_delta, mode)
         self.restore_best_weights = restore_best_weights
 
-    def on_train_begin(self, state: TrainingState) -> None:
-        """Forget earlier runs."""
-        super().on_train_begin(state)
-        self._vector: Array | None = None
+    def copy_parameters(self, state: TrainingState) -> Array | None:
+        """Return a copy of the parameters."""
+        return state.net.parameters.vector.copy()
 
-    def on_epoch_end(self, state: TrainingState) -> None:
-        """Copy the parameters of the best epoch; stop after ``patience`` epochs without one."""
-        last = state.history.last
-        if self.improves(last[self.monitor]):
-            vector = state.net.parameters.vector.copy()
-            self._vector, self.best, self.best_epoch = vector, last[self.monitor], last["epoch"]
-            self.waited = 0
-        else:
-            self.waited += 1
-            if self.waited >= self.patience:
-                state.stop(
-                    f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}"
-                )
+    def on_plateau(self, state: TrainingState) -> None:
+        """Stop."""
+        state.stop(f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}")
 
     def on_train_end(self, state: TrainingState) -> None:
         """Restore the best parameters."""
-        if self.restore_best_weights and self._vector is not None:
-            state.net.parameters.vector[...] = self._vector
+        if self.restore_best_weights and self.best_vector is not None:
+            state.net.parameters.vector[...] = self.best_vector
             state.restored = f"epoch {self.best_epoch}, the best by {self.monitor}"
 
 
@@ -305,7 +309,8 @@ class ReduceLROnPlateau(_Monitor):
     min_delta : float, default 1e-4
         An improvement must exceed this.
     cooldown : int, default 0
-        Epochs after a reduction that do not count towards ``patience``.
+        Epochs after a reduction that do not count towards ``patience``, but for the last of them,
+        as in Keras.
     min_learning_rate : float, default 0
     mode : {"min", "max"}, optional
         The direction of an improvement. Known for losses, errors and accuracy.
@@ -351,27 +356,12 @@ class ReduceLROnPlateau(_Monitor):
         self.factor, self.cooldown = factor, cooldown
         self.min_learning_rate = min_learning_rate
 
-    def on_train_begin(self, state: TrainingState) -> None:
-        """Forget earlier runs."""
-        super().on_train_begin(state)
-        self.cooling = 0
-
-    def on_epoch_end(self, state: TrainingState) -> None:
-        """Reduce the learning rate after ``patience`` epochs without an improvement."""
-        last = state.history.last
-        if self.cooling:
-            self.cooling -= 1
-            self.waited = 0
-        if self.improves(last[self.monitor]):
-            self.best, self.best_epoch, self.waited = last[self.monitor], last["epoch"], 0
-        elif not self.cooling:
-            self.waited += 1
-            if self.waited >= self.patience:
-                rate = state.optimizer.learning_rate
-                state.optimizer.learning_rate = min(
-                    rate, max(rate * self.factor, self.min_learning_rate)
-                )
-                self.cooling, self.waited = self.cooldown, 0
+    def on_plateau(self, state: TrainingState) -> None:
+        """Reduce the learning rate, but never raise it."""
+        rate = state.optimizer.learning_rate
+        reduced = max(rate * self.factor, self.min_learning_rate)
+        state.optimizer.learning_rate = min(rate, reduced)
+        self.waited = min(0, 1 - self.cooldown)
 
 
 class CSVLog(Callback):
@@ -439,8 +429,7 @@ class Progress(Callback):
     True
     """
 
-    def __init__(self) -> None:
-        self.bar: Any = None
+    bar: Any = None
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Open the bar."""

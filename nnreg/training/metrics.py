@@ -157,35 +157,13 @@ def compute_metrics(
 
 # --- Functions of other libraries and of the user -------------------------------------------------
 
-# Metrics of scikit-learn by what they compare with the targets: values, classes or probabilities.
-VALUES = {
-    *("r2_score", "explained_variance_score", "max_error", "mean_absolute_error"),
-    *("median_absolute_error", "mean_squared_error", "root_mean_squared_error"),
-    *("mean_squared_log_error", "root_mean_squared_log_error", "mean_absolute_percentage_error"),
-    *("mean_pinball_loss", "mean_poisson_deviance", "mean_gamma_deviance", "mean_tweedie_deviance"),
-    *("d2_absolute_error_score", "d2_pinball_score", "d2_tweedie_score"),
-}
-CLASSES = {
-    *("accuracy_score", "balanced_accuracy_score", "f1_score", "fbeta_score", "precision_score"),
-    *("recall_score", "jaccard_score", "matthews_corrcoef", "cohen_kappa_score", "zero_one_loss"),
-    *("hamming_loss",),
-}
-PROBABILITIES = {
-    *("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss"),
-    *("top_k_accuracy_score", "d2_log_loss_score", "d2_brier_score"),
-}
-
 
 def _adapt(name: str, metric: Metric, module: str) -> Metric:
     """Return a function as a metric ``(outputs, targets, loss)``, by its library's convention."""
     if module.startswith("sklearn.metrics"):
-        for kind, names in (
-            (_values, VALUES),
-            (_classes, CLASSES),
-            (_probabilities, PROBABILITIES),
-        ):
+        for arguments, code, names in SKLEARN:
             if name in names:
-                return partial(_call_sklearn, name, metric, kind)
+                return partial(_call_sklearn, name, metric, arguments, code)
         raise TypeError(_explain(name, "is not one that nnreg knows", "outputs"))
     try:
         first = next(iter(inspect.signature(metric).parameters), "")
@@ -201,17 +179,20 @@ def _call_function(name: str, metric: Metric, outputs: Array, targets: Array, _:
 
 
 def _call_sklearn(
-    name: str, metric: Metric, kind: Metric, outputs: Array, targets: Array, loss: Loss
+    name: str,
+    metric: Metric,
+    arguments: Metric,
+    code: str,
+    outputs: Array,
+    targets: Array,
+    loss: Loss,
 ) -> float:
-    argument = {_classes: "loss.classes(outputs)", _probabilities: "loss.probabilities(outputs)"}
-    code = argument.get(kind, "outputs")
-    if (kind is _values) == predicts_classes(loss):
+    if (arguments is _values) == predicts_classes(loss):
         raise TypeError(_explain(name, f"does not fit {loss!r}", code))
     try:
-        value = metric(*kind(outputs, targets, loss))
+        return _number(name, metric(*arguments(outputs, targets, loss)))
     except (TypeError, ValueError) as error:
         raise ValueError(_explain(name, f"raised: {error}", code)) from error
-    return _number(name, value)
 
 
 def _explain(name: str, reason: str, argument: str) -> str:
@@ -250,3 +231,38 @@ def _probabilities(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, A
     if right.ndim == 1 and probabilities.shape[1] <= 2:
         return right, probabilities[:, -1]
     return right, probabilities
+
+
+# Metrics of scikit-learn: a function that returns their arguments, the code for the second of them,
+# and their names.
+SKLEARN: list[tuple[Metric, str, set[str]]] = [
+    (
+        _values,
+        "outputs",
+        {
+            *("r2_score", "explained_variance_score", "max_error", "mean_absolute_error"),
+            *("median_absolute_error", "mean_squared_error", "root_mean_squared_error"),
+            *("mean_squared_log_error", "root_mean_squared_log_error"),
+            *("mean_absolute_percentage_error", "mean_pinball_loss", "mean_poisson_deviance"),
+            *("mean_gamma_deviance", "mean_tweedie_deviance", "d2_absolute_error_score"),
+            *("d2_pinball_score", "d2_tweedie_score"),
+        },
+    ),
+    (
+        _classes,
+        "loss.classes(outputs)",
+        {
+            *("accuracy_score", "balanced_accuracy_score", "f1_score", "fbeta_score"),
+            *("precision_score", "recall_score", "jaccard_score", "matthews_corrcoef"),
+            *("cohen_kappa_score", "zero_one_loss", "hamming_loss"),
+        },
+    ),
+    (
+        _probabilities,
+        "loss.probabilities(outputs)",
+        {
+            *("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss"),
+            *("top_k_accuracy_score", "d2_log_loss_score", "d2_brier_score"),
+        },
+    ),
+]
