@@ -166,3 +166,92 @@ def test_diagnose_finds_nothing_wrong_in_a_right_network_and_leaves_it_as_it_was
     before = net.parameters.vector.tobytes(), net.steps, X.tobytes()
     assert diagnose(net, X, [0, 1, 2, 0, 1], nn.SoftmaxCrossEntropy()).right
     assert before == (net.parameters.vector.tobytes(), net.steps, X.tobytes())
+
+
+# --- In three styles -----------------------------------------------------------------------------
+
+
+def as_functions(layer):
+    """Return an nnreg layer as ``forward(x, *parameters)`` and ``backward(dout, cache)``."""
+
+    def forward(x, *parameters):
+        made, cache = layer.clone(), nn.Cache(x.dtype)
+        for name, values in zip(layer.parameters(x.shape[1]), parameters, strict=True):
+            vars(made)[name] = values
+        cache.reset(training=True, step=1)
+        return made.forward(x, cache).copy(), (made, cache, parameters)
+
+    def backward(dout, memory):
+        made, cache, parameters = memory
+        names = list(layer.parameters(cache.x.shape[1])) if parameters else []
+        gradients = dict(zip(names, map(np.zeros_like, parameters), strict=True))
+        if names:
+            made.gradient(dout, cache, gradients)
+        return (np.array(made.backward(dout, cache)), *gradients.values())
+
+    return forward, backward
+
+
+class AsObject:
+    """An nnreg layer as an object that keeps its arrays and their gradients."""
+
+    def __init__(self, layer, parameters):
+        self.layer, self.functions = layer, as_functions(layer)
+        self.names = list(layer.parameters(4))
+        vars(self).update(zip(self.names, parameters, strict=True))
+
+    def forward(self, x):
+        y, self.memory = self.functions[0](x, *(getattr(self, name) for name in self.names))
+        return y
+
+    def backward(self, dout):
+        dx, *gradients = self.functions[1](dout, self.memory)
+        vars(self).update({f"d{n}": g for n, g in zip(self.names, gradients, strict=True)})
+        return dx
+
+
+in_layers = [
+    bug
+    for bug in of_formula
+    if isinstance(bug.make(), nn.Layer)
+    and not isinstance(bug.make(), nn.Dropout)
+    and not bug.name.endswith("not summed")
+]
+
+
+@pytest.mark.parametrize("style", ["functions", "object"])
+@pytest.mark.parametrize("bug", in_layers, ids=lambda bug: bug.name)
+def test_a_layers_bug_is_named_in_functions_and_objects_too(bug, style):
+    layer, x = bug.example()
+    rng = np.random.default_rng(2)
+    parameters = [rng.standard_normal(p.shape) for p in layer.parameters(4).values()]
+    if style == "functions":
+        diagnosis = diagnose(*as_functions(layer), x, *parameters)
+    else:
+        thing = AsObject(layer, parameters)
+        diagnosis = diagnose(thing.forward, thing.backward, x)
+    assert diagnosis.known_bug is bug, diagnosis
+
+
+@pytest.mark.parametrize("style", ["function", "pair", "dictionary"])
+@pytest.mark.parametrize(
+    "bug",
+    [b for b in of_formula if isinstance(b.make(), nn.Loss) and b.subject != "any loss"],
+    ids=lambda bug: bug.name,
+)
+def test_a_losss_bug_is_named_in_functions_too(bug, style):
+    loss, z, t = bug.example()
+    call = {
+        "function": (lambda z, t: loss.compute(z, t), z, t),
+        "pair": (
+            lambda z, t: loss.compute(z, t)[0],
+            lambda z, t: loss.compute(z, t)[1],
+            z,
+            t,
+        ),
+        "dictionary": (
+            lambda p: (loss.compute(p["z"], t)[0], {"dz": loss.compute(p["z"], t)[1]}),
+            {"z": z},
+        ),
+    }[style]
+    assert diagnose(*call).known_bug is bug
