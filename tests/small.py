@@ -1,9 +1,11 @@
 """What the tests of training share: a small problem, a network for it, the loop as it is taught."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 
 import nnreg as nn
 
@@ -88,14 +90,20 @@ def taught(
     optimizer: nn.Optimizer,
     epochs: int,
     batch_size: int = 16,
+    weights: Any = None,
+    shuffle: bool = True,
+    schedule: Callable[[int], float] | None = None,
 ) -> list[float]:
     """Train by the loop that is taught, and return each epoch's mean loss over rows."""
     means = []
     for _ in range(epochs):
         total = 0.0
-        for batch in nn.batches(len(x), batch_size, net):
+        for batch in nn.batches(len(x), batch_size, net, shuffle=shuffle):
+            if schedule is not None:
+                optimizer.learning_rate = schedule(net.steps)
             outputs, cache = net.forward(x[batch], training=True)
-            data_loss, doutputs = loss(outputs, y[batch])
+            row_weights = None if weights is None else weights[batch]
+            data_loss, doutputs = loss(outputs, y[batch], weights=row_weights)
             gradients = net.backward(doutputs, cache)
             net.add_penalty_gradient(gradients)
             optimizer.update(net.parameters, gradients)
@@ -111,3 +119,47 @@ def everything(net: nn.Network, *optimizers: nn.Optimizer) -> list[Any]:
     for optimizer in optimizers:
         found += [optimizer.steps, {k: v.tobytes() for k, v in optimizer.state.items()}]
     return found
+
+
+def error_of(
+    kind: type[BaseException], net: nn.Network, *data: Any, match: str | None = None, **options: Any
+) -> Any:
+    """Return the error of this kind that ends a `fit`."""
+    with pytest.raises(kind, match=match) as caught:
+        fit(net, *data, **options)
+    return caught.value
+
+
+@contextmanager
+def unchanged(*objects: Any) -> Iterator[None]:
+    """Assert that a network, and optimizers, are as before, bit for bit."""
+    before = everything(*objects)
+    yield
+    assert everything(*objects) == before
+
+
+class Watch(nn.Layer):
+    """The identity; in training mode, what ``act(x, cache)`` returns unless that is None."""
+
+    def __init__(self, act: Callable[[np.ndarray, nn.Cache], Any]) -> None:
+        self.act = act
+
+    def forward(self, x: np.ndarray, cache: nn.Cache) -> Any:
+        result = self.act(x, cache) if cache.training else None
+        return x if result is None else result
+
+    def backward(self, dy: np.ndarray, cache: nn.Cache) -> np.ndarray:
+        return dy
+
+
+def watched(act: Callable[[np.ndarray], Any], step: int) -> nn.Network:
+    """Return a network whose third layer calls ``act`` in this step."""
+    watch = Watch(lambda x, cache: act(x) if cache.step == step else None)
+    return nn.Network([nn.Dense(8), nn.ReLU(), watch, nn.Dense(3)], inputs=2, dtype="float64")
+
+
+def callback(**events: Callable[[Any], Any]) -> nn.Callback:
+    """Return a callback with a function for each of these events."""
+    result = nn.Callback()
+    vars(result).update(events)
+    return result
