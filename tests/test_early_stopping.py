@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from small import fit, network, problem
+from small import error_of, fit, network, problem, unchanged, watched
 
 import nnreg as nn
 
@@ -36,43 +36,32 @@ def scripted(values, *, mode="min", callbacks=(), net=None, **options):
     return run, stop, kept
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 8)])
-def test_it_stops_when_patience_is_at_its_end(patience, epochs):
-    run, stop, kept = scripted([5, 4, 6, 3, 7, 8, 2.9, 9], patience=patience)
+FALLING = [5, 4, 6, 3, 7, 8, 2.9, 9]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "epochs", "best"),
+    [
+        (FALLING, {"patience": 1}, 3, 2),
+        (FALLING, {"patience": 2}, 6, 4),
+        (FALLING, {"patience": 3}, 8, 7),
+        ([3, 1, 2, 2.5], {"patience": 10}, 4, 2),
+        ([3, 1, 7, 5], {"mode": "min"}, 4, 2),
+        ([3, 1, 7, 5], {"mode": "max"}, 4, 3),
+        ([1, 1, 1, 1], {"patience": 2}, 3, 1),  # an equal value is no improvement
+        ([1.0, 0.9, 0.8, 0.4], {"patience": 2, "min_delta": 0.25}, 3, 1),
+    ],
+    ids=str,
+)
+def test_it_stops_when_patience_ends_and_restores_the_best_epoch(values, options, epochs, best):
+    run, stop, kept = scripted(values, **options)
     history = run()
-    assert len(history) == epochs
-    best = {1: 2, 2: 4, 3: 7}[patience]
-    assert (stop.best_epoch, stop.best, kept()) == (best, history["figure"][best - 1], best)
-
-
-def test_its_reason_is_in_the_history():
-    history = scripted([3, 1, 2], patience=1)[0]()
-    assert history.stopped == "no better figure than 1 of epoch 2"
-
-
-def test_the_best_parameters_are_restored_when_all_epochs_are_used():
-    run, stop, kept = scripted([3, 1, 2, 2.5], patience=10)
-    assert run().stopped == "epochs"
-    assert (stop.best_epoch, kept()) == (2, 2)
-
-
-@pytest.mark.parametrize(("mode", "best"), [("min", 2), ("max", 3)])
-def test_either_way_may_be_better(mode, best):
-    run, stop, kept = scripted([3, 1, 7, 5], mode=mode)
-    run()
-    assert (stop.best_epoch, kept()) == (best, best)
-
-
-def test_an_equal_value_is_no_improvement():
-    run, stop, kept = scripted([1, 1, 1, 1], patience=2)
-    assert len(run()) == 3
-    assert (stop.best_epoch, kept()) == (1, 1)
-
-
-def test_an_improvement_must_exceed_min_delta():
-    run, stop, kept = scripted([1.0, 0.9, 0.8, 0.4], patience=2, min_delta=0.25)
-    assert len(run()) == 3
-    assert (stop.best_epoch, stop.best, kept()) == (1, 1.0, 1)
+    assert (len(history), stop.best_epoch, stop.best, kept()) == (
+        *(epochs, best),
+        *(values[best - 1], best),
+    )
+    reason = f"no better figure than {stop.best:g} of epoch {best}"
+    assert history.stopped == ("epochs" if stop.waited < stop.patience else reason)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -83,57 +72,34 @@ def test_a_figure_that_is_not_finite_is_never_the_best(mode, bad):
     assert (stop.best_epoch, stop.best, kept()) == (2, 2.0, 2)
 
 
-def act_after(epoch, act):
-    def callback(run):
-        if len(run.history) == epoch:
-            act()
-
-    return callback
-
-
-def interrupt():
+def interrupt(_):
     raise KeyboardInterrupt
 
 
-def fail():
+def fail(_):
     raise RuntimeError("of another callback")
 
 
-def test_the_best_parameters_are_restored_after_an_interruption():
-    run, stop, kept = scripted([3, 1, 2, 2, 2], callbacks=[act_after(4, interrupt)])
-    with pytest.raises(KeyboardInterrupt) as caught:
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (interrupt, KeyboardInterrupt, None),
+        (fail, RuntimeError, "of another callback"),
+        (lambda x: x * math.inf, nn.NonFiniteLossError, "The parameters are those of .* epoch 3"),
+    ],
+)
+def test_the_best_parameters_are_restored_however_training_ends(act, error, words):
+    run, stop, kept = scripted([3, 1, 2, 2, 2], net=watched(act, 13))  # in the fourth epoch
+    with pytest.raises(error, match=words) as caught:
         run()
-    assert caught.value.history.stopped == "interrupted"
     assert (stop.best_epoch, kept()) == (2, 2)
-
-
-def test_the_best_parameters_are_restored_after_another_callbacks_error():
-    run, _, kept = scripted([3, 1, 2, 2, 2], callbacks=[act_after(4, fail)])
-    with pytest.raises(RuntimeError, match="of another callback"):
-        run()
-    assert kept() == 2
-
-
-def test_the_best_parameters_are_restored_after_a_non_finite_loss():
-    class Spoil(nn.Layer):
-        def forward(self, x, cache):
-            return x * math.inf if cache.training and cache.step == 13 else x
-
-        def backward(self, dy, cache):
-            return dy
-
-    net = nn.Network([nn.Dense(8), nn.ReLU(), Spoil(), nn.Dense(3)], inputs=2, dtype="float64")
-    run, _, kept = scripted([3, 1, 2, 2, 2], net=net)
-    with pytest.raises(nn.NonFiniteLossError, match=r"The parameters are those of .* epoch 3"):
-        run()
-    assert kept() == 2
+    assert act is fail or len(caught.value.history) == 3
 
 
 def test_without_a_finished_epoch_nothing_is_restored():
     net = network()
-    before = net.parameters.vector.copy()
-    fit(net, epochs=0, callbacks=[nn.EarlyStopping("data_loss")])
-    assert (net.parameters.vector == before).all()
+    with unchanged(net):
+        fit(net, epochs=0, callbacks=[nn.EarlyStopping("data_loss")])
 
 
 def test_each_fit_begins_anew():
@@ -148,35 +114,22 @@ def test_each_fit_begins_anew():
 @pytest.mark.parametrize(
     ("monitor", "best_of"),
     [
-        ("data_loss", min),
-        ("val_data_loss", min),
-        ("total", min),
-        ("penalty", min),
-        ("accuracy", max),
-        ("val_accuracy", max),
+        *[("data_loss", min), ("val_data_loss", min), ("total", min), ("penalty", min)],
+        *[("loss", min), ("val_loss", min), ("accuracy", max), ("val_accuracy", max)],
     ],
 )
 def test_known_columns_know_which_way_is_better(monitor, best_of):
     stop = nn.EarlyStopping(monitor, patience=50)
-    history = fit(
-        network(penalty=nn.L2(0.1)),
-        epochs=8,
-        optimizer=nn.Adam(0.05),
-        validation_data=problem(30, seed=1),
-        metrics=["accuracy"],
-        callbacks=[stop],
-    )
+    options = {"validation_data": problem(30, seed=1), "metrics": ["accuracy"], "epochs": 8}
+    net, optimizer = network(penalty=nn.L2(0.1)), nn.Adam(0.05)
+    history = fit(net, optimizer=optimizer, callbacks=[stop], **options)
     assert stop.best == best_of(history[monitor])
     assert history[monitor][stop.best_epoch - 1] == stop.best
 
 
-def test_errors_are_to_be_small():
-    stop = nn.EarlyStopping("val_mean_absolute_error", patience=50)
-    x, _ = problem()
-    net = nn.Network([nn.Dense(1)], inputs=2)
-    options = {"loss": nn.MeanSquaredError(), "validation_split": 0.2, "epochs": 4}
-    history = fit(net, x, x[:, :1], metrics="mean_absolute_error", callbacks=[stop], **options)
-    assert stop.best == min(history["val_mean_absolute_error"])
+@pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error", "mae", "mse"])
+def test_errors_are_to_be_small(name):
+    assert nn.EarlyStopping(f"val_{name}").mode == "min"
 
 
 def test_a_measure_of_ones_own_needs_to_be_told():
@@ -194,22 +147,14 @@ def test_a_measure_of_ones_own_needs_to_be_told():
 )
 def test_an_unknown_column_is_refused_before_training(monitor, wanted):
     net = network()
-    with pytest.raises(ValueError, match=wanted):
-        fit(net, callbacks=[nn.EarlyStopping(monitor)])
-    assert net.steps == 0
+    with unchanged(net):
+        error_of(ValueError, net, match=wanted, callbacks=[nn.EarlyStopping(monitor)])
 
 
 def test_the_last_parameters_may_be_kept_instead():
     run, stop, kept = scripted([3, 1, 2], restore_best_weights=False)
     run()
     assert (stop.best_epoch, kept()) == (2, 3)
-
-
-def test_the_monitor_may_be_the_loss_with_its_penalty():
-    for monitor in ("loss", "val_loss"):
-        stop = nn.EarlyStopping(monitor, patience=99)
-        history = fit(network(penalty=nn.L2(1.0)), epochs=6, validation_split=0.2, callbacks=stop)
-        assert stop.best == min(history[monitor])
 
 
 # --- ReduceLROnPlateau ----------------------------------------------------------------------------

@@ -17,24 +17,13 @@ def of_epochs(epochs):
     return history
 
 
-def test_a_column_is_reached_by_name():
+def test_a_column_is_reached_by_name_and_a_row_as_the_last():
     history = of_epochs(3)
-    assert history["epoch"] == [1, 2, 3]
-    assert "data_loss" in history
-    assert "val_data_loss" not in history
-
-
-def test_an_unknown_column_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(KeyError, match=r"nothing recorded as 'loss'; there are epoch, data_loss"):
-        of_epochs(1)["loss"]
-
-
-def test_its_length_is_the_number_of_epochs():
+    assert (history["epoch"], history.last) == ([1, 2, 3], {"epoch": 3, "data_loss": 1 / 3})
+    assert [name in history for name in ("data_loss", "val_data_loss")] == [True, False]
     assert [len(of_epochs(n)) for n in (0, 1, 7)] == [0, 1, 7]
-
-
-def test_the_last_row_is_a_dict():
-    assert of_epochs(4).last == {"epoch": 4, "data_loss": 0.25}
+    with pytest.raises(KeyError, match=r"nothing recorded as 'loss'; there are epoch, data_loss"):
+        history["loss"]
 
 
 def test_to_dict_is_a_copy_that_json_takes():
@@ -53,6 +42,7 @@ def test_its_text_is_a_table():
         "    2        0.5\n"
         "2 epochs, stopped: epochs"
     )
+    assert repr(History()) == "<History: no epoch finished, stopped: epochs>"
 
 
 def test_its_text_shows_the_first_and_last_three_of_many_epochs():
@@ -68,10 +58,6 @@ def test_its_text_shows_the_first_and_last_three_of_many_epochs():
         "100",
     ]
     assert "..." not in repr(of_epochs(6))
-
-
-def test_an_empty_one_says_so():
-    assert repr(History()) == "<History: no epoch finished, stopped: epochs>"
 
 
 def test_seconds_are_measured():

@@ -32,46 +32,25 @@ def test_it_prints_as_the_call_that_makes_it(schedule):
     assert [again(step) for step in range(200)] == [schedule(step) for step in range(200)]
 
 
-def test_stepwise_falls_at_multiples():
-    schedule = nn.StepDecay(8.0, factor=0.5, every=3)
-    assert [schedule(step) for step in range(7)] == [8, 8, 8, 4, 4, 4, 2]
-
-
-def test_exponential_meets_stepwise_at_multiples():
-    smooth, steps = (
-        nn.ExponentialDecay(1.0, factor=0.1, every=50),
-        nn.StepDecay(1.0, factor=0.1, every=50),
-    )
-    for step in (0, 50, 100):
-        assert smooth(step) == pytest.approx(steps(step), rel=1e-14)
-    assert smooth(25) == pytest.approx(math.sqrt(0.1), rel=1e-14)
-
-
-def test_cosine_goes_from_start_to_end_and_stays():
-    schedule = nn.CosineDecay(1.0, 8, end=0.2)
-    assert schedule(0) == 1.0
-    assert schedule(4) == pytest.approx(0.6, rel=1e-14)
-    assert schedule(2) == pytest.approx(0.6 + 0.4 * math.sqrt(0.5), rel=1e-14)
-    assert schedule(8) == schedule(1000) == pytest.approx(0.2, rel=1e-14)
-
-
-def test_cosine_may_rise():
-    rising = nn.CosineDecay(0.0, 10, end=1.0)
-    assert [rising(0), rising(10)] == [0.0, pytest.approx(1.0)]
-
-
-def test_inverse_time_halves_after_half():
-    schedule = nn.InverseTimeDecay(6.0, half=10)
-    assert [schedule(0), schedule(10), schedule(20)] == [6.0, 3.0, 2.0]
-
-
-def test_warm_up_rises_in_a_line_and_then_follows():
-    schedule = nn.Warmup(4, nn.StepDecay(1.0, factor=0.5, every=2))
-    assert [schedule(step) for step in range(8)] == [0, 0.25, 0.5, 0.75, 1, 1, 0.5, 0.5]
-
-
-def test_warm_up_takes_a_plain_function():
-    assert nn.Warmup(2, lambda step: 1 + step)(4) == 3.0
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (nn.StepDecay(8.0, factor=0.5, every=3), {0: 8, 2: 8, 3: 4, 5: 4, 6: 2}),
+        (
+            nn.ExponentialDecay(1.0, factor=0.1, every=50),
+            {0: 1, 25: math.sqrt(0.1), 50: 0.1, 100: 0.01},
+        ),
+        (
+            nn.CosineDecay(1.0, 8, end=0.2),
+            {0: 1, 2: 0.6 + 0.4 * math.sqrt(0.5), 4: 0.6, 8: 0.2, 1000: 0.2},
+        ),
+        (nn.CosineDecay(0.0, 10, end=1.0), {0: 0, 10: 1}),
+        (nn.Warmup(2, lambda step: 1 + step), {0: 0, 1: 0.5, 2: 1, 4: 3}),
+    ],
+    ids=repr,
+)
+def test_a_schedule_has_the_values_of_its_formula(schedule, values):
+    assert [schedule(step) for step in values] == pytest.approx([*values.values()], rel=1e-14)
 
 
 def test_a_schedule_of_ones_own_gives_one_method():
