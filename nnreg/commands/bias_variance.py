@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nnreg.commands.shared import (
     Commands,
     Options,
     add_command,
-    add_options,
-    add_output_options,
     join_numbers,
     make_network_options,
+    make_output_options,
     number,
     numbers,
     run_experiment,
+    select,
     whole,
 )
 from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_sweep
@@ -36,32 +35,101 @@ DESCRIPTION = (
 )
 
 
+_NOISE = ", ".join(f"{kind().noise:g} for {name}" for name, kind in PROCESSES.items())
+
+_DRAWS = {
+    "rows": "training rows of a data set",
+    "datasets": "number of data sets, at least 3",
+    "seeds": "models of each data set; with 1 the variance is not split",
+    "points": "number of common inputs, and of fresh rows of each data set",
+    "seed": "seed of all draws",
+}
+
+OPTIONS: Mapping[str, Options] = {
+    "sweep": {
+        "sweep": {
+            "default": "width",
+            "choices": AXES,
+            "help": "the quantity that varies: units of one hidden layer, a strength, or the "
+            "degree of a polynomial (default: width)",
+        },
+        "values": {
+            "type": numbers,
+            "metavar": "VALUE,...",
+            "help": "its values, from underfit to overfit (default: "
+            + "; ".join(f"{name}: {join_numbers(axis.values)}" for name, axis in AXES.items())
+            + ")",
+        },
+    },
+    "draws": {
+        "process": {
+            "default": "sine",
+            "choices": PROCESSES,
+            "help": "sine: numbers, squared error; bands: two classes, 0-1 loss (default: sine)",
+        },
+        "noise": {
+            "type": number,
+            "metavar": "SIZE",
+            "help": "standard deviation around the sine, or share of wrong labels "
+            f"(default: {_NOISE})",
+        },
+        **{
+            name: {
+                "type": whole,
+                "metavar": "N",
+                "help": f"{text} (default: {getattr(SamplingDesign, name)})",
+            }
+            for name, text in _DRAWS.items()
+        },
+    },
+    "network, where the sweep does not vary it": {
+        "l2": {
+            "type": number,
+            "metavar": "STRENGTH",
+            "help": "strength of L2, in strength/2 * sum(w**2) (default: 0)",
+        },
+        "l1": {
+            "type": number,
+            "metavar": "STRENGTH",
+            "help": "strength of L1, in strength * sum(abs(w)) (default: 0)",
+        },
+        "keep-prob": {
+            "type": number,
+            "metavar": "P",
+            "help": "probability that dropout keeps a hidden unit (default: 1)",
+        },
+        **make_network_options(
+            {
+                "hidden": ",".join(map(str, NetworkLearner.hidden)),
+                "optimizer": NetworkLearner.optimizer,
+                "learning-rate": f"{NetworkLearner.learning_rate:g}",
+                "epochs": f"{NetworkLearner.epochs}",
+                "batch-size": f"{NetworkLearner.batch_size}",
+            }
+        ),
+    },
+    "output": make_output_options("nnreg-bias-variance", jobs="processes"),
+}
+
+
 def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
-    command = add_command(
+    return add_command(
         commands,
         "bias-variance",
+        run,
         help="measure bias and variance of a known process, along a size or a strength",
         description=DESCRIPTION,
+        options=OPTIONS,
         rules={**MEANINGS, "verdict": FIT_RULE},
     )
-    _add_sweep_options(command.add_argument_group("sweep"))
-    _add_sampling_options(command.add_argument_group("draws"))
-    _add_network_options(command.add_argument_group("network, where the sweep does not vary it"))
-    add_output_options(command, "nnreg-bias-variance", jobs="processes")
-    command.set_defaults(run=run)
-    return command
 
 
 def run(given: argparse.Namespace) -> int:
     """Sweep, print the table, write the folder, and return the exit status."""
-
-    def options(kind: Any, names: set[str]) -> Any:
-        return kind(**{name: value for name, value in vars(given).items() if name in names})
-
-    process = options(PROCESSES[given.process], {"noise"})
-    design = options(SamplingDesign, {field.name for field in fields(SamplingDesign)})
-    base = options(NetworkLearner, {field.name for field in fields(NetworkLearner)})
+    process = PROCESSES[given.process](**select(given, PROCESSES[given.process]))
+    design = SamplingDesign(**select(given, SamplingDesign))
+    base = NetworkLearner(**select(given, NetworkLearner))
     learners = sweep(given.sweep, vars(given).get("values"), base)
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
@@ -79,60 +147,3 @@ def run(given: argparse.Namespace) -> int:
         resume=True,
         hint="the same command goes on from there",
     )
-
-
-def _add_sweep_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--sweep",
-        default="width",
-        choices=AXES,
-        help="the quantity that varies: units of one hidden layer, a strength, or the degree of a "
-        "polynomial (default: width)",
-    )
-    group.add_argument(
-        "--values",
-        type=numbers,
-        metavar="VALUE,...",
-        help="its values, from underfit to overfit (default: "
-        + "; ".join(f"{name}: {join_numbers(axis.values)}" for name, axis in AXES.items())
-        + ")",
-    )
-
-
-def _add_sampling_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--process",
-        default="sine",
-        choices=PROCESSES,
-        help="sine: numbers, squared error; bands: two classes, 0-1 loss (default: sine)",
-    )
-    noise = ", ".join(f"{kind().noise:g} for {name}" for name, kind in PROCESSES.items())
-    group.add_argument(
-        "--noise",
-        type=number,
-        metavar="SIZE",
-        help=f"standard deviation around the sine, or share of wrong labels (default: {noise})",
-    )
-    texts = {
-        "rows": "training rows of a data set",
-        "datasets": "number of data sets, at least 3",
-        "seeds": "models of each data set; with 1 the variance is not split",
-        "points": "number of common inputs, and of fresh rows of each data set",
-        "seed": "seed of all draws",
-    }
-    defaults = vars(SamplingDesign())
-    add_options(
-        group,
-        {name: (whole, "N", f"{t} (default: {defaults[name]})") for name, t in texts.items()},
-    )
-
-
-def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    defaults = {name.replace("_", "-"): f"{v}" for name, v in vars(NetworkLearner()).items()}
-    defaults["hidden"] = ",".join(map(str, NetworkLearner.hidden))
-    strengths: Options = {
-        "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2) (default: 0)"),
-        "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w)) (default: 0)"),
-        "keep-prob": (number, "P", "probability that dropout keeps a hidden unit (default: 1)"),
-    }
-    add_options(group, {**strengths, **make_network_options(defaults)})

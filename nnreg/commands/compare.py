@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 
 from nnreg import datasets
 from nnreg.commands.shared import (
+    DATA_OPTIONS,
+    NETWORK_OPTIONS,
     Commands,
     Options,
     add_command,
-    add_data_options,
-    add_network_options,
-    add_options,
-    add_output_options,
     fail,
     join_numbers,
+    make_output_options,
     number,
     run_experiment,
+    select,
 )
 from nnreg.lab.comparison.experiment import compare
 from nnreg.lab.comparison.report import PICTURES, make_report
@@ -53,45 +53,51 @@ RULES = {
     "noise": NOISE_RULE,
 }
 
-STRENGTHS: Options = {
-    "l2": (number, "STRENGTH", "strength of L2, in strength/2 * sum(w**2), at least 0"),
-    "l1": (number, "STRENGTH", "strength of L1, in strength * sum(abs(w)), at least 0"),
-    "keep-prob": (
-        number,
-        "P",
-        "probability that dropout keeps a hidden unit, above 0, at most 1",
-    ),
-    "l1-method": (
-        str,
-        "METHOD",
-        f"{' or '.join(METHODS)} (default: {Settings.l1_method}, which makes weights exactly 0; "
-        "subgradient does not)",
-    ),
+OPTIONS: Mapping[str, Options] = {
+    "data": DATA_OPTIONS,
+    "network and training": NETWORK_OPTIONS,
+    "strengths (selected, unless given)": {
+        "l2": {
+            "type": number,
+            "metavar": "STRENGTH",
+            "help": "strength of L2, in strength/2 * sum(w**2), at least 0",
+        },
+        "l1": {
+            "type": number,
+            "metavar": "STRENGTH",
+            "help": "strength of L1, in strength * sum(abs(w)), at least 0",
+        },
+        "keep-prob": {
+            "type": number,
+            "metavar": "P",
+            "help": "probability that dropout keeps a hidden unit, above 0, at most 1",
+        },
+        "l1-method": {
+            "metavar": "METHOD",
+            "help": f"{' or '.join(METHODS)} (default: {Settings.l1_method}, which makes weights "
+            "exactly 0; subgradient does not)",
+        },
+    },
+    "output": make_output_options("nnreg-compare"),
 }
 
 
 def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
-    command = add_command(
+    return add_command(
         commands,
         "compare",
+        run,
         help="compare no regularization, L2, L1, dropout, and dropout + L2",
         description=DESCRIPTION,
+        options=OPTIONS,
         rules=RULES,
     )
-    add_data_options(command.add_argument_group("data"))
-    add_network_options(command.add_argument_group("network and training"))
-    add_options(command.add_argument_group("strengths (selected, unless given)"), STRENGTHS)
-    add_output_options(command, "nnreg-compare")
-    command.set_defaults(run=run)
-    return command
 
 
 def run(given: argparse.Namespace) -> int:
     """Compare, print the table, write the folder, and return the exit status."""
-    names = {field.name for field in fields(Settings)}
-    chosen = {name: value for name, value in vars(given).items() if name in names}
-    settings = Settings(**{**DEMONSTRATION.get(given.data, {}), **chosen})
+    settings = Settings(**{**DEMONSTRATION.get(given.data, {}), **select(given, Settings)})
     dataset = datasets.load(given.data, target=given.target)
     results: list[Comparison] = []
 

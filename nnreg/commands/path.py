@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 
 from nnreg import datasets
 from nnreg.commands.shared import (
+    DATA_OPTIONS,
+    NETWORK_OPTIONS,
     Commands,
     Options,
     add_command,
-    add_data_options,
-    add_network_options,
-    add_options,
-    add_output_options,
+    make_output_options,
     number,
     run_experiment,
+    select,
     whole,
 )
 from nnreg.lab.path.report import PICTURES, RULES, make_report
@@ -32,57 +32,62 @@ DESCRIPTION = (
 )
 KIND = "path"
 
-PATH: Options = {
-    "points": (whole, "N", f"number of strengths (default: {PathSettings.points})"),
-    "ratio": (
-        number,
-        "SHARE",
-        f"the weakest strength over the strongest (default: {PathSettings.ratio:g})",
-    ),
-    "l2": (
-        number,
-        "STRENGTH",
-        "strength of an L2 penalty at every point, in strength/2 * sum(w**2) (default: none)",
-    ),
+OPTIONS: Mapping[str, Options] = {
+    "data": DATA_OPTIONS,
+    "network and training": {
+        **NETWORK_OPTIONS,
+        "linear": {
+            "action": "store_true",
+            "default": False,
+            "help": "no hidden layers: a softmax regression, trained to its optimum at each "
+            "strength",
+        },
+    },
+    "path": {
+        "points": {
+            "type": whole,
+            "metavar": "N",
+            "help": f"number of strengths (default: {PathSettings.points})",
+        },
+        "ratio": {
+            "type": number,
+            "metavar": "SHARE",
+            "help": f"the weakest strength over the strongest (default: {PathSettings.ratio:g})",
+        },
+        "l2": {
+            "type": number,
+            "metavar": "STRENGTH",
+            "help": "strength of an L2 penalty at every point, in strength/2 * sum(w**2) "
+            "(default: none)",
+        },
+    },
+    "output": {
+        **make_output_options("nnreg-path", jobs="repeats at once, each in a process of its own"),
+        "resume": {
+            "action": "store_true",
+            "default": False,
+            "help": "go on in the folder in which the same command was interrupted",
+        },
+    },
 }
 
 
 def add(commands: Commands) -> argparse.ArgumentParser:
     """Add the command to the parser."""
-    command = add_command(
+    return add_command(
         commands,
         "path",
+        run,
         help="compute the regularization path: zeros and losses by the strength of L1",
         description=DESCRIPTION,
+        options=OPTIONS,
         rules=RULES,
     )
-    add_data_options(command.add_argument_group("data"))
-    network = command.add_argument_group("network and training")
-    add_network_options(network)
-    network.add_argument(
-        "--linear",
-        action="store_true",
-        default=False,
-        help="no hidden layers: a softmax regression, trained to its optimum at each strength",
-    )
-    add_options(command.add_argument_group("path"), PATH)
-    output = add_output_options(
-        command, "nnreg-path", jobs="repeats at once, each in a process of its own"
-    )
-    output.add_argument(
-        "--resume",
-        action="store_true",
-        default=False,
-        help="go on in the folder in which the same command was interrupted",
-    )
-    command.set_defaults(run=run)
-    return command
 
 
 def run(given: argparse.Namespace) -> int:
     """Compute the path, print the table, write the folder, and return the exit status."""
-    names = {field.name for field in fields(PathSettings)}
-    chosen = {name: value for name, value in vars(given).items() if name in names}
+    chosen = select(given, PathSettings)
     if given.linear:
         chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # there is one optimum
     settings = PathSettings(**{**DEMONSTRATION.get(given.data, {}), **chosen})

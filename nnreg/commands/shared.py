@@ -7,8 +7,9 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from nnreg import datasets
 from nnreg.lab.reporting.folder import Report, open_folder, written_files
@@ -18,15 +19,62 @@ from nnreg.training.step import NonFiniteLossError
 
 Value = TypeVar("Value")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-Options: TypeAlias = dict[str, tuple[Callable[[str], object], str, str]]
-"""By name: type, metavar and help."""
+Options: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""By name: the arguments of ``add_argument``."""
+
+
+def make_reader(read: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
+    """Return the type of an option, whose error says what is expected.
+
+    >>> make_reader(int, "a whole number")("3")
+    3
+    """
+
+    def convert(argument: str) -> Value:
+        try:
+            return read(argument)
+        except ValueError:
+            message = f"must be {expected}, got {argument!r}"
+            raise argparse.ArgumentTypeError(message) from None
+
+    return convert
+
+
+whole = make_reader(int, "a whole number")
+number = make_reader(float, "a number")
+widths = make_reader(
+    lambda text: tuple(int(part) for part in text.split(",")),
+    "whole numbers with commas between them, such as 512,512",
+)
+numbers = make_reader(
+    lambda text: tuple(int(n) if n.strip().isdigit() else float(n) for n in text.split(",")),
+    "numbers with commas between them, such as 0.1,0.01",
+)
 
 
 def add_command(
-    commands: Commands, name: str, *, help: str, description: str, rules: Mapping[str, str]
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str,
+    description: str,
+    options: Mapping[str, Options],
+    rules: Mapping[str, str],
 ) -> argparse.ArgumentParser:
-    """Add the parser of an experiment, whose help ends with its rules, and return it."""
-    return commands.add_parser(
+    """Add the parser of an experiment, whose help ends with its rules, and return it.
+
+    Parameters
+    ----------
+    commands : subparsers
+    name : str
+    run : function (Namespace) -> int
+    help, description : str
+    options : mapping of str to Options
+        By the title of their group.
+    rules : mapping of str to str
+    """
+    command = commands.add_parser(
         name,
         help=help,
         description=textwrap.fill(description, 78),
@@ -34,52 +82,44 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
+    for title, members in options.items():
+        group = command.add_argument_group(title)
+        for option, arguments in members.items():
+            group.add_argument(f"--{option}", **arguments)
+    command.set_defaults(run=run)
+    return command
 
 
-def add_options(group: argparse._ArgumentGroup, options: Options) -> None:
-    """Add options that take a value, with their type, metavar and help."""
-    for name, (read, metavar, text) in options.items():
-        group.add_argument(f"--{name}", type=read, metavar=metavar, help=text)
-
-
-def add_data_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options that select the rows."""
-    group.add_argument(
-        "--data",
-        default="digits",
-        metavar="DATA",
-        help=f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of IDX files "
+DATA_OPTIONS: Options = {
+    "data": {
+        "default": "digits",
+        "metavar": "DATA",
+        "help": f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of IDX files "
         "(default: digits); see also: nnreg data",
-    )
-    group.add_argument(
-        "--target",
-        default=None,
-        metavar="COLUMN",
-        help="the column of labels in a CSV file (default: the last)",
-    )
-    defaults = DEMONSTRATION["digits"]
-    add_options(
-        group,
-        {
-            "train-size": (
-                whole,
-                "N",
-                f"training rows to use (default: {defaults['train_size']} of the digits, so that "
-                "the network overfits; all rows of other data)",
-            ),
-            "label-noise": (
-                number,
-                "SHARE",
-                "share of the training labels to make wrong, below 0.5 "
-                f"(default: {defaults['label_noise']:g} for the digits, 0 for other data)",
-            ),
-        },
-    )
+    },
+    "target": {
+        "default": None,
+        "metavar": "COLUMN",
+        "help": "the column of labels in a CSV file (default: the last)",
+    },
+    "train-size": {
+        "type": whole,
+        "metavar": "N",
+        "help": f"training rows to use (default: {DEMONSTRATION['digits']['train_size']} of the "
+        "digits, so that the network overfits; all rows of other data)",
+    },
+    "label-noise": {
+        "type": number,
+        "metavar": "SHARE",
+        "help": "share of the training labels to make wrong, below 0.5 "
+        f"(default: {DEMONSTRATION['digits']['label_noise']:g} for the digits, 0 for other data)",
+    },
+}
 
 
 def make_network_options(defaults: Mapping[str, str]) -> Options:
     """Return the options of a network and its training, with their defaults in words."""
-    options: Options = {
+    options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
         "hidden": (widths, "UNITS,...", "units of the hidden layers"),
         "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),
         "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
@@ -87,65 +127,66 @@ def make_network_options(defaults: Mapping[str, str]) -> Options:
         "batch-size": (whole, "N", "training rows in a step"),
     }
     return {
-        name: (read, metavar, f"{text} (default: {defaults[name]})")
+        name: {"type": read, "metavar": metavar, "help": f"{text} (default: {defaults[name]})"}
         for name, (read, metavar, text) in options.items()
     }
 
 
-def add_network_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options of a network that is trained in several repeats."""
-    rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
-    defaults = {
-        "hidden": ",".join(map(str, Settings.hidden)),
-        "optimizer": Settings.optimizer,
-        "learning-rate": rates,
-        "epochs": "about 1,000 steps, 10 to 100 epochs",
-        "batch-size": f"{Settings.batch_size}",
-    }
-    repeated: Options = {
-        "repeats": (
-            whole,
-            "N",
-            f"number of seeds with which everything is trained (default: {Settings.repeats})",
-        ),
-        "seed": (
-            whole,
-            "N",
-            "selects rows and wrong labels, and is the seed of the first repeat "
-            f"(default: {Settings.seed})",
-        ),
-    }
-    add_options(group, {**make_network_options(defaults), **repeated})
+NETWORK_OPTIONS: Options = {
+    **make_network_options(
+        {
+            "hidden": ",".join(map(str, Settings.hidden)),
+            "optimizer": Settings.optimizer,
+            "learning-rate": ", ".join(
+                f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items()
+            ),
+            "epochs": "about 1,000 steps, 10 to 100 epochs",
+            "batch-size": f"{Settings.batch_size}",
+        }
+    ),
+    "repeats": {
+        "type": whole,
+        "metavar": "N",
+        "help": f"number of seeds with which everything is trained (default: {Settings.repeats})",
+    },
+    "seed": {
+        "type": whole,
+        "metavar": "N",
+        "help": "selects rows and wrong labels, and is the seed of the first repeat "
+        f"(default: {Settings.seed})",
+    },
+}
 
 
-def add_output_options(
-    parser: argparse.ArgumentParser, folder: str, *, jobs: str = ""
-) -> argparse._ArgumentGroup:
-    """Add the options of the output folder and, where ``jobs`` says what they do, of processes."""
-    group = parser.add_argument_group("output")
-    group.add_argument(
-        "--out",
-        type=Path,
-        default=Path(folder),
-        metavar="FOLDER",
-        help=f"output folder (default: {folder}; a number is added if it exists)",
-    )
-    group.add_argument(
-        "--force",
-        action="store_true",
-        default=False,
-        help="write into the folder even if it exists; only unchanged files that nnreg wrote are "
-        "replaced",
-    )
-    if jobs:
-        group.add_argument(
-            "--jobs",
-            type=whole,
-            default=1,
-            metavar="N",
-            help=f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')",
-        )
-    return group
+def make_output_options(folder: str, *, jobs: str = "") -> Options:
+    """Return the options of the output folder and, where ``jobs`` describes them, of processes."""
+    options: Options = {
+        "out": {
+            "type": Path,
+            "default": Path(folder),
+            "metavar": "FOLDER",
+            "help": f"output folder (default: {folder}; a number is added if it exists)",
+        },
+        "force": {
+            "action": "store_true",
+            "default": False,
+            "help": "write into the folder even if it exists; only unchanged files that nnreg "
+            "wrote are replaced",
+        },
+        "jobs": {
+            "type": whole,
+            "default": 1,
+            "metavar": "N",
+            "help": f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')",
+        },
+    }
+    return {name: arguments for name, arguments in options.items() if jobs or name != "jobs"}
+
+
+def select(given: argparse.Namespace, kind: Any) -> dict[str, Any]:
+    """Return the given options that are fields of a dataclass."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in vars(given).items() if name in names}
 
 
 def run_experiment(
@@ -222,35 +263,6 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
             bar.update(done - bar.n)
 
         yield progress
-
-
-def make_reader(read: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
-    """Return the type of an option, whose error says what is expected.
-
-    >>> make_reader(int, "a whole number")("3")
-    3
-    """
-
-    def convert(argument: str) -> Value:
-        try:
-            return read(argument)
-        except ValueError:
-            message = f"must be {expected}, got {argument!r}"
-            raise argparse.ArgumentTypeError(message) from None
-
-    return convert
-
-
-whole = make_reader(int, "a whole number")
-number = make_reader(float, "a number")
-widths = make_reader(
-    lambda text: tuple(int(part) for part in text.split(",")),
-    "whole numbers with commas between them, such as 512,512",
-)
-numbers = make_reader(
-    lambda text: tuple(int(n) if n.strip().isdigit() else float(n) for n in text.split(",")),
-    "numbers with commas between them, such as 0.1,0.01",
-)
 
 
 def join_numbers(values: Iterable[float]) -> str:
