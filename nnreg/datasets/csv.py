@@ -15,7 +15,7 @@ import numpy as np
 from nnreg._support.files import check_path
 from nnreg._support.typing import Array
 from nnreg._support.validation import flag, nearest, one_of
-from nnreg.datasets.dataset import Dataset, find_classes, number_classes, printable
+from nnreg.datasets.dataset import Dataset, make_dataset, printable
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -111,14 +111,11 @@ def read_csv(
     if not rows:
         raise ValueError(f"{file}: a header, but no rows")
     where = f'{file}, column "{printable(names[column])}"'
-    values = _label_values(where, labels, lines)
-    classes = find_classes(values, where)
-    return Dataset(
-        name=os.path.splitext(os.path.basename(file))[0],
-        x=np.stack(rows),
-        y=number_classes(values, classes, where),
-        feature_names=tuple(features),
-        class_names=tuple(map(str, classes.tolist())),
+    return make_dataset(
+        os.path.splitext(os.path.basename(file))[0],
+        (np.stack(rows), _label_values(where, labels, lines)),
+        where=(where, ""),
+        feature_names=features,
         source=f'{file}, labels from column "{printable(names[column])}"',
     )
 

@@ -7,6 +7,7 @@ sorted labels are stored with the data as ``class_names``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -66,93 +67,89 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def find_classes(labels: Array, what: str) -> Array:
-    """Return the distinct labels in order, if they make a classification.
+def make_dataset(
+    name: str,
+    training: Split,
+    test: Split | None = None,
+    *,
+    where: tuple[str, str],
+    feature_names: Iterable[str],
+    source: str,
+) -> Dataset:
+    """Return a data set, with the labels numbered by the sorted classes of the training rows.
 
     Parameters
     ----------
-    labels : ndarray of shape (N,)
-        Text, whole numbers, or floats that are whole.
-    what : str
-        Names the labels in an error, such as ``data.csv, column 'price'``.
-
-    Returns
-    -------
-    ndarray of shape (K,)
-        Sorted: text by its letters, numbers by size.
+    name : str
+    training : (x, labels)
+        ``labels`` of shape (N,): text, whole numbers, or floats that are whole.
+    test : (x, labels), optional
+    where : tuple of str
+        Names the training labels and the test labels in an error.
+    feature_names : iterable of str
+    source : str
 
     Raises
     ------
     ValueError
-        If a number is not whole, or if there is one class only, or more than one for every two
-        rows.
+        If a number is not whole, if there is one class only or more than one for every two rows, or
+        if a test label is not among the classes.
 
     Examples
     --------
-    >>> find_classes(np.array(["dog", "cat", "dog"]), "pets").tolist()
-    ['cat', 'dog']
+    >>> x, labels = np.zeros((3, 1)), np.array(["dog", "cat", "dog"])
+    >>> pets = make_dataset(
+    ...     "pets", (x, labels), where=("pets", ""), feature_names=["legs"], source="by hand"
+    ... )
+    >>> pets.class_names, pets.y.tolist()
+    (('cat', 'dog'), [1, 0, 1])
     """
-    distinct = np.unique(_plain(labels, what))
-    most = max(2, len(labels) // 2)
-    if not 2 <= len(distinct) <= most:
+    x, labels = training
+    classes, y = np.unique(_plain(labels, where[0]), return_inverse=True)
+    most = max(2, len(y) // 2)
+    if not 2 <= len(classes) <= most:
         raise ValueError(
-            f"{what}: {len(distinct)} different labels in {len(labels)} rows; "
+            f"{where[0]}: {len(classes)} different labels in {len(y)} rows; "
             f"a classification has 2 to {most} (at most one for every two rows)"
         )
-    return distinct
+    return Dataset(
+        name=name,
+        x=x,
+        y=y.astype(np.int64),
+        feature_names=tuple(feature_names),
+        class_names=tuple(map(str, classes.tolist())),
+        source=source,
+        x_test=None if test is None else test[0],
+        y_test=None if test is None else _number_classes(test[1], classes, where[1]),
+    )
 
 
-def number_classes(labels: Array, classes: Array, what: str) -> Array:
-    """Return each label's index among the sorted classes.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (N,)
-        Labels, as for `find_classes`.
-    classes : ndarray of shape (K,)
-        What `find_classes` returned.
-    what : str
-        Names the labels in an error.
-
-    Returns
-    -------
-    ndarray of shape (N,)
-        int64, from 0 to K-1.
-
-    Raises
-    ------
-    ValueError
-        If a label is not among the classes; its row is named.
-
-    Examples
-    --------
-    >>> number_classes(np.array([8, 3, 8]), np.array([3, 8]), "labels").tolist()
-    [1, 0, 1]
-    """
-    plain = _plain(labels, what)
+def _number_classes(labels: Array, classes: Array, where: str) -> Array:
+    """Return each label's index among the sorted classes, or name the first that is not there."""
+    plain = _plain(labels, where)
     if (plain.dtype.kind == "U") != (classes.dtype.kind == "U"):
-        raise ValueError(f"{what}: text and numbers are mixed; the classes are {classes.tolist()}")
+        raise ValueError(f"{where}: text and numbers are mixed; the classes are {classes.tolist()}")
     indices = np.minimum(np.searchsorted(classes, plain), len(classes) - 1)
     unknown = classes[indices] != plain
     if unknown.any():
         row = int(np.argmax(unknown))
         label = plain[row].item()
-        raise ValueError(f"{what}: label {label!r} (row {row}) is not one of {classes.tolist()}")
+        raise ValueError(f"{where}: label {label!r} (row {row}) is not one of {classes.tolist()}")
     return indices.astype(np.int64)
 
 
-def _plain(labels: Array, what: str) -> Array:
+def _plain(labels: Array, where: str) -> Array:
     """Return the labels as text or as whole numbers."""
     if labels.dtype.kind in "biuU":
         return labels
     if labels.dtype.kind != "f":
-        raise ValueError(f"{what}: labels must be whole numbers or text, got dtype {labels.dtype}")
+        raise ValueError(f"{where}: labels must be whole numbers or text, got dtype {labels.dtype}")
     # Beyond 2**53 neighbouring whole numbers are the same float.
     not_whole = ~((labels == np.floor(labels)) & (np.abs(labels) <= 2.0**53))
     if not_whole.any():
         row = int(np.argmax(not_whole))
         raise ValueError(
-            f"{what}: {labels[row]} (row {row}) is not a class; "
+            f"{where}: {labels[row]} (row {row}) is not a class; "
             "the labels of a classification are whole numbers or text"
         )
     return labels.astype(np.int64)

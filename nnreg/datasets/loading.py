@@ -6,18 +6,51 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from nnreg._support.files import check_path
 from nnreg._support.validation import nearest
-from nnreg.datasets import bundled
+from nnreg.datasets.bundled import (
+    DIGIT_NAMES,
+    TUMOUR_FEATURES,
+    TUMOUR_NAMES,
+    load_breast_cancer,
+    load_digits,
+)
 from nnreg.datasets.csv import read_csv
-from nnreg.datasets.dataset import Dataset, find_classes, number_classes
+from nnreg.datasets.dataset import Dataset, Split, make_dataset
 from nnreg.datasets.idx import PARTS, read_bytes, read_idx_folder
-from nnreg.datasets.mnist import REGISTRY, Location, load_fashion_mnist, load_mnist, locations
+from nnreg.datasets.mnist import (
+    FASHION_NAMES,
+    REGISTRY,
+    Location,
+    load_fashion_mnist,
+    load_mnist,
+    locations,
+)
 from nnreg.datasets.npz import read_npz
 from nnreg.datasets.remote import sha256
 
-NAMES = ("digits", "breast-cancer", "mnist", "fashion-mnist")
+
+def _pixels(side: int) -> tuple[str, ...]:
+    return tuple(f"pixel {row},{column}" for row in range(side) for column in range(side))
+
+
+_PUBLISHED = "the published files, compared by SHA-256"
+_NAMED: dict[
+    str, tuple[Callable[[], tuple[Split, Split]], tuple[str, ...], tuple[str, ...], str]
+] = {
+    "digits": (load_digits, _pixels(8), DIGIT_NAMES, "UCI 80, doi:10.24432/C50P49"),
+    "breast-cancer": (
+        *(load_breast_cancer, TUMOUR_FEATURES, TUMOUR_NAMES),
+        "UCI 17, doi:10.24432/C5DW2B",
+    ),
+    "mnist": (load_mnist, _pixels(28), DIGIT_NAMES, _PUBLISHED),
+    "fashion-mnist": (load_fashion_mnist, _pixels(28), FASHION_NAMES, _PUBLISHED),
+}
+"""By name: the function, the names of features and classes, and the source."""
+
+NAMES = tuple(_NAMED)
 """The data sets that `load` knows by name."""
 
 _BUNDLED = """\
@@ -81,7 +114,9 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     if target is not None and not is_table:
         raise ValueError(f"target: only a CSV file has a target column, but the data are {name!r}")
     if name in NAMES:
-        return _load_named(name)
+        read, features, classes, origin = _NAMED[name]
+        (x, y), (x_test, y_test) = read()
+        return Dataset(name, x, y, features, classes, origin, x_test, y_test)
     if is_table:
         return read_csv(name, target=target)
     if name.lower().endswith(".npz"):
@@ -96,38 +131,16 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     )
 
 
-def _load_named(name: str) -> Dataset:
-    source = "the published files, compared by SHA-256"
-    if name == "digits":
-        split, source = bundled.load_digits(), "UCI 80, doi:10.24432/C50P49"
-        features, classes = _pixels(8), bundled.DIGIT_NAMES
-    elif name == "breast-cancer":
-        split, source = bundled.load_breast_cancer(), "UCI 17, doi:10.24432/C5DW2B"
-        features, classes = bundled.TUMOUR_FEATURES, bundled.TUMOUR_NAMES
-    else:
-        split = load_mnist() if name == "mnist" else load_fashion_mnist()
-        features, classes = _pixels(28), REGISTRY[name].class_names
-    (x, y), (x_test, y_test) = split
-    return Dataset(name, x, y, features, classes, source, x_test, y_test)
-
-
 def _load_folder(folder: str) -> Dataset:
-    (x, labels), (x_test, test_labels) = read_idx_folder(folder)
-    classes = find_classes(labels, f"{folder}, training labels")
-    return Dataset(
-        name=os.path.basename(os.path.abspath(folder)),
-        x=x,
-        y=number_classes(labels, classes, f"{folder}, training labels"),
-        x_test=x_test,
-        y_test=number_classes(test_labels, classes, f"{folder}, test labels"),
-        feature_names=tuple(f"pixel {index}" for index in range(x.shape[1])),
-        class_names=tuple(map(str, classes.tolist())),
+    training, test = read_idx_folder(folder)
+    return make_dataset(
+        os.path.basename(os.path.abspath(folder)),
+        training,
+        test,
+        where=(f"{folder}, training labels", f"{folder}, test labels"),
+        feature_names=(f"pixel {index}" for index in range(training[0].shape[1])),
         source=f"IDX files in {folder}",
     )
-
-
-def _pixels(side: int) -> tuple[str, ...]:
-    return tuple(f"pixel {row},{column}" for row in range(side) for column in range(side))
 
 
 def describe() -> str:

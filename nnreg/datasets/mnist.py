@@ -12,7 +12,6 @@ import os
 from dataclasses import dataclass
 
 from nnreg._support import validation
-from nnreg.datasets.bundled import DIGIT_NAMES
 from nnreg.datasets.dataset import Split
 from nnreg.datasets.idx import PARTS, decode_idx, find_parts, join_parts, read_bytes
 from nnreg.datasets.remote import cache_folder, check_digest, download, sha256
@@ -34,15 +33,12 @@ class RemoteDataset:
         For each name in `PARTS` the SHA-256 of the decompressed file.
     mirrors : tuple of str
         Addresses that have the files under these names with ``.gz``, tried in this order.
-    class_names : tuple of str
-        The ten classes.
     licence : str
         The licence, and who states it.
     """
 
     digests: dict[str, str]
     mirrors: tuple[str, ...]
-    class_names: tuple[str, ...]
     licence: str
 
 
@@ -66,7 +62,6 @@ REGISTRY = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
-        class_names=DIGIT_NAMES,
         licence="CC BY-SA 3.0 as stated by its distributors",
     ),
     "fashion-mnist": RemoteDataset(
@@ -88,7 +83,6 @@ REGISTRY = {
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
-        class_names=FASHION_NAMES,
         licence="MIT, Zalando SE",
     ),
 }

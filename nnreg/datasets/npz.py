@@ -11,7 +11,7 @@ import numpy as np
 
 from nnreg._support.files import check_path
 from nnreg._support.typing import Array
-from nnreg.datasets.dataset import Dataset, find_classes, number_classes, printable
+from nnreg.datasets.dataset import Dataset, Split, make_dataset, printable
 
 _ALIASES = {"x_train": "x", "y_train": "y"}
 
@@ -57,25 +57,16 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     arrays = _read_arrays(file)
     if ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(f"{file}: x_test and y_test belong together, but only one is there")
-    x = _features(arrays["x"], f"{file}, x")
-    classes = find_classes(_labels(arrays["y"], len(x), f"{file}, y"), f"{file}, y")
-    x_test, y_test = None, None
-    if "x_test" in arrays:
-        x_test = _features(arrays["x_test"], f"{file}, x_test")
-        if x_test.shape[1] != x.shape[1]:
-            raise ValueError(
-                f"{file}: x_test has {x_test.shape[1]} features, but x has {x.shape[1]}"
-            )
-        labels = _labels(arrays["y_test"], len(x_test), f"{file}, y_test")
-        y_test = number_classes(labels, classes, f"{file}, y_test")
-    return Dataset(
-        name=os.path.splitext(os.path.basename(file))[0],
-        x=x,
-        y=number_classes(arrays["y"], classes, f"{file}, y"),
-        x_test=x_test,
-        y_test=y_test,
-        feature_names=tuple(f"feature {column}" for column in range(x.shape[1])),
-        class_names=tuple(map(str, classes.tolist())),
+    x, y = _check_part(file, arrays, "x", "y")
+    test = _check_part(file, arrays, "x_test", "y_test") if "x_test" in arrays else None
+    if test is not None and test[0].shape[1] != x.shape[1]:
+        raise ValueError(f"{file}: x_test has {test[0].shape[1]} features, but x has {x.shape[1]}")
+    return make_dataset(
+        os.path.splitext(os.path.basename(file))[0],
+        (x, y),
+        test,
+        where=(f"{file}, y", f"{file}, y_test"),
+        feature_names=(f"feature {column}" for column in range(x.shape[1])),
         source=file,
     )
 
@@ -110,23 +101,23 @@ def _match_names(stored: list[str]) -> dict[str, str]:
     return names
 
 
-def _features(x: Array, what: str) -> Array:
+def _check_part(file: str, arrays: dict[str, Array], x_name: str, y_name: str) -> Split:
+    """Return features (N, D) as floats, and labels (N,)."""
+    x, y = arrays[x_name], arrays[y_name]
+    where = f"{file}, {x_name}"
     if x.dtype.kind not in "biuf":
-        raise ValueError(f"{what}: features must be real numbers, got dtype {x.dtype}")
+        raise ValueError(f"{where}: features must be real numbers, got dtype {x.dtype}")
     if x.ndim < 2 or x.size == 0:
-        raise ValueError(f"{what}: features must have the shape (N, D), not empty, got {x.shape}")
+        raise ValueError(f"{where}: features must have the shape (N, D), not empty, got {x.shape}")
     exact = np.can_cast(x.dtype, np.float32)
     values = x.reshape(len(x), -1).astype(np.float32 if exact else np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         row, column = np.unravel_index(int(np.argmin(finite)), values.shape)
-        raise ValueError(f"{what}: {values[row, column]} in row {row}, column {column}")
-    return values
-
-
-def _labels(y: Array, n: int, what: str) -> Array:
-    if y.shape != (n,):
+        raise ValueError(f"{where}: {values[row, column]} in row {row}, column {column}")
+    if y.shape != (len(x),):
         raise ValueError(
-            f"{what}: labels must have the shape ({n},), one for each row, got {y.shape}"
+            f"{file}, {y_name}: labels must have the shape ({len(x)},), one for each row, "
+            f"got {y.shape}"
         )
-    return y
+    return values, y
