@@ -121,11 +121,12 @@ def test_jobs_are_a_whole_number_of_at_least_1(jobs):
 
 
 def test_a_name_tells_apart_what_the_result_depends_on():
-    names = {
-        cache_key(*parts)
-        for parts in [("l2", 0.1, 3), ("l2", 0.1, 4), ("l2", 0.2, 3), ("l1", 0.1, 3)]
-    }
-    assert len(names) == 4
+    long = np.linspace(0.0, 1.0, 2000)
+    other, near = long.copy(), long.copy()
+    other[1000], near[1] = 7.0, np.nextafter(near[1], 1.0)  # neither is seen in a default repr
+    parts = [("l2", 0.1, 3), ("l2", 0.1, 4), ("l2", 0.2, 3), ("l1", 0.1, 3)]
+    parts += [("l2", long), ("l2", other), ("l2", near)]
+    assert len({cache_key(*part) for part in parts}) == len(parts)
 
 
 def test_what_only_an_address_tells_apart_has_no_name():

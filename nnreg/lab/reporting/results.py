@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -55,7 +56,9 @@ def cache_key(kind: str, *parts: object) -> str:
     >>> cache_key("sine", 3) == cache_key("sine", 3), cache_key("sine", 3) == cache_key("sine", 4)
     (True, False)
     """
-    text = repr((*parts, __version__, np.__version__))
+    # By default NumPy shortens long arrays and rounds their values.
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique", formatter=None):
+        text = repr((*parts, __version__, np.__version__))
     if " at 0x" in text:
         raise ValueError(f"only what its repr describes can be kept in a folder, got {text}")
     return f"{kind}-{sha256(text.encode()).hexdigest()[:24]}"
