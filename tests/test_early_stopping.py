@@ -72,28 +72,39 @@ def test_a_figure_that_is_not_finite_is_never_the_best(mode, bad):
     assert (stop.best_epoch, stop.best, kept()) == (2, 2.0, 2)
 
 
-def interrupt(_):
+def after_four(act):
+    return {"callbacks": [lambda state: act() if len(state.history) == 4 else None]}
+
+
+def interrupt():
     raise KeyboardInterrupt
 
 
-def fail(_):
+def fail():
     raise RuntimeError("of another callback")
 
 
 @pytest.mark.parametrize(
-    ("act", "error", "words"),
+    ("options", "error", "words"),
     [
-        (interrupt, KeyboardInterrupt, None),
-        (fail, RuntimeError, "of another callback"),
-        (lambda x: x * math.inf, nn.NonFiniteLossError, "The parameters are those of .* epoch 3"),
+        (after_four(interrupt), KeyboardInterrupt, None),
+        (after_four(fail), RuntimeError, "of another callback"),
+        (
+            {"net": watched(lambda x: x * math.inf, 13)},  # in the fourth epoch
+            *(nn.NonFiniteLossError, "The parameters are those of .* epoch 3"),
+        ),
     ],
+    ids=["interruption", "another callback's error", "loss that is not finite"],
 )
-def test_the_best_parameters_are_restored_however_training_ends(act, error, words):
-    run, stop, kept = scripted([3, 1, 2, 2, 2], net=watched(act, 13))  # in the fourth epoch
+def test_the_best_parameters_are_restored_however_training_ends(options, error, words):
+    run, stop, kept = scripted([3, 1, 2, 2, 2], **options)
     with pytest.raises(error, match=words) as caught:
         run()
     assert (stop.best_epoch, kept()) == (2, 2)
-    assert act is fail or len(caught.value.history) == 3
+    assert error is RuntimeError or caught.value.history.stopped in (
+        "interrupted",
+        "non-finite loss",
+    )
 
 
 def test_without_a_finished_epoch_nothing_is_restored():

@@ -47,16 +47,7 @@ def test_its_text_is_a_table():
 
 def test_its_text_shows_the_first_and_last_three_of_many_epochs():
     lines = repr(of_epochs(100)).splitlines()
-    assert [line.split()[0] for line in lines[2:]] == [
-        "1",
-        "2",
-        "3",
-        "...",
-        "98",
-        "99",
-        "100",
-        "100",
-    ]
+    assert [line.split()[0] for line in lines[2:]] == [*"123", "...", "98", "99", "100", "100"]
     assert "..." not in repr(of_epochs(6))
 
 

@@ -34,7 +34,12 @@ def test_signals_at_random_instants_leave_nothing_torn():
 
 def with_ctrl_c(step, times=1):
     """Return a network that sends SIGINT in one step, ``times`` times."""
-    return watched(lambda _: [ctrl_c() for _ in range(times)] and None, step)
+
+    def act(_):
+        for _ in range(times):
+            ctrl_c()
+
+    return watched(act, step)
 
 
 def test_the_step_is_finished_and_kept():
