@@ -4,31 +4,28 @@ import functools
 
 import numpy as np
 import pytest
-from small import everything, fit, network, problem
+from small import error_of, fit, network, problem, unchanged
 
 import nnreg as nn
 from nnreg.training import metrics
 
-
-def test_accuracy_counts_class_numbers():
-    outputs = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
-    assert metrics.accuracy(outputs, np.array([0, 1, 1, 2]), nn.SoftmaxCrossEntropy()) == 0.5
-
-
-def test_accuracy_counts_one_hot_rows():
-    outputs, targets = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), np.eye(2)[[0, 1, 1]]
-    assert metrics.accuracy(outputs, targets, nn.SoftmaxCrossEntropy()) == 2 / 3
+SIGMOID, SOFTMAX = nn.SigmoidCrossEntropy(), nn.SoftmaxCrossEntropy()
+OUTPUTS = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 3.0], [1.0, 0.0, 0.0]])
+PAIRS = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [0.0, 4.0]])
 
 
-def test_accuracy_counts_each_yes_or_no():
-    outputs, targets = np.array([[3.0, -1.0], [-2.0, 2.0]]), np.array([[1.0, 0.0], [1.0, 1.0]])
-    assert metrics.accuracy(outputs, targets, nn.SigmoidCrossEntropy()) == 0.75
-
-
-def test_errors_are_means_over_all_outputs():
-    outputs, targets = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [0.0, 4.0]])
-    assert metrics.mean_absolute_error(outputs, targets, nn.Huber()) == 5 / 4
-    assert metrics.mean_squared_error(outputs, targets, nn.Huber()) == 13 / 4
+@pytest.mark.parametrize(
+    ("name", "outputs", "targets", "loss", "expected"),
+    [
+        ("accuracy", OUTPUTS, np.array([0, 1, 1, 2]), SOFTMAX, 2 / 4),
+        ("accuracy", OUTPUTS, np.eye(3)[[0, 1, 2, 2]], SOFTMAX, 3 / 4),  # one-hot rows
+        ("accuracy", 2 - OUTPUTS, np.eye(3)[[0, 1, 1, 0]], SIGMOID, 4 / 12),  # each yes or no
+        ("mean_absolute_error", *PAIRS, nn.Huber(), 5 / 4),
+        ("mean_squared_error", *PAIRS, nn.Huber(), 13 / 4),
+    ],
+)
+def test_a_metric_is_a_mean_over_rows_or_all_outputs(name, outputs, targets, loss, expected):
+    assert metrics.NAMED[name](outputs, targets, loss) == expected
 
 
 @pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error"])
@@ -51,60 +48,42 @@ def test_a_function_of_ones_own_sees_outputs_and_targets_and_goes_by_its_name():
         assert targets.shape == (50,)
         return outputs.max()
 
-    net = network()
-    history = fit(net, metrics=largest, epochs=2)
-    assert history["largest"][-1] == net.predict(problem()[0]).max()
-    assert all(type(value) is float for value in history["largest"])
-    assert "largest" in nn.evaluate(
-        net, *problem(), loss=nn.SoftmaxCrossEntropy(), metrics=[largest]
-    )
-
-
-def test_an_object_that_can_be_called_goes_by_its_class():
     class Spread:
         def __call__(self, outputs, targets):
             return np.ptp(outputs)
 
-    assert "Spread" in fit(network(), metrics=[Spread()])
+    net, several = network(), [largest, Spread()]
+    history = fit(net, metrics=several, epochs=2)
+    assert history["largest"][-1] == net.predict(problem()[0]).max()
+    assert all(type(value) is float for value in history["largest"])
+    measured = nn.evaluate(net, *problem(), loss=SOFTMAX, metrics=several)
+    assert {"largest", "Spread"} < measured.keys()
 
 
-def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(
-        ValueError,
-        match=r"metrics must be one of 'accuracy'.*got 'acuracy' \(did you mean 'accuracy'",
-    ):
-        metrics.get_metrics(["acuracy"])
-
-
-@pytest.mark.parametrize("given", [5, None, [5], [None], 0.5, [["accuracy"]]], ids=repr)
-def test_what_is_no_metric_is_refused(given):
-    with pytest.raises((TypeError, ValueError), match="metrics must be"):
-        metrics.get_metrics(given)
-
-
-def test_two_metrics_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="metrics must have different names, got '<lambda>' twice"):
-        metrics.get_metrics([lambda z, y: 0.0, lambda z, y: 1.0])
-
-
-@pytest.mark.parametrize(
-    "name", ["epoch", "data_loss", "penalty", "total", "seconds", "val_accuracy"]
-)
-def test_a_metric_cannot_take_the_name_of_a_column(name):
+def named(name):
     def metric(outputs, targets):
         return 0.0
 
     metric.__name__ = name
-    with pytest.raises(ValueError, match=f"different names, got '{name}' .a column of the history"):
-        metrics.get_metrics([metric])
+    return metric
 
 
-def test_a_metric_that_returns_no_number_is_named():
-    def both(outputs, targets):
-        return outputs
+RESERVED = ["epoch", "data_loss", "penalty", "total", "seconds", "val_accuracy"]
 
-    with pytest.raises(TypeError, match=r"metric 'both' must return a number, got shape \(50, 3\)"):
-        fit(network(), metrics=[both])
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        *[(given, "metrics must be") for given in (5, None, [5], [None], 0.5, [["accuracy"]])],
+        (["acuracy"], "one of 'accuracy'.*got 'acuracy' .did you mean 'accuracy'"),
+        ([named("a"), named("a")], "metrics must have different names, got 'a' twice"),
+        *[([named(n)], f"different names, got '{n}' .a column of the hist") for n in RESERVED],
+        (["accuracy", lambda outputs, targets: outputs], r"return a number, got shape \(50, 3\)"),
+        (lambda y_true, y_pred: 0.0, r"lambda outputs, targets: <lambda>\(targets, outputs\)"),
+    ],
+)
+def test_what_is_no_metric_is_refused(given, words):
+    error_of((TypeError, ValueError), network(), match=words, metrics=given)
 
 
 # --- Functions of scikit-learn --------------------------------------------------------------------
@@ -117,9 +96,6 @@ def classifier(outputs, loss, **options):
     targets = y[:, np.newaxis].astype(float) if outputs == 1 else y.astype(int)
     net = nn.Network([nn.Dense(8), nn.ReLU(), nn.Dense(outputs)], inputs=2)
     return net, x, targets, fit(net, x, targets, loss=loss, epochs=3, **options)
-
-
-SIGMOID, SOFTMAX = nn.SigmoidCrossEntropy(), nn.SoftmaxCrossEntropy()
 
 
 @pytest.mark.parametrize(("outputs", "loss"), [(1, SIGMOID), (2, SOFTMAX)])
@@ -171,18 +147,9 @@ def test_metrics_of_values_get_targets_and_values(name, loss):
 def test_a_metric_that_does_not_fit_is_refused_with_the_line_that_works(name, loss, wanted):
     metric = getattr(pytest.importorskip("sklearn.metrics"), name)
     net, y = network(), problem()[1] if loss is SOFTMAX else np.zeros((50, 3))
-    before = everything(net)
-    with pytest.raises((TypeError, ValueError), match=f"(?s){wanted}"):
-        fit(net, problem()[0], y, loss=loss, metrics=[metric])
-    assert everything(net) == before
-
-
-def test_a_function_that_takes_targets_first_is_refused():
-    def mine(y_true, y_pred):
-        return 0.0
-
-    with pytest.raises(TypeError, match=r"lambda outputs, targets: mine\(targets, outputs\)"):
-        fit(network(), metrics=[mine])
+    options = {"match": f"(?s){wanted}", "loss": loss, "metrics": [metric]}
+    with unchanged(net):
+        error_of((TypeError, ValueError), net, problem()[0], y, **options)
 
 
 def test_keras_short_names_are_accepted_and_kept():
