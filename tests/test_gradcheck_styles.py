@@ -404,3 +404,29 @@ def test_the_initializers_of_a_network_are_not_called_by_the_check():
     nn.check_gradients(net, X, [0, 1, 0, 1, 0], nn.SoftmaxCrossEntropy()).assert_ok()
     nn.check_gradients(net.layers[0], X).assert_ok()
     assert len(calls) == 1
+
+
+def test_gradients_that_backward_adds_to_and_arrays_that_an_object_holds_twice_are_right():
+    class Accumulates(Nasty):
+        def __init__(self):
+            super().__init__()
+            self.params = {"w": self.w, "s": np.array(2.0)}
+            self.grads = {"s": np.array(5.0)}
+            self.dw = np.ones_like(self.w)  # of an earlier pass
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.params["w"] * self.params["s"]
+
+        def backward(self, dout):
+            self.grads["s"] = (dout * (self.x @ self.params["w"])).sum()
+            dout = dout * self.params["s"]
+            self.dw += self.x.T @ dout
+            return dout @ self.params["w"].T
+
+    layer = Accumulates()
+    report = nn.check_gradients(layer.forward, layer.backward, X)
+    assert report.passed, report
+    assert [row.block for row in report.rows] == ["x", "w", 'params["s"]']
+    assert layer.params["w"] is layer.w
+    assert (layer.dw == 1).all()

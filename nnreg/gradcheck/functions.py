@@ -7,7 +7,7 @@ same in every call, and after the check nothing has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Place:
     path: Path | None  # in the list of the arguments, or from the object; None if it is unknown
     leaf: Any
     state: bool = False
+    aliases: Sequence[Path] = ()
 
 
 def from_functions(
@@ -123,8 +124,8 @@ class _Functions:
             self.written.pop()()
 
     def _state_place(self, array: Any) -> Place:
-        path = next((p for p, leaf in tree.leaves(self.owner) if leaf is array), None)
-        return Place(path, array, state=True)
+        paths = [p for p, leaf in tree.leaves(self.owner) if leaf is array]
+        return Place(paths[0] if paths else None, array, state=True, aliases=paths[1:])
 
     def run(self, block: str | None = None, array: Array | None = None) -> tuple[Any, list[Any]]:
         """Return what forward returns with one block replaced, and the arguments it was given."""
@@ -140,12 +141,13 @@ class _Functions:
         if place.path is not None and len(place.path) == 1 and not (place.state or self.single):
             given[place.path[0][1]] = tree.as_leaf(place.leaf, array)
         elif place.path is not None:
-            root, path = (given, place.path)
-            if place.state:
-                root, path = [self.owner], (("item", 0), *place.path)
             if self.single:
                 array = array.astype(_dtype(place.leaf))
-            self.written.append(tree.put(root, path, tree.as_leaf(place.leaf, array)))
+            leaf = tree.as_leaf(place.leaf, array)
+            if not place.state:
+                self.written.append(tree.put(given, place.path, leaf))
+            for path in (place.path, *place.aliases) if place.state else ():
+                self.written.append(tree.put([self.owner], (("item", 0), *path), leaf))
         elif np.iscomplexobj(array):
             raise NotComplexSafe(f"{name} is no attribute of the object, so it is moved in place")
         else:
@@ -214,6 +216,11 @@ class _Functions:
 
     def _gradients(self, gradients: Any, wrt: Any, rng: Any) -> Any:
         """Return the gradients by path, those of ``gradients()``, and the object's arrays."""
+        held = dict(tree.leaves(self.owner)) if self.owner is not None else {}
+        for other in filter(None, (_gradient_path(path, held) for path in held)):
+            # The gradient of an earlier pass, to which backward may add.
+            zeros = np.zeros_like(held[other])
+            self.written.append(tree.put([self.owner], (("item", 0), *other), zeros))
         result, given = self.run()
         out, answer = self._split(result)
         self.out = np.array(out)
@@ -260,7 +267,7 @@ class _Functions:
             explicit = self._state_by_name(answer, pairs, state)
         self._name_errors(answer, pairs, explicit, state)
         after = dict(tree.leaves(self.owner)) if self.owner is not None else {}
-        return pairs, explicit, {path: (leaf, np.array(leaf)) for path, leaf in after.items()}
+        return pairs, explicit, {path: np.array(leaf) for path, leaf in after.items()}
 
     def _state_by_name(
         self, answer: Mapping[Any, Any], pairs: Pairs, state: dict[str, Place]
@@ -277,7 +284,7 @@ class _Functions:
                 name = names[0]
                 if name not in state:
                     path = held[name][0]
-                    self.places[name] = Place(path, tree.get(self.owner, path), state=True)
+                    self.places[name] = self._state_place(tree.get(self.owner, path))
                 result[name] = np.array(part)
                 del pairs.unmatched[label]
         return result
@@ -300,24 +307,15 @@ class _Functions:
         """Return the gradients that backward keeps as attributes, ``dW`` beside ``W``."""
         result = {}
         for path, leaf in before.items():
-            if not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f" or not path:
+            other = _gradient_path(path, after)
+            if path not in after or other is None or not isinstance(leaf, np.ndarray):
                 continue
-            holder, (kind, key) = path[:-1], path[-1]
-            if path not in after or not isinstance(key, str):
-                continue
-            for other, (_, values) in after.items():
-                same_holder = other[:-1] == holder or (
-                    kind == "item" and other[:-2] == holder[:-1] and len(other) > 1
-                )
-                if same_holder and other != path and key in plain_names(other[-1][1])[1:]:
-                    name = tree.name("", path).lstrip(".")
-                    place = Place(path, leaf, state=True)
-                    self.places.setdefault(name, place)
-                    if name not in found and self._depends_on(name):
-                        result[name] = values
-                        gradient = tree.name("", other).lstrip(".")
-                        self.notes.append(f"{name} was compared with the attribute {gradient}")
-                    break
+            name = tree.name("", path).lstrip(".")
+            self.places.setdefault(name, self._state_place(leaf))
+            if name not in found and self._depends_on(name):
+                result[name] = after[other]
+                gradient = tree.name("", other).lstrip(".")
+                self.notes.append(f"{name} was compared with the attribute {gradient}")
         return result
 
     def _depends_on(self, name: str) -> bool:
@@ -406,6 +404,22 @@ class _Functions:
         place = self.places[name]
         unknown = place.state and place.path is None
         return bool(unknown and gradient.any() and not self._depends_on(name))
+
+
+def _gradient_path(path: Path, held: Mapping[Path, Any]) -> Path | None:
+    """Return the path of the gradient by an array: ``dW`` beside ``W``, in ``grads`` or in it."""
+    if not path or not isinstance(path[-1][1], str) or _dtype(held.get(path, 0)).kind != "f":
+        return None
+    (kind, key), holder = path[-1], path[:-1]
+    for other in held:
+        beside = other[:-1] == holder
+        in_dictionary = kind == "item" and len(other) > 1 and other[:-2] == holder[:-1]
+        if other == path or not (beside or in_dictionary):
+            continue
+        same_key = in_dictionary and other[-1][1] == key and "grad" in str(other[-2][1]).lower()
+        if same_key or key in plain_names(other[-1][1])[1:]:
+            return other
+    return None
 
 
 def _dtype(leaf: Any) -> np.dtype[Any]:
