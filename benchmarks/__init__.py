@@ -1,5 +1,4 @@
-"""Measurements of speed: nnreg beside other libraries, and nnreg beside itself.
+"""Speed benchmarks: nnreg against other libraries, and against nnreg without one optimization.
 
-Run from the checkout's root as ``python -m benchmarks``; README.md in this folder says what there
-is.
+Run them from the root of the checkout as ``python -m benchmarks``; README.md lists the modes.
 """

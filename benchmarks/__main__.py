@@ -28,17 +28,17 @@ MODES = {
 
 
 def arguments() -> argparse.Namespace:
-    """Return what was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "mode",
         nargs="?",
         default="all",
         choices=["all", *MODES, "run", "plot"],
-        help="what to measure (default: all but run); plot draws results.json again",
+        help="what to measure (default: all but run); plot draws the plots again from results.json",
     )
     parser.add_argument("--quick", action="store_true", help="a first look, under three minutes")
-    parser.add_argument("--smoke", action="store_true", help="only see that everything works")
+    parser.add_argument("--smoke", action="store_true", help="only check that everything runs")
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="output folder")
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="for each mode")
     parser.add_argument(
@@ -61,7 +61,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the modes, draw, and return how the process should end."""
+    """Run the modes, draw the plots, and return the exit code."""
     given = arguments()
     names = tuple(given.frameworks.split(",")) if given.frameworks else None
     for name in names or ():
@@ -77,15 +77,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch, WorkerPool(checkout) as pool:
         if given.smoke:
             settings.out = Path(scratch)
-            return smoke.measure(settings, Results.opened(settings.out), pool)
-        results = Results.opened(settings.out)
+            return smoke.measure(settings, Results.load(settings.out), pool)
+        results = Results.load(settings.out)
         if given.mode == "run":
             problem = Problem(
                 batch=given.batch,
                 widths=tuple(map(int, given.layers.split(","))),
                 keep=given.keep,
                 optimizer=given.optimizer,
-                l1=float(np.float32(given.l1)),  # Keras knows it no better
+                l1=float(np.float32(given.l1)),  # Keras keeps it in float32
                 l2=float(np.float32(given.l2)),
             )
             own.measure(

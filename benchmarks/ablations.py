@@ -1,7 +1,7 @@
-"""The tricks of the hot path, each with a way to do without it.
+"""Optimizations of the training step, each with a way to switch it off.
 
-An :class:`Ablation` is two contexts in which ``nn.fit`` is timed: ``on``, by default nnreg as it
-stands, and ``off``, with parts of it replaced. To add one, write the context and its entry in
+An :class:`Ablation` is two contexts in which ``nn.fit`` is timed: ``on``, by default nnreg
+unchanged, and ``off``, with parts of it replaced. To add one, write the context and its entry in
 ``ABLATIONS``.
 """
 
@@ -25,7 +25,7 @@ Context = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Ablation:
-    """One trick.
+    """One optimization.
 
     ``threads`` is that of ``nn.fit``. ``exact`` says that both ways compute the same, which is
     checked to 1e-10 before timing.

@@ -1,4 +1,4 @@
-"""One problem, compared: agreement, building, rounds, and what is said about them."""
+"""Comparison of the frameworks on one problem: agreement check, timing, table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIVEN = ("nnreg", "jax")  # timed with given masks too, to show what drawing the
 def compare(
     pool: WorkerPool, agreement: Agreement, problem: Problem, names: list[str], pace: Pace
 ) -> dict[str, Any]:
-    """Return what the frameworks take for a step, and print it.
+    """Time one step in each framework, print the table, and return the results.
 
     Returns
     -------
@@ -29,35 +29,35 @@ def compare(
     """
     print(problem, flush=True)
     names = [name for name in names if ENTRIES[name].takes_part(problem)]
-    fine, differences = agreement.agreeing(names, problem)
-    wanted = [(name, problem) for name in fine]
+    fine, differences = agreement.select_agreeing(names, problem)
+    requests = [(name, problem) for name in fine]
     if problem.drops:
         given = replace(problem, given_masks=True)
-        wanted += [(name, given) for name in GIVEN if name in fine]
-    runners = agreement.following(pool.build(wanted))
+        requests += [(name, given) for name in GIVEN if name in fine]
+    runners = agreement.select_following(pool.build(requests))
     times = interleave(runners, pace)
     pool.drop(runners)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "problem": str(problem),
         "agreement": differences,
         "times": ratios(times, "nnreg"),
         "floor": floor_of(times, FLOORS),
     }
-    if found["floor"] and "nnreg" in times:
-        found["above_floor"] = ratios(times, found["floor"])["nnreg"]["ratio"]
-    show(found)
-    return found
+    if result["floor"] and "nnreg" in times:
+        result["above_floor"] = ratios(times, result["floor"])["nnreg"]["ratio"]
+    show(result)
+    return result
 
 
-def show(found: dict[str, Any]) -> None:
+def show(result: dict[str, Any]) -> None:
     """Print one comparison."""
     rows = []
-    for label, entry in sorted(found["times"].items(), key=lambda item: item[1]["microseconds"]):
+    for label, entry in sorted(result["times"].items(), key=lambda item: item[1]["microseconds"]):
         name, _, given = label.partition("+")
         title = ENTRIES[name].title + (", masks given" if given else "")
         ratio = spread(entry["ratio"]) if "ratio" in entry else ""
         rows.append((title, microseconds(entry["microseconds"]), ratio))
     table(("framework", "µs a step", "times nnreg (quartiles)"), rows)
-    if "above_floor" in found:
-        title = ENTRIES[found["floor"]].title
-        print(f"nnreg takes {spread(found['above_floor'])} times the {title}\n", flush=True)
+    if "above_floor" in result:
+        title = ENTRIES[result["floor"]].title
+        print(f"nnreg takes {spread(result['above_floor'])} times the {title}\n", flush=True)

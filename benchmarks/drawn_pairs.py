@@ -1,4 +1,4 @@
-"""Drawn pairs: the gradient check and the diagnosis on random code, right or with one mistake.
+"""Tests of the gradient check and the diagnosis on randomly drawn code, right or with one mistake.
 
 A pair is a computation (an affine map, an activation, a loss, a small network, ...) in one of the
 styles in which people call backward, in float64, float32, or cast to float32 inside. It is right,
@@ -35,11 +35,12 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Computation:
-    """What is computed: arrays that are differentiated by, forward, backward, and mistakes.
+    """A computation: its arrays, forward, backward, and mistakes to make in backward.
 
     ``forward(arrays)`` returns the output and what backward needs; ``backward(dy, memory)`` returns
     a gradient by each array. ``mistakes`` holds ``(names, block, change)``: the known bugs that it
-    is, none if it is of another kind; and ``change(gradient, dy, memory)``, the wrong gradient.
+    matches, none if it is of another kind; and ``change(gradient, dy, memory)``, the wrong
+    gradient.
     """
 
     name: str
@@ -454,15 +455,15 @@ class Layer:
         return self.forward(x)
 
     def forward(self, x: Any) -> Any:
-        """Compute the output, and keep everything."""
+        """Compute the output, and store it with what backward needs."""
         self.calls += 1
         self.noise = self.rng.random() + self.draws.random() + np.random.random()  # noqa: NPY002
-        held = {name: getattr(self, name) for name in self.c.arrays if name != self.first}
-        self.output, self.memory = self.c.forward({self.first: x, **held})
+        parameters = {name: getattr(self, name) for name in self.c.arrays if name != self.first}
+        self.output, self.memory = self.c.forward({self.first: x, **parameters})
         return None if self.style == "nnfs" else self.output
 
     def backward(self, dvalues: Any, learning_rate: float = 0.1) -> Any:
-        """Compute the gradients, keep them, and update the parameters."""
+        """Compute and store the gradients, and update the parameters."""
         g = self.wrong(self.c.backward(dvalues, self.memory), dvalues, self.memory)
         for name, gradient in g.items():
             if name != self.first:
@@ -476,7 +477,7 @@ class RateLayer(Layer):
     """``backward(grad, learning_rate)``."""
 
     def backward(self, grad: Any, learning_rate: float) -> Any:
-        """Compute the gradients, keep them, and update the parameters."""
+        """Compute and store the gradients, and update the parameters."""
         return super().backward(grad, learning_rate)
 
 
@@ -511,7 +512,7 @@ STYLES: dict[str, Callable[..., Call | None]] = {
     "backward(grad, learning_rate)": partial(of_object, style="rate"),
     "nnfs object": partial(of_object, style="nnfs"),
 }
-#: Where a function's outputs and targets are not told apart, the bug of a loss has another name.
+#: Names of a loss's bugs in functions whose outputs and targets cannot be distinguished.
 SAME = {
     "loss: sign": "gradient: sign",
     "loss: half": "gradient: half",
@@ -523,7 +524,7 @@ DTYPES = ("float64", "float32", "cast inside")
 
 
 def draw(number: int, seed: int) -> tuple[str, str, Call, tuple[str, ...] | None, str]:
-    """Return one drawn pair: style, dtype, the call, the bugs (None: right), and its words."""
+    """Return one drawn pair: style, dtype, the call, the bugs (None: right), and a description."""
     rng = np.random.default_rng([seed, number])
     while True:
         style = str(rng.choice(list(STYLES)))
@@ -564,14 +565,14 @@ def state(call: Call) -> bytes:
     """Return everything that the call could change, as bytes."""
     subject, arguments, _ = call
     owner = getattr(subject, "__self__", subject if isinstance(subject, Layer) else None)
-    held = {n: v for n, v in vars(owner).items() if n not in ("c", "wrong")} if owner else {}
+    attributes = {n: v for n, v in vars(owner).items() if n not in ("c", "wrong")} if owner else {}
     values = [a for a in arguments if not callable(a)]
     globals_ = np.random.get_state(), random.getstate()  # noqa: NPY002
-    return pickle.dumps([values, {n: pickle.dumps(v) for n, v in held.items()}, globals_])
+    return pickle.dumps([values, {n: pickle.dumps(v) for n, v in attributes.items()}, globals_])
 
 
-def judge(number: int, seed: int) -> tuple[str, str, str]:
-    """Return style, result and words of one drawn pair."""
+def check_pair(number: int, seed: int) -> tuple[str, str, str]:
+    """Return style, result and description of one drawn pair."""
     style, _, call, names, words = draw(number, seed)
     subject, arguments, options = call
     before = state(call)
@@ -586,21 +587,21 @@ def judge(number: int, seed: int) -> tuple[str, str, str]:
     if report.passed:
         return style, "false pass", f"{words} {report}"
     try:
-        found = diagnose(subject, *arguments, **options)
+        diagnosis = diagnose(subject, *arguments, **options)
     except Exception as error:
         return style, "error", f"{words}: diagnose: {type(error).__name__}: {error}"
     if state(call) != before:
         return style, "changed", words
-    bugs = {d.known_bug.name for d in (found, *found.others) if d.known_bug}
+    bugs = {d.known_bug.name for d in (diagnosis, *diagnosis.others) if d.known_bug}
     if names:
         named = len(bugs) == 1 and bugs <= {*names, *(SAME[n] for n in names if n in SAME)}
-        return style, "named" if named else "not named", f"{words} {found}"
-    return style, "named wrongly" if bugs else "other", f"{words} {found}"
+        return style, "named" if named else "not named", f"{words} {diagnosis}"
+    return style, "named wrongly" if bugs else "other", f"{words} {diagnosis}"
 
 
 def run(pairs: int, seed: int = 0, jobs: int = 1) -> tuple[dict[str, Counter[str]], list[str]]:
-    """Return the results by style, and the words of those that are not as they should be."""
-    work = partial(judge, seed=seed)
+    """Return the results by style, and the descriptions of the wrong ones."""
+    work = partial(check_pair, seed=seed)
     if jobs > 1:
         with ProcessPoolExecutor(jobs) as pool:
             results = list(pool.map(work, range(pairs), chunksize=100))
@@ -636,7 +637,7 @@ def show(table: dict[str, Counter[str]]) -> str:
 
 
 def main() -> int:
-    """Draw, judge and print."""
+    """Draw the pairs, check them, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drawn_pairs", description=__doc__)
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""What `import nnreg` costs beyond `import numpy`, in fresh interpreters.
+"""Time of `import nnreg`, compared with `import numpy`, in fresh interpreters.
 
 The two are started alternately, so that a change of the machine's speed affects both. The medians
 are compared. The first pair only warms the file cache and lets bytecode be written.

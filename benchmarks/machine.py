@@ -1,4 +1,4 @@
-"""What a figure is worth nothing without: machine, versions, threads, date."""
+"""Machine, versions, threads and date: the conditions of a measurement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FL
 
 
 def processor() -> str:
-    """Return what the processor calls itself."""
+    """Return the name of the processor."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text().splitlines():
@@ -54,21 +54,21 @@ def version(package: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what is installed; of nnreg itself, of the code that runs."""
+    """Return the versions of the installed packages; of nnreg, that of the imported code."""
     import nnreg
 
-    found = {package: version(package) for package in PACKAGES}
-    return {name: v for name, v in found.items() if v} | {"nnreg": nnreg.__version__}
+    installed = {package: version(package) for package in PACKAGES}
+    return {name: v for name, v in installed.items() if v} | {"nnreg": nnreg.__version__}
 
 
 def load() -> float | None:
-    """Return how many processes wanted to run over the last minute."""
+    """Return the load average over the last minute."""
     return os.getloadavg()[0] if sys.platform != "win32" else None
 
 
 def about() -> dict[str, Any]:
-    """Return everything that a result should carry."""
-    import numpy  # noqa: F401  # whose BLAS is asked for
+    """Return the conditions that are stored with every result."""
+    import numpy  # noqa: F401  # so that its BLAS is loaded
     from threadpoolctl import threadpool_info
 
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
@@ -87,7 +87,7 @@ def about() -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Return the most memory, in bytes, that this process has had.
+    """Return the peak memory of this process in bytes.
 
     Linux counts what a process inherits from its parent into ``ru_maxrss``, so there its own table
     is read.

@@ -1,4 +1,4 @@
-"""The error on MNIST of 784-512-512-10 with Adam, dropout and L2, over three seeds.
+"""Test error on MNIST of 784-512-512-10 with Adam, dropout and L2, over three seeds.
 
 The strength of L2 and the keep probabilities are chosen on the last 10,000 training images, never
 on the test set; then the network is trained on all 60,000. Run it from the checkout's root, with
@@ -20,7 +20,9 @@ GRID = tuple(itertools.product((1e-6, 1e-5), ((0.8, 0.5), (0.9, 0.7))))
 SEEDS = (0, 1, 2)
 
 
-def trained(x, y, *, l2: float, keep: tuple[float, float], seed: int, epochs: int) -> nn.Network:
+def train_network(
+    x, y, *, l2: float, keep: tuple[float, float], seed: int, epochs: int
+) -> nn.Network:
     """Return the network after training."""
     visible, hidden = keep
     layers = [
@@ -47,8 +49,8 @@ def trained(x, y, *, l2: float, keep: tuple[float, float], seed: int, epochs: in
 
 def error(net: nn.Network, x, y) -> float:
     """Return the share of wrong classes in percent."""
-    found = nn.evaluate(net, x, y, loss=nn.SoftmaxCrossEntropy())
-    return 100.0 * (1.0 - found["accuracy"])
+    result = nn.evaluate(net, x, y, loss=nn.SoftmaxCrossEntropy())
+    return 100.0 * (1.0 - result["accuracy"])
 
 
 def main() -> None:
@@ -56,14 +58,14 @@ def main() -> None:
     (x, y), (x_test, y_test) = nn.datasets.load_mnist()
     scores = {}
     for l2, keep in GRID:
-        net = trained(x[:50_000], y[:50_000], l2=l2, keep=keep, seed=0, epochs=EPOCHS)
+        net = train_network(x[:50_000], y[:50_000], l2=l2, keep=keep, seed=0, epochs=EPOCHS)
         scores[l2, keep] = error(net, x[50_000:], y[50_000:])
         print(f"L2 {l2:g}, keep {keep}: validation error {scores[l2, keep]:.2f} %", flush=True)
     l2, keep = min(scores, key=scores.__getitem__)
     print(f"chosen: L2 {l2:g}, keep {keep}")
     errors = []
     for seed in SEEDS:
-        net = trained(x, y, l2=l2, keep=keep, seed=seed, epochs=EPOCHS)
+        net = train_network(x, y, l2=l2, keep=keep, seed=seed, epochs=EPOCHS)
         errors.append(error(net, x_test, y_test))
         print(f"seed {seed}: test error {errors[-1]:.2f} %", flush=True)
     spread = statistics.stdev(errors)

@@ -1,4 +1,4 @@
-"""Pictures of ``results.json``: the ratio chart, the sweeps, the growth curves."""
+"""Plots of ``results.json``: the ratio chart, the sweeps, the growth curves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchmarks.results import describe
 
 
 def draw(modes: dict[str, Any], out: Path) -> list[Path]:
-    """Draw what there are results for, and return the files."""
+    """Draw the plots for which there are results, and return the files."""
     if version("matplotlib") is None:
-        print("no pictures, since matplotlib is not installed")
+        print("no plots, since matplotlib is not installed: pip install matplotlib")
         return []
     import matplotlib
 
@@ -38,9 +38,9 @@ def draw(modes: dict[str, Any], out: Path) -> list[Path]:
     return written
 
 
-def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
+def ratio_chart(plt: Any, results: dict[str, Any]) -> Any:
     """Return the chart of each framework's time over nnreg's, Adam with dropout and L2."""
-    cells = {name: found["cells"].get(f"{name} adam {MAIN}") for name in CONFIGURATIONS}
+    cells = {name: results["cells"].get(f"{name} adam {MAIN}") for name in CONFIGURATIONS}
     cells = {name: cell for name, cell in cells.items() if cell}
     if not cells:
         return None
@@ -53,12 +53,12 @@ def ratio_chart(plt: Any, found: dict[str, Any]) -> Any:
             and (ENTRIES[label].trains or label == cell["floor"])
         }  # fmt: skip
         labels = sorted(shown, key=lambda label: shown[label]["ratio"][1])
-        for place, label in enumerate(labels):
+        for index, label in enumerate(labels):
             low, middle, high = shown[label]["ratio"]
             colour = "C3" if label == "nnreg" else "C0" if ENTRIES[label].trains else "0.6"
             error = [[middle - low], [high - middle]]
-            ax.barh(place, middle, xerr=error, color=colour, ecolor="0.3")
-            ax.text(high * 1.05, place, f"{middle:.2g}", va="center", fontsize=7)
+            ax.barh(index, middle, xerr=error, color=colour, ecolor="0.3")
+            ax.text(high * 1.05, index, f"{middle:.2g}", va="center", fontsize=7)
         ax.set_yticks(range(len(labels)), [ENTRIES[label].title for label in labels], fontsize=7)
         ax.set_xscale("log")
         ax.set_xlim(right=ax.get_xlim()[1] * 1.6)
@@ -76,13 +76,13 @@ def _side_by_side(plt: Any, number: int) -> tuple[Any, Any]:
     return figure, axes[0]
 
 
-def sweeps(plt: Any, found: dict[str, Any]) -> Any:
+def sweeps(plt: Any, results: dict[str, Any]) -> Any:
     """Return each framework's microseconds against batch, width and depth."""
-    found["sweeps"] = {sweep: cells for sweep, cells in found["sweeps"].items() if cells}
-    if not found["sweeps"]:
+    results["sweeps"] = {sweep: cells for sweep, cells in results["sweeps"].items() if cells}
+    if not results["sweeps"]:
         return None
-    figure, axes = _side_by_side(plt, len(found["sweeps"]))
-    for ax, (sweep, cells) in zip(axes, found["sweeps"].items(), strict=True):
+    figure, axes = _side_by_side(plt, len(results["sweeps"]))
+    for ax, (sweep, cells) in zip(axes, results["sweeps"].items(), strict=True):
         ax.set(xscale="log", yscale="log", xlabel=sweep)
         sizes = sorted(map(int, cells))
         labels = dict.fromkeys(label for cell in cells.values() for label in cell["times"])
@@ -107,16 +107,16 @@ def sweeps(plt: Any, found: dict[str, Any]) -> Any:
 
 
 def _at(cells: dict[Any, Any], size: int) -> Any:
-    """Return a size's cell, whose key is a text once it has been in a file."""
+    """Return a size's cell; its key is a string if the results were read from a file."""
     return cells.get(size) or cells[str(size)]
 
 
-def growth(plt: Any, found: dict[str, Any]) -> Any:
+def growth(plt: Any, results: dict[str, Any]) -> Any:
     """Return nnreg's time against batch, width and depth, with the slopes."""
-    if not found["growth"]:
+    if not results["growth"]:
         return None
-    figure, axes = _side_by_side(plt, len(found["growth"]))
-    for ax, (sweep, points) in zip(axes, found["growth"].items(), strict=True):
+    figure, axes = _side_by_side(plt, len(results["growth"]))
+    for ax, (sweep, points) in zip(axes, results["growth"].items(), strict=True):
         for name, style in (("nnreg", "o-C3"), ("floor", "--")):
             slope = points["exponents"][name]["larger half"]
             label = "bare products" if name == "floor" else name

@@ -1,4 +1,4 @@
-"""The problem that every framework gets: a network, its first weights, data, order of rows.
+"""Training problem given to every framework: a network, its initial weights, data, order of rows.
 
 All of it follows from the fields of :class:`Problem`, so a framework in another process creates the
 same arrays.
@@ -15,7 +15,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 # Every hyper-parameter is exact in float32 too, since Keras lets some pass through it. Rates are
-# small, so that rounding does not grow into something else within ten steps of a deep network.
+# small, so that rounding errors stay small over ten steps of a deep network.
 RATES = {"sgd": 2**-7, "momentum": 2**-7, "adam": 2**-13}
 MOMENTUM = 0.875
 BETA_1, BETA_2 = 0.875, 1 - 2**-10
@@ -41,7 +41,7 @@ class Problem:
 
     ``widths`` begins with the inputs and ends with the classes. ``keep`` is the probability that a
     hidden unit is kept. The objective has ``l1·Σ|w| + l2/2·Σw²`` over weights, not biases. With
-    ``given_masks`` a framework draws nothing but takes :meth:`masks` in turn.
+    ``given_masks`` a framework draws no masks but takes those of :meth:`masks` in turn.
     """
 
     batch: int
@@ -89,9 +89,9 @@ class Problem:
         return max(4, min(500, ROWS // self.batch))
 
     def data(self) -> tuple[Array, Array]:
-        """Return inputs, their mean square that of MNIST, and class numbers, half by chance.
+        """Return inputs with the mean square of MNIST, and class numbers of which half are random.
 
-        Chance keeps the loss, and so the gradients, from vanishing however long the rounds last.
+        Random labels keep the loss and the gradients from vanishing in long runs.
         """
         rng = np.random.default_rng(1)
         rows, inputs, classes = self.batches * self.batch, self.widths[0], self.widths[-1]
@@ -102,7 +102,7 @@ class Problem:
         return x.astype(self.dtype), y.astype(np.int64)
 
     def order(self) -> Array:
-        """Return row numbers: step ``i`` takes the batch ``i`` of them, over and over."""
+        """Return row numbers: step ``i`` takes batch ``i``, cyclically."""
         return np.random.default_rng(2).permutation(self.batches * self.batch)
 
     def rows(self, step: int) -> Array:

@@ -1,4 +1,4 @@
-"""Where results go: a table on the terminal, ``results.json``, and what a mode was given to do."""
+"""Settings and results of a run: tables on the terminal, and ``results.json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.rounds import FULL, QUICK, SMOKE, Pace
 
 @dataclass
 class Settings:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     out: Path
     names: tuple[str, ...] | None = None
@@ -35,9 +35,9 @@ class Settings:
         return quick if self.quick or self.smoke else full
 
     def available(self, usual: tuple[str, ...] = USUAL) -> list[str]:
-        """Return the frameworks that were asked for, or the usual ones, if they are installed.
+        """Return the requested frameworks, by default the usual ones, that are installed.
 
-        The others are named. nnreg is always among them.
+        A message names those that are not. nnreg is always among them.
         """
         names = []
         for name in dict.fromkeys(("nnreg", *(self.names or usual))):
@@ -51,21 +51,21 @@ class Settings:
 
 @dataclass
 class Results:
-    """``results.json``: a mode replaces what the same mode has left there, whole or not at all."""
+    """``results.json``: a mode replaces only its own results, and the file is replaced whole."""
 
     path: Path
     modes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def opened(cls, out: Path) -> Results:
-        """Return those of an output folder."""
+    def load(cls, out: Path) -> Results:
+        """Return the results in an output folder."""
         path = out / "results.json"
         modes = json.loads(path.read_text())["modes"] if path.exists() else {}
         return cls(path, modes)
 
-    def store(self, mode: str, found: dict[str, Any], about: dict[str, Any]) -> None:
-        """Write what a mode has found so far."""
-        self.modes[mode] = {"about": about, **found}
+    def store(self, mode: str, result: dict[str, Any], about: dict[str, Any]) -> None:
+        """Write the results of a mode so far."""
+        self.modes[mode] = {"about": about, **result}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps({"modes": self.modes}, indent=1))
@@ -78,8 +78,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         first, *others = (
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         print("  ".join([first, *others]).rstrip())
     print(flush=True)
@@ -108,7 +108,7 @@ def spread(ratio: Sequence[float]) -> str:
 
 
 def describe(about: dict[str, Any]) -> str:
-    """Return the line that stands above the tables."""
+    """Return the line above the tables."""
     blas = ", ".join(f"{b['internal_api']} {b['version']}" for b in about["blas"])
     return (
         f"{about['processor']}, {about['cores']} cores, Python {about['python']}, "
@@ -117,7 +117,7 @@ def describe(about: dict[str, Any]) -> str:
 
 
 def begin() -> dict[str, Any]:
-    """Return what describes the machine now, and print its line."""
+    """Return the description of the machine, and print it."""
     about = machine.about()
     print(describe(about), flush=True)
     return about

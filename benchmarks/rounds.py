@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.workers import FrameworkError
 
-WARM = 20  # of so many steps of a chunk one more is taken before, untimed
+WARM = 20  # one untimed step for every WARM steps of a chunk
 REST = 0.06  # seconds between turns: idle BLAS and OpenMP threads spin before they sleep
 
 
@@ -38,7 +38,7 @@ def interleave(runners: list[Any], pace: Pace) -> dict[str, list[float]]:
     alive = []
     for runner in runners:
         try:
-            runner.steps = fitting(runner.chunk, pace.seconds)
+            runner.steps = steps_within(runner.chunk, pace.seconds)
             alive.append(runner)
         except FrameworkError as error:
             print(f"  {runner.label} fails while it is timed: {str(error).splitlines()[-1]}")
@@ -52,8 +52,8 @@ def interleave(runners: list[Any], pace: Pace) -> dict[str, list[float]]:
     return times
 
 
-def fitting(chunk: Any, seconds: float) -> int:
-    """Return how many steps take so many seconds. The trials are the warming up."""
+def steps_within(chunk: Any, seconds: float) -> int:
+    """Return how many steps take so many seconds. The trial steps also warm up the framework."""
     first = chunk(2, 3)
     steps = max(2, int(seconds / 4 / first))
     return max(1, int(seconds / chunk(steps, 1)))
@@ -69,7 +69,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 def ratios(times: dict[str, list[float]], reference: str) -> dict[str, dict[str, Any]]:
     """Return, by label, median microseconds and the ratio of each round to the reference's."""
-    found = {}
+    result = {}
     for label, values in times.items():
         entry: dict[str, Any] = {
             "microseconds": 1e6 * statistics.median(values),
@@ -78,8 +78,8 @@ def ratios(times: dict[str, list[float]], reference: str) -> dict[str, dict[str,
         if reference in times:
             pairs = zip(values, times[reference], strict=True)
             entry["ratio"] = quartiles([value / base for value, base in pairs])
-        found[label] = entry
-    return found
+        result[label] = entry
+    return result
 
 
 def floor_of(times: dict[str, list[float]], floors: tuple[str, ...]) -> str | None:

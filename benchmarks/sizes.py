@@ -1,4 +1,4 @@
-"""The disk space of an installed distribution and of everything that it needs."""
+"""Disk space of an installed distribution and of its dependencies."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from packaging.utils import canonicalize_name
 
 
 def installed(name: str) -> dict[str, int]:
-    """Return bytes by distribution: this one and, over and over, what it requires."""
-    found: dict[str, int] = {}
+    """Return bytes by distribution: this one and, recursively, its requirements."""
+    sizes: dict[str, int] = {}
     waiting = [name]
     while waiting:
         current = canonicalize_name(waiting.pop())
-        if current in found:
+        if current in sizes:
             continue
         try:
             distribution = metadata.distribution(current)
         except metadata.PackageNotFoundError:  # required only elsewhere
             continue
-        found[current] = _files(distribution) + _folder(current, distribution)
+        sizes[current] = _files(distribution) + _folder(current, distribution)
         for text in distribution.requires or ():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 waiting.append(requirement.name)
-    return found
+    return sizes
 
 
 def _files(distribution: metadata.Distribution) -> int:
@@ -35,7 +35,7 @@ def _files(distribution: metadata.Distribution) -> int:
 
 
 def _folder(name: str, distribution: metadata.Distribution) -> int:
-    """Return the size of a package that is installed for editing and so lies elsewhere."""
+    """Return the size of a package that is installed in editable mode."""
     top = f"{name}/__init__.py"
     if name != "nnreg" or any(str(file) == top for file in distribution.files or ()):
         return 0

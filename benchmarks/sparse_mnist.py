@@ -1,13 +1,13 @@
-"""How sparse 784-300-10 can be on MNIST: L1's strength against zeros, error, size and speed.
+"""Sparsity of 784-300-10 on MNIST: zeros, error, size and speed by the strength of L1.
 
 Every network is trained on all 60,000 images, in batches of 128, then 1,000, then 5,000: in a small
-batch chance alone gives a weight of zero a slope above L1's strength, and brings it back. Last it
-is trained without L1, the zeros kept by a penalty of this module; so L1 chooses the weights,
-and does not shrink them. The network without L1 goes through the same. Errors are means over three
-seeds. The first seed's network is then compacted, and timed against itself: in full matrices,
-compacted, and from its non-zeros alone. At the end one layer with random zeros tells from which
-share on the non-zeros alone are faster. All with one thread of BLAS. Run it from the checkout's
-root, with ``NNREG_DATA`` naming a folder that holds ``mnist/``::
+batch the noise of the gradient often exceeds L1's strength and makes a zero weight non-zero. Then
+it is trained without L1 while a penalty of this module keeps the zeros, so L1 selects the weights
+but does not shrink them. The network without L1 is trained in the same way. Errors are means over
+three seeds. The network of the first seed is then timed in three forms: full matrices, pruned, and
+sparse (non-zeros only). Last, one layer with random zeros shows from which share of zeros on the
+sparse form is faster. BLAS uses one thread. Run it from the checkout's root, with ``NNREG_DATA``
+naming a folder that holds ``mnist/``::
 
     python -m benchmarks.sparse_mnist
 """
@@ -35,8 +35,8 @@ TIMINGS = 15
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
-class Held(nn.Penalty):
-    """Keep at zero what is zero now; the rest is free."""
+class FixedZeros(nn.Penalty):
+    """A penalty that keeps at zero the weights that are zero now."""
 
     method = "proximal"
 
@@ -44,17 +44,17 @@ class Held(nn.Penalty):
         self.free = (w != 0).astype(w.dtype)
 
     def value(self, w: np.ndarray) -> float:
-        """Return 0: it costs nothing."""
+        """Return 0."""
         return 0.0
 
     def proximal(self, w: np.ndarray, step: float | np.ndarray, out: np.ndarray) -> None:
-        """Write zeros where they are held."""
+        """Set these weights to zero."""
         np.multiply(w, self.free, out=out)
 
 
 @dataclass
 class Trained:
-    """A network and what was measured on the way: zeros after each batch size, and two errors."""
+    """A trained network, its zeros after each batch size, and both its errors."""
 
     net: nn.Network
     zeros: list[float]
@@ -62,7 +62,7 @@ class Trained:
 
 
 def train(net: nn.Network, x, y, epochs: int, batch: int, rate: float) -> None:
-    """Train with Adam, the learning rate falling to zero along a cosine."""
+    """Train with Adam and a learning rate that decays to zero along a cosine."""
     optimizer, start = nn.Adam(rate), net.steps
     falling = nn.CosineDecay(rate, epochs * -(-len(x) // batch))
     nn.fit(
@@ -85,7 +85,7 @@ def error(net: nn.Network, x, y) -> float:
     return 100.0 * (1.0 - nn.evaluate(net, x, y, loss=nn.SoftmaxCrossEntropy())["accuracy"])
 
 
-def trained(training, test, *, l1: float, seed: int, quick: bool) -> Trained:
+def train_strength(training, test, *, l1: float, seed: int, quick: bool) -> Trained:
     """Return the network of one strength and seed."""
     net = nn.Network(
         [nn.Dense(300), nn.ReLU(), nn.Dense(10)],
@@ -93,20 +93,20 @@ def trained(training, test, *, l1: float, seed: int, quick: bool) -> Trained:
         penalty=nn.L1(l1, method="proximal") if l1 else None,
         seed=seed,
     )
-    found = Trained(net, [], [])
+    result = Trained(net, [], [])
     for epochs, batch, rate in CHOOSING:
         train(net, *training, 1 if quick else epochs, batch, rate)
-        found.zeros.append(100.0 * float(np.mean(net.parameters.weights == 0)))
-    found.errors.append(error(net, *test))
+        result.zeros.append(100.0 * float(np.mean(net.parameters.weights == 0)))
+    result.errors.append(error(net, *test))
     for layer in net.trainable_layers():
-        layer.penalty = Held(layer.weight)
+        layer.penalty = FixedZeros(layer.weight)
     train(net, *training, *(1 if quick else REFITTING[0], *REFITTING[1:]))
-    found.errors.append(error(net, *test))
-    return found
+    result.errors.append(error(net, *test))
+    return result
 
 
 def milliseconds(predict: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
-    """Return the shortest of several times, of the processor: there is one thread."""
+    """Return the shortest of several processor times; there is one thread."""
     times = []
     for _ in range(TIMINGS):
         started = time.process_time()
@@ -115,38 +115,38 @@ def milliseconds(predict: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> 
     return 1000.0 * min(times)
 
 
-def shown(values: list[float]) -> str:
+def format_mean(values: list[float]) -> str:
     """Return mean and standard deviation."""
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{spread}"
 
 
-def quality(l1: float, found: list[Trained]) -> list[str]:
+def quality(l1: float, networks: list[Trained]) -> list[str]:
     """Return the cells of one strength: zeros and errors."""
-    nonzeros = statistics.mean(np.count_nonzero(one.net.parameters.weights) for one in found)
-    zeros = [f"{statistics.mean(one.zeros[phase] for one in found):.1f}" for phase in range(3)]
-    errors = [shown([one.errors[phase] for one in found]) for phase in range(2)]
+    nonzeros = statistics.mean(np.count_nonzero(one.net.parameters.weights) for one in networks)
+    zeros = [f"{statistics.mean(one.zeros[phase] for one in networks):.1f}" for phase in range(3)]
+    errors = [format_mean([one.errors[phase] for one in networks]) for phase in range(2)]
     return [f"{l1:g}", *zeros, f"{nonzeros:,.0f}", *errors]
 
 
 def economy(l1: float, net: nn.Network, x) -> list[str]:
     """Return the cells of one strength: sizes and times."""
-    found, sparse = prune(net), SparsePredictor(net)
+    pruned, sparse = prune(net), SparsePredictor(net)
     outputs = net.predict(x)
-    for other in (found, sparse):
+    for other in (pruned, sparse):
         assert np.abs(other.predict(x) - outputs).max() <= 1e-6 * np.abs(outputs).max()
-    small = found.network
+    small = pruned.network
     sizes = (net.parameters.vector.nbytes, small.parameters.vector.nbytes, sparse.nbytes)
     return [
         f"{l1:g}",
         f"{small.inputs}-{small.layers[0].units}-10",
         *(f"{size / 1024:,.0f}" for size in sizes),
-        *(f"{milliseconds(way.predict, x):.1f}" for way in (net, found, sparse)),
+        *(f"{milliseconds(way.predict, x):.1f}" for way in (net, pruned, sparse)),
     ]
 
 
 def break_even(x) -> str:
-    """Return the times of 784-300 with ever more zeros, scattered at random."""
+    """Return the times of 784-300 with a growing share of zeros at random positions."""
     rng = np.random.default_rng(0)
     net = nn.Network([nn.Dense(300)], inputs=784)
     values = net.parameters.weights.copy()
@@ -163,7 +163,7 @@ def break_even(x) -> str:
 def main() -> None:
     """Train, measure, and print every figure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sparse_mnist")
-    parser.add_argument("--quick", action="store_true", help="only see that everything works")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     quick = parser.parse_args().quick
     (x, y), (x_test, y_test) = nn.datasets.load_mnist()
     if quick:
@@ -173,9 +173,9 @@ def main() -> None:
     with blas_threads(1):
         for l1 in STRENGTHS:
             seeds = SEEDS[:1] if quick else SEEDS
-            found = [trained(*data, l1=l1, seed=seed, quick=quick) for seed in seeds]
-            first.append(quality(l1, found))
-            second.append(economy(l1, found[0].net, x_test))
+            networks = [train_strength(*data, l1=l1, seed=seed, quick=quick) for seed in seeds]
+            first.append(quality(l1, networks))
+            second.append(economy(l1, networks[0].net, x_test))
             print(f"L1 {l1:g} is done", flush=True)
         zeros = [f"zeros % at {batch:,}" for _, batch, _ in CHOOSING]
         head = ["L1", *zeros, "non-zeros", "error %", "refitted %"]

@@ -1,8 +1,8 @@
-"""What numbers too small to count cost: a step on MNIST, with and without setting them to zero.
+"""Cost of subnormal numbers: a training step on MNIST, with and without setting them to zero.
 
 Many pixels are black in nearly every image, so the gradient of their weights is zero for hundreds
-of steps in a row, and momentum, 0.9 times itself each time, falls below what a processor handles
-at full speed. Run it from the checkout's root, with ``NNREG_DATA`` naming a folder that holds
+of steps in a row, and momentum, multiplied by 0.9 in each, becomes subnormal. Processors are slower
+with such numbers. Run it from the checkout's root, with ``NNREG_DATA`` naming a folder that holds
 ``mnist/``::
 
     python -m benchmarks.subnormal
@@ -27,7 +27,7 @@ def microseconds(x, y, optimizer: nn.Optimizer, penalty: nn.Penalty | None) -> l
     """Return the mean time of a step for each thousand steps."""
     layers = [nn.Dense(128), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]
     net = nn.Network(layers, inputs=784, penalty=penalty)
-    rng, found = np.random.default_rng(0), []
+    rng, times = np.random.default_rng(0), []
     step = TrainingStep(net, nn.SoftmaxCrossEntropy(), optimizer)
     with blas_threads(1):
         for _ in range(ROUNDS):
@@ -35,8 +35,8 @@ def microseconds(x, y, optimizer: nn.Optimizer, penalty: nn.Penalty | None) -> l
             begun = time.perf_counter()
             for rows in batches:
                 step(x, y, rows)
-            found.append((time.perf_counter() - begun) / STEPS * 1e6)
-    return found
+            times.append((time.perf_counter() - begun) / STEPS * 1e6)
+    return times
 
 
 def main() -> None:
@@ -47,8 +47,8 @@ def main() -> None:
         for penalty in (None, nn.L2(1e-4)):
             for way, every in (("set to zero", 64), ("left", 2**62)):
                 with patch("nnreg.optimizers.FLUSH_EVERY", every):
-                    found = microseconds(x, y, make(), penalty)
-                figures = " ".join(f"{value:6.0f}" for value in found)
+                    times = microseconds(x, y, make(), penalty)
+                figures = " ".join(f"{value:6.0f}" for value in times)
                 print(f"{name:9} {penalty!s:17} {way:12} {figures}", flush=True)
 
 

@@ -1,9 +1,8 @@
-"""A multilayer perceptron with L2 and dropout, in today's TensorFlow beside nnreg, line by line.
+"""A multilayer perceptron with L2 and dropout, in TensorFlow and in nnreg, line by line.
 
 Both train 64-32-10 on the digits that nnreg ships, from the same weights, on the same rows, with
-the same dropout masks, in float64. What is printed are the two columns of losses and the largest
-difference; it ends with 1 if they are not the same numbers. Each pair of lines that belong together
-has one comment::
+the same dropout masks, in float64. It prints the losses of both and the largest
+difference; the exit code is 1 if they differ. Corresponding lines have the same comment::
 
     python -m benchmarks.tensorflow_mlp --steps 20
 """
@@ -40,7 +39,7 @@ class WithTensorFlow:
         self.b2 = self.create_variable(net.parameters["dense_2.bias"])
 
     def create_variable(self, values: Any, weight_decay: bool = False) -> Any:
-        """Return a variable, and remember whether it is penalized."""
+        """Return a new variable; with ``weight_decay`` it is penalized."""
         variable = self.tf.Variable(values)
         self.variables.append(variable)
         if weight_decay:
@@ -54,13 +53,13 @@ class WithTensorFlow:
             # forward, with dropout on the hidden layer
             hidden = tf.nn.relu(x @ self.w1 + self.b1) * mask
             logits = hidden @ self.w2 + self.b2
-            # the cost, without the penalty
+            # the data loss
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             data_loss = tf.reduce_mean(cross_entropy)
             # the penalty: l2_loss has the half, like ours
             penalty = STRENGTH * tf.add_n([tf.nn.l2_loss(w) for w in self.penalized])
             total = data_loss + penalty
-        # the gradient of their sum
+        # the gradient of the total
         gradients = tape.gradient(total, self.variables)
         # the update
         for variable, gradient in zip(self.variables, gradients, strict=True):
@@ -85,11 +84,11 @@ class WithNnreg:
         """Train on a batch; return data loss and penalty."""
         # forward, with dropout on the hidden layer
         logits, cache = self.net.forward(x, training=True)
-        # the cost, without the penalty
+        # the data loss
         data_loss, dlogits = self.loss(logits, labels)
         # the penalty
         penalty = self.net.penalty_value()
-        # the gradient of their sum
+        # the gradient of the total
         gradients = self.net.backward(dlogits, cache)
         self.net.add_penalty_gradient(gradients)
         # the update
@@ -97,7 +96,7 @@ class WithNnreg:
         return float(data_loss), float(penalty)
 
     def next_mask(self, rows: int) -> Any:
-        """Return the mask of the step to come: what dropout makes of ones."""
+        """Return the mask of the next step: the output of dropout for ones."""
         dropout = next(layer for layer in self.net.layers if isinstance(layer, nn.Dropout))
         cache = nn.Cache("float64")
         cache.reset(training=True, step=self.net.steps)
@@ -105,7 +104,7 @@ class WithNnreg:
 
 
 def compare(steps: int) -> float:
-    """Train both, print what they say, and return the largest difference in anything."""
+    """Train both, print the losses, and return the largest difference of losses and parameters."""
     (x, y), _ = nn.datasets.load_digits()
     ours = WithNnreg()
     theirs = WithTensorFlow(ours.net)

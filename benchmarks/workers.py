@@ -1,8 +1,8 @@
 """Worker processes, one for each framework.
 
-Two frameworks in one process disturb each other. Each keeps its default number of threads, and an
-idle process blocks on a message. Building is done in all processes at once, timing in one after the
-other.
+Two frameworks in one process slow each other down. Each keeps its default number of threads, and an
+idle process blocks on a message. Frameworks are built in all processes at once,
+and timed one after the other.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from benchmarks import frameworks
 from benchmarks.problem import Array, Problem
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
-PATIENCE = 300.0  # seconds that an answer may take
+PATIENCE = 300.0  # seconds to wait for a reply
 
 
 class FrameworkError(RuntimeError):
-    """A framework has failed; the message is that of its process."""
+    """Error in a framework's process, with its message."""
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
         self.items: dict[int, Any] = {}
 
     def build(self, number: int, name: str, problem: Problem) -> None:
-        """Make a framework."""
+        """Build a framework."""
         self.items[number] = frameworks.build(name, problem)
 
     def follow(self, number: int, steps: int) -> tuple[list[float], list[Array]]:
@@ -47,7 +47,7 @@ class Server:
         return self.items[number].chunk(steps, warm)
 
     def drop(self, number: int) -> None:
-        """Forget a framework."""
+        """Drop a framework."""
         self.items.pop(number, None)
 
     def thread_pools(self) -> list[dict[str, Any]]:
@@ -59,21 +59,21 @@ class Server:
 
 
 def _serve(connection: Connection, checkout: str | None) -> None:
-    """Answer requests until there is None; ``checkout`` holds the nnreg to import."""
+    """Reply to requests until one is None; ``checkout`` is the folder of the nnreg to import."""
     if checkout:
         sys.path.insert(0, checkout)
         for name in [name for name in sys.modules if name.partition(".")[0] == "nnreg"]:
             del sys.modules[name]
     silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)  # TensorFlow greets; what goes wrong is sent back as an answer
+    os.dup2(silence, 2)  # hides TensorFlow's start messages; exceptions are sent back as replies
     server = Server()
     while (message := connection.recv()) is not None:
         method, arguments = message
         try:
-            answer = (True, getattr(server, method)(*arguments))
+            reply = (True, getattr(server, method)(*arguments))
         except Exception:
-            answer = (False, traceback.format_exc(limit=-3))
-        connection.send(answer)
+            reply = (False, traceback.format_exc(limit=-3))
+        connection.send(reply)
 
 
 class Worker:
@@ -92,25 +92,25 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def ask(self, method: str, *arguments: Any) -> None:
+    def send(self, method: str, *arguments: Any) -> None:
         """Send a request."""
         if not self.process.is_alive():
             self._begin()
         self.connection.send((method, arguments))
 
-    def answer(self) -> Any:
-        """Return the answer.
+    def receive(self) -> Any:
+        """Return the reply to the last request.
 
         Raises
         ------
         FrameworkError
-            With its message; or if it has ended or takes too long.
+            If the request fails in the process, or the process has ended or takes too long.
         """
         try:
             if not self.connection.poll(PATIENCE):
                 self.process.kill()
                 self.process.join()
-                raise FrameworkError(f"no answer within {PATIENCE:.0f} s")
+                raise FrameworkError(f"no reply within {PATIENCE:.0f} s")
             fine, value = self.connection.recv()
         except (EOFError, ConnectionError) as error:
             self.process.join()
@@ -146,13 +146,13 @@ class Runner:
 
     def chunk(self, steps: int, warm: int) -> float:
         """Return the seconds of a step."""
-        self.worker.ask("chunk", self.number, steps, warm)
-        return self.worker.answer()
+        self.worker.send("chunk", self.number, steps, warm)
+        return self.worker.receive()
 
 
 @dataclass
 class WorkerPool:
-    """All the processes. A context that ends them.
+    """All worker processes; a context manager that ends them.
 
     ``checkout`` is a folder with another nnreg, for the framework ``other``.
     """
@@ -171,10 +171,10 @@ class WorkerPool:
             self.workers[process] = Worker(process, checkout)
         return self.workers[process]
 
-    def build(self, wanted: list[tuple[str, Problem]]) -> list[Runner]:
+    def build(self, requests: list[tuple[str, Problem]]) -> list[Runner]:
         """Build frameworks, all processes at once; return those that could be built."""
         runners = []
-        for name, problem in wanted:
+        for name, problem in requests:
             self.count += 1
             runners.append(Runner(name, problem, self.worker(name), self.count))
         done = self.together(runners, "build", lambda r: (r.number, r.name, r.problem))
@@ -183,39 +183,39 @@ class WorkerPool:
     def together(
         self, runners: list[Runner], method: str, arguments: Any
     ) -> list[tuple[Runner, Any]]:
-        """Ask each runner's process, at once, and one thing after the other within a process.
+        """Send a request to every runner: in parallel over processes, in sequence within one.
 
         Those that fail are named in ``failures`` and left out of the result.
         """
         waiting: dict[str, list[Runner]] = {}
         for runner in runners:
             waiting.setdefault(runner.worker.name, []).append(runner)
-        answers: dict[int, Any] = {}
+        replies: dict[int, Any] = {}
         while waiting:
-            asked = [queue.pop(0) for queue in waiting.values()]
-            for runner in asked:
-                runner.worker.ask(method, *arguments(runner))
-            for runner in asked:
+            current = [queue.pop(0) for queue in waiting.values()]
+            for runner in current:
+                runner.worker.send(method, *arguments(runner))
+            for runner in current:
                 try:
-                    answers[runner.number] = runner.worker.answer()
+                    replies[runner.number] = runner.worker.receive()
                 except FrameworkError as error:
                     self.failures[f"{runner.label}: {runner.problem}"] = str(error)
                     last = str(error).strip().splitlines()[-1]
                     print(f"  {runner.label} fails at {runner.problem}: {last}", flush=True)
             waiting = {name: queue for name, queue in waiting.items() if queue}
-        return [(r, answers[r.number]) for r in runners if r.number in answers]
+        return [(r, replies[r.number]) for r in runners if r.number in replies]
 
     def drop(self, runners: list[Runner]) -> None:
-        """Forget these."""
+        """Drop these frameworks."""
         self.together(runners, "drop", lambda r: (r.number,))
 
     def thread_pools(self) -> dict[str, Any]:
         """Return each process's thread pools."""
-        found = {}
+        pools = {}
         for name, worker in self.workers.items():
-            worker.ask("thread_pools")
-            found[name] = worker.answer()
-        return found
+            worker.send("thread_pools")
+            pools[name] = worker.receive()
+        return pools
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -226,12 +226,12 @@ class WorkerPool:
 
 
 class Budget:
-    """The seconds that something may take."""
+    """A time limit in seconds."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
 
     @property
     def spent(self) -> bool:
-        """Whether they are over."""
+        """Whether the time is over."""
         return time.monotonic() >= self.end

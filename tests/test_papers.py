@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 import nnreg as nn
-from benchmarks.papers import judgement, nielsen, report, runner, table9, training
+from benchmarks.papers import nielsen, report, runner, significance, table9, training
 from benchmarks.papers.__main__ import main
 from benchmarks.papers.recipes import Recipe, Row, with_epochs
 
@@ -70,7 +70,7 @@ def test_recipes_are_tried_on_the_validation_rows_only(row):
 
 
 def test_the_last_sixth_is_for_validation_and_joins_the_training_rows_at_the_end():
-    (x, _), (x_test, _) = training.loaded("digits")
+    (x, _), (x_test, _) = training.load_data("digits")
     held = len(x) // 6
 
     def sizes(**changes):
@@ -124,14 +124,14 @@ def test_the_error_is_in_percent_of_the_rows():
 
 
 def test_what_a_run_reports():
-    found = training.trained(replace(TINY, each_epoch=True, epochs=3), 0, "digits")
+    found = training.train_recipe(replace(TINY, each_epoch=True, epochs=3), 0, "digits")
     assert found["errors"].shape == (3,)
     assert found["updates"] == 3 * math.ceil(1297 / 50)
     assert found["zeros"] == 0
-    sparse = training.trained(replace(TINY, l1=0.02, epochs=3), 0, "digits")
+    sparse = training.train_recipe(replace(TINY, l1=0.02, epochs=3), 0, "digits")
     assert sparse["errors"].shape == (1,)
     assert sparse["zeros"] > 5
-    again = training.trained(replace(TINY, l1=0.02, epochs=3), 0, "digits")
+    again = training.train_recipe(replace(TINY, l1=0.02, epochs=3), 0, "digits")
     assert again["errors"] == sparse["errors"]
 
 
@@ -144,7 +144,7 @@ def test_an_interrupted_table_is_taken_up_again(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return {"errors": np.array([recipe.l2 + seed]), "seconds": np.array(1.0)}
 
-    monkeypatch.setattr(runner, "trained", train)
+    monkeypatch.setattr(runner, "train_recipe", train)
     rows = (Row("a", TINY, 1.0), Row("b", replace(TINY, l2=0.5), None))
     with pytest.raises(KeyboardInterrupt):
         runner.table(rows, 2, folder=tmp_path)
@@ -156,7 +156,7 @@ def test_an_interrupted_table_is_taken_up_again(tmp_path, monkeypatch, capsys):
 
 def test_another_seed_recipe_or_data_set_is_another_run(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(runner, "trained", lambda *task: asked.append(task) or {})
+    monkeypatch.setattr(runner, "train_recipe", lambda *task: asked.append(task) or {})
     tasks = [(TINY, 0), (TINY, 1), (replace(TINY, epochs=3), 0), (TINY, 0)]
     for data in ("mnist", "digits", "mnist"):
         runner.runs(tasks, folder=tmp_path, data=data)
@@ -170,16 +170,18 @@ def test_epochs_may_be_scaled_for_every_row():
 
 def test_three_standard_deviations_are_inside():
     values = [95.0, 96.0, 97.0]  # mean 96, sd 1
-    assert judgement.within_deviations(98.9, values)
-    assert not judgement.within_deviations(99.1, values)
-    assert not judgement.within_deviations(92.9, values)
+    assert significance.within_deviations(98.9, values)
+    assert not significance.within_deviations(99.1, values)
+    assert not significance.within_deviations(92.9, values)
 
 
 def test_the_noise_is_where_one_more_run_would_lie():
     rng = np.random.default_rng(0)
     tables = rng.standard_normal((4000, 2, 4)) + np.array([[0.0], [5.0]])
     inside = [
-        judgement.within_noise(rows[0, 3], rows[0, :3], *judgement.pooled(rows[:, :3].tolist()))
+        significance.within_noise(
+            rows[0, 3], rows[0, :3], *significance.pooled(rows[:, :3].tolist())
+        )
         for rows in tables
     ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.011)  # three binomial deviations
@@ -187,13 +189,13 @@ def test_the_noise_is_where_one_more_run_would_lie():
 
 def test_the_paired_test_is_students():
     a, b = [1.62, 1.70, 1.58, 1.66], [1.30, 1.33, 1.35, 1.29]
-    found = judgement.paired(a, b)
+    found = significance.paired(a, b)
     differences = np.subtract(a, b)
     t = differences.mean() / (differences.std(ddof=1) / 2)
     assert found.difference == pytest.approx(differences.mean())
     assert found.p == pytest.approx(2 * scipy.stats.t.sf(t, 3))
-    assert judgement.paired(b, a).p == pytest.approx(found.p)
-    assert judgement.paired([1.0, 2.0], [0.5, 1.5]) == judgement.Paired(0.5, 0.0)
+    assert significance.paired(b, a).p == pytest.approx(found.p)
+    assert significance.paired([1.0, 2.0], [0.5, 1.5]) == significance.Paired(0.5, 0.0)
 
 
 def made_up(errors, **changes):
@@ -215,7 +217,7 @@ def test_nielsens_verdicts_use_the_figure_that_he_gives():
         assert report.nielsen_verdict(row) == verdict
 
 
-def test_the_order_of_table_9_is_judged_by_the_means():
+def test_the_order_of_table_9_is_that_of_the_means():
     errors = {"none": 1.9, "L2": 1.7, "max-norm": 1.75, "dropout, max-norm": 1.1}
     paper = {"none": None, "L2": 1.62, "max-norm": 1.35, "dropout, max-norm": 1.05}
     rows = [made_up([[e - 0.1], [e + 0.1]], name=n, paper=paper[n]) for n, e in errors.items()]

@@ -8,8 +8,8 @@ A framework is a class that trains a :class:`~benchmarks.problem.Problem`::
     framework.chunk(200, 10)  # seconds a step over 200 steps, after 10 that are not timed
 
 It starts from ``problem.weights()`` and takes the rows of ``problem.order()``. ``follow`` is called
-before ``chunk``, if at all. Frameworks of one process never run at the same time, and frameworks
-that would disturb each other have a process each.
+before ``chunk``, if at all. Frameworks of one process never run at the same time;
+frameworks that would slow each other down have separate processes.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from benchmarks.problem import Problem
 
 @dataclass(frozen=True)
 class Entry:
-    """One framework: where it is written, in which process it runs, and what it can do."""
+    """A framework: its class, its process, and its capabilities."""
 
     title: str
     process: str
-    place: str  # module:Class in this package
+    target: str  # module:Class in this package
     needs: tuple[str, ...]  # modules, and programs as "!name"
     options: dict[str, Any] = field(default_factory=dict)
     randomness: str = ""  # where its dropout decisions come from
     dropout: bool = True
     l1: bool = True
-    masks: bool = False  # can be given masks
+    masks: bool = False  # accepts given masks
     trains: bool = True
 
     def missing(self) -> list[str]:
-        """Return what it needs and is not installed."""
+        """Return the requirements that are not installed."""
         return [
             need.lstrip("!")
             for need in self.needs
@@ -158,7 +158,7 @@ PREDICTORS = {
 }
 
 FLOORS = ("floor_1", "floor_2")
-MANY = ("keras_many", "jax_scan")  # several steps in a call: no look at the loss between them
+MANY = ("keras_many", "jax_scan")  # several steps in a call
 USUAL = tuple(name for name in ENTRIES if name not in (*MANY, "other"))
 LIBRARIES = {
     "tensorflow": ("keras", "tf", "xla"),
@@ -170,13 +170,13 @@ LIBRARIES = {
 
 def entry_of(name: str) -> Entry:
     """Return the entry of a framework, or, as ``predict:NAME``, of a predictor."""
-    kind, _, own = name.rpartition(":")
-    return PREDICTORS[own] if kind else ENTRIES[name]
+    kind, _, predictor = name.rpartition(":")
+    return PREDICTORS[predictor] if kind else ENTRIES[name]
 
 
 def build(name: str, problem: Problem) -> Any:
     """Return the framework of this name, ready for the problem."""
     entry = entry_of(name)
-    module, _, kind = entry.place.partition(":")
-    found = importlib.import_module(f"benchmarks.frameworks.{module}")
-    return getattr(found, kind)(problem, **entry.options)
+    module, _, kind = entry.target.partition(":")
+    imported = importlib.import_module(f"benchmarks.frameworks.{module}")
+    return getattr(imported, kind)(problem, **entry.options)

@@ -84,9 +84,9 @@ class TensorFlow(Predictor):
 
         @tf.function(autograph=False)
         def outputs(x: Any) -> Any:
-            for place, (w, b) in enumerate(layers):
+            for index, (w, b) in enumerate(layers):
                 x = tf.nn.bias_add(tf.matmul(x, w), b)
-                x = tf.nn.relu(x) if place < len(layers) - 1 else x
+                x = tf.nn.relu(x) if index < len(layers) - 1 else x
             return x
 
         self.outputs_of, self.tensor = outputs, tf.convert_to_tensor
@@ -125,9 +125,9 @@ class Jax(Predictor):
 
         @jax.jit
         def outputs(layers: Any, x: Any) -> Any:
-            for place, (w, b) in enumerate(layers):
+            for index, (w, b) in enumerate(layers):
                 x = x @ w + b
-                x = jax.nn.relu(x) if place < len(layers) - 1 else x
+                x = jax.nn.relu(x) if index < len(layers) - 1 else x
             return x
 
         self.outputs_of = outputs
@@ -147,14 +147,14 @@ class Onnx(Predictor):
 
         nodes, values, last = [], [], "x"
         pairs = self.problem.weights()
-        for place, (w, b) in enumerate(pairs):
-            values += [numpy_helper.from_array(w, f"w{place}")]
-            values += [numpy_helper.from_array(b, f"b{place}")]
-            nodes.append(helper.make_node("Gemm", [last, f"w{place}", f"b{place}"], [f"z{place}"]))
-            last = f"z{place}"
-            if place < len(pairs) - 1:
-                nodes.append(helper.make_node("Relu", [last], [f"y{place}"]))
-                last = f"y{place}"
+        for index, (w, b) in enumerate(pairs):
+            values += [numpy_helper.from_array(w, f"w{index}")]
+            values += [numpy_helper.from_array(b, f"b{index}")]
+            nodes.append(helper.make_node("Gemm", [last, f"w{index}", f"b{index}"], [f"z{index}"]))
+            last = f"z{index}"
+            if index < len(pairs) - 1:
+                nodes.append(helper.make_node("Relu", [last], [f"y{index}"]))
+                last = f"y{index}"
         ends = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, width])
             for name, width in (("x", self.problem.widths[0]), (last, self.problem.widths[-1]))

@@ -1,7 +1,7 @@
 """JAX: the whole step is one ``jit`` function whose donated state is updated in place.
 
-The data live on the device and the state counts its steps, so a call hands nothing over. The
-generator is JAX's default; XLA's own ("rbg") was no cheaper where it was tried.
+The data live on the device and the state counts its steps, so a call passes no arrays. The
+generator is JAX's default; XLA's own ("rbg") was not faster when tried.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from benchmarks.problem import BETA_1, BETA_2, MASKS, Array, Problem
 tree_map = jax.tree_util.tree_map
 
 
-def dropped(problem: Problem, y: Any, place: int, masks: Any, count: Any) -> Any:
+def apply_dropout(problem: Problem, y: Any, index: int, masks: Any, count: Any) -> Any:
     """Return a hidden layer's output after dropout."""
     if not problem.drops:
         return y
     if masks is not None:
-        return y * masks[place][count % MASKS]
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), count), place)
-    kept = jax.random.bernoulli(key, problem.keep, y.shape)
-    return jnp.where(kept, y / problem.keep, 0)
+        return y * masks[index][count % MASKS]
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), count), index)
+    keep = jax.random.bernoulli(key, problem.keep, y.shape)
+    return jnp.where(keep, y / problem.keep, 0)
 
 
 def objective(
     layers: Any, problem: Problem, x: Any, labels: Any, masks: Any, count: Any
 ) -> tuple[Any, Any]:
     """Return the whole objective, and the data loss beside it."""
-    for place, (w, b) in enumerate(layers):
+    for index, (w, b) in enumerate(layers):
         x = x @ w + b
-        if place < len(layers) - 1:
-            x = dropped(problem, jax.nn.relu(x), place, masks, count)
+        if index < len(layers) - 1:
+            x = apply_dropout(problem, jax.nn.relu(x), index, masks, count)
     likelihoods = jax.nn.log_softmax(x)
     loss = -jnp.take_along_axis(likelihoods, labels[:, None], axis=1).mean()
     total = loss
@@ -49,7 +49,7 @@ def objective(
     return total, loss
 
 
-def updated(problem: Problem, layers: Any, slots: Any, gradients: Any, steps: Any) -> Any:
+def update(problem: Problem, layers: Any, slots: Any, gradients: Any, steps: Any) -> Any:
     """Return layers and slots after the optimizer's step."""
     rate = problem.rate
     if problem.optimizer == "sgd":
@@ -76,7 +76,7 @@ def one_step(problem: Problem, state: Any, x: Any, y: Any, order: Any, masks: An
     rows = jax.lax.dynamic_slice(order, (begin,), (problem.batch,))
     derive = jax.value_and_grad(objective, has_aux=True)
     (_, loss), gradients = derive(layers, problem, x[rows], y[rows], masks, count)
-    layers, slots = updated(problem, layers, slots, gradients, count + 1)
+    layers, slots = update(problem, layers, slots, gradients, count + 1)
     return (layers, slots, count + 1), loss
 
 
@@ -125,7 +125,7 @@ class JaxJit(Stepwise):
 
 
 class JaxScan(JaxJit):
-    """Twenty compiled steps a call: no loss can be looked at in between."""
+    """Twenty compiled steps a call: the losses in between are not available."""
 
     TOGETHER = 20
 

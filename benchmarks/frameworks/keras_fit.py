@@ -37,8 +37,8 @@ def model(problem: Problem) -> Any:
     """Return the problem's network with its weights."""
     layers: list[Any] = [keras.Input((problem.widths[0],), dtype=problem.dtype)]
     penalty = keras.regularizers.L1L2(problem.l1, problem.l2 / 2)
-    for place, width in enumerate(problem.widths[1:], 1):
-        last = place == len(problem.widths) - 1
+    for index, width in enumerate(problem.widths[1:], 1):
+        last = index == len(problem.widths) - 1
         layers.append(
             keras.layers.Dense(
                 width,

@@ -1,4 +1,4 @@
-"""nnreg, as its users train: ``nn.fit``."""
+"""nnreg through its public ``nn.fit``."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def network(problem: Problem) -> nn.Network:
     """Return the problem's network with its weights."""
     layers: list[nn.Layer] = []
     masks = problem.masks() if problem.drops and problem.given_masks else None
-    for place, width in enumerate(problem.hidden):
+    for index, width in enumerate(problem.hidden):
         layers += [nn.Dense(width), nn.ReLU()]
         if masks is not None:
-            layers.append(Given(masks[place]))
+            layers.append(Given(masks[index]))
         elif problem.drops:
             layers.append(nn.Dropout(keep_prob=problem.keep))
     layers.append(nn.Dense(problem.widths[-1]))
@@ -69,7 +69,7 @@ def optimizer(problem: Problem) -> nn.Optimizer:
 
 
 class NnregFit:
-    """``nn.fit`` with its own choice of threads."""
+    """``nn.fit`` with its default number of threads."""
 
     def __init__(self, problem: Problem, threads: int | None = None) -> None:
         self.problem, self.threads = problem, threads
@@ -110,7 +110,7 @@ class NnregFit:
     def parameters(self) -> list[Array]:
         """Return them layer by layer."""
         return [
-            self.net.parameters[f"dense_{number}.{own}"]
+            self.net.parameters[f"dense_{number}.{kind}"]
             for number in range(1, len(self.problem.widths))
-            for own in ("weight", "bias")
+            for kind in ("weight", "bias")
         ]

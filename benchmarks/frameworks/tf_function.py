@@ -1,6 +1,6 @@
 """TensorFlow without Keras: the whole step is one ``tf.function``, with XLA or without.
 
-The data live in tensors and the step counts itself, so a call hands nothing over. The updates are
+The data live in tensors and the step counts itself, so a call passes no arrays. The updates are
 TensorFlow's own fused kernels; its Adam adds epsilon to the root of the uncorrected moment.
 """
 
@@ -33,10 +33,10 @@ class TfFunction(Stepwise):
         self.masks = [tf.constant(masks) for masks in problem.masks()] if given else None
         self.step = tf.function(self.one_step, jit_compile=xla, autograph=False)
 
-    def dropped(self, y: Any, place: int) -> Any:
+    def apply_dropout(self, y: Any, index: int) -> Any:
         """Return a hidden layer's output after dropout."""
         if self.masks is not None:
-            return y * tf.gather(self.masks[place], self.count % MASKS)
+            return y * tf.gather(self.masks[index], self.count % MASKS)
         return tf.nn.dropout(y, 1 - self.problem.keep) if self.problem.drops else y
 
     def one_step(self) -> Any:
@@ -46,10 +46,10 @@ class TfFunction(Stepwise):
         rows = tf.gather(self.batches, self.count % problem.batches)
         y, labels = tf.gather(self.x, rows), tf.gather(self.y, rows)
         with tf.GradientTape() as tape:
-            for place, (w, b) in enumerate(self.layers):
+            for index, (w, b) in enumerate(self.layers):
                 y = tf.nn.bias_add(tf.matmul(y, w), b)
-                if place < len(self.layers) - 1:
-                    y = self.dropped(tf.nn.relu(y), place)
+                if index < len(self.layers) - 1:
+                    y = self.apply_dropout(tf.nn.relu(y), index)
             loss = tf.reduce_mean(
                 tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=y)
             )

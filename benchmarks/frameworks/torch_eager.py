@@ -42,17 +42,17 @@ class TorchEager(Stepwise):
         self.linear: list[Any] = []
         modules: list[Any] = []
         given = problem.masks() if problem.drops and problem.given_masks else None
-        for place, (w, b) in enumerate(problem.weights()):
+        for index, (w, b) in enumerate(problem.weights()):
             layer = torch.nn.Linear(*w.shape, dtype=getattr(torch, problem.dtype))
             with torch.no_grad():
                 layer.weight.copy_(torch.from_numpy(w.T))
                 layer.bias.copy_(torch.from_numpy(b))
             self.linear.append(layer)
             modules.append(layer)
-            if place < len(problem.hidden):
+            if index < len(problem.hidden):
                 modules.append(torch.nn.ReLU())
                 if given is not None:
-                    modules.append(Given(given[place]))
+                    modules.append(Given(given[index]))
                 elif problem.drops:
                     modules.append(torch.nn.Dropout(1 - problem.keep))
         self.model = torch.nn.Sequential(*modules)

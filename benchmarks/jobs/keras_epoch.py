@@ -17,4 +17,4 @@ net = keras.Sequential(
 net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 net.fit(x, y, BATCH, epochs=1, verbose=0)
 report = Report()
-report.tell(net.predict(x_test, batch_size=1024, verbose=0).argmax(axis=1), y_test)
+report.print_accuracy(net.predict(x_test, batch_size=1024, verbose=0).argmax(axis=1), y_test)

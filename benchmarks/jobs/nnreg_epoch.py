@@ -12,4 +12,4 @@ net = nn.Network(
 loss = nn.SoftmaxCrossEntropy()
 nn.fit(net, x, y, loss=loss, optimizer=nn.Adam(), epochs=1, batch_size=BATCH)
 report = Report()
-report.tell(loss.classes(net.predict(x_test)), y_test)
+report.print_accuracy(loss.classes(net.predict(x_test)), y_test)

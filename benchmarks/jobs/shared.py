@@ -1,4 +1,4 @@
-"""What the programs share: reading the data, and saying how they did."""
+"""Functions shared by the programs: reading the data, and the report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def load() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 class Report:
-    """Say when training had ended and what memory it took, then how well it went."""
+    """The report of a program: end of training, peak memory, accuracy."""
 
     def __init__(self) -> None:
         self.ended, self.memory = time.time(), peak_memory()
 
-    def tell(self, classes: Any, wanted: Any) -> None:
+    def print_accuracy(self, classes: Any, labels: Any) -> None:
         """Print the report."""
-        accuracy = float(np.mean(np.asarray(classes) == wanted))
+        accuracy = float(np.mean(np.asarray(classes) == labels))
         print(json.dumps({"ended": self.ended, "memory": self.memory, "accuracy": accuracy}))

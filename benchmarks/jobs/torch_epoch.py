@@ -23,4 +23,4 @@ for rows in torch.randperm(len(x)).split(BATCH):
 report = Report()
 net.eval()
 with torch.inference_mode():
-    report.tell(net(x_test).argmax(dim=1).numpy(), y_test)
+    report.print_accuracy(net(x_test).argmax(dim=1).numpy(), y_test)

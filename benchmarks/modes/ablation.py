@@ -1,4 +1,4 @@
-"""What each trick of the hot path buys: a step with it and without, in alternating rounds."""
+"""Gain of each optimization of the training step, timed with and without it in turn."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Time every ablation that applies to nnreg as it is."""
     about = begin()
     budget = Budget(settings.seconds(6 * 60, 12))
-    found: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
     rows = []
     for ablation in ABLATIONS:
         for optimizer in ablation.optimizers:
@@ -70,7 +70,7 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
                     print(f"{ablation.name} does not apply: {error}")
                     break
                 cell = ratios(times, "with")
-                found[f"{ablation.name}, {configuration}, {optimizer}"] = cell
+                cells[f"{ablation.name}, {configuration}, {optimizer}"] = cell
                 rows.append(
                     (
                         ablation.name,
@@ -81,13 +81,13 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
                         spread(cell["without"]["ratio"]),
                     )
                 )
-                results.store("ablation", {"cells": found}, about)
+                results.store("ablation", {"cells": cells}, about)
     print("with, and without, which is:")
     for ablation in ABLATIONS:
         print(f"  {ablation.name}: {ablation.what}")
-    table(("trick", "", "", "with, µs", "without, µs", "ratio (quartiles)"), rows)
+    table(("optimization", "", "", "with, µs", "without, µs", "ratio (quartiles)"), rows)
     if budget.spent:
-        print("the time was over before the end of the list\n")
+        print("the rest was skipped: the budget was spent; --budget MINUTES sets another\n")
 
 
 def agree(ablation: Ablation, problem: Problem) -> None:

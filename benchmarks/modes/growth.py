@@ -1,7 +1,7 @@
-"""How nnreg's cost grows with batch, width and depth: the slope of a line through logarithms.
+"""Growth of nnreg's time with batch, width and depth: slopes in log-log coordinates.
 
-The slope over all sizes, and over the larger half, where the matrix products have taken over: from
-there on it should be 1 for the batch, 2 for the width, 1 for the depth.
+The slope is fitted over all sizes and over the larger half. There the matrix products dominate, and
+it should be 1 for the batch, 2 for the width, 1 for the depth.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     about = begin()
     budget = Budget(settings.seconds(4 * 60, 14))
     seconds: dict[str, dict[int, dict[str, float]]] = {sweep: {} for sweep in SIZES}
-    for sweep, size in in_turn(QUICK if settings.quick else SIZES):
+    for sweep, size in interleave_sizes(QUICK if settings.quick else SIZES):
         if budget.spent:
-            print(f"no time was left for {sweep} {size}")
+            print(f"skipped, since the budget is spent: {sweep} {size}")
             continue
         problem = SWEEPS[sweep][0](size)
         runners = pool.build([(name, problem) for name in ("nnreg", *FLOORS)])
@@ -40,21 +40,21 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
             "nnreg": statistics.median(times["nnreg"]),
             "floor": min(statistics.median(times[floor]) for floor in FLOORS),
         }
-    found = {sweep: fitted(points) for sweep, points in seconds.items() if points}
-    for sweep, points in found.items():
+    curves = {sweep: fit_exponents(points) for sweep, points in seconds.items() if points}
+    for sweep, points in curves.items():
         show(sweep, points)
-    results.store("growth", {"growth": found}, about)
+    results.store("growth", {"growth": curves}, about)
 
 
-def in_turn(sizes: dict[str, list[int]]) -> list[tuple[str, int]]:
-    """Return (sweep, size), a size of each sweep after the other."""
+def interleave_sizes(sizes: dict[str, list[int]]) -> list[tuple[str, int]]:
+    """Return (sweep, size), one size of each sweep in turn."""
     rows = [
-        (place, sweep, size) for sweep, some in sizes.items() for place, size in enumerate(some)
+        (index, sweep, size) for sweep, some in sizes.items() for index, size in enumerate(some)
     ]
     return [(sweep, size) for _, sweep, size in sorted(rows, key=lambda row: row[0])]
 
 
-def fitted(seconds: dict[int, dict[str, float]]) -> dict[str, Any]:
+def fit_exponents(seconds: dict[int, dict[str, float]]) -> dict[str, Any]:
     """Return the points with the exponents of all, and of the larger half."""
     sizes = list(seconds)
     exponents = {}
@@ -76,14 +76,14 @@ def fitted(seconds: dict[int, dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def show(sweep: str, found: dict[str, Any]) -> None:
+def show(sweep: str, curve: dict[str, Any]) -> None:
     """Print one table."""
     rows = [
         (size, microseconds(1e6 * ours), microseconds(1e6 * floor), f"{ours / floor:.2f}")
-        for size, ours, floor in zip(found["sizes"], found["nnreg"], found["floor"], strict=True)
+        for size, ours, floor in zip(curve["sizes"], curve["nnreg"], curve["floor"], strict=True)
     ]
     table((sweep, "nnreg, µs", "products, µs", "ratio"), rows)
-    for name, exponents in found["exponents"].items():
+    for name, exponents in curve["exponents"].items():
         parts = [f"{value:.2f} ({part})" for part, value in exponents.items() if value is not None]
         if parts:
             print(f"{name} grows with the {sweep} to the power {', '.join(parts)}")

@@ -1,4 +1,4 @@
-"""Whole jobs in processes of their own: from start to one trained epoch of MNIST; imports; sizes.
+"""Whole jobs in separate processes: from start to one trained epoch of MNIST; imports; sizes.
 
 The training program of each library is in ``benchmarks/jobs``. Time runs from before the process is
 started until training has ended, on one clock.
@@ -41,7 +41,7 @@ print(json.dumps({{"seconds": seconds, "memory": peak_memory()}}))
 
 
 def run(*arguments: str) -> dict[str, Any]:
-    """Return what a Python process prints at last, read as JSON."""
+    """Run a Python process and return the last line that it prints, parsed as JSON."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     run = subprocess.run(
         [sys.executable, *arguments],
@@ -55,7 +55,7 @@ def run(*arguments: str) -> dict[str, Any]:
 
 
 def prepare(folder: Path, rows: int) -> str:
-    """Write the data; return what they are."""
+    """Write the data; return a description of them."""
     try:
         train, test = nn.datasets.load_mnist(fetch=False)
         what = "MNIST"
@@ -63,7 +63,7 @@ def prepare(folder: Path, rows: int) -> str:
         x, y = Problem(100, (784, 128, 10)).data()
         x = np.clip(x, 0, 1)
         train, test = (np.resize(x, (60_000, 784)), np.resize(y, 60_000)), (x, y)
-        what = "rows drawn by chance in MNIST's place, since NNREG_DATA names no folder with it"
+        what = "random data of MNIST's shape (NNREG_DATA names no folder with mnist/)"
     for part, (x, y) in {"train": train, "test": test}.items():
         np.save(folder / f"{part}_x.npy", np.round(255 * x[:rows]).astype(np.uint8))
         np.save(folder / f"{part}_y.npy", y[:rows])
@@ -74,20 +74,20 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     """Measure jobs, imports and sizes."""
     about = begin()
     budget = Budget(settings.seconds(5 * 60, 30))
-    rounds = 1 if settings.quick or settings.smoke else 5  # of one round nothing can be discarded
+    rounds = 1 if settings.quick or settings.smoke else 5  # a single round cannot discard the first
     rows = 500 if settings.smoke else 20_000 if settings.quick else 60_000
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
-        found["data"] = prepare(Path(name), rows)
-        found["jobs"] = jobs(name, rounds, budget)
-    show("training from process start", found["jobs"])
-    results.store("job", found, about)
+        result["data"] = prepare(Path(name), rows)
+        result["jobs"] = jobs(name, rounds, budget)
+    show("training from process start", result["jobs"])
+    results.store("job", result, about)
     if settings.smoke:
         return
-    found["imports"] = imports(rounds, budget)
-    show("import", found["imports"])
-    found["sizes"] = {name: sizes.installed(name) for name in DISTRIBUTIONS if version(name)}
-    absent = [name for name in DISTRIBUTIONS if name not in found["sizes"]]
+    result["imports"] = imports(rounds, budget)
+    show("import", result["imports"])
+    result["sizes"] = {name: sizes.installed(name) for name in DISTRIBUTIONS if version(name)}
+    absent = [name for name in DISTRIBUTIONS if name not in result["sizes"]]
     print(f"not installed as distributions: {', '.join(absent) or 'none'}")
     table(
         ("installed", "MB", "of which itself", "distributions"),
@@ -98,20 +98,20 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
                 f"{parts[name] / 1e6:,.1f}",
                 len(parts),
             )
-            for name, parts in found["sizes"].items()
+            for name, parts in result["sizes"].items()
         ],
     )
-    results.store("job", found, about)
+    results.store("job", result, about)
 
 
 def jobs(folder: str, rounds: int, budget: Budget) -> dict[str, Any]:
-    """Train in turn, and return seconds, bytes and accuracy by library."""
-    found: dict[str, dict[str, Any]] = {}
+    """Run each library's training program, and return seconds, bytes and accuracy by library."""
+    measured: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
         for library, program in JOBS.items():
             if version(library) is None and library != "nnreg":
                 continue
-            if found.get(library) and budget.spent:
+            if measured.get(library) and budget.spent:
                 continue
             start = time.time()
             try:
@@ -119,40 +119,40 @@ def jobs(folder: str, rounds: int, budget: Budget) -> dict[str, Any]:
             except RuntimeError as error:
                 print(f"  {library} fails: {error}")
                 continue
-            entry = found.setdefault(library, {"seconds": [], "memory": [], "accuracy": []})
+            entry = measured.setdefault(library, {"seconds": [], "memory": [], "accuracy": []})
             entry["seconds"].append(report["ended"] - start)
             entry["memory"].append(report["memory"])
             entry["accuracy"].append(report["accuracy"])
-    return found
+    return measured
 
 
 def imports(rounds: int, budget: Budget) -> dict[str, Any]:
-    """Import in turn, in fresh interpreters, and return seconds and bytes by module.
+    """Import each module in fresh interpreters, and return seconds and bytes by module.
 
-    Of several rounds the first, which may find its files cold, is not counted.
+    Of several rounds the first, which may read files from disk, is not counted.
     """
-    found: dict[str, dict[str, Any]] = {}
+    measured: dict[str, dict[str, Any]] = {}
     for number in range(rounds + 1 if rounds > 1 else 1):
         for module in IMPORTS:
-            if number and (budget.spent or module not in found):
+            if number and (budget.spent or module not in measured):
                 continue
             try:
                 report = run("-c", IMPORT.format(module))
             except RuntimeError:
                 print(f"left out: {module}, which cannot be imported")
                 continue
-            entry = found.setdefault(module, {"seconds": [], "memory": []})
+            entry = measured.setdefault(module, {"seconds": [], "memory": []})
             if number == 1:
                 entry["seconds"], entry["memory"] = [], []
             entry["seconds"].append(report["seconds"])
             entry["memory"].append(report["memory"])
-    return found
+    return measured
 
 
-def show(what: str, found: dict[str, Any]) -> None:
+def show(what: str, measured: dict[str, Any]) -> None:
     """Print medians."""
     rows = []
-    for name, entry in found.items():
+    for name, entry in measured.items():
         accuracy = (
             f"{100 * statistics.median(entry['accuracy']):.1f}" if "accuracy" in entry else ""
         )

@@ -1,4 +1,4 @@
-"""A network of one's own: ``python -m benchmarks run --layers 784,256,10 --against tensorflow``."""
+"""A network given on the command line: ``python -m benchmarks run --layers 784,256,10``."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def measure(
         raise SystemExit(f"--against {unknown[0]}: known are {', '.join(known)}")
     about = begin()
     taking = settings.available(tuple(dict.fromkeys(("nnreg", *FLOORS, *names))))
-    found = compare(pool, Agreement(pool), problem, taking, settings.pace())
-    results.store("run", found | {"failures": pool.failures}, about)
+    result = compare(pool, Agreement(pool), problem, taking, settings.pace())
+    results.store("run", result | {"failures": pool.failures}, about)

@@ -29,25 +29,25 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
         else:
             names.append(f"predict:{name}")
     budget = Budget(settings.seconds(3 * 60, 16))
-    found: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
     for rows in ROWS:
         for network in NETWORKS[:1] if settings.quick else NETWORKS:
             if settings.smoke and rows > 128:
                 continue
             if budget.spent:
-                print(f"no time was left for {network}, {rows} rows")
+                print(f"skipped, since the budget is spent: {network}, {rows} rows")
                 continue
             problem = replace(CONFIGURATIONS[network], batch=rows, keep=1.0)
-            runners = agreeing(pool, pool.build([(name, problem) for name in names]))
+            runners = select_agreeing(pool, pool.build([(name, problem) for name in names]))
             times = interleave(runners, settings.pace())
             pool.drop(runners)
             cell = ratios(times, "predict:nnreg")
-            found[f"{network} {rows}"] = cell
+            cells[f"{network} {rows}"] = cell
             show(problem, cell)
-            results.store("predict", {"cells": found, "failures": pool.failures}, about)
+            results.store("predict", {"cells": cells, "failures": pool.failures}, about)
 
 
-def agreeing(pool: WorkerPool, runners: list[Runner]) -> list[Runner]:
+def select_agreeing(pool: WorkerPool, runners: list[Runner]) -> list[Runner]:
     """Return those whose outputs are nnreg's to 1e-4, relative to the largest."""
     outputs = {
         runner.label: (runner, result[1][0])

@@ -1,7 +1,7 @@
-"""A smoke run: every installed framework agrees and takes steps; no time is judged.
+"""Smoke run: every installed framework takes steps and agrees; times are ignored.
 
-It ends with 1 if something that is installed fails or does not agree. ``torch.compile`` takes part
-only on request, since compiling takes longer than all the rest.
+The exit code is 1 if something that is installed fails or does not agree. ``torch.compile`` is
+not included, since compiling takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CELLS = (("adam", "dropout+l2"), ("momentum", "l1"), ("sgd", "l2"))
 
 
 def measure(settings: Settings, results: Results, pool: WorkerPool) -> int:
-    """Do a little of everything, and return how the process should end."""
+    """Run a little of every mode, and return the exit code."""
     about = begin()
     names = settings.available(NAMES)
     agreement = Agreement(pool)
@@ -36,12 +36,12 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> int:
             name for name in names if name not in MANY or (optimizer, regularization) == CELLS[0]
         ]
         cell = compare(pool, agreement, problem, taking, settings.pace())
-        wanted = [name for name in taking if ENTRIES[name].takes_part(problem)]
-        missing += [f"{name} at {problem}" for name in wanted if name not in cell["times"]]
+        expected = [name for name in taking if ENTRIES[name].takes_part(problem)]
+        missing += [f"{name} at {problem}" for name in expected if name not in cell["times"]]
         cells[f"tiny {optimizer} {regularization}"] = cell
     results.store("step", {"cells": cells}, about)
-    if not agreement.refuses(TINY.regularized("l2")):
-        missing.append("the refusal of another penalty")
+    if not agreement.detects_changes(TINY.regularized("l2")):
+        missing.append("the check does not detect another penalty strength")
     for trick in ABLATIONS:
         try:
             ablation.agree(trick, TINY)

@@ -1,6 +1,6 @@
 """One training step: four configurations, three optimizers, five regularizations.
 
-The cells that matter most, dropout with L2, come first; what there is no time for is named.
+The most important cells, dropout with L2, come first; those skipped for lack of time are listed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     names = settings.available()
     chosen = settings.names is not None
     budget = Budget(settings.seconds(26 * 60, 50))
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "cells": {},
         "left_out": [],
         "randomness": {
@@ -56,14 +56,14 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     agreement = Agreement(pool)
     for cell in cells(settings.quick):
         if budget.spent:
-            found["left_out"].append(" ".join(cell))
+            result["left_out"].append(" ".join(cell))
             continue
         slow = () if chosen or (cell[2] == MAIN and not settings.quick) else SLOW_TO_BUILD
         taking = [name for name in names if name not in slow]
         problem = problem_of(*cell)
-        found["cells"][" ".join(cell)] = compare(pool, agreement, problem, taking, settings.pace())
-        results.store("step", found | {"failures": pool.failures}, about)
-    found |= {"thread_pools": pool.thread_pools(), "failures": pool.failures}
-    results.store("step", found, about)
-    if found["left_out"]:
-        print(f"no time was left for: {', '.join(found['left_out'])}\n")
+        result["cells"][" ".join(cell)] = compare(pool, agreement, problem, taking, settings.pace())
+        results.store("step", result | {"failures": pool.failures}, about)
+    result |= {"thread_pools": pool.thread_pools(), "failures": pool.failures}
+    results.store("step", result, about)
+    if result["left_out"]:
+        print(f"skipped, since the budget is spent: {', '.join(result['left_out'])}\n")

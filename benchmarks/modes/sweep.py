@@ -44,28 +44,28 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     about = begin()
     names = settings.available(NAMES)
     budget = Budget(settings.seconds(10 * 60, 12))
-    found: dict[str, Any] = {"sweeps": {name: {} for name in SWEEPS}, "left_out": []}
+    result: dict[str, Any] = {"sweeps": {name: {} for name in SWEEPS}, "left_out": []}
     agreement = Agreement(pool)
     for sweep, size in order(settings.quick):
         if budget.spent:
-            found["left_out"].append(f"{sweep} {size}")
+            result["left_out"].append(f"{sweep} {size}")
             continue
         print(f"{sweep} {size}:", end=" ")
         problem = SWEEPS[sweep][0](size)
-        found["sweeps"][sweep][size] = compare(
+        result["sweeps"][sweep][size] = compare(
             pool, agreement, problem, names, settings.pace(SWEEP)
         )
-        results.store("sweep", found | {"failures": pool.failures}, about)
-    if found["left_out"]:
-        print(f"no time was left for: {', '.join(found['left_out'])}\n")
+        results.store("sweep", result | {"failures": pool.failures}, about)
+    if result["left_out"]:
+        print(f"skipped, since the budget is spent: {', '.join(result['left_out'])}\n")
 
 
 def order(quick: bool) -> list[tuple[str, int]]:
-    """Return (sweep, size): where time may run out, the ends and middles say most."""
+    """Return (sweep, size), ends and middles first: the budget may not suffice for all."""
     rows = []
     for sweep, (_, sizes) in SWEEPS.items():
-        places = [0, len(sizes) - 1, len(sizes) // 2]
-        places += [] if quick else [i for i in range(len(sizes)) if i not in places]
+        positions = [0, len(sizes) - 1, len(sizes) // 2]
+        positions += [] if quick else [i for i in range(len(sizes)) if i not in positions]
         limit = 1024 if quick else sizes[-1]
-        rows += [(rank, sweep, sizes[i]) for rank, i in enumerate(places) if sizes[i] <= limit]
+        rows += [(rank, sweep, sizes[i]) for rank, i in enumerate(positions) if sizes[i] <= limit]
     return [(sweep, size) for _, sweep, size in sorted(rows, key=lambda row: row[0])]

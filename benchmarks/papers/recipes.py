@@ -1,4 +1,4 @@
-"""What a row of a published table is: a recipe of plain values, and the published figure."""
+"""Rows of a published table: a recipe of plain values, and the published figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables as Markdown, from ``results.json`` alone: for the terminal, and for the documents."""
+"""Markdown tables made from ``results.json``, for the terminal and for the documentation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.papers import nielsen
-from benchmarks.papers.judgement import paired, pooled, within_deviations, within_noise
+from benchmarks.papers.significance import paired, pooled, within_deviations, within_noise
 
-Found = dict[str, Any]
+Record = dict[str, Any]
 BEST = "dropout, max-norm"
 WORST = "L2"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose columns are on the right, but for the first.
+    """Return a table whose columns, except for the first, are right-aligned.
 
     >>> print(markdown(["row", "error"], [["L2", "1.62"]]))
     | row | error |
@@ -38,44 +38,44 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def accuracies(row: Found, figure: str) -> list[float]:
+def accuracies(row: Record, figure: str) -> list[float]:
     """Return each seed's accuracy in percent, of the best epoch or of the last one."""
     chosen = {"best": min, "last": lambda errors: errors[-1]}[figure]
     return [100.0 - chosen(run["errors"]) for run in row["runs"]]
 
 
-def errors(row: Found) -> list[float]:
+def errors(row: Record) -> list[float]:
     """Return each seed's error in percent after the last epoch."""
     return [run["errors"][-1] for run in row["runs"]]
 
 
-def share(row: Found, name: str) -> float:
+def share(row: Record, name: str) -> float:
     """Return the mean over the seeds of one measured number."""
     return statistics.fmean(run[name] for run in row["runs"])
 
 
-def minutes(found: Found) -> float:
-    """Return what all runs took together."""
-    return sum(run["seconds"] for row in found["rows"] for run in row["runs"]) / 60
+def minutes(results: Record) -> float:
+    """Return the time of all runs together."""
+    return sum(run["seconds"] for row in results["rows"] for run in row["runs"]) / 60
 
 
-def origin(found: Found) -> str:
-    """Return the lines that say where the figures are from."""
-    about = found["about"]
+def origin(results: Record) -> str:
+    """Return the origin of the figures: command, data, machine, versions."""
+    about = results["about"]
     blas = ", ".join(
         f"{pool['internal_api']} {pool['version']}, {pool['num_threads']} thread(s)"
         for pool in about["blas"]
     )
     versions = ", ".join(f"{name} {about['versions'][name]}" for name in ("nnreg", "numpy"))
     return (
-        f"`{found['command']}`\n\nData: {found['data']}; seeds 0 to {found['seeds'] - 1}; "
-        f"{minutes(found):.0f} minutes of training on {about['processor']}, Python "
+        f"`{results['command']}`\n\nData: {results['data']}; seeds 0 to {results['seeds'] - 1}; "
+        f"{minutes(results):.0f} minutes of training on {about['processor']}, Python "
         f"{about['python']}, {versions}, {blas}; {about['date'][:10]}."
     )
 
 
-def nielsen_verdict(row: Found) -> str:
-    """Say whether a row of Nielsen's keeps the rule of deviations; a bound may be surpassed."""
+def nielsen_verdict(row: Record) -> str:
+    """Return whether a row of Nielsen's is within the deviations; a bound may be surpassed."""
     values = accuracies(row, row["figure"])
     if len(values) < 2:
         return ""
@@ -83,10 +83,10 @@ def nielsen_verdict(row: Found) -> str:
     return "inside" if surpassed or within_deviations(row["paper"], values) else "outside"
 
 
-def nielsen_table(found: Found) -> str:
-    """Return Nielsen's rows beside ours, accuracies in percent."""
+def nielsen_table(results: Record) -> str:
+    """Return Nielsen's rows and ours, accuracies in percent."""
     rows = []
-    for row in found["rows"]:
+    for row in results["rows"]:
         bound = "> " if row["at_least"] else ""
         decimals = 0 if row["at_least"] else 1 if row["paper"] == 87.1 else 2
         rows.append(
@@ -106,16 +106,16 @@ def nielsen_table(found: Found) -> str:
     return markdown(header, rows)
 
 
-def first_epoch(row: Found) -> list[float]:
+def first_epoch(row: Record) -> list[float]:
     """Return each seed's accuracy in percent after one epoch."""
     return [100.0 - run["errors"][0] for run in row["runs"]]
 
 
-def nielsen_pairs(found: Found) -> str:
+def nielsen_pairs(results: Record) -> str:
     """Return the differences between rows that differ in one thing."""
     lines = []
     for before, after in nielsen.PAIRS:
-        old, new = found["rows"][before], found["rows"][after]
+        old, new = results["rows"][before], results["rows"][after]
         figures = {"best epoch": (accuracies(new, "best"), accuracies(old, "best"))}
         if new["recipe"]["initial"] != old["recipe"]["initial"]:
             figures["first epoch"] = first_epoch(new), first_epoch(old)
@@ -126,17 +126,17 @@ def nielsen_pairs(found: Found) -> str:
     return markdown(["rows", "figure", "difference", "p"], lines)
 
 
-def table9_table(found: Found) -> str:
-    """Return table 9 beside ours, test errors in percent."""
-    judged = found["seeds"] > 1
-    noise = pooled([errors(row) for row in found["rows"]]) if judged else (0.0, 0)
+def table9_table(results: Record) -> str:
+    """Return table 9 and ours, test errors in percent."""
+    compared = results["seeds"] > 1
+    noise = pooled([errors(row) for row in results["rows"]]) if compared else (0.0, 0)
     rows = []
-    for row in found["rows"]:
+    for row in results["rows"]:
         values = errors(row)
         published, verdict = "", ""
         if row["paper"] is not None:
             published = f"{row['paper']:.2f}"
-            if judged:
+            if compared:
                 inside = within_noise(row["paper"], values, *noise)
                 verdict = "inside" if inside else "outside"
         rows.append(
@@ -156,78 +156,78 @@ def table9_table(found: Found) -> str:
     return markdown(header, rows)
 
 
-def table9_pairs(found: Found) -> str:
+def table9_pairs(results: Record) -> str:
     """Return the paired differences of all rows: row minus column, and p."""
-    names = [row["name"] for row in found["rows"]]
+    names = [row["name"] for row in results["rows"]]
     lines = []
-    for place, row in enumerate(found["rows"][:-1]):
+    for index, row in enumerate(results["rows"][:-1]):
         cells = []
         for other in range(1, len(names)):
-            if other <= place:
+            if other <= index:
                 cells.append("")
                 continue
-            test = paired(errors(row), errors(found["rows"][other]))
+            test = paired(errors(row), errors(results["rows"][other]))
             cells.append(f"{test.difference:+.2f} (p {test.p:.1g})")
         lines.append([row["name"], *cells])
     return markdown(["row minus ...", *names[1:]], lines)
 
 
-def table9_order(found: Found) -> list[str]:
-    """Say which parts of the paper's order hold for the means."""
-    means = {row["name"]: statistics.fmean(errors(row)) for row in found["rows"]}
+def table9_order(results: Record) -> list[str]:
+    """Return which parts of the paper's order hold for our means."""
+    means = {row["name"]: statistics.fmean(errors(row)) for row in results["rows"]}
     regularized = {name: mean for name, mean in means.items() if name != "none"}
     best, worst = min(means, key=means.__getitem__), max(regularized, key=regularized.__getitem__)
-    published = {row["name"]: row["paper"] for row in found["rows"] if row["paper"] is not None}
+    published = {row["name"]: row["paper"] for row in results["rows"] if row["paper"] is not None}
     pairs = list(itertools.combinations(published, 2))
-    kept = sum((published[a] > published[b]) == (means[a] > means[b]) for a, b in pairs)
+    in_order = sum((published[a] > published[b]) == (means[a] > means[b]) for a, b in pairs)
     return [
         f"The best row is *{best}* with {means[best]:.2f} %; in the paper, *{BEST}*.",
         f"The worst regularized row is *{worst}* with {means[worst]:.2f} %; in the paper, "
         f"*{WORST}*.",
-        f"Of {len(pairs)} pairs of the paper's rows, {kept} are in the paper's order.",
+        f"Of {len(pairs)} pairs of the paper's rows, {in_order} are in the paper's order.",
     ]
 
 
-def shown(value: Any) -> str:
+def format_setting(value: Any) -> str:
     """Return a setting as a table shows it.
 
-    >>> shown(1e-5), shown([0.8, 0.7]), shown(8)
+    >>> format_setting(1e-5), format_setting([0.8, 0.7]), format_setting(8)
     ('1e-05', '0.8/0.7', '8')
     """
-    return "/".join(map(shown, value)) if isinstance(value, list) else f"{value:g}"
+    return "/".join(map(format_setting, value)) if isinstance(value, list) else f"{value:g}"
 
 
-def choice_table(found: Found) -> str:
-    """Return what was tried on the validation rows; the lowest error of a row is bold."""
+def choice_table(results: Record) -> str:
+    """Return the recipes tried on the validation rows; the lowest error of a row is bold."""
     lowest = {
-        row: min(one["error"] for one in found["rows"] if one["row"] == row)
-        for row in dict.fromkeys(one["row"] for one in found["rows"])
+        row: min(one["error"] for one in results["rows"] if one["row"] == row)
+        for row in dict.fromkeys(one["row"] for one in results["rows"])
     }
     rows = []
-    for one in found["rows"]:
+    for one in results["rows"]:
         mark = "**" if one["error"] == lowest[one["row"]] else ""
         settings = one["tried"] | {
             name: one["recipe"][name] for name in ("learning_rate", "epochs")
         }
-        tried = ", ".join(f"{name} {shown(value)}" for name, value in settings.items())
+        tried = ", ".join(f"{name} {format_setting(value)}" for name, value in settings.items())
         rows.append([one["row"], tried, f"{mark}{one['error']:.2f}{mark}"])
     return markdown(["row", "tried", "validation error %"], rows)
 
 
-def nielsen_report(found: Found) -> str:
-    """Return everything about Nielsen's rows."""
-    return "\n\n".join([nielsen_table(found), nielsen_pairs(found), origin(found)])
+def nielsen_report(results: Record) -> str:
+    """Return the report on Nielsen's rows."""
+    return "\n\n".join([nielsen_table(results), nielsen_pairs(results), origin(results)])
 
 
-def table9_report(found: Found) -> str:
-    """Return everything about table 9."""
-    order = "\n".join(f"- {line}" for line in table9_order(found))
-    return "\n\n".join([table9_table(found), order, table9_pairs(found), origin(found)])
+def table9_report(results: Record) -> str:
+    """Return the report on table 9."""
+    order = "\n".join(f"- {line}" for line in table9_order(results))
+    return "\n\n".join([table9_table(results), order, table9_pairs(results), origin(results)])
 
 
-def choice_report(found: Found) -> str:
+def choice_report(results: Record) -> str:
     """Return how the recipes of table 9 were chosen."""
-    return f"{choice_table(found)}\n\n`{found['command']}`"
+    return f"{choice_table(results)}\n\n`{results['command']}`"
 
 
 REPORTS = {"nielsen": nielsen_report, "table9": table9_report, "choose": choice_report}

@@ -1,4 +1,4 @@
-"""All runs of a table: each kept as it comes, so that an interrupted table is taken up again."""
+"""Runs of a table; each result is stored at once, so that an interrupted table can be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.papers import table9
 from benchmarks.papers.recipes import Recipe, Row, with_epochs
-from benchmarks.papers.training import trained
+from benchmarks.papers.training import train_recipe
 from nnreg.lab.reporting.results import cache_key, run_cached
 
 Task = tuple[Recipe, int]
@@ -21,18 +21,18 @@ Run = dict[str, Any]
 def runs(
     tasks: Iterable[Task], *, folder: Path, jobs: int = 1, data: str = "mnist"
 ) -> dict[Task, Run]:
-    """Return what :func:`trained` finds for each recipe and seed, computing what is missing."""
+    """Return the results of :func:`train_recipe` by recipe and seed; compute missing ones."""
     tasks = list(dict.fromkeys(tasks))
     names = {task: cache_key("papers", *task, data) for task in tasks}
-    pieces = {names[task]: functools.partial(trained, *task, data) for task in tasks}
+    jobs_by_key = {names[task]: functools.partial(train_recipe, *task, data) for task in tasks}
     begun = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         print(f"{done} of {total} runs after {time.monotonic() - begun:.0f} s", flush=True)
 
-    found = run_cached(pieces, folder=folder, jobs=jobs, progress=progress)
+    results = run_cached(jobs_by_key, folder=folder, jobs=jobs, progress=progress)
     return {
-        task: {name: values.tolist() for name, values in found[names[task]].items()}
+        task: {name: values.tolist() for name, values in results[names[task]].items()}
         for task in tasks
     }
 
@@ -42,9 +42,9 @@ def table(
 ) -> list[dict[str, Any]]:
     """Return a table's rows, each with a run for every seed; all rows of one seed come first."""
     rows = with_epochs(tuple(rows), epochs)
-    found = runs([(row.recipe, seed) for seed in range(seeds) for row in rows], **how)
+    results = runs([(row.recipe, seed) for seed in range(seeds) for row in rows], **how)
     return [
-        asdict(row) | {"runs": [found[row.recipe, seed] for seed in range(seeds)]} for row in rows
+        asdict(row) | {"runs": [results[row.recipe, seed] for seed in range(seeds)]} for row in rows
     ]
 
 
@@ -55,13 +55,13 @@ def choice(*, epochs: int | None = None, **how: Any) -> list[dict[str, Any]]:
         for row in table9.ROWS
         for changed, recipe in table9.candidates(row)
     ]
-    found = runs([(recipe, 0) for _, _, recipe in tried], **how)
+    results = runs([(recipe, 0) for _, _, recipe in tried], **how)
     return [
         {
             "row": name,
             "tried": changed,
             "recipe": asdict(recipe),
-            "error": found[recipe, 0]["errors"][-1],
+            "error": results[recipe, 0]["errors"][-1],
         }
         for name, changed, recipe in tried
     ]

@@ -20,20 +20,20 @@ L1_FROM = 2 / 3
 
 
 @functools.cache
-def loaded(data: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def load_data(data: str) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Return a data set, read once in a process."""
     return LOADERS[data]()
 
 
 def parts(recipe: Recipe, data: str) -> tuple[Array, Array, Array, Array]:
     """Return the rows to train on and the rows to measure on, ``x, y, x_measured, y_measured``."""
-    (x, y), measured = loaded(data)
-    kept = len(x) - len(x) // 6
+    (x, y), measured = load_data(data)
+    count = len(x) - len(x) // 6
     if recipe.measured == "validation":
-        measured = x[kept:], y[kept:]
+        measured = x[count:], y[count:]
     elif recipe.rows is None:
-        kept = len(x)
-    rows = slice(min(recipe.rows or kept, kept))
+        count = len(x)
+    rows = slice(min(recipe.rows or count, count))
     return x[rows], y[rows], *measured
 
 
@@ -75,18 +75,20 @@ def schedules(
     recipe: Recipe, net: nn.Network, optimizer: nn.Optimizer, steps: int
 ) -> list[nn.Callback]:
     """Return what changes a hyper-parameter during so many steps."""
-    found: list[nn.Callback] = []
+    callbacks: list[nn.Callback] = []
     if recipe.decays:
         rise = math.ceil(WARM_UP * steps)
         fall = nn.CosineDecay(recipe.learning_rate, max(steps - rise, 1))
-        found.append(nn.HyperparameterScheduler(optimizer, "learning_rate", nn.Warmup(rise, fall)))
+        callbacks.append(
+            nn.HyperparameterScheduler(optimizer, "learning_rate", nn.Warmup(rise, fall))
+        )
     if recipe.l1:
         start = L1_FROM * steps
         late = nn.HyperparameterScheduler(
             net.penalty, "l1", lambda step: recipe.l1 if step >= start else 0.0
         )
-        found.append(late)
-    return found
+        callbacks.append(late)
+    return callbacks
 
 
 def error(net: nn.Network, x: Array, y: Array) -> float:
@@ -98,7 +100,7 @@ def error(net: nn.Network, x: Array, y: Array) -> float:
     return 100.0 * wrong / len(x)
 
 
-def trained(recipe: Recipe, seed: int, data: str = "mnist") -> dict[str, Array]:
+def train_recipe(recipe: Recipe, seed: int, data: str = "mnist") -> dict[str, Array]:
     """Train a network, and return what a table needs of it.
 
     Returns

@@ -1,4 +1,4 @@
-"""What the figures allow one to say, each rule in words beside its code."""
+"""Statistical rules of the comparison, each as a sentence and as a function."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAIRED_RULE = (
 
 
 def within_deviations(published: float, values: Sequence[float]) -> bool:
-    """Tell whether a published figure keeps the rule of deviations.
+    """Return whether a published figure keeps the rule of deviations.
 
     >>> within_deviations(13.0, [9, 10, 11]), within_deviations(13.1, [9, 10, 11])
     (True, False)
@@ -46,7 +46,7 @@ def pooled(table: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def within_noise(published: float, values: Sequence[float], sd: float, degrees: int) -> bool:
-    """Tell whether a published figure keeps the rule of noise.
+    """Return whether a published figure keeps the rule of noise.
 
     >>> within_noise(14.9, [9, 10, 11], 1.0, 2), within_noise(15.0, [9, 10, 11], 1.0, 2)
     (True, False)
@@ -59,7 +59,7 @@ def within_noise(published: float, values: Sequence[float], sd: float, degrees: 
 
 @dataclass(frozen=True)
 class Paired:
-    """How much larger one row's figures are than another's, and how likely that is by chance."""
+    """Mean difference of two rows' figures, and its p-value."""
 
     difference: float
     p: float
