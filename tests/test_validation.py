@@ -7,13 +7,13 @@ import re
 
 import numpy as np
 import pytest
-from small import everything
+from small import everything, unchanged
 
 import nnreg as nn
 
 X = np.random.default_rng(0).normal(size=(6, 2))
 LABELS, YES = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 1, 0, 1, 0, 1])
-REAL = np.ones((6, 3))
+REAL, ONES = np.ones((6, 3)), np.ones((6, 2))
 SOFTMAX, SIGMOID, SQUARED = (
     nn.SoftmaxCrossEntropy(),
     nn.SigmoidCrossEntropy(),
@@ -118,13 +118,7 @@ for entry, (name, call) in ROWS.items():
         refuse(f"{entry}, {what}", bind(call, value), ValueError, f"^{name} {words}")
     for what, (value, words) in KINDS.items():
         refuse(f"{entry}, {what}", bind(call, value), TypeError, f"^{name} {words}")
-    for value, dtype in (
-        (np.nan, "f8"),
-        (np.inf, "f8"),
-        (-np.inf, "f8"),
-        (np.nan, "f4"),
-        (np.nan, "f2"),
-    ):
+    for value, dtype in zip([np.nan, np.inf, -np.inf, np.nan, np.nan], "dddfe", strict=True):
         words = rf"^{name}( \(as float32\))? must be finite, got {value} at index \[4, 1\]"
         x = changed(X, (4, 1), value, dtype)
         refuse(f"{entry}, {value} in {dtype}", bind(call, x), ValueError, words)
@@ -498,15 +492,6 @@ refuse(
     ValueError,
     "nesterov=True needs a momentum above 0, got momentum=0",
 )
-for call, name in [  # True or False, and nothing that only counts as one
-    (lambda _, v: nn.SGD(0.1, momentum=0.9, nesterov=v), "nesterov"),
-    (lambda _, v: nn.Dense(1, bias=v), "bias"),
-    (lambda _, v: nn.convert_penalty(1, source="keras", target="nnreg", plain_sgd=v), "plain_sgd"),
-]:
-    for value in ("no", None, 1, np.nan):
-        words = f"^{name} must be True or False, got {value!r}"
-        refuse(f"{name}={value}", bind(call, value), TypeError, words)
-
 # --- Layers, losses, optimizers, callbacks, caches ------------------------------------------------
 
 for layers, error, words in [
@@ -534,71 +519,106 @@ refuse(
     ValueError,
     "dense_1 is in a network already",
 )
-for value in ("l2", "inherit", 0.01, nn.L2, True, [nn.L2(0.1)]):
-    for call in (
-        lambda _, v: nn.Network([nn.Dense(1)], inputs=1, penalty=v),
-        lambda net, v: setattr(net, "penalty", v),
-    ):
-        words = "penalty must be a Penalty such as .*, got"
-        refuse(f"a network's penalty={value!r}", bind(call, value), TypeError, words)
-    if value != "inherit":
-        words = 'penalty must be "inherit", None or a Penalty, got'
-        refuse(
-            f"a layer's penalty={value!r}",
-            lambda _, v=value: nn.Dense(1, penalty=v),
-            TypeError,
-            words,
-        )
-for value in ("he_normal", 0.1, np.zeros((2, 1))):
-    words = r"initializer must be a function \(shape, rng\) -> array"
-    refuse(
-        f"initializer={value!r}", lambda _, v=value: nn.Dense(1, initializer=v), TypeError, words
-    )
 NARROW = nn.Dense(3, initializer=lambda shape, rng: np.zeros(2))
 words = r"of dense_1.weight must return shape \(2, 3\), got \(2,\)"
 refuse("an initializer's shape", lambda _: nn.Network([NARROW], inputs=2), ValueError, words)
 
 EITHER = (TypeError, ValueError)
-for name, values, words in [
-    ("net", [None, "net", nn.Network, [nn.Dense(1)]], "net must be a Network, got"),
+NET, LOSS = "^net must be a Network, got", "^loss must be a Loss such as"
+NO_NETS, NO_LOSSES = [None, "net", nn.Network], ["mse", None, nn.SoftmaxCrossEntropy, print]
+NO_PENALTIES = ["l2", 0.01, nn.L2, True, [nn.L2(0.1)]]
+NO_CALLBACKS = [5, None, [5], ["progress"], [nn.Progress], nn.EarlyStopping, [None], {"a": 1}]
+
+
+def fit_with(name):
+    """Return a call of ``fit`` with a value for this argument."""
+    options = {"x": X, "y": YES, "loss": SOFTMAX, "optimizer": nn.SGD(0.1), "epochs": 1}
+    return lambda net, v: nn.fit(**({"net": net} | options | {name: v}))
+
+
+def evaluate_with(name):
+    return lambda net, v: nn.evaluate(**({"net": net, "x": X, "y": YES, "loss": SOFTMAX, name: v}))
+
+
+for name, call, values, error, words in [  # the same error for each of the values
     (
-        "loss",
-        ["mse", None, nn.SoftmaxCrossEntropy, print, nn.L2(0.1)],
-        "loss must be a Loss such as",
+        *("Network(penalty)", lambda _, v: nn.Network([nn.Dense(1)], inputs=1, penalty=v)),
+        *(["inherit", *NO_PENALTIES], TypeError, "penalty must be a Penalty such as .*, got"),
     ),
-    ("optimizer", ["adam", None, nn.Adam, 0.01, SQUARED], "optimizer must be an Optimizer such as"),
     (
-        "callbacks",
-        [5, None, [5], ["progress"], [nn.Progress], nn.EarlyStopping, [None], {"a": 1}],
-        "callbacks must be Callbacks or functions of the state, got",
+        *("net.penalty", lambda net, v: setattr(net, "penalty", v)),
+        *(["inherit", *NO_PENALTIES], TypeError, "penalty must be a Penalty such as .*, got"),
     ),
-    ("metrics", [5, [5], [None]], "metrics must be"),
+    (
+        *("Dense(penalty)", lambda _, v: nn.Dense(1, penalty=v), NO_PENALTIES, TypeError),
+        'penalty must be "inherit", None or a Penalty, got',
+    ),
+    (
+        *("initializer", lambda _, v: nn.Dense(1, initializer=v)),
+        *(["he_normal", 0.1, np.zeros((2, 1))], TypeError),
+        r"initializer must be a function \(shape, rng\) -> array",
+    ),
+    ("fit(net)", fit_with("net"), [*NO_NETS, [nn.Dense(1)]], TypeError, NET),
+    ("evaluate(net)", evaluate_with("net"), [*NO_NETS, [nn.Dense(1)]], TypeError, NET),
+    ("batches(net)", lambda _, v: next(nn.batches(9, 3, v)), [*NO_NETS, 32], TypeError, NET),
+    ("fit(loss)", fit_with("loss"), [*NO_LOSSES, nn.L2(0.1)], TypeError, LOSS),
+    ("evaluate(loss)", evaluate_with("loss"), [*NO_LOSSES, nn.L2(0.1)], TypeError, LOSS),
+    (
+        *("fit(optimizer)", fit_with("optimizer"), ["adam", None, nn.Adam, 0.01, SQUARED]),
+        *(TypeError, "^optimizer must be an Optimizer such as"),
+    ),
+    (
+        *("fit(callbacks)", fit_with("callbacks"), NO_CALLBACKS, TypeError),
+        "^callbacks must be Callbacks or functions of the state, got",
+    ),
+    ("fit(metrics)", fit_with("metrics"), [5, [5], [None]], EITHER, "^metrics must be"),
+    ("evaluate(metrics)", evaluate_with("metrics"), [5, [5], [None]], EITHER, "^metrics must be"),
+    (
+        *("a metric of labels", fit_with("metrics")),
+        *(["mean_absolute_error", "mean_squared_error"], ValueError),
+        r"the metric mean_\w+ needs targets of the outputs' shape, \(1, 2\), got \(1,\)",
+    ),
+    (
+        "a schedule's target",
+        lambda _, v: nn.HyperparameterScheduler(v, "a", nn.ConstantSchedule(0.1)),
+        *([nn.SGD, 0.1, "optimizer", None], TypeError),
+        "target must be an object with hyperparameters, .*, got",
+    ),
+    (
+        *("schedule", lambda _, v: nn.HyperparameterScheduler(nn.SGD(0.1), "learning_rate", v)),
+        *([0.1, "cosine", None], TypeError, "schedule must be a schedule or a function .*, got"),
+    ),
+    (
+        *("after", lambda _, v: nn.Warmup(10, v), [0.1, "cosine", None], TypeError),
+        "after must be a schedule or a function .*, got",
+    ),
+    (
+        *("monitor", lambda _, v: nn.EarlyStopping(v), [5, None, ["val_data_loss"], min]),
+        *(TypeError, "monitor must be the name of a column .*, got"),
+    ),
+    (
+        *("backward(cache)", lambda net, v: net.backward(ONES, v), [None, "cache", {}, X]),
+        *(TypeError, "cache must be the Cache that forward returned, got"),
+    ),
+    (
+        *("forward(cache)", lambda net, v: net.forward(X, cache=v)),
+        *(["cache", {}, nn.Cache("float64")], EITHER, "^cache must be"),
+    ),
+    *(
+        (name, call, ["no", None, 1, np.nan], TypeError, f"^{name} must be True or False, got")
+        for name, call in [
+            ("nesterov", lambda _, v: nn.SGD(0.1, momentum=0.9, nesterov=v)),
+            ("bias", lambda _, v: nn.Dense(1, bias=v)),
+            (
+                "plain_sgd",
+                lambda _, v: nn.convert_penalty(1, source="keras", target="nnreg", plain_sgd=v),
+            ),
+        ]
+    ),
 ]:
     for value in values:
-        call = lambda net, o={name: value}: nn.fit(  # noqa: E731
-            **(
-                {
-                    "net": net,
-                    "x": X,
-                    "y": YES,
-                    "loss": SOFTMAX,
-                    "optimizer": nn.SGD(0.1),
-                    "epochs": 1,
-                }
-                | o
-            )
-        )
-        refuse(f"fit({name}={value!r:.40})", call, EITHER, f"^{words}")
-        if name in ("net", "loss", "metrics"):
-            call = lambda net, o={name: value}: nn.evaluate(  # noqa: E731
-                **({"net": net, "x": X, "y": YES, "loss": SOFTMAX} | o)
-            )
-            refuse(f"evaluate({name}={value!r:.40})", call, EITHER, f"^{words}")
-for value in (None, 32, "net", nn.Network):
-    call = lambda _, v=value: next(nn.batches(9, 3, v))  # noqa: E731
-    refuse(f"batches(net={value!r})", call, TypeError, "net must be a Network, got")
+        refuse(f"{name}={value!r:.40}", bind(call, value), error, words)
 OTHER = nn.Network([nn.Dense(3)], inputs=2, dtype="float64")
-ONES = np.ones((6, 2))
 for name, call, error, words in [
     (
         "accuracy without classes",
@@ -611,64 +631,6 @@ for name, call, error, words in [
         lambda net: nn.evaluate(net, X, X, loss=nn.Huber(), metrics=["accuracy"]),
         TypeError,
         "needs a loss that predicts classes, got Huber",
-    ),
-    *(
-        (
-            f"{metric} of labels",
-            lambda net, m=metric: fit(net, metrics=m),
-            ValueError,
-            rf"the metric {metric} needs targets of the outputs' shape, \(1, 2\), got \(1,\)",
-        )
-        for metric in ("mean_absolute_error", "mean_squared_error")
-    ),
-    *(
-        (
-            f"a schedule of {target}",
-            lambda _, t=target: nn.HyperparameterScheduler(t, "a", nn.ConstantSchedule(0.1)),
-            TypeError,
-            "target must be an object with hyper-?parameters, .*, got",
-        )
-        for target in (nn.SGD, 0.1, "optimizer", None)
-    ),
-    *(
-        (
-            f"schedule={value}",
-            call,
-            TypeError,
-            "(schedule|after) must be a schedule or a function .*, got",
-        )
-        for value in (0.1, "cosine", None)
-        for call in (
-            lambda _, v=value: nn.HyperparameterScheduler(nn.SGD(0.1), "learning_rate", v),
-            lambda _, v=value: nn.Warmup(10, v),
-        )
-    ),
-    *(
-        (
-            f"monitor={value}",
-            lambda _, v=value: nn.EarlyStopping(v),
-            TypeError,
-            "monitor must be the name of a column .*, got",
-        )
-        for value in (5, None, ["val_data_loss"], min)
-    ),
-    *(
-        (
-            f"backward with cache={value!s:.9}",
-            lambda net, v=value: net.backward(ONES, v),
-            TypeError,
-            "cache must be the Cache that forward returned, got",
-        )
-        for value in (None, "cache", {}, X)
-    ),
-    *(
-        (
-            f"forward with cache={v!r:.9}",
-            lambda net, v=v: net.forward(X, cache=v),
-            EITHER,
-            "^cache must be",
-        )
-        for v in ("cache", {}, nn.Cache("float64"))
     ),
     (
         "backward after inference",
@@ -731,11 +693,9 @@ for out, error, words in [
 @pytest.mark.parametrize(("call", "error", "words", "outputs"), CASES)
 def test_a_wrong_argument_is_named_and_nothing_has_changed(call, error, words, outputs):
     net = network(outputs)
-    before = everything(net)
-    with pytest.raises(error, match=words) as caught:
+    with unchanged(net), pytest.raises(error, match=words) as caught:
         call(net)
     assert isinstance(error, tuple) or type(caught.value) is error
-    assert everything(net) == before
 
 
 @pytest.mark.parametrize(
@@ -788,11 +748,9 @@ def test_a_numpy_integer_is_taken(name, call, least):
 def test_one_optimizer_serves_one_network(rule):
     net, wider, optimizer = network(), network(5), rule()
     fit(net, optimizer=optimizer)
-    before = everything(wider, optimizer)
     words = r"22 values of float32.* it cannot update 37 of float32\. One optimizer serves one"
-    with pytest.raises(ValueError, match=words):
+    with unchanged(wider, optimizer), pytest.raises(ValueError, match=words):
         fit(wider, y=LABELS, optimizer=optimizer)
-    assert everything(wider, optimizer) == before
 
 
 def test_weights_that_a_split_leaves_all_zero_are_named():
@@ -801,10 +759,9 @@ def test_weights_that_a_split_leaves_all_zero_are_named():
     numbers = np.arange(6.0)[:, np.newaxis] * np.ones(2)
     fit(network(), y=numbers, loss=SQUARED, metrics=look, validation_split=0.5)
     net, weights = network(), np.isin(np.arange(6), seen[-1]) * 1.0
-    before = everything(net)
-    with pytest.raises(ValueError, match=r"^sample_weight of the .* must not all be zero"):
+    words = r"^sample_weight of the .* must not all be zero"
+    with unchanged(net), pytest.raises(ValueError, match=words):
         fit(net, sample_weight=weights, validation_split=0.5)
-    assert everything(net) == before
 
 
 # --- What is taken --------------------------------------------------------------------------------
@@ -897,13 +854,10 @@ def test_labels_may_be_any_integers():
     assert len(outcomes) == 1
 
 
-def test_evaluate_without_metrics_takes_a_loss_without_classes():
-    assert "accuracy" not in nn.evaluate(network(), X, X, loss=nn.Huber())
-
-
 def test_rows_of_probabilities_may_be_a_little_off_and_a_tuple_of_layers_is_taken():
     fit(network(3), y=np.full((6, 3), 1 / 3, "float32"))
     fit(network(3), y=np.array([[1, 0, 0]] * 6))
+    assert "accuracy" not in nn.evaluate(network(), X, X, loss=nn.Huber())
     assert len(nn.Network((nn.Dense(2), nn.ReLU()), inputs=2).layers) == 2
     assert np.isfinite(network().copy("float64").predict(changed(X, (4, 1), 1e300))).all()
 
