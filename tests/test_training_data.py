@@ -242,27 +242,17 @@ def test_class_weights_serve_yes_or_no_targets(key):
 # --- evaluate and predict -------------------------------------------------------------------------
 
 
-def test_evaluate_reports_loss_penalty_total_and_metrics():
-    x, y = problem()
-    net = network(penalty=nn.L2(0.1))
-    found = nn.evaluate(net, x, y, loss=SOFTMAX)
-    assert list(found) == ["data_loss", "penalty", "total", "accuracy"]
-    outputs = net.predict(x)
-    assert found["data_loss"] == SOFTMAX(outputs, y)[0]
-    assert found["accuracy"] == (outputs.argmax(axis=1) == y).mean()
-    assert found["total"] == found["data_loss"] + found["penalty"]
-
-
-def test_evaluate_changes_nothing():
-    net = network(penalty=nn.L2(0.1))
+def test_evaluate_reports_loss_penalty_total_and_metrics_and_changes_nothing():
+    (x, y), net = problem(), network(penalty=nn.L2(0.1))
     with unchanged(net):
-        nn.evaluate(net, *problem(), loss=SOFTMAX)
-
-
-def test_evaluate_measures_by_default_what_the_loss_defines():
-    x = problem()[0]
-    found = nn.evaluate(network(), x, np.zeros((50, 3)), loss=SQUARED)
-    assert (list(found), found["loss"]) == (["data_loss", "penalty", "total"], found["total"])
+        result = nn.evaluate(net, x, y, loss=SOFTMAX)
+    assert list(result) == ["data_loss", "penalty", "total", "accuracy"]
+    outputs = net.predict(x)
+    assert result["data_loss"] == SOFTMAX(outputs, y)[0]
+    assert result["accuracy"] == (outputs.argmax(axis=1) == y).mean()
+    assert result["total"] == result["data_loss"] + result["penalty"]
+    result = nn.evaluate(net, x, np.zeros((50, 3)), loss=SQUARED)
+    assert (list(result), result["loss"]) == (["data_loss", "penalty", "total"], result["total"])
 
 
 # --- Split, then weighted -------------------------------------------------------------------------
