@@ -588,6 +588,10 @@ for name, call, values, error, words in [  # the same error for each of the valu
         for name, call in [
             ("nesterov", lambda _, v: nn.SGD(0.1, momentum=0.9, nesterov=v)),
             ("bias", lambda _, v: nn.Dense(1, bias=v)),
+            ("shuffle", fit_with("shuffle")),
+            ("shuffle", lambda net, v: nn.batches(9, 3, net, shuffle=v)),
+            ("overwrite", lambda _, v: nn.CSVLog("log.csv", overwrite=v)),
+            ("restore_best_weights", lambda _, v: nn.EarlyStopping(restore_best_weights=v)),
             (
                 "plain_sgd",
                 lambda _, v: nn.convert_penalty(1, source="keras", target="nnreg", plain_sgd=v),
@@ -622,6 +626,12 @@ for name, call, error, words in [
         lambda _: nn.SGD(0.1, nesterov=True),
         ValueError,
         "nesterov=True needs a momentum above 0, got momentum=0",
+    ),
+    (
+        "more rows than a memory holds",
+        lambda net: nn.batches(2**63, 1, net),
+        ValueError,
+        r"^n must be a whole number from 1 to .*, got 9223372036854775808",
     ),
     (
         "a layer of another network",
