@@ -35,8 +35,8 @@ def parameters_of(function: Callable[..., Any]) -> list[str] | None:
     >>> parameters_of(lambda dout, cache, scale=1.0: dout)
     ['dout', 'cache']
     """
-    found = _signature(function)
-    return None if found is None else [name for name, required in found if required]
+    result = _signature(function)
+    return None if result is None else [name for name, required in result if required]
 
 
 def names_of(function: Callable[..., Any], count: int) -> list[str]:
@@ -53,8 +53,8 @@ def _signature(function: Callable[..., Any]) -> list[tuple[str, bool]] | None:
             return None
         count = code.co_argcount - len(defaults)
         names = code.co_varnames[: code.co_argcount]
-        found = [(name, index < count) for index, name in enumerate(names)]
-        return found[1:] if isinstance(function, MethodType) else found
+        result = [(name, index < count) for index, name in enumerate(names)]
+        return result[1:] if isinstance(function, MethodType) else result
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some functions written in C have no signature

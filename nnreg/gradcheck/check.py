@@ -359,8 +359,8 @@ class _Check:
                 # Along a random direction a derivative is of the size of the gradient's norm.
                 a = np.array([np.vdot(gradient, direction) for direction in directions])
                 norm = float(np.linalg.norm(gradient))
-            found = np.array([values[quantity] for values in measured])
-            b, jumps = (found, 0.0) if method == "complex" else found.T
+            along = np.array([values[quantity] for values in measured])
+            b, jumps = (along, 0.0) if method == "complex" else along.T
             rows.append(self._row(quantity, block, method, a, b, jumps, norm))
         return rows
 

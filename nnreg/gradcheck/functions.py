@@ -202,17 +202,17 @@ class _Functions:
                 "generator that is no argument, no attribute and not NumPy's global one; pass it "
                 "as an argument, or seed it inside"
             )
-        found = {self._block(path): answer for path, answer in pairs.matched.items()} | explicit
+        answers = {self._block(path): answer for path, answer in pairs.matched.items()} | explicit
         if self.owner is not None and self.backward is not None and not explicit:
-            found |= self._attributes(held, held_after, found)
-        promoted = [name for name in found if self._promote(name, out)]
+            answers |= self._attributes(held, held_after, answers)
+        promoted = [name for name in answers if self._promote(name, out)]
         if promoted:  # integers became floats: the gradients may be others
             pairs, explicit, _ = self._gradients(gradients, wrt, rng)
-            found |= {
+            answers |= {
                 self._block(path): answer for path, answer in pairs.matched.items()
             } | explicit
         self.restore()
-        return self._finish(found, pairs)
+        return self._finish(answers, pairs)
 
     def _gradients(self, gradients: Any, wrt: Any, rng: Any) -> Any:
         """Return the gradients by path, those of ``gradients()``, and the object's arrays."""
@@ -302,7 +302,7 @@ class _Functions:
             )
 
     def _attributes(
-        self, before: dict[Path, Any], after: dict[Path, Any], found: dict[str, Array]
+        self, before: dict[Path, Any], after: dict[Path, Any], answers: dict[str, Array]
     ) -> dict[str, Array]:
         """Return the gradients that backward keeps as attributes, ``dW`` beside ``W``."""
         result = {}
@@ -312,7 +312,7 @@ class _Functions:
                 continue
             name = tree.name("", path).lstrip(".")
             self.places.setdefault(name, self._state_place(leaf))
-            if name not in found and self._depends_on(name):
+            if name not in answers and self._depends_on(name):
                 result[name] = after[other]
                 gradient = tree.name("", other).lstrip(".")
                 self.notes.append(f"{name} was compared with the attribute {gradient}")
@@ -341,7 +341,7 @@ class _Functions:
             del self.replaced[name]
         return good
 
-    def _finish(self, found: dict[str, Array], pairs: Pairs) -> Problem:
+    def _finish(self, answers: dict[str, Array], pairs: Pairs) -> Problem:
         unmatched = {
             k: f"{reason}. Say with wrt= which argument it belongs to"
             if "wrt" not in reason and "parameters=" not in reason
@@ -349,19 +349,19 @@ class _Functions:
             for k, reason in pairs.unmatched.items()
         }
         points: dict[str, Array] = {}
-        found = {name: found[name] for name in self.places if name in found}
-        for name in list(found):
+        answers = {name: answers[name] for name in self.places if name in answers}
+        for name in list(answers):
             leaf = self.places[name].leaf
             kind = _dtype(leaf)
             if kind.kind != "f" and name not in self.replaced:
                 unmatched[f"the gradient by {name}"] = (
                     f"{name} holds {kind}: write {name}.astype(float)"
                 )
-                del found[name]
+                del answers[name]
                 continue
             points[name] = np.array(self.replaced.get(name, leaf), dtype=np.float64)
-            found[name] = _as_gradient(name, found[name], points[name])
-        if not found and not unmatched:
+            answers[name] = _as_gradient(name, answers[name], points[name])
+        if not answers and not unmatched:
             raise ValueError(
                 f"there is nothing to check: backward of {self.name} returns no gradient"
                 if self.backward
@@ -371,7 +371,7 @@ class _Functions:
             self.not_checked[label] = "wrt= leaves it out"
         for name, place in self.places.items():
             array = isinstance(place.leaf, np.ndarray | np.floating)
-            if name not in found and array and _dtype(place.leaf).kind == "f" and self.backward:
+            if name not in answers and array and _dtype(place.leaf).kind == "f" and self.backward:
                 self.not_checked[name] = "backward returns no gradient by it"
         others = {
             n: np.array(p.leaf, dtype=np.float64)
@@ -383,7 +383,7 @@ class _Functions:
         problem = Problem(
             self.name,
             points,
-            {"output": found},
+            {"output": answers},
             self.values,
             notes=self.notes,
             not_checked=self.not_checked,
@@ -396,7 +396,7 @@ class _Functions:
             arrays=self.snapshot.arrays,
             single=self.single,
         )
-        problem.stale = [n for n in points if self._is_stale(n, found[n])]
+        problem.stale = [n for n in points if self._is_stale(n, answers[n])]
         return problem
 
     def _is_stale(self, name: str, gradient: Array) -> bool:
@@ -436,7 +436,7 @@ def _as_gradient(name: str, answer: Array, point: Array) -> Array:
 
 def _places(arguments: tuple[Any, ...], names: list[str]) -> dict[str, Place]:
     """Return the numbers in the arguments by name: a key where that says enough, else the path."""
-    found: list[tuple[str, str, Place]] = []
+    named: list[tuple[str, str, Place]] = []
     for index, argument in enumerate(arguments):
         for path, leaf in tree.leaves(argument):
             short = names[index]
@@ -446,9 +446,9 @@ def _places(arguments: tuple[Any, ...], names: list[str]) -> dict[str, Place]:
                 short = tree.name(names[index], path)
             if _dtype(leaf).kind in "fiu":
                 place = Place((("item", index), *path), leaf)
-                found.append((short, tree.name(names[index], path), place))
-    shorts = [short for short, _, _ in found]
+                named.append((short, tree.name(names[index], path), place))
+    shorts = [short for short, _, _ in named]
     return {
         short if shorts.count(short) == 1 and (short == full or short not in names) else full: place
-        for short, full, place in found
+        for short, full, place in named
     }

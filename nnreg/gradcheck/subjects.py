@@ -86,10 +86,10 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
     y = loss.check_targets(y, net.widths[-1])
     validation.same_rows("y", y, "x", len(x))
-    made = _propagated(net, x, y, loss, dropout)
+    problem = _propagated(net, x, y, loss, dropout)
     if net.dtype != np.float64:
-        made.notes.append(f"a float64 copy of the {net.dtype} network was checked")
-    return made
+        problem.notes.append(f"a float64 copy of the {net.dtype} network was checked")
+    return problem
 
 
 def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
@@ -104,15 +104,15 @@ def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
         vars(copied)["parameters"] = lambda inputs: own
     net = Network([copied], inputs=x.shape[1], dtype="float64")
     projection = _Projection(rng.standard_normal((len(x), net.widths[-1])))
-    made = _propagated(net, x, np.zeros(len(x)), projection, dropout)
-    full = {name.rpartition(".")[2]: name for name in made.blocks}
-    gradients = made.gradients["data loss"]
+    problem = _propagated(net, x, np.zeros(len(x)), projection, dropout)
+    full = {name.rpartition(".")[2]: name for name in problem.blocks}
+    gradients = problem.gradients["data loss"]
     return Problem(
         repr(layer),
-        {short: made.blocks[name] for short, name in full.items()},
+        {short: problem.blocks[name] for short, name in full.items()},
         {"output": {short: gradients[name] for short, name in full.items()}},
-        lambda block, array: {"output": made.values(full[block], array)["data loss"]},
-        close=made.close,
+        lambda block, array: {"output": problem.values(full[block], array)["data loss"]},
+        close=problem.close,
     )
 
 
@@ -136,10 +136,10 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
     real = net.copy("float64")
     if dropout == "off":
         disable_dropout(real.layers)
-    moved = {"f": real, "c": real.copy("complex128")}
-    caches = {kind: Cache(copied.dtype) for kind, copied in moved.items()}
+    copies = {"f": real, "c": real.copy("complex128")}
+    caches = {kind: Cache(copied.dtype) for kind, copied in copies.items()}
     # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
-    drawn = Snapshot(*(_own(layer) for copied in moved.values() for layer in copied.layers))
+    snapshot = Snapshot(*(_own(layer) for copied in copies.values() for layer in copied.layers))
     x = validation.cast("x", x, real.dtype)
     outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
@@ -158,12 +158,12 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
         gradients["total"] = {n: total[n] for n in total}
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # a layer that is not complex-safe is dealt with later
-        moved["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
-    drawn.settle()
+        copies["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
+    snapshot.settle()
 
     def values(block: str, array: Array) -> Values:
         kind = array.dtype.kind
-        copied, inputs = moved[kind], x.astype(array.dtype)
+        copied, inputs = copies[kind], x.astype(array.dtype)
         if block == "inputs":
             inputs = array.copy()  # a layer may damage it
         else:
@@ -172,7 +172,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
             z = copied.run_forward(inputs, caches[kind], training=True, step=step)
             data_loss, penalty_value = loss.compute(z, y)[0], _smooth_penalty(copied)
         finally:
-            drawn.restore()
+            snapshot.restore()
             if block != "inputs":
                 copied.parameters[block][...] = blocks[block]
         return {
@@ -182,7 +182,7 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
         }
 
     blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
-    close = partial(drawn.restore, everything=True)
+    close = partial(snapshot.restore, everything=True)
     return Problem("the network", blocks | {"inputs": x}, gradients, values, close=close)
 
 

@@ -40,12 +40,12 @@ RIGHT = "The gradient is right at the points that were tried."
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What :func:`diagnose` found out; it prints as text.
+    """The result of :func:`diagnose`; it prints as text.
 
     Attributes
     ----------
     subject : str
-        What was looked at.
+        The name of the code.
     sentence : str
         What is wrong, or that nothing is.
     hint : str
@@ -168,8 +168,8 @@ def _of_functions(
         samples.of_functions(subject, arguments, options, problem.paths, rng) for _ in range(2)
     ]
     blocks = [list(block) for block in zip(*points, strict=True) if block[0].block in failed]
-    found = [_explain(name, block, failed[block[0].block].sentence()) for block in blocks]
-    return replace(found[0], others=tuple(found[1:]))
+    wrong = [_explain(name, block, failed[block[0].block].sentence()) for block in blocks]
+    return replace(wrong[0], others=tuple(wrong[1:]))
 
 
 def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
@@ -241,11 +241,11 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     if any(not net.parameters.declared[row.block].weight for row in penalty_rows):
         return _of_code(name, "penalty: on biases", "")
     if penalty_rows:
-        found = np.concatenate([row.all_analytic for row in penalty_rows])
+        returned = np.concatenate([row.all_analytic for row in penalty_rows])
         right = np.concatenate([row.all_measured for row in penalty_rows])
-        if not found.any():
+        if not returned.any():
             return _of_code(name, "penalty: not added", "")
-        if close(found, found[0] / right[0] * right):
+        if close(returned, returned[0] / right[0] * right):
             return _of_code(name, "penalty: divided", "")
     elif all(row.quantity == "total" for row in rows):
         return _of_code(name, "penalty: overwrites", "")
@@ -266,29 +266,29 @@ def _of_code(name: str, code: str, sentence: str) -> Diagnosis:
 
 
 def _explain_all(name: str, points: list[list[GradientSample]]) -> Diagnosis | None:
-    """Return what is wrong with the gradients, or None; one list of evidence a point."""
-    found = [
+    """Return what is wrong with the gradients, or None; one list of samples a point."""
+    wrong = [
         _explain(name, list(block))
         for block in zip(*points, strict=True)
         if not all(e.right for e in block)
     ]
-    return replace(found[0], others=tuple(found[1:])) if found else None
+    return replace(wrong[0], others=tuple(wrong[1:])) if wrong else None
 
 
 def _explain(name: str, block: list[GradientSample], sentence: str = "") -> Diagnosis:
     first = block[0]
     for bug in _suspects(first):
-        if all(bug.explains(e.point, e.found) for e in block):
+        if all(bug.explains(e.point, e.returned) for e in block):
             own = OWN_NAME.get(first.block, f"d{first.block}")
             own = own if own.isidentifier() else f"the gradient by {first.block}"
             pattern = rf"\b{OWN_NAME.get(bug.block, 'dw')}\b"
             text = re.sub(pattern, lambda _: own, bug.description)  # noqa: B023  # used at once
             text = text[0].upper() + text[1:] if text.startswith("the ") else text
-            if "penalty" in bug.name and (sk := coefficients(first.point, first.found)):
+            if "penalty" in bug.name and (sk := coefficients(first.point, first.returned)):
                 text += f" The difference is {sk[1]:.4g} times {first.block}."
             return Diagnosis(name, text, bug.hint, bug, first.block)
     wrong = next((e for e in block if not e.right), None)
-    difference = describe_difference(wrong.found, wrong.point.right) if wrong else sentence
+    difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence
     return Diagnosis(
         name,
         f"The gradient by {first.block} is wrong, and no known bug matches: {difference}.",
@@ -315,24 +315,24 @@ def _suspects(e: GradientSample) -> Iterator[KnownBug]:
                 yield bug
 
 
-def describe_difference(found: Array, right: Array) -> str:
-    """Return, in a sentence, how ``found`` differs from ``right``.
+def describe_difference(returned: Array, right: Array) -> str:
+    """Return, in a sentence, how ``returned`` differs from ``right``.
 
     >>> describe_difference(np.array([3.0, 6.0]), np.array([1.0, 2.0]))
     'every entry is 3 times the right one'
     >>> describe_difference(np.array([1.0, 2.0, 5.0]), np.array([1.0, 2.0, 3.0]))
     '1 of 3 entries is wrong, at [2]'
     """
-    if found.shape != right.shape:
-        return f"it has the shape {found.shape}, and should have {right.shape}"
-    if not np.isfinite(found).all():
+    if returned.shape != right.shape:
+        return f"it has the shape {returned.shape}, and should have {right.shape}"
+    if not np.isfinite(returned).all():
         return "it has entries that are not finite numbers"
     size = float(np.abs(right).max(initial=0.0)) or 1.0
-    wrong = np.abs(found - right) > 1e-6 * size
+    wrong = np.abs(returned - right) > 1e-6 * size
     judged = np.abs(right) > 1e-9 * size
-    if found[~judged].any():
+    if returned[~judged].any():
         return "entries that should be zero are not"
-    ratio = np.divide(found, right, out=np.ones_like(right), where=judged)
+    ratio = np.divide(returned, right, out=np.ones_like(right), where=judged)
     if _constant(ratio):
         return f"every entry is {ratio.flat[0]:.6g} times the right one"
     if ratio.ndim == 2:

@@ -50,7 +50,7 @@ class GradientSample:
         What the block is as the known bugs name it: ``"weight"``, ``"bias"``, ``"inputs"``, ...
     point : FormulaInputs
         With the right gradient.
-    found : ndarray
+    returned : ndarray
         The gradient that the code returns.
     """
 
@@ -59,12 +59,12 @@ class GradientSample:
     family: str
     role: str
     point: FormulaInputs
-    found: Array
+    returned: Array
 
     @property
     def right(self) -> bool:
         """Whether the two are equal."""
-        return close(self.found, self.point.right, self.point.tolerance)
+        return close(self.returned, self.point.right, self.point.tolerance)
 
 
 def jacobian(outputs: Callable[[Array], Any], at: Array, *, single: bool = False) -> Array:
@@ -85,8 +85,10 @@ def jacobian(outputs: Callable[[Array], Any], at: Array, *, single: bool = False
 
     def along(method: str) -> tuple[Array, Array]:
         directions = np.eye(at.size).reshape(at.size, *at.shape)
-        found = (directional_derivatives(values, at, direction, method) for direction in directions)
-        both = np.array([list(row.values()) for row in found])
+        returned = (
+            directional_derivatives(values, at, direction, method) for direction in directions
+        )
+        both = np.array([list(row.values()) for row in returned])
         return both[..., 0], both[..., 1]
 
     if single:
@@ -121,11 +123,11 @@ def of_layer(layer: Layer, x: Array, rng: Any) -> list[GradientSample]:
 
     y = forward("inputs", x)
     dy = rng.standard_normal(y.shape)
-    found = _answers(net, x, dy)
+    returned = _answers(net, x, dy)
     others = [forward("inputs", x, step) for step in (STEP - 1, STEP + 1)]
     return _describe(
         {
-            block: (points[block], found[block], jacobian(partial(forward, block), at))
+            block: (points[block], returned[block], jacobian(partial(forward, block), at))
             for block, at in points.items()
         },
         "inputs",
@@ -158,7 +160,7 @@ def _answers(net: Network, x: Array, dy: Array) -> dict[str, Array]:
     placed = net.copy()
     layer, cache = placed.layers[0], _cache("float64")
     layer.forward(x.copy(), cache)
-    found = {"inputs": np.array(layer.backward(dy.copy(), cache), dtype=np.float64)}
+    returned = {"inputs": np.array(layer.backward(dy.copy(), cache), dtype=np.float64)}
     views = {
         name: np.zeros(view.shape).view(_Forgiving)
         for name, view in placed.parameters.of(layer.name).items()
@@ -167,8 +169,8 @@ def _answers(net: Network, x: Array, dy: Array) -> dict[str, Array]:
     if views:
         layer.gradient(dy.copy(), cache, given)
     for name, view in views.items():
-        found[name] = np.array(given[name]) if view.refused is None else view.refused
-    return found
+        returned[name] = np.array(given[name]) if view.refused is None else view.refused
+    return returned
 
 
 def of_functions(
@@ -220,8 +222,8 @@ def _of_problem(problem: Problem, arguments: list[Any]) -> list[GradientSample]:
         for block, at in problem.blocks.items()
     }
     tolerance = SINGLE if single else 1e-6
-    found = _samples_of(measured, y, dy, problem, arguments, tolerance)
-    return [replace(s, point=replace(s.point, tolerance=tolerance)) for s in found]
+    returned = _samples_of(measured, y, dy, problem, arguments, tolerance)
+    return [replace(s, point=replace(s.point, tolerance=tolerance)) for s in returned]
 
 
 def _samples_of(
@@ -275,38 +277,38 @@ def _may_be_targets(t: Array, z: Array) -> bool:
 def of_loss(loss: Loss, outputs: Array, targets: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg loss."""
     z = _move(outputs, rng)
-    found = np.array(loss.compute(z.copy(), targets)[1], dtype=np.float64)
+    returned = np.array(loss.compute(z.copy(), targets)[1], dtype=np.float64)
     right = jacobian(lambda a: loss.compute(a.copy(), targets)[0], z).reshape(z.shape)
-    return [_of_loss("outputs", z, targets, found, right)]
+    return [_of_loss("outputs", z, targets, returned, right)]
 
 
 def of_penalty(penalty: Penalty, w: Array, rng: Any) -> list[GradientSample]:
     """Return the gradient of an nnreg penalty."""
     w = _move(w, rng)
-    found = np.empty_like(w)
-    penalty.gradient(w.copy(), found)
+    returned = np.empty_like(w)
+    penalty.gradient(w.copy(), returned)
     right = jacobian(lambda a: penalty.value(a.copy()), w).reshape(w.shape)
-    return [_of_penalty("w", w, found, right)]
+    return [_of_penalty("w", w, returned, right)]
 
 
 def _of_loss(
-    block: str, z: Array, targets: Array, found: Array, right: Array, tolerance: float = 1e-6
+    block: str, z: Array, targets: Array, returned: Array, right: Array, tolerance: float = 1e-6
 ) -> GradientSample:
     if z.ndim == 1 and targets.ndim == 1:  # one output
         z, targets, right = z[:, np.newaxis], targets[:, np.newaxis], right[:, np.newaxis]
-        found = found[:, np.newaxis] if found.ndim == 1 else found
+        returned = returned[:, np.newaxis] if returned.ndim == 1 else returned
     t = one_hot(targets, z.shape[1]) if targets.ndim == 1 else targets
     subject, constant = identify.loss(z, t, right, tolerance)
     point = FormulaInputs(right, x=z, t=t, constant=constant)
-    return GradientSample(block, subject, "any loss", "outputs", point, found)
+    return GradientSample(block, subject, "any loss", "outputs", point, returned)
 
 
 def _of_penalty(
-    block: str, w: Array, found: Array, right: Array, tolerance: float = 1e-6
+    block: str, w: Array, returned: Array, right: Array, tolerance: float = 1e-6
 ) -> GradientSample:
     subject, constant, second = identify.penalty(w, right, tolerance)
     point = FormulaInputs(right, x=w, constant=constant, second=second)
-    return GradientSample(block, subject, "any penalty", "w", point, found)
+    return GradientSample(block, subject, "any penalty", "w", point, returned)
 
 
 def _move(a: Array, rng: Any) -> Array:
@@ -332,8 +334,8 @@ def _describe(
 ) -> list[GradientSample]:
     """Give each block its role in what the code seems to compute.
 
-    ``measured`` holds, by block, the point, the gradient found there, and the Jacobian; ``others``
-    what the forward pass gave at other steps.
+    ``measured`` holds, by block, the point, the gradient returned there and the Jacobian;
+    ``others`` are outputs at other steps.
     """
     x, by_entry = measured[inputs][0], measured[inputs][2]
     point = FormulaInputs(dy, x=_rows(x), dy=_rows(dy), y=_rows(y), counts=counts)
@@ -351,10 +353,10 @@ def _describe(
         if role == "weight":
             point = replace(point, w=measured[block][0])
     described = []
-    for block, (values, found, of) in measured.items():
+    for block, (values, returned, of) in measured.items():
         shape = _rows(x).shape if block == inputs else rights[block].shape
-        if found.size == rights[block].size and block == inputs:
-            found = found.reshape(shape)
+        if returned.size == rights[block].size and block == inputs:
+            returned = returned.reshape(shape)
         at = replace(
             point,
             right=rights[block].reshape(shape),
@@ -362,7 +364,7 @@ def _describe(
             pull=partial(_pull, of, shape),
         )
         role = roles.get(block, "inputs" if block == inputs else "parameter")
-        described.append(GradientSample(block, subject, family, role, at, found))
+        described.append(GradientSample(block, subject, family, role, at, returned))
     return described
 
 

@@ -123,8 +123,8 @@ class KnownBug:
         Which gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None is any.
     wrong : function (FormulaInputs) -> ndarray, or None
         The wrong gradient.
-    seen : function (FormulaInputs, found) -> bool, or None
-        Where chance is at work and there is no formula: whether ``found`` looks like it.
+    seen : function (FormulaInputs, returned) -> bool, or None
+        Where chance is at work and there is no formula: whether ``returned`` looks like it.
     code : str or None
         What :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` finds,
         where the bug shows in behaviour, the gradient at a generic point being right.
@@ -171,18 +171,18 @@ class KnownBug:
         }
         return made, x, targets.get(self.subject, 2 * rng.standard_normal((5, 4)))
 
-    def explains(self, point: FormulaInputs, found: Array) -> bool:
-        """Return whether ``found`` is the gradient that this bug gives at this point."""
+    def explains(self, point: FormulaInputs, returned: Array) -> bool:
+        """Return whether ``returned`` is the gradient that this bug gives at this point."""
         with np.errstate(all="ignore"):
             if self.seen is not None:
-                return self.seen(point, found)
+                return self.seen(point, returned)
             if self.wrong is None:
                 return False
             try:
                 predicted = self.wrong(point)
             except (ValueError, IndexError):  # a formula of another shape is no explanation
                 return False
-        return close(found, predicted, point.tolerance)
+        return close(returned, predicted, point.tolerance)
 
 
 def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:

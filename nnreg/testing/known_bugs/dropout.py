@@ -123,18 +123,18 @@ class OwnGenerator(Dropout):
         return super().forward(x, cache)
 
 
-def _redrawn(point: FormulaInputs, found: Array) -> bool:
-    """Return whether ``found`` is ``dy`` times a mask of the right scale that is none we know."""
-    if found.shape != point.dy.shape or not point.masks:
+def _redrawn(point: FormulaInputs, returned: Array) -> bool:
+    """Return whether ``returned`` is ``dy`` times an unknown mask of the right scale."""
+    if returned.shape != point.dy.shape or not point.masks:
         return False
-    factor = found / point.dy
+    factor = returned / point.dy
     scale = float(factor.max())
     kept = np.abs(factor - scale) < 1e-6 * scale
     return bool(scale > 0 and not kept.all() and (kept | (np.abs(factor) < 1e-9)).all())
 
 
-def _another_step(point: FormulaInputs, found: Array) -> bool:
-    return any(close(found, point.dy * mask * point.constant) for mask in point.masks[1:])
+def _another_step(point: FormulaInputs, returned: Array) -> bool:
+    return any(close(returned, point.dy * mask * point.constant) for mask in point.masks[1:])
 
 
 def _backward(name: str, description: str, hint: str, wrong: Formula, **more: Any) -> KnownBug:

@@ -73,53 +73,53 @@ def _gradient(
     )
 
 
-def _factor(p: FormulaInputs, found: Array) -> float:
+def _factor(p: FormulaInputs, returned: Array) -> float:
     """Return the constant ratio of a gradient to the right one, or 0."""
     size = float(np.vdot(p.right, p.right))
-    if found.shape != p.right.shape or not size:
+    if returned.shape != p.right.shape or not size:
         return 0.0
-    factor = float(np.vdot(p.right, found)) / size
-    return factor if factor and close(found, factor * p.right, p.tolerance) else 0.0
+    factor = float(np.vdot(p.right, returned)) / size
+    return factor if factor and close(returned, factor * p.right, p.tolerance) else 0.0
 
 
 def _is_count(number: float, p: FormulaInputs) -> bool:
     return any(n > 2 and abs(number - n) < 10 * p.tolerance * n for n in p.counts)
 
 
-def _times_count(p: FormulaInputs, found: Array) -> bool:
+def _times_count(p: FormulaInputs, returned: Array) -> bool:
     # A penalty's gradient beside it may be right.
-    sk = coefficients(p, found) or (_factor(p, found), 0.0)
+    sk = coefficients(p, returned) or (_factor(p, returned), 0.0)
     return _is_count(sk[0], p)
 
 
-def _divided_by_count(p: FormulaInputs, found: Array) -> bool:
-    sk = coefficients(p, found) or (_factor(p, found), 0.0)
+def _divided_by_count(p: FormulaInputs, returned: Array) -> bool:
+    sk = coefficients(p, returned) or (_factor(p, returned), 0.0)
     return sk[0] != 0 and _is_count(1 / sk[0], p)
 
 
-def coefficients(p: FormulaInputs, found: Array) -> tuple[float, float] | None:
-    """Return ``(s, k)`` where ``found`` is ``s·g + k·w``, or None where it is no such sum."""
+def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float] | None:
+    """Return ``(s, k)`` where ``returned`` is ``s·g + k·w``, or None where it is no such sum."""
     if (
-        found.shape != p.right.shape
-        or p.own.shape != found.shape
+        returned.shape != p.right.shape
+        or p.own.shape != returned.shape
         or p.own.size < 3
-        or not np.isfinite(found).all()
+        or not np.isfinite(returned).all()
     ):
         return None
     columns = np.stack([p.right.ravel(), p.own.ravel()], axis=1)
-    (s, k), _, rank, _ = np.linalg.lstsq(columns, found.ravel())
-    if rank < 2 or not close((columns @ [s, k]).reshape(found.shape), found, p.tolerance):
+    (s, k), _, rank, _ = np.linalg.lstsq(columns, returned.ravel())
+    if rank < 2 or not close((columns @ [s, k]).reshape(returned.shape), returned, p.tolerance):
         return None
     return float(s), float(k)
 
 
-def _penalty_differs(p: FormulaInputs, found: Array) -> bool:
-    sk = coefficients(p, found)
+def _penalty_differs(p: FormulaInputs, returned: Array) -> bool:
+    sk = coefficients(p, returned)
     return sk is not None and abs(sk[0] - 1) < p.tolerance < abs(sk[1])
 
 
-def _penalty_after_clip(p: FormulaInputs, found: Array) -> bool:
-    sk = coefficients(p, found)
+def _penalty_after_clip(p: FormulaInputs, returned: Array) -> bool:
+    sk = coefficients(p, returned)
     return sk is not None and p.tolerance < sk[0] < 1 - p.tolerance and sk[1] > p.tolerance
 
 
@@ -175,7 +175,7 @@ GRADIENTS = (
         "Write the shapes under the product: (D, N) times (N, M) is (D, M), the shape of w.",
         lambda p: p.right.T,
         role="weight",
-        seen=lambda p, found: close(found, p.right.T, p.tolerance),
+        seen=lambda p, returned: close(returned, p.right.T, p.tolerance),
     ),
     _gradient(
         "penalty on the bias",
