@@ -29,7 +29,9 @@ extensions = [
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(numpy|scipy|matplotlib|collections|typing|pathlib|random)(\..*)?")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(numpy|scipy|matplotlib|collections|typing|pathlib|random)(\..*)?")
+]
 
 # API pages: docstrings in the order of the source. Types and shapes are in the numpydoc sections,
 # not in the signatures.
