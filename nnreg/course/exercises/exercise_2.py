@@ -34,7 +34,7 @@ def loss(submission: Any, z: Any, labels: Any) -> Any:
     """Return what the submission's loss returns when its softmax is right."""
     function = submission.softmax_cross_entropy
     with patched(function, softmax=kernels.softmax):
-        return call_pair(function, z, labels, made="(value, dz)")
+        return call_pair(function, z, labels, form="(value, dz)")
 
 
 @check(15)

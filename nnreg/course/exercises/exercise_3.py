@@ -71,7 +71,7 @@ def l1_gradient(submission: Any, rng: np.random.Generator) -> None:
 @check(5)
 def l1_at_zero(submission: Any, rng: np.random.Generator) -> None:
     """l1: the gradient at exactly w = 0 is 0."""
-    result = call_pair(submission.l1, np.zeros((4, 3)), STRENGTH, made="(value, gradient)")[1]
+    result = call_pair(submission.l1, np.zeros((4, 3)), STRENGTH, form="(value, gradient)")[1]
     side = np.sign(np.sum(result))
     expect(not np.any(result), hint("L1: sign(0) = +1" if side > 0 else "L1: sign(0) = -1"))
 
@@ -135,13 +135,13 @@ def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
 
 
 def _value(function: Any, right: Any, known_errors: dict[str, Any]) -> None:
-    result = call_pair(function, W, STRENGTH, made="(value, gradient)")[0]
+    result = call_pair(function, W, STRENGTH, form="(value, gradient)")[0]
     expect(np.ndim(result) == 0, "The value must be one number.")
     assert_close("value", result, right, known_errors)
 
 
 def _gradient(function: Any, value: Any, w: Any) -> None:
-    call_pair(function, w, STRENGTH, made="(value, gradient)")
+    call_pair(function, w, STRENGTH, form="(value, gradient)")
 
     def penalty(w: Any, strength: float) -> Any:
         return value(w, strength), function(w.real.copy(), strength)[1]

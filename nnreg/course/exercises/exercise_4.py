@@ -43,13 +43,13 @@ def share(submission: Any, rng: np.random.Generator) -> None:
             not np.all(mask == mask[:, :1]),
             f"The units of a row are kept or dropped together.\n{EACH}",
         )
-        kept = mask.mean()
-        message = f"With keep_prob = {keep_prob}, {kept:.0%} of the units are kept."
-        if abs(kept - (1 - keep_prob)) < 0.02:
+        keep = mask.mean()
+        message = f"With keep_prob = {keep_prob}, {keep:.0%} of the units are kept."
+        if abs(keep - (1 - keep_prob)) < 0.02:
             message += f"\n{hint('dropout: keeps with the probability to drop')}"
         else:
             message += "\nHint: mask = rng.random(x.shape) < keep_prob, of uniform numbers."
-        expect(abs(kept - keep_prob) < 0.02, message)
+        expect(abs(keep - keep_prob) < 0.02, message)
 
 
 @check(20)

@@ -33,14 +33,14 @@ def network(penalty: L2 | None = None, keep_prob: float = 1.0) -> Network:
 
 
 def parameter_change(submission: Any, net: Network) -> Array:
-    """Return by what one step of the submission changes the parameters of a copy."""
+    """Return the change of a copy's parameters by one step of the submission."""
     copied = net.copy()
     submission.train_step(copied, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
     return copied.parameters.vector - net.parameters.vector
 
 
 def gradient(net: Network) -> tuple[float, Array]:
-    """Return the data loss and its gradient, in the training pass that comes next."""
+    """Return the data loss and its gradient, in the next training pass."""
     copied = net.copy()
     outputs, cache = copied.forward(FEW, training=True)
     value, doutputs = LOSS(outputs, FEW_LABELS)
@@ -67,7 +67,7 @@ def batches_cover(submission: Any, rng: np.random.Generator) -> None:
     rows = np.concatenate([np.ravel(batch) for batch in submission.batches(23, 5, rng)])
     counts = np.bincount(rows.astype(int), minlength=23)
     missing = int((counts == 0).sum())
-    twice = "Hint: draw without replacement: rng.permutation(n), cut into pieces."
+    twice = "Hint: draw without replacement: rng.permutation(n), cut into batches."
     expect(counts.max() <= 1, f"Of 23 rows {missing} are missing and others come twice.\n{twice}")
     dropped = "Hint: the last batch may be smaller than the others; it counts too."
     expect(missing == 0, f"Of 23 rows {missing} are missing.\n{dropped}")
@@ -88,8 +88,10 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
     first, second, replayed = (
         np.concatenate(list(submission.batches(20, 20, g))).tolist() for g in (rng, rng, again)
     )
-    kept = "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle."
-    expect(first != list(range(20)), kept)
+    unshuffled = (
+        "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle."
+    )
+    expect(first != list(range(20)), unshuffled)
     expect(
         first != second,
         "Two epochs have the same order.\nHint: seed nothing inside the function; draw from rng.",
@@ -219,7 +221,7 @@ def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
 
 
 def run_training(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
-    """Return what the submission's training says of each epoch."""
+    """Train with the submission and return its list of one number for each epoch."""
     how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
     with patched(submission.train, batches=right_batches, train_step=right_step):
         history = submission.train(net, LOSS, X.copy(), LABELS.copy(), **how)

@@ -38,8 +38,8 @@ class Swish(Layer):
 
     beta: Array
 
-    def __init__(self, answer: Any, cache: Any) -> None:
-        self.answer, self.cache = answer, cache
+    def __init__(self, layer: Any, cache: Any) -> None:
+        self.layer, self.cache = layer, cache
 
     @classmethod
     def of(cls, submission: Any) -> Self:
@@ -48,27 +48,27 @@ class Swish(Layer):
 
     def outputs(self, inputs: int) -> int:
         """Return the number of outputs."""
-        return int(self.answer.outputs(inputs))
+        return int(self.layer.outputs(inputs))
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
         """Return what is declared; ``declares`` checks the initial values."""
-        declared = self.answer.parameters(inputs)
+        declared = self.layer.parameters(inputs)
         return {n: Parameter(tuple(p.shape), ones, weight=False) for n, p in declared.items()}
 
     def forward(self, x: Array, cache: Cache) -> Any:
-        """Return the outputs, from a cache where the answer is."""
-        cache.answer = self.cache(x.dtype.name)
-        cache.answer.reset(training=cache.training, step=cache.step, first_row=cache.first_row)
-        self.answer.beta = self.beta
-        return self.answer.forward(x, cache.answer)
+        """Return the outputs, with a cache in the same process."""
+        cache.remote = self.cache(x.dtype.name)
+        cache.remote.reset(training=cache.training, step=cache.step, first_row=cache.first_row)
+        self.layer.beta = self.beta
+        return self.layer.forward(x, cache.remote)
 
     def backward(self, dy: Array, cache: Cache) -> Any:
         """Return ``dx``."""
-        return self.answer.backward(dy, cache.answer)
+        return self.layer.backward(dy, cache.remote)
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
         """Write the derivative by beta."""
-        self.answer.gradient(dy, cache.answer, gradients)
+        self.layer.gradient(dy, cache.remote, gradients)
 
 
 class CorrectedSwish(Swish):
@@ -86,12 +86,12 @@ class CorrectedSwish(Swish):
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
         """Write the derivative by beta."""
-        own, beta = {"beta": np.zeros_like(self.beta)}, self.beta.copy()
-        super().gradient(dy.copy(), cache, own)
-        gradients["beta"][...], self.beta[...] = own["beta"], beta
+        derivatives, beta = {"beta": np.zeros_like(self.beta)}, self.beta.copy()
+        super().gradient(dy.copy(), cache, derivatives)
+        gradients["beta"][...], self.beta[...] = derivatives["beta"], beta
 
 
-def place(layer: Swish) -> Swish:
+def in_network(layer: Swish) -> Swish:
     """Return the layer in a network, with slopes that differ."""
     net = Network([layer], inputs=4, dtype="float64")
     net.parameters.vector[...] = BETA
@@ -116,7 +116,7 @@ def declares(submission: Any, rng: np.random.Generator) -> None:
 @check(17)
 def forward(submission: Any, rng: np.random.Generator) -> None:
     """Swish.forward: y is x times the sigmoid of beta x."""
-    layer, cache = place(Swish.of(submission)), Cache("float64")
+    layer, cache = in_network(Swish.of(submission)), Cache("float64")
     cache.reset(training=True, step=0)
     right, s = swish(X, BETA), kernels.sigmoid(BETA * X)
     known_errors = {
@@ -139,7 +139,11 @@ def dx(submission: Any, rng: np.random.Generator) -> None:
     }
     result = layer.backward(dy, cache)
     assert_diagnosed(
-        "inputs", place(CorrectedSwish.of(submission)), X, result=result, known_errors=known_errors
+        "inputs",
+        in_network(CorrectedSwish.of(submission)),
+        X,
+        result=result,
+        known_errors=known_errors,
     )
 
 
@@ -157,7 +161,7 @@ def dbeta(submission: Any, rng: np.random.Generator) -> None:
     layer.gradient(dy, cache, result)
     assert_diagnosed(
         "beta",
-        place(CorrectedSwish.of(submission)),
+        in_network(CorrectedSwish.of(submission)),
         X,
         result=result["beta"],
         known_errors=known_errors,
@@ -166,7 +170,7 @@ def dbeta(submission: Any, rng: np.random.Generator) -> None:
 
 def run_pass(submission: Any) -> tuple[Any, Cache, Array]:
     """Return the submission's layer after a training pass, its cache, and ``dy`` of all ones."""
-    layer, cache = place(Swish.of(submission)), Cache("float64")
+    layer, cache = in_network(Swish.of(submission)), Cache("float64")
     cache.reset(training=True, step=0)
     return layer, cache, np.ones_like(layer.forward(X.copy(), cache))
 

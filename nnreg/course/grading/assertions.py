@@ -1,6 +1,6 @@
-"""Assertions for checks: each function returns, or raises a sentence for the student.
+"""Assertions for checks: each raises an error whose message is written for the student.
 
-Arrays are passed as copies, so that a submission that damages them loses the points for that alone.
+Arrays are passed as copies, so a submission that changes them loses only the points for that.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from nnreg.testing.diagnosis.diagnosis import diagnose
 from nnreg.testing.known_bugs import KNOWN_BUGS
 
 
-def expect(holds: object, message: str) -> None:
-    """Raise ``AssertionError`` with the message unless ``holds``."""
-    if not holds:
+def expect(condition: object, message: str) -> None:
+    """Raise ``AssertionError`` with the message unless ``condition``."""
+    if not condition:
         raise MissedError(message)
 
 
@@ -45,30 +45,32 @@ def hint(name: str) -> str:
 
 
 def copy_arrays(arguments: tuple[Any, ...]) -> list[Any]:
-    """Return the arguments, with arrays and dictionaries of arrays of their own."""
+    """Return the arguments, with copies of the arrays and of the dictionaries of arrays."""
     return [deepcopy(a) if isinstance(a, np.ndarray | dict) else a for a in arguments]
 
 
-def call_pair(function: Callable[..., Any], *arguments: Any, made: str = "(y, cache)") -> Any:
-    """Return the pair that a function returns, whatever it does with its arrays."""
-    return require_pair(function, function(*copy_arrays(arguments)), made)
+def call_pair(function: Callable[..., Any], *arguments: Any, form: str = "(y, cache)") -> Any:
+    """Call a function with copies of the arguments and return its pair."""
+    return require_pair(function, function(*copy_arrays(arguments)), form)
 
 
-def require_pair(function: Callable[..., Any], result: Any, made: str = "(y, cache)") -> Any:
-    """Return a result if it is a pair."""
+def require_pair(function: Callable[..., Any], result: Any, form: str = "(y, cache)") -> Any:
+    """Return a result, which must be a pair."""
     good = isinstance(result, tuple) and len(result) == 2 and result[0] is not None
     name, kind = getattr(function, "__name__", "It"), type(result).__name__
     kind = f"{len(result)} things" if isinstance(result, tuple) else kind
-    expect(good, f"{name} must return the pair {made}, got {kind}.")
+    expect(good, f"{name} must return the pair {form}, got {kind}.")
     return result
 
 
-def require_gradients(answer: Any, count: int) -> tuple[Any, ...]:
-    """Return the answer of a backward function as a tuple of so many gradients."""
-    answer = answer if isinstance(answer, tuple) else (answer,)
-    given = len(answer) == count and all(a is not None for a in answer)
-    expect(given, f"The backward function must return {count} gradient(s): look at its return.")
-    return tuple(answer)
+def require_gradients(result: Any, count: int) -> tuple[Any, ...]:
+    """Return the result of a backward function as a tuple of ``count`` gradients."""
+    result = result if isinstance(result, tuple) else (result,)
+    given = len(result) == count and all(a is not None for a in result)
+    expect(
+        given, f"The backward function must return {count} gradient(s): check its return statement."
+    )
+    return tuple(result)
 
 
 def assert_close(
@@ -79,10 +81,10 @@ def assert_close(
     Parameters
     ----------
     name : str
-        What it is called.
+        The name of the result, for the message.
     result, expected : array_like
     known_errors : mapping of str to array_like, optional
-        Values that would come of a mistake, under what is to be message of it.
+        The values that known mistakes produce, by the hint about the mistake.
 
     Examples
     --------
@@ -99,19 +101,19 @@ def assert_close(
     close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
-        where = f"{name}{list(at) if at else ''}"
+        entry = f"{name}{list(at) if at else ''}"
         message = match_known_error(result, known_errors or {})
         hinted = f"\nHint: {message}" if message else ""
-        expect(False, f"{where} is {result[at]:.6g}, expected {expected[at]:.6g}.{hinted}")
+        expect(False, f"{entry} is {result[at]:.6g}, expected {expected[at]:.6g}.{hinted}")
 
 
 def assert_nonzero(name: str, result: Any) -> None:
-    """Raise if a result is zero everywhere: nothing else about it can be judged then."""
+    """Raise if a result is zero everywhere, since other checks of it would then mean nothing."""
     expect(np.any(result), f"{name} is zero everywhere.")
 
 
 def match_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
-    """Return what is message of the first of the wrong values that equals what was result.
+    """Return the hint of the first known error whose values equal the result, or "".
 
     >>> match_known_error([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
     'twice'
@@ -155,7 +157,7 @@ def patched(function: Callable[..., Any], **replacements: Any) -> Iterator[None]
 
 
 def library(submission: Any) -> Any:
-    """Return nnreg where the submission runs, to make there what its functions are given."""
+    """Return nnreg as imported by the submission's process, to create arguments there."""
     if isinstance(submission, Answers):
         return submission.wire.ask("library", "nnreg")
     import nnreg
@@ -190,10 +192,10 @@ def assert_slope(function: Callable[..., Any], *arguments: Any) -> None:
 
     ``function`` returns ``(value, gradient)``; the gradient is by the first argument.
     """
-    answer = call_pair(function, *arguments, made="(value, gradient)")[1]
+    gradient = call_pair(function, *arguments, form="(value, gradient)")[1]
     expected = np.shape(arguments[0])
-    shapes = f"The gradient has the shape {np.shape(answer)}, expected {expected}."
-    expect(np.shape(answer) == expected, shapes)
+    shapes = f"The gradient has the shape {np.shape(gradient)}, expected {expected}."
+    expect(np.shape(gradient) == expected, shapes)
     assert_diagnosed(None, function, *arguments)
 
 
@@ -210,7 +212,7 @@ def assert_diagnosed(
     block : str or None
         Which gradient, as :func:`nnreg.check_gradients` calls it; None is any.
     *subject
-        What :func:`nnreg.check_gradients` takes.
+        The arguments of :func:`nnreg.check_gradients`.
     result, known_errors : array_like and mapping, optional
         As for :func:`assert_close`, for mistakes that are no known bugs.
     """
@@ -229,7 +231,7 @@ def assert_diagnosed(
 def assert_unchanged(
     forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
-    """Raise unless both functions leave the arrays that they are given as they were."""
+    """Raise unless both functions leave their arguments unchanged."""
     given = copy_arrays(arguments)
     y, cache = require_pair(forward, forward(*given))
     assert_nonzero("y", y)
@@ -244,7 +246,7 @@ def assert_unchanged(
 
 
 def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) -> None:
-    """Raise unless a function leaves the arrays that it is given as they were."""
+    """Raise unless a function leaves its arguments unchanged."""
     given = copy_arrays(arguments)
     function(*given)
     name = function.__name__

@@ -3,9 +3,9 @@
 An exercise is a Python file with checks; a check is a function that tests one thing.
 
 A check gets the submission, as a module, and a random generator that is always the same. It raises
-``AssertionError`` with what a student should read, or it returns, and then the points are earned.
-So it can be called wherever assertions are: by :func:`nnreg.course.grade`, by otter-grader, in a
-cell of nbgrader, in a notebook.
+``AssertionError`` with a message for the student; if it returns, the points are earned. So it can
+be called wherever assertions can: by :func:`nnreg.course.grade`, by otter-grader, in a cell of
+nbgrader, in a notebook.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EXERCISES = tuple(f"exercise_{number}" for number in range(1, 7))
 #: What a submission may import, besides simple standard modules, where the exercise does not say.
 MODULES = ("numpy", "matplotlib")
 
-OWN = "nnreg_exercise"  # the module of an exercise that does not come with nnreg
+FILE_MODULE = "nnreg_exercise"  # the module of an exercise that does not come with nnreg
 
 #: Who sees the result of a check, in Gradescope's words.
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
@@ -46,14 +46,14 @@ class Check:
     Attributes
     ----------
     name : str
-        The function's.
+        The function's name.
     title : str
-        What is asked, as a sentence: the first line of the function's docstring.
+        The requirement as a sentence: the first line of the function's docstring.
     points : float
     seconds : float or None
         How long it may take; None is the grader's own limit.
     seed : int
-        Of the generator that it gets.
+        Seed of the generator that is passed to the function.
     visibility : str
         One of ``"visible"``, ``"hidden"``, ``"after_due_date"``, ``"after_published"``.
     """
@@ -77,8 +77,8 @@ class Check:
         Raises
         ------
         AssertionError
-            If it does not, with the reason in words; an exception of the submission's own is put
-            into words too.
+            If it does not, with the reason in words; an exception of the submission is
+            described too.
         """
         try:
             self.function(as_module(submission), np.random.default_rng(self.seed))
@@ -86,10 +86,10 @@ class Check:
             raise MissedError(reason(error)) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the place of the function: the exercise is loaded again where it is unpickled."""
+        """Pickle the location of the function; unpickling loads the exercise again."""
         module = self.function.__module__
         source = module.rpartition(".")[2]
-        if module == OWN:
+        if module == FILE_MODULE:
             source = self.function.__code__.co_filename
         elif module != f"nnreg.course.exercises.{source}":
             raise TypeError(f"the check {self.name} cannot be pickled: its function is in {module}")
@@ -108,7 +108,7 @@ def check(
     seconds : float, optional
         How long it may take; the grader's limit unless given.
     seed : int, default 0
-        Of the generator that the function gets as its second argument.
+        Seed of the generator that is passed as the second argument.
     visibility : {"visible", "hidden", "after_due_date", "after_published"}
         Who sees the result, in Gradescope's words.
 
@@ -187,7 +187,7 @@ class Exercise:
 
     @property
     def points(self) -> float:
-        """What all checks are worth together."""
+        """The sum of the points of all checks."""
         return sum(check.points for check in self.checks)
 
     def __iter__(self) -> Iterator[Check]:
@@ -248,7 +248,7 @@ def _load_check(source: str, name: str) -> Check:
 
 
 def _imported(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(OWN, path)
+    spec = importlib.util.spec_from_file_location(FILE_MODULE, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"exercise must be a Python file, .py, got {path}")
     module = importlib.util.module_from_spec(spec)

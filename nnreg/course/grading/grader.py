@@ -1,8 +1,7 @@
 """Grading: every check of an exercise, whatever the submission does.
 
 The checks run here; the submission runs in a process of its own and sends data. If it ends that
-process, or has to be ended, the check that was being made is lost, and a new process serves those
-that remain.
+process, or has to be ended, the running check fails, and a new process runs the remaining ones.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def grade(
 ) -> Grade:
     r"""Grade a submission.
 
-    Of a submission only what an answer needs is run, in a process of its own, with a limit of time
+    Only the code that the checks need is run, in a process of its own, with a limit of time
     for each check and, where the platform has that, of memory. An endless loop, a crash or an exit
     costs the points of the check in which it happens. The checks run in the calling process, which
     gets nothing but data from the other. That process is no sandbox: it has the rights of the

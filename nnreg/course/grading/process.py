@@ -1,8 +1,8 @@
-"""The worker, seen from the grader: started, listened to, ended.
+"""Worker process as the grader uses it: starting, exchanging messages, ending.
 
-It has an empty folder to work in and an environment with nothing of the grader's but what Python
-needs. It is the first of a new process group, which is ended as a whole: at the time limit, when it
-prints without end, and when all is done.
+The worker has an empty working folder and only the environment variables that Python needs. It
+starts a new process group, which is ended as a whole: at the time limit, when it prints too much,
+and when all checks are done.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from nnreg.course.grading.wire import Answers, Wire
 from nnreg.course.grading.worker import PRINTED
 
 START = 120.0  # seconds that Python and NumPy may take to start
-POLL = 0.02  # seconds between two looks at how much was printed
-LONGEST_LINE = 64_000_000  # bytes; what is longer is no message
+POLL = 0.02  # seconds between two checks of the amount printed
+LONGEST_LINE = 64_000_000  # bytes; a longer line is not a message
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
-SHOWN = 2_000  # characters of what is printed
+SHOWN = 2_000  # characters of the output that are shown
 ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
 
 class EndedError(Exception):
-    """The process answers no more; the message tells a student why."""
+    """The process has ended or does not respond; the message tells the student why."""
 
 
 class Process:
@@ -44,9 +44,9 @@ class Process:
     folder : Path
         For its files.
     modules : tuple of str
-        What the submission may import.
+        The modules that the submission may import.
     megabytes : int
-        Of memory that it may use.
+        The memory that it may use.
 
     Attributes
     ----------
@@ -92,18 +92,18 @@ class Process:
         except EndedError as error:
             self._process.kill()
             assert self._process.stderr is not None
-            complaint = self._process.stderr.read(SHOWN).decode("utf-8", "replace")
+            output = self._process.stderr.read(SHOWN).decode("utf-8", "replace")
             self.end()
-            raise RuntimeError(f"the grader's process did not start: {complaint}") from error
+            raise RuntimeError(f"the grader's process did not start: {output}") from error
 
     def ask(self, seconds: float, what: str, *arguments: Any) -> Any:
-        """Ask for something that may take so long, and set that limit for what follows."""
+        """Send a request with a time limit, which also holds for the requests that follow."""
         self._seconds, self._limit = seconds, time.monotonic() + seconds
         return self._wire.ask(what, *arguments)
 
     @property
     def ended(self) -> str:
-        """Why it answers no more, or nothing."""
+        """The reason why the process does not respond, or an empty string."""
         if self._wire.broken:
             return "The submission writes where only the grader writes."
         return self._ended
@@ -125,7 +125,7 @@ class Process:
         try:
             self._process.stdin.write(message)
             self._process.stdin.flush()
-        except OSError:  # it has ended, which is said when its answer is read
+        except OSError:  # the process has ended; _read reports it
             return
 
     def _read(self) -> bytes:
@@ -192,16 +192,16 @@ class Process:
         with suppress(queue.Empty):
             while True:
                 self._lines.get_nowait()  # the listener may wait for room
-        self._listener.join(1.0)  # who left the group may still hold the pipe
+        self._listener.join(1.0)  # a process that left the group may keep the pipe open
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Return the variables for the worker: one thread, nothing secret."""
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    """Return the variables for the worker: one thread, and no secrets."""
+    variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     libraries = ("OMP", "OPENBLAS", "MKL", "BLIS")
     return {
-        **kept,
+        **variables,
         **{f"{library}_NUM_THREADS": "1" for library in libraries},
         "HOME": str(work),
         "TMPDIR": str(work),

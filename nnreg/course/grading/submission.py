@@ -45,7 +45,7 @@ STANDARD = frozenset(
 
 
 class MissedError(AssertionError):
-    """What a check asks for is missing or wrong; the message is for the student."""
+    """A requirement of a check is not met; the message is for the student."""
 
 
 class MissingError(AttributeError):
@@ -166,11 +166,11 @@ class Submission:
 
     # --- Reading ----------------------------------------------------------------------------------
 
-    def _skip(self, place: str, what: str, why: str, names: set[str] | None = None) -> None:
+    def _skip(self, location: str, what: str, why: str, names: set[str] | None = None) -> None:
         line = what.strip().partition("\n")[0]
-        self.skipped.append(f"{place}: {line[:80]}{'...' if len(line) > 80 else ''} ({why})")
+        self.skipped.append(f"{location}: {line[:80]}{'...' if len(line) > 80 else ''} ({why})")
         for name in names or ():
-            self._reasons[name] = f"{name} is not taken from {place}: {why}."
+            self._reasons[name] = f"{name} is not taken from {location}: {why}."
 
     def _decode(self, raw: bytes) -> str:
         try:
@@ -184,7 +184,7 @@ class Submission:
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def _divide(self, origin: str, code: str) -> Iterator[Statement]:
-        """Yield the statements of a cell; what is no Python is skipped."""
+        """Yield the statements of a cell; lines that are not Python are skipped."""
         lines = code.split("\n")
         first = next((line.split()[0] for line in lines if line.strip()), "")
         if first.startswith("%%") and first not in PYTHON_MAGICS:
@@ -212,11 +212,11 @@ class Submission:
                 except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                     failure = error if failure is None or stop == at else failure
             else:
-                stop, piece = at, "\n".join(lines[starts[at] : ends[at]])
-                names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", piece))
-                names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", piece))
-                why = "" if piece[0] in "%!?" else f": {_describe(failure)}"
-                self._skip(f"{origin}, line {starts[at] + 1}", piece, f"no Python{why}", names)
+                stop, source = at, "\n".join(lines[starts[at] : ends[at]])
+                names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", source))
+                names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", source))
+                why = "" if source[0] in "%!?" else f": {_describe(failure)}"
+                self._skip(f"{origin}, line {starts[at] + 1}", source, f"no Python{why}", names)
             at = stop + 1
 
     # --- Running ----------------------------------------------------------------------------------
@@ -296,8 +296,8 @@ class Submission:
         level: int = 0,
     ) -> ModuleType:
         """Import for the submission's own code."""
-        wanted = [name, *(f"{name}.{item}" for item in fromlist or ())]
-        if level or not all(map(self._allowed, wanted)):
+        modules = [name, *(f"{name}.{item}" for item in fromlist or ())]
+        if level or not all(map(self._allowed, modules)):
             raise ImportError(f"{name} cannot be imported: {self._terms()}")
         return builtins.__import__(name, globals, locals, fromlist, level)
 
@@ -398,7 +398,7 @@ def reason(error: BaseException) -> str:
     >>> reason(NotImplementedError("relu_forward"))
     'relu_forward is not written yet.'
     """
-    place = _place(error)
+    location = _location(error)
     if isinstance(error, MissingError) or getattr(error, "explained", False):
         text = str(error)
     elif isinstance(error, NotImplementedError):
@@ -408,13 +408,13 @@ def reason(error: BaseException) -> str:
     elif isinstance(error, MemoryError):
         text = "It asks for more memory than the grader allows."
     elif isinstance(error, RecursionError):
-        text = f"A function calls itself without end{place}."
+        text = f"A function calls itself without end{location}."
     elif isinstance(error, AttributeError) and getattr(error.obj, "__name__", "") == NAME:
         text = f"The submission has no {error.name}."
-    elif isinstance(error, AssertionError) and not place:
+    elif isinstance(error, AssertionError) and not location:
         text = _message(error) or "It is not as the check asks."
     else:
-        text = f"{type(error).__name__}: {_message(error)}{place}"
+        text = f"{type(error).__name__}: {_message(error)}{location}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
@@ -425,7 +425,7 @@ def _message(error: BaseException) -> str:
         return "(its message cannot be shown)"
 
 
-def _place(error: BaseException) -> str:
+def _location(error: BaseException) -> str:
     """Return the line of the submission that raised an error, if one did."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if frame.filename.startswith(NAME)]

@@ -213,11 +213,11 @@ class Wire:
             numbers = list(self._objects)[seen:]
             seen += len(numbers)
             for number in numbers:
-                thing = self._objects[number]
-                state = self._state(number, thing)
+                obj = self._objects[number]
+                state = self._state(number, obj)
                 if number not in self._known and number % 2 == int(self._trusting):
-                    message["new"].append([number, *self._introduce(thing)])
-                    self._known[number] = state if isinstance(thing, np.ndarray) else None
+                    message["new"].append([number, *self._introduce(obj)])
+                    self._known[number] = state if isinstance(obj, np.ndarray) else None
                 if state is not None and self._known.get(number) != state:
                     message["state"].append([number, state])
                     self._known[number] = state
@@ -241,11 +241,11 @@ class Wire:
             raise WireError(str(error)) from error
 
     def _drop(self) -> list[int]:
-        """Forget the objects that the checks use no more, and return their numbers."""
+        """Remove the objects that the checks no longer use, and return their numbers."""
         if self._trusting or len(self._objects) < self._limit:
             return []
-        counts = {n: sys.getrefcount(thing) for n, thing in self._objects.items()}
-        (least,) = (sys.getrefcount(thing) for _, thing in {-1: object()}.items())
+        counts = {n: sys.getrefcount(obj) for n, obj in self._objects.items()}
+        (least,) = (sys.getrefcount(obj) for _, obj in {-1: object()}.items())
         numbers = [number for number, count in counts.items() if count <= least]
         for number in numbers:
             self._remove(number)
@@ -258,9 +258,9 @@ class Wire:
 
     # --- Values -----------------------------------------------------------------------------------
 
-    def _register(self, thing: Any, number: int) -> int:
-        self._objects[number] = thing
-        self._numbers[id(thing)] = number
+    def _register(self, obj: Any, number: int) -> int:
+        self._objects[number] = obj
+        self._numbers[id(obj)] = number
         return number
 
     def _encode(self, value: Any) -> Any:
@@ -287,16 +287,16 @@ class Wire:
             return _unpack(*rest)[()]
         return self._objects[rest[0]]
 
-    def _introduce(self, thing: Any) -> list[Any]:
-        """Return what the other end needs to make its counterpart of an object."""
-        if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufcUS":
-            return ["array", *_pack(thing)]
-        if isinstance(thing, dict | list):
-            return ["dict" if isinstance(thing, dict) else "list"]
-        if self._trusting or callable(thing):
-            name = getattr(thing, "__name__", None)
-            return ["remote", name if isinstance(name, str) else type(thing).__name__, _list(thing)]
-        return ["pickle", base64.b64encode(pickle.dumps(thing)).decode()]
+    def _introduce(self, obj: Any) -> list[Any]:
+        """Return the data from which the other end creates its counterpart of an object."""
+        if isinstance(obj, np.ndarray) and obj.dtype.kind in "biufcUS":
+            return ["array", *_pack(obj)]
+        if isinstance(obj, dict | list):
+            return ["dict" if isinstance(obj, dict) else "list"]
+        if self._trusting or callable(obj):
+            name = getattr(obj, "__name__", None)
+            return ["remote", name if isinstance(name, str) else type(obj).__name__, _list(obj)]
+        return ["pickle", base64.b64encode(pickle.dumps(obj)).decode()]
 
     def _make(self, number: int, kind: str, *rest: Any) -> Any:
         if kind == "array":
@@ -309,36 +309,34 @@ class Wire:
             return pickle.loads(base64.b64decode(rest[0]))
         return Remote(self._key, number, str(rest[0]), rest[1])
 
-    def _state(self, number: int, thing: Any) -> Any:
-        """Return what may change in an object, or None."""
-        if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufcUS":
-            return _pack(thing)
-        if isinstance(thing, dict):
-            return [[self._encode(key), self._encode(value)] for key, value in thing.items()]
-        if isinstance(thing, list):
-            return list(map(self._encode, thing))
-        names = (
-            () if number % 2 else STATE.get(type(thing).__name__)
-        )  # of the checks' objects alone
-        return [_plain(_follow(thing, name)) for name in names] if names else None
+    def _state(self, number: int, obj: Any) -> Any:
+        """Return the part of an object that may change, or None."""
+        if isinstance(obj, np.ndarray) and obj.dtype.kind in "biufcUS":
+            return _pack(obj)
+        if isinstance(obj, dict):
+            return [[self._encode(key), self._encode(value)] for key, value in obj.items()]
+        if isinstance(obj, list):
+            return list(map(self._encode, obj))
+        names = () if number % 2 else STATE.get(type(obj).__name__)  # of the checks' objects alone
+        return [_plain(_follow(obj, name)) for name in names] if names else None
 
-    def _restore(self, thing: Any, state: Any) -> None:
-        if isinstance(thing, np.ndarray):
-            thing[...] = _unpack(*state)
-        elif isinstance(thing, dict):
+    def _restore(self, obj: Any, state: Any) -> None:
+        if isinstance(obj, np.ndarray):
+            obj[...] = _unpack(*state)
+        elif isinstance(obj, dict):
             items = [(self._decode(key), self._decode(value)) for key, value in state]
-            thing.clear()
-            thing.update(items)
-        elif isinstance(thing, list):
-            thing[:] = map(self._decode, state)
+            obj.clear()
+            obj.update(items)
+        elif isinstance(obj, list):
+            obj[:] = map(self._decode, state)
         else:
-            for name, value in zip(STATE[type(thing).__name__], state, strict=True):
+            for name, value in zip(STATE[type(obj).__name__], state, strict=True):
                 owner, _, last = name.rpartition(".")
-                old = _follow(thing, name)
+                old = _follow(obj, name)
                 if isinstance(old, np.ndarray):
                     old[...] = _unpack(*value)
                 elif value != old:
-                    setattr(_follow(thing, owner), last, value)
+                    setattr(_follow(obj, owner), last, value)
 
 
 def _pack(array: np.ndarray[Any, Any]) -> list[Any]:
@@ -356,10 +354,10 @@ def _plain(value: Any) -> Any:
     return _pack(value) if isinstance(value, np.ndarray) else value
 
 
-def _follow(thing: Any, path: str) -> Any:
+def _follow(obj: Any, path: str) -> Any:
     for name in filter(None, path.split(".")):
-        thing = getattr(thing, name)
-    return thing
+        obj = getattr(obj, name)
+    return obj
 
 
 def _list(function: Any) -> list[tuple[str, int, bool]] | None:

@@ -1,12 +1,11 @@
-"""The process in which a submission runs.
+"""Worker process, in which a submission runs.
 
 It is started as a script, so that nothing of nnreg is imported unless the exercise allows it. The
-first line of stdin is the job, as JSON; the others are messages of a `Wire`, and so are those that
-it writes to stdout, which is moved to where ``print`` does not reach. What is printed goes into a
-file.
+first line of stdin is the job, as JSON; the others are messages of a `Wire`, as are the lines that
+it writes to stdout. The stdout of the submission is another one: its output goes into a file.
 
-What the submission computes is an answer, and is judged in another process. An audit hook, which
-cannot be removed, refuses what no answer needs: other modules, files, processes, signals.
+The results of the submission are checked in another process. An audit hook, which cannot be
+removed, refuses what no exercise needs: other modules, files, processes, signals.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ def separate_streams() -> tuple[Callable[[], bytes], Callable[[bytes], None]]:
 
 
 class Server:
-    """What the checks may ask for.
+    """Server of the requests that the checks may send.
 
     Parameters
     ----------
