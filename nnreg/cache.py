@@ -142,7 +142,7 @@ class Cache(memory.Copyable):
     def reset(self, *, training: bool, step: int, first_row: int = 0) -> None:
         """Begin a new pass: the values of the previous one are dropped, the buffers stay."""
         self.training, self.step, self.first_row = training, step, first_row
-        self.clear()
+        self.__dict__.clear()
 
     def clear(self) -> None:
         """Drop the values that the layer has set, as is done at once in inference."""

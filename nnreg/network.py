@@ -263,7 +263,7 @@ class Network(memory.Copyable):
         """Return the number of a new training step, and count it; safe in several threads."""
         with _counting:
             step: int = self.steps
-            self.steps = step + 1
+            self.__dict__["steps"] = step + 1  # without the checks of an assignment
         return step
 
     def run_forward(

@@ -163,10 +163,12 @@ class Optimizer(Configurable):
         """
         w = parameters.vector
         network = (w.size, w.dtype, parameters.origin)
-        size, dtype, origin = self._network = self._network or network
+        self._network = self._network or network
         if parameters.origin is None:  # loaded from a file
-            parameters.origin = origin
-        if (size, dtype, origin) != (w.size, w.dtype, parameters.origin):
+            parameters.origin = self._network[2]
+            network = (w.size, w.dtype, parameters.origin)
+        if network != self._network:
+            size, dtype, _ = self._network
             raise ValueError(
                 f"this optimizer has updated {size} values of {dtype}, it cannot update {w.size} "
                 f"of {w.dtype}. One optimizer serves one network, and this is another network: "

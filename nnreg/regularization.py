@@ -36,13 +36,18 @@ class Segment(NamedTuple):
     shape: tuple[int, ...]
 
 
-class _Resolved(NamedTuple):
+class Segments(NamedTuple):
     """The segments that follow from the rules of all weights, for as long as those are the same."""
 
     rules: list[Any]
     penalties: list[Segment]
     constraints: list[Segment]
     cut: dict[tuple[Any, ...], list[Segment]]
+
+    @property
+    def has_proximal(self) -> bool:
+        """Whether a penalty is proximal, or there is a constraint."""
+        return bool(self.constraints) or "proximal" in [s.rule.method for s in self.penalties]
 
 
 class Regularization(memory.Copyable):
@@ -86,7 +91,7 @@ class Regularization(memory.Copyable):
             if parameter.weight
         }
         self.penalty, self.constraint = penalty, constraint
-        self._resolved = _Resolved([], [], [], {})
+        self._segments = Segments([], [], [], {})
 
     # --- Which rule each weight has ---------------------------------------------------------------
 
@@ -105,14 +110,14 @@ class Regularization(memory.Copyable):
     @property
     def penalties(self) -> list[Segment]:
         """The segments under a penalty, in the order of the vector."""
-        return self._resolve().penalties
+        return self.resolve().penalties
 
     @property
     def constraints(self) -> list[Segment]:
         """The segments under a constraint, in the order of the vector."""
-        return self._resolve().constraints
+        return self.resolve().constraints
 
-    def _resolve(self) -> _Resolved:
+    def resolve(self) -> Segments:
         """Return the segments; where a penalty or constraint was replaced, make them again.
 
         They are complete before another thread can read them.
@@ -120,14 +125,14 @@ class Regularization(memory.Copyable):
         rules: list[Any] = [self.penalty, self.constraint]
         for layer in self._layers.values():
             rules += layer.penalty, layer.constraint
-        resolved = self._resolved
-        if len(rules) != len(resolved.rules) or not all(map(is_, rules, resolved.rules)):
-            penalties = self._merge(self._segments(self.penalty_of))
-            constraints = list(self._segments(self.constraint_of))
-            resolved = self._resolved = _Resolved(rules, penalties, constraints, {})
-        return resolved
+        segments = self._segments
+        if len(rules) != len(segments.rules) or not all(map(is_, rules, segments.rules)):
+            penalties = self._merge(self._list(self.penalty_of))
+            constraints = list(self._list(self.constraint_of))
+            segments = self._segments = Segments(rules, penalties, constraints, {})
+        return segments
 
-    def _segments(self, rule_of: Callable[[str], Any]) -> Iterator[Segment]:
+    def _list(self, rule_of: Callable[[str], Any]) -> Iterator[Segment]:
         for name in self._layers:
             if (rule := rule_of(name)) is not None:
                 shape = self.parameters.declared[name].shape
@@ -144,20 +149,20 @@ class Regularization(memory.Copyable):
             merged.append(Segment(penalty, part, shape))
         return merged
 
-    def _cut(self, block: slice | None, size: int | None = None) -> list[Segment]:
+    def cut(self, block: slice | None, size: int | None = None) -> list[Segment]:
         """Return the penalties' segments within a block of the vector.
 
         Elementwise ones are cut into pieces of at most ``size`` values, or of the penalty's own
         ``block``. Others are not cut, and belong to the block that has their first value.
         """
-        resolved = self._resolve()
+        segments = self.resolve()
         low, high = (
             (0, self.parameters.weights.size) if block is None else (block.start, block.stop)
         )
-        pieces = resolved.cut.get((low, high, size))
+        pieces = segments.cut.get((low, high, size))
         if pieces is None:
             pieces = []
-            for penalty, part, shape in resolved.penalties:
+            for penalty, part, shape in segments.penalties:
                 if not penalty.elementwise:
                     if low <= part.start < high:
                         pieces.append(Segment(penalty, part, shape))
@@ -166,14 +171,13 @@ class Regularization(memory.Copyable):
                 for start in range(max(part.start, low), stop, length):
                     piece = slice(start, min(start + length, stop))
                     pieces.append(Segment(penalty, piece, (piece.stop - piece.start,)))
-            resolved.cut[low, high, size] = pieces
+            segments.cut[low, high, size] = pieces
         return pieces
 
     @property
     def has_proximal(self) -> bool:
         """Whether :meth:`apply_proximal` does anything."""
-        penalties, constraints = self._resolve()[1:3]
-        return bool(constraints) or any(s.rule.method == "proximal" for s in penalties)
+        return self.resolve().has_proximal
 
     def needs_whole(self, part: slice) -> bool:
         """Return whether a weight array that begins in ``part`` must not be cut."""
@@ -185,20 +189,20 @@ class Regularization(memory.Copyable):
     def value(self) -> Any:
         """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
         total = 0.0
-        for penalty, part, shape in self._cut(None, VALUE_BLOCK):
+        for penalty, part, shape in self.cut(None, VALUE_BLOCK):
             total += np.asarray(penalty.value(self.parameters.vector[part].reshape(shape))).item()
         return total
 
-    def add_gradient(self, gradients: Parameters, block: slice | None = None) -> None:
+    def add_gradient(self, gradients: Parameters, pieces: list[Segment] | None = None) -> None:
         """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing.
 
         Parameters
         ----------
         gradients : Parameters
-        block : slice of the vector, optional
-            Do it there only; a segment that is not cut is done with its first value.
+        pieces : list of Segment, optional
+            Add those of a block of the vector only, as :meth:`cut` returned them.
         """
-        for penalty, part, shape in self._cut(block):
+        for penalty, part, shape in self.cut(None) if pieces is None else pieces:
             if penalty.method != "proximal":
                 flat = gradients.scratch(part.stop - part.start)
                 out = flat.reshape(shape)
@@ -223,7 +227,7 @@ class Regularization(memory.Copyable):
         block : slice of the vector, optional
             Do it there only. A segment that is not cut must lie within it.
         """
-        pieces = self._cut(block, PROXIMAL_BLOCK)
+        pieces = self.cut(block, PROXIMAL_BLOCK)
         self._map((s for s in pieces if s.rule.method == "proximal"), step_size, block)
         self.constrain(step_size, block)
 

@@ -262,10 +262,10 @@ def test_the_gradient_added_part_by_part_is_the_gradient(make, cut):
     net = network(make())
     whole, parts = net.parameters.like(), net.parameters.like()
     net.add_penalty_gradient(whole)
-    net.regularization.add_gradient(parts, slice(0, cut))
+    net.regularization.add_gradient(parts, net.regularization.cut(slice(0, cut)))
     assert parts.vector[:cut].all()
     assert not parts.vector[cut:].any()
-    net.regularization.add_gradient(parts, slice(cut, 18))
+    net.regularization.add_gradient(parts, net.regularization.cut(slice(cut, 18)))
     np.testing.assert_array_equal(parts.vector, whole.vector)
 
 

@@ -20,6 +20,7 @@ from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
+from nnreg.regularization import Segment
 
 # Up to this many parameters the vector is one block; a larger one is cut.
 SMALL = 2 * BLOCK
@@ -73,6 +74,8 @@ class Block(NamedTuple):
         Those whose gradients are formed first.
     part : slice
         Of the vector.
+    pieces : list of Segment
+        The weights in ``part`` that have a penalty.
     proximal : slice or None
         Where proximal maps can be applied once ``part`` is updated. A penalty or constraint that
         must see a whole weight array waits for the array's last block.
@@ -80,6 +83,7 @@ class Block(NamedTuple):
 
     layers: list[Layer]
     part: slice
+    pieces: list[Segment]
     proximal: slice | None
 
 
@@ -145,7 +149,10 @@ class TrainingStep:
                 raise self._non_finite_error(batch, float(value), step)
             net.run_deltas(doutputs, cache)
 
-            blocks, proximal = self._get_blocks(), net.regularization.has_proximal
+            segments = net.regularization.resolve()
+            if segments is not self._cut_for:  # a penalty or constraint was replaced
+                self._cut_for, self._blocks = segments, list(self._cut())
+            blocks, proximal = self._blocks, segments.has_proximal
             whole = optimizer.needs_whole_gradient
             if whole:
                 for block in blocks:
@@ -177,21 +184,15 @@ class TrainingStep:
         """Form the gradient of the block's layers, and add the penalty's within the block."""
         for layer in block.layers:
             self.net.run_gradient(layer, self.cache, self.gradients)
-        self.net.regularization.add_gradient(self.gradients, block.part)
-
-    def _get_blocks(self) -> list[Block]:
-        """Return the blocks; where a penalty or constraint was replaced, cut the vector again."""
-        segments = self.net.regularization.penalties
-        if segments is not self._cut_for:
-            self._cut_for, self._blocks = segments, list(self._cut())
-        return self._blocks
+        self.net.regularization.add_gradient(self.gradients, block.pieces)
 
     def _cut(self) -> Iterator[Block]:
         """Cut the vector: the weights of each layer, the last one first, then everything else."""
         net, parameters = self.net, self.net.parameters
         layers, size = list(net.trainable_layers()), parameters.vector.size
         if size <= SMALL:
-            yield Block(layers, slice(0, size), slice(0, size))
+            whole = slice(0, size)
+            yield Block(layers, whole, net.regularization.cut(whole), whole)
             return
         parts, weightless = [], []
         for layer in reversed(layers):
@@ -209,7 +210,8 @@ class TrainingStep:
             for start in range(part.start, part.stop, BLOCK):
                 block = slice(start, min(start + BLOCK, part.stop))
                 complete = part if block.stop == part.stop else None
-                yield Block(first, block, complete if whole else block)
+                pieces = net.regularization.cut(block)
+                yield Block(first, block, pieces, complete if whole else block)
                 first = []
 
     def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
