@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import io
 import pickle
+import tempfile
 import weakref
 from concurrent.futures import ProcessPoolExecutor
 
@@ -30,7 +31,23 @@ def pickled(protocol):
     return lambda thing: pickle.loads(pickle.dumps(thing, protocol))
 
 
-DEEP = {"deepcopy": copy.deepcopy, "joblib": joblib_copy}
+def mapped(mode):
+    def copy_through_file(thing):
+        with tempfile.TemporaryDirectory() as folder:
+            joblib.dump(thing, f"{folder}/thing")
+            return joblib.load(f"{folder}/thing", mmap_mode=mode)
+
+    return copy_through_file
+
+
+def out_of_band(thing):
+    buffers = []
+    data = pickle.dumps(thing, 5, buffer_callback=buffers.append)
+    return pickle.loads(data, buffers=[bytes(buffer.raw()) for buffer in buffers])
+
+
+DEEP = {"deepcopy": copy.deepcopy, "joblib": joblib_copy, "out of band": out_of_band}
+DEEP |= {f"mapped {mode}": mapped(mode) for mode in ("r", "r+")}
 DEEP |= {f"pickle {protocol}": pickled(protocol) for protocol in range(6)}
 WAYS = DEEP | {"copy": copy.copy}
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)

@@ -66,7 +66,9 @@ class Copyable:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
-            object.__setattr__(self, name, value)
+            if isinstance(value, dict):
+                value.update({key: _own(inner) for key, inner in value.items()})
+            object.__setattr__(self, name, _own(value))
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)
@@ -91,6 +93,15 @@ class Copyable:
             finally:
                 _pickling.checked = False
         return super().__reduce_ex__(protocol)
+
+
+def _own(value: Any) -> Any:
+    """Return an array in a file, or in a buffer that cannot be written, as one in memory."""
+    if isinstance(value, np.ndarray) and (
+        isinstance(value, np.memmap) or not value.flags.writeable
+    ):
+        return np.array(value)
+    return value
 
 
 def _try_pickle(value: Any) -> None:
