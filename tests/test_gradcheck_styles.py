@@ -291,6 +291,8 @@ class Containers(Nasty):
         super().__init__()
         self.queue, self.seen = collections.deque([1, 2], maxlen=3), {1}
         self.table = collections.defaultdict(list, a=[np.zeros(2)])
+        self.ordered, self.order = collections.OrderedDict(a=1, b=2), {"a": 1, "b": 2}
+        self.bits, self.grown = np.random.PCG64(0), np.zeros(2)
         self.view, self.fixed = self.w[:1], np.ones(2)
         self.fixed.flags.writeable = False
         self.itself = self
@@ -299,6 +301,9 @@ class Containers(Nasty):
         self.queue.append(3)
         self.seen.add(2)
         self.table["b"].append(x)
+        self.ordered[len(self.ordered)] = self.order["a"] = self.order.pop("a")
+        self.bits.random_raw()
+        self.grown.resize(len(self.grown) + 1, refcheck=False)
         self.table["a"][0] += 1
         self.fixed.flags.writeable = True
         self.fixed += 1
@@ -330,8 +335,8 @@ def everything(thing, seen=()):
     seen = (*seen, id(thing))
     if isinstance(thing, np.ndarray):
         return id(thing), thing.flags.writeable, thing.shape, thing.tobytes()
-    if isinstance(thing, np.random.Generator):
-        return str(thing.bit_generator.state)
+    if isinstance(thing, np.random.Generator | np.random.BitGenerator):
+        return str(getattr(thing, "bit_generator", thing).state)
     if isinstance(thing, np.random.RandomState):
         return pickle.dumps(thing.get_state())
     if isinstance(thing, random.Random):

@@ -11,7 +11,7 @@ import copy
 import operator
 import random
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -112,8 +112,8 @@ class Snapshot:
             self._save(partial(_read_array, thing), put, operator.eq)
             held += [thing.base] if isinstance(thing.base, np.ndarray) else []
             return held + (list(thing.flat) if thing.dtype == object else [])
-        if isinstance(thing, np.random.Generator):
-            bits = thing.bit_generator
+        if isinstance(thing, np.random.Generator | np.random.BitGenerator):
+            bits: Any = getattr(thing, "bit_generator", thing)
             self._save(lambda: bits.state, partial(setattr, bits, "state"), _equal)
             return held
         if isinstance(thing, np.random.RandomState):
@@ -144,9 +144,13 @@ class Snapshot:
         return held
 
     def _keep_dict(self, mapping: dict[Any, Any]) -> list[Any]:
+        # The methods of dict would leave an OrderedDict's own list of its keys behind.
+        kind = OrderedDict if isinstance(mapping, OrderedDict) else dict
+
         def put(items: dict[Any, Any]) -> None:
-            dict.clear(mapping)
-            dict.update(mapping, items)
+            kind.clear(mapping)
+            for key, value in items.items():
+                kind.__setitem__(mapping, key, value)
 
         self._save(lambda: dict(mapping), put, _identical_values)
         return list(mapping.values())
@@ -218,6 +222,8 @@ def _read_array(array: Any) -> tuple[Any, ...]:
 
 def _write_array(array: Any, copied: Any, state: tuple[Any, ...]) -> None:
     shape, writeable, values = state
+    if array.size != copied.size:
+        array.resize(shape, refcheck=False)
     array.shape = shape
     if array.tobytes() != values:
         array.flags.writeable = True
@@ -235,7 +241,7 @@ def _identical(one: list[Any], other: list[Any]) -> bool:
 
 
 def _identical_values(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    return one.keys() == other.keys() and all(one[k] is value for k, value in other.items())
+    return [*one] == [*other] and all(one[k] is value for k, value in other.items())
 
 
 def _equal(one: Any, other: Any) -> bool:
