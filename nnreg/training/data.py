@@ -66,20 +66,22 @@ def prepare(
     if validation_data is not None:
         if share:
             raise ValueError("validation_data and validation_split exclude each other, got both")
-        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-            sequence = isinstance(validation_data, tuple | list)
-            got = f"{len(validation_data)} things" if sequence else type(validation_data).__name__
+        is_sequence = isinstance(validation_data, tuple | list)
+        if not is_sequence or len(validation_data) != 2:
+            kind = type(validation_data).__name__
+            got = f"{len(validation_data)} things" if is_sequence else kind
             raise TypeError(f"validation_data must be a pair (x, y), got {got}")
         x, y = validation_data
         held_out = Data(*validate_data(net, loss, x, y, "validation "))
     elif share:
         training_rows, rows = split_validation(net, len(data.x), share)
-        missing = np.setdiff1d(data.y, data.y[training_rows])
-        if class_weight is not None and missing.size:
-            raise ValueError(
-                f"validation_split={share:g} leaves no row of class {missing[0]:g} for training, "
-                "which class_weight needs; choose another share, or validation_data="
-            )
+        if class_weight is not None:
+            missing = np.setdiff1d(data.y, data.y[training_rows])
+            if missing.size:
+                raise ValueError(
+                    f"validation_split={share:g} leaves no row of class {missing[0]:g} for "
+                    "training, which class_weight needs; choose another share, or validation_data="
+                )
         data, held_out, which = data.take(training_rows), data.take(rows), " of the rows kept"
         held_out = _check_weights(net, held_out, "sample_weight of the rows held out")
         held_out = held_out.without_removed_rows()
