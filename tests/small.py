@@ -73,6 +73,23 @@ class Centred(nn.Layer):
         return dy - dy.mean(axis=0)
 
 
+class Scale(nn.Layer):
+    """``y = x * s``: one learned factor per feature."""
+
+    def parameters(self, inputs: int) -> dict[str, nn.Parameter]:
+        return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
+
+    def forward(self, x: np.ndarray, cache: nn.Cache) -> np.ndarray:
+        cache.x = x
+        return x * self.factor
+
+    def backward(self, dy: np.ndarray, cache: nn.Cache) -> np.ndarray:
+        return dy * self.factor
+
+    def gradient(self, dy: np.ndarray, cache: nn.Cache, gradients: Any) -> None:
+        gradients["factor"][...] = (dy * cache.x).sum(axis=0)
+
+
 def fit(net: nn.Network, x: Any = None, y: Any = None, **options: Any) -> nn.History:
     """Train on the small problem unless told otherwise."""
     if x is None:

@@ -210,11 +210,3 @@ def test_the_taught_loop_and_fit_agree_bit_for_bit(groups, optimizer, units):
     taught(nets[0], x, y, optimizer=rules[0], **options)
     fit(nets[1], x, y, optimizer=rules[1], threads=1, **options)
     assert everything(nets[0], rules[0]) == everything(nets[1], rules[1])
-
-
-@both
-def test_it_is_saved_and_described_as_the_call_that_makes_it(groups, tmp_path):
-    net = network(groups, 0.1)
-    nn.save(net, tmp_path / "net.npz")
-    assert repr(nn.load(tmp_path / "net.npz")) == repr(net)
-    assert repr(eval(repr(net.penalty), vars(nn))) == repr(net.penalty)
