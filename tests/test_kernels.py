@@ -10,7 +10,6 @@ from strategies import (
     away_from,
     classified,
     matrices,
-    slopes,
     targets_for,
     vectors,
 )
@@ -93,25 +92,6 @@ def test_affine_is_a_sum_over_inputs_plus_the_bias(case):
     np.testing.assert_allclose(kernels.affine(x, w), expected - b, atol=1e-12)
 
 
-@given(affine_maps())
-def test_the_three_affine_derivatives_equal_difference_quotients(case):
-    x, w, b, dy = case
-    compare = {"rtol": 1e-6, "atol": 1e-7}
-    np.testing.assert_allclose(
-        kernels.affine_dx(dy, w),
-        slopes(lambda x: (dy * kernels.affine(x, w, b)).sum(), x),
-        **compare,
-    )
-    np.testing.assert_allclose(
-        kernels.affine_dw(x, dy),
-        slopes(lambda w: (dy * kernels.affine(x, w, b)).sum(), w),
-        **compare,
-    )
-    np.testing.assert_allclose(
-        kernels.affine_db(dy), slopes(lambda b: (dy * kernels.affine(x, w, b)).sum(), b), **compare
-    )
-
-
 # --- Activations ----------------------------------------------------------------------------------
 
 
@@ -130,15 +110,6 @@ def test_the_imaginary_part_of_a_tiny_complex_step_is_the_derivative(forward, ba
     stepped = forward(x + 1j * h)
     np.testing.assert_allclose(stepped.imag / h, backward(np.ones_like(x), x, y), rtol=1e-10)
     np.testing.assert_allclose(stepped.real, y, rtol=1e-14, atol=1e-14)
-
-
-@elementwise
-@given(x=matrices(-6, 6))
-def test_an_activation_derivative_equals_the_difference_quotient(forward, backward, truth, x):
-    x = away_from(x)
-    dy = np.cos(x)
-    expected = slopes(lambda x: (dy * truth(x)).sum(), x)
-    np.testing.assert_allclose(backward(dy, x, forward(x)), expected, rtol=1e-6, atol=1e-8)
 
 
 @elementwise
@@ -168,13 +139,6 @@ def test_a_formula_that_needs_a_second_array_writes_to_work(formula, rng):
     x, work = rng.normal(size=(3, 4)), np.full((3, 4), np.nan)
     formula(x, out=np.empty((3, 4)), work=work)
     assert np.isfinite(work).all()
-
-
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
-def test_the_elu_derivative_is_alpha_times_e_to_the_x_below_zero_and_one_above(alpha):
-    x = np.array([-40.0, -17.3, -2.0, -1.0, 1.0, 2.0])
-    expected = [*(alpha * np.exp(x[:4])), 1.0, 1.0]
-    np.testing.assert_allclose(kernels.elu_dx(np.ones(6), x, alpha), expected, rtol=1e-14)
 
 
 def test_sigmoid_never_falls_below_the_normal_numbers_of_float32():
@@ -222,14 +186,6 @@ def test_the_threshold_is_the_nearest_of_65536_and_never_zero(keep_prob):
     assert t == 1 or abs(t / 65536 - keep_prob) <= 0.5 / 65536
 
 
-@pytest.mark.parametrize("t", [1, 32768, 52429, 65535])
-def test_over_all_bit_patterns_the_mask_averages_to_one(t):
-    mask = kernels.keep_mask(np.arange(65536, dtype=np.uint16), t)
-    assert (mask > 0).sum() == t
-    assert set(mask[mask > 0]) == {65536 / t}
-    assert mask.mean() == pytest.approx(1.0, rel=1e-12)
-
-
 # --- Losses ---------------------------------------------------------------------------------------
 
 
@@ -257,21 +213,6 @@ def test_a_number_added_to_a_row_changes_no_probability_and_no_loss(case, shift)
         strict=True,
     ):
         np.testing.assert_allclose(shifted, ours, atol=1e-9)
-
-
-@given(classified())
-def test_softmax_cross_entropy_is_minus_the_labels_log_probability(case):
-    z, t = case
-    value, dz = kernels.softmax_cross_entropy(z, t)
-    log_p = special.log_softmax(z, axis=1)
-    np.testing.assert_allclose(value, -log_p[np.arange(len(z)), t], atol=1e-12)
-    np.testing.assert_allclose(dz, np.exp(log_p) - np.eye(z.shape[1])[t], atol=1e-14)
-
-
-@given(classified())
-def test_the_softmax_cross_entropy_gradient_adds_up_to_zero_in_each_row(case):
-    _, dz = kernels.softmax_cross_entropy(*case)
-    np.testing.assert_allclose(dz.sum(axis=1), 0.0, atol=1e-14)
 
 
 def test_soft_cross_entropy_holds_for_targets_that_are_no_probabilities(rng):
@@ -306,19 +247,10 @@ def test_sigmoid_cross_entropy_is_the_same_for_yes_and_no_and_never_cancels(dtyp
 
 
 @rows
-def test_a_rows_gradient_equals_the_difference_quotient_of_its_value(name, kernel, rng):
-    z, t = rng.normal(size=(4, 3)), targets_for(name, rng, 4, 3)
-    if name == "Huber":
-        z = t + away_from(away_from(z - t, 0.7), -0.7)
-    value, dz = kernel(z, t)
-    assert value.shape == (4,)
-    np.testing.assert_allclose(dz, slopes(lambda z: kernel(z, t)[0].sum(), z), rtol=1e-6, atol=1e-8)
-
-
-@rows
 def test_a_loss_kernel_is_complex_safe(name, kernel, rng):
     z, t = rng.normal(size=(4, 3)), targets_for(name, rng, 4, 3)
-    _, dz = kernel(z, t)
+    value, dz = kernel(z, t)
+    assert value.shape == (4,)
     for i in np.ndindex(z.shape):
         stepped = z.astype(complex)
         stepped[i] += 1e-30j
@@ -328,12 +260,6 @@ def test_a_loss_kernel_is_complex_safe(name, kernel, rng):
 
 
 # --- Penalties ------------------------------------------------------------------------------------
-
-
-@given(vectors())
-def test_penalty_kernels_have_the_values_of_their_definitions(w):
-    assert kernels.l2(w) == pytest.approx(sum(v * v for v in w) / 2)
-    assert kernels.l1(w) == pytest.approx(sum(abs(v) for v in w))
 
 
 @given(vectors(), st.floats(0, 2))

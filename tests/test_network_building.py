@@ -147,70 +147,7 @@ def test_a_copy_may_be_cast(dtype, rng):
     np.testing.assert_array_equal(copy.parameters.vector, net.parameters.vector)
 
 
-# --- The door -------------------------------------------------------------------------------------
-
-OF_WRONG_VALUE = [
-    (lambda: nn.Network([], inputs=2), "layers must not be empty"),
-    (lambda: nn.Network([nn.Dense(1)], inputs=0), "inputs must be a whole number of at least 1"),
-    (lambda: nn.Network([nn.Dense(1)], inputs=2, seed=-1), "seed must be .* at least 0, got -1"),
-    (lambda: nn.Network([nn.Dense(1)], inputs=2, dtype="flaot64"), "did you mean 'float64'"),
-    (lambda: nn.Network([nn.Dense(1)], inputs=2, dtype=np.int32), "dtype must be .* got 'int32'"),
-    (lambda: mixed().predict(np.zeros(4)), r"x must have shape \(N, 4\), .* got shape \(4,\)"),
-    (lambda: mixed().predict(np.zeros((2, 3))), r"x must have shape \(N, 4\), .* \(2, 3\)"),
-    (lambda: mixed().forward(np.zeros((2, 3))), r"x must have shape \(N, 4\), .* \(2, 3\)"),
-    (lambda: mixed().forward(np.zeros((0, 4))), r"x must not be empty, got shape \(0, 4\)"),
-    (lambda: mixed().predict([[0, 0, np.nan, 0]]), r"x must be finite, got nan at index \[0, 2\]"),
-    (lambda: mixed("float32").predict([[0, 0, 1e300, 0]]), r"x \(as float32\) must be finite"),
-    (lambda: mixed().predict([[1, 2, 3, 4], [1]]), "x .* rows of different lengths"),
-    (lambda: mixed().forward(np.zeros((2, 4)), step=3), "so it needs training=True"),
-    (lambda: mixed().forward(np.zeros((2, 4)), training=True, step=-1), "step must be .* got -1"),
-]
-OF_WRONG_TYPE = [
-    (lambda: nn.Network(nn.Dense(1), inputs=2), "layers must be a list of layers, got Dense"),
-    (
-        lambda: nn.Network([nn.Dense], inputs=2),
-        r"layers\[0\] must be a Layer, got <class .*, a class: write Dense\(...\)",
-    ),
-    (lambda: nn.Network([nn.Dense(1)], inputs=2.0), "inputs must be a whole number .* got 2.0"),
-    (lambda: nn.Network([nn.Dense(1)], inputs=2, penalty=0.1), "penalty must be a Penalty .* 0.1"),
-    (lambda: mixed().predict(np.zeros((2, 4), complex)), "x must hold real numbers, got dtype"),
-    (lambda: mixed().predict([["1"] * 4]), "x must hold real numbers, got dtype <U1"),
-    (lambda: mixed().backward(np.zeros((2, 3)), None), "cache must be the Cache .* got NoneType"),
-]
-
-
-@pytest.mark.parametrize(("call", "message"), OF_WRONG_VALUE)
-def test_an_argument_of_wrong_value_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-@pytest.mark.parametrize(("call", "message"), OF_WRONG_TYPE)
-def test_an_argument_of_wrong_type_is_named(call, message):
-    with pytest.raises(TypeError, match=message):
-        call()
-
-
-@pytest.mark.parametrize(
-    ("doutputs", "message"),
-    [
-        (np.zeros((4, 3)), "doutputs and the outputs must agree in rows, got 4 and 5"),
-        (np.zeros((5, 2)), r"doutputs must have shape \(N, 3\), .* got shape \(5, 2\)"),
-        (np.full((5, 3), np.inf), r"doutputs must be finite, got inf at index \[0, 0\]"),
-    ],
-)
-def test_a_wrong_derivative_is_named(doutputs, message):
-    net = mixed()
-    _, cache = net.forward(np.zeros((5, 4)), training=True)
-    with pytest.raises(ValueError, match=message):
-        net.backward(doutputs, cache)
-
-
-def test_a_refused_pass_is_not_counted():
-    net = mixed()
-    with pytest.raises(ValueError, match="x must be finite"):
-        net.forward(np.full((2, 4), np.nan), training=True)
-    assert net.steps == 0
+# --- Errors -------------------------------------------------------------------------------------
 
 
 def test_layers_of_a_refused_network_are_free_for_another():

@@ -23,14 +23,11 @@ REAL_NUMBERS = "must hold real numbers, got dtype"
 
 
 class OwnLoss(nn.Loss):
-    """A loss that takes no weights; an instance may return anything."""
-
-    def __init__(self, returned=None):
-        self.returned = returned
+    """A loss that takes no weights."""
 
     def __call__(self, outputs, targets):
         r = outputs - targets
-        return ((r**2).mean(), 2 * r / r.size) if self.returned is None else self.returned
+        return (r**2).mean(), 2 * r / r.size
 
 
 def network(outputs=2, **options):
@@ -484,7 +481,7 @@ for layers, error, words in [
     (list, ValueError, "layers must not be empty"),
     (lambda: [64, 10], TypeError, r"layers\[0\] must be a Layer, got 64"),
     (lambda: [nn.Dense(1), "relu"], TypeError, r"layers\[1\] must be a Layer, got 'relu'"),
-    (lambda: [nn.Dense(1), nn.ReLU], TypeError, r"layers\[1\] must be a Layer, got <class"),
+    (lambda: [nn.Dense(1), nn.ReLU], TypeError, r"layers\[1\] must be a Layer, got <class .*: write ReLU\("),
     (lambda: [nn.Dense(1), np.tanh], TypeError, r"layers\[1\] must be a Layer, got <uf"),
     (lambda: [network()], TypeError, r"layers\[0\] must be a Layer, got Network"),
     (lambda: [dense := nn.Dense(2), nn.ReLU(), dense], ValueError, "a layer .* once|make another"),
@@ -711,14 +708,6 @@ def test_a_wrong_argument_is_named_and_nothing_has_changed(call, error, words, o
     assert isinstance(error, tuple) or type(caught.value) is error
 
 
-@pytest.mark.parametrize(
-    "returned", [1.0, (1.0, np.ones(4)), (np.ones(4), np.ones((6, 2))), (1.0, None)], ids=str
-)
-def test_a_loss_of_ones_own_returns_a_number_and_a_gradient(returned):
-    with pytest.raises(ValueError, match=r"^OwnLoss must return \(value, gradient\)"):
-        fit(network(), y=X, loss=OwnLoss(returned))
-
-
 # --- Attributes -----------------------------------------------------------------------------------
 
 ADJUSTABLE = {
@@ -755,15 +744,6 @@ def test_a_hyperparameter_is_checked_whenever_it_is_set(name, make):
 @pytest.mark.parametrize(("name", "call", "least"), WHOLES)
 def test_a_numpy_integer_is_taken(name, call, least):
     call(network(), np.int32(3))
-
-
-@pytest.mark.parametrize("rule", [nn.Adam, nn.RMSprop, lambda: nn.SGD(0.1, momentum=0.9)])
-def test_one_optimizer_serves_one_network(rule):
-    net, wider, optimizer = network(), network(5), rule()
-    fit(net, optimizer=optimizer)
-    words = r"22 values of float32.* it cannot update 37 of float32\. One optimizer serves one"
-    with unchanged(wider, optimizer), pytest.raises(ValueError, match=words):
-        fit(wider, y=LABELS, optimizer=optimizer)
 
 
 def test_weights_that_a_split_leaves_all_zero_are_named():
