@@ -142,6 +142,42 @@ def training_cache(dtype: Any = "float64", *, step: int = 0, first_row: int = 0)
     return cache
 
 
+def dropout_network(keep_prob, inputs, dtype="float64", *, seed=0, kind=nn.Dropout):
+    """Return a network of one dropout layer."""
+    return nn.Network([kind(keep_prob=keep_prob)], inputs=inputs, dtype=dtype, seed=seed)
+
+
+def mask(net, N, *, step=0, layer=0):
+    """Return the factors that a dropout layer draws: its outputs for ones."""
+    x = np.ones((N, net.inputs), net.dtype)
+    return net.layers[layer].forward(x, training_cache(net.dtype, step=step))
+
+
+class Bits:
+    """Fixed bits (N, D) instead of a stream of random words."""
+
+    def __init__(self, bits):
+        self.bits = bits
+
+    def rows(self, counter, first_row, shape):
+        assert self.bits.shape == shape
+        yield (slice(None), slice(None)), self.bits
+
+
+def replayed(net, x, bits):
+    """Return the outputs and the cache of a training pass in which dropout reads these bits."""
+    cache = nn.Cache(net.dtype)
+    dropout = next(layer for layer in net.layers if isinstance(layer, nn.Dropout))
+    cache[dropout.name].rng = Bits(bits)
+    return net.forward(x, training=True, cache=cache)
+
+
+def for_all_bits(layer, dtype="float64"):
+    """Return a dropout layer's outputs for ones, (1, 65536), for each value of its 16 bits."""
+    net = nn.Network([layer], inputs=65536, dtype=dtype)
+    return replayed(net, np.ones((1, 65536)), np.arange(65536, dtype=np.uint16)[np.newaxis])[0]
+
+
 def filled(parameters: nn.Parameters, rng: np.random.Generator) -> nn.Parameters:
     """Return random numbers of the names and shapes of ``parameters``: a gradient."""
     result = parameters.like()

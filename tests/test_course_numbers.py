@@ -12,37 +12,6 @@ def legacy():
     return np.random.RandomState(1)
 
 
-def fill(net, values):
-    """Write the arrays into the parameters, in layer order: weight, bias, weight, bias, ..."""
-    for name, value in zip(net.parameters, values, strict=True):
-        net.parameters[name][...] = value
-
-
-# --- CS231n: the two-layer network ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("penalty", "expected"), [(None, 3.4702243556), (nn.L2(1.0), 26.5948426952)], ids=repr
-)
-def test_two_layer_network_of_cs231n(penalty, expected):
-    N, D, M, K = 3, 5, 50, 7
-    net = nn.Network(
-        [nn.Dense(M), nn.ReLU(), nn.Dense(K)], inputs=D, penalty=penalty, dtype="float64"
-    )
-    weights = [
-        np.linspace(-0.7, 0.3, D * M).reshape(D, M),
-        np.linspace(-0.1, 0.9, M),
-        np.linspace(-0.3, 0.4, M * K).reshape(M, K),
-        np.linspace(-0.9, 0.1, K),
-    ]
-    fill(net, weights)
-    x = np.linspace(-5.5, 4.5, N * D).reshape(D, N).T
-    labels, loss = [0, 5, 1], nn.SoftmaxCrossEntropy()
-    data_loss, _ = loss(net.predict(x), labels)
-    assert data_loss + net.penalty_value() == pytest.approx(expected, rel=0, abs=5e-11)
-    assert nn.check_gradients(net, x, labels, loss).max_error < 1e-12
-
-
 # --- deeplearning.ai: regularization --------------------------------------------------------------
 
 
@@ -56,7 +25,8 @@ def test_cost_with_l2_of_deeplearning_ai():
         penalty=nn.L2(convert_penalty(0.1, source="deeplearning.ai", target="nnreg", n=5)),
         dtype="float64",
     )
-    fill(net, [rng.standard_normal(shape).T for shape in shapes])
+    for name, shape in zip(net.parameters, shapes, strict=True):
+        net.parameters[name] = rng.standard_normal(shape).T.reshape(net.parameters[name].shape)
     outputs = np.array([[0.40682402, 0.01629284, 0.16722898, 0.10118111, 0.40682402]])
     targets = np.array([[1, 1, 0, 1, 0]])
     logits = np.log(outputs / (1 - outputs))
@@ -75,7 +45,8 @@ def three_layers():
     shapes = [(5, 4), (5, 1), (3, 5), (3, 1), (1, 3), (1, 1)]
     layers = [nn.Dense(5), nn.ReLU(), nn.Dense(3), nn.ReLU(), nn.Dense(1)]
     net = nn.Network(layers, inputs=4, dtype="float64")
-    fill(net, [rng.standard_normal(shape).T for shape in shapes])
+    for name, shape in zip(net.parameters, shapes, strict=True):
+        net.parameters[name] = rng.standard_normal(shape).T.reshape(net.parameters[name].shape)
     return net, x.T, np.array([[1], [1], [0]])
 
 

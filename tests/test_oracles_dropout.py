@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from strategies import for_all_bits, replayed
 
 import nnreg as nn
 from nnreg.kernels import keep_threshold
@@ -21,30 +22,11 @@ def kept_share(keep_prob):
     return keep_threshold(keep_prob) / 65536
 
 
-class Bits:
-    """In place of a stream of random words: these bits, (N, D)."""
-
-    def __init__(self, bits):
-        self.bits = bits
-
-    def rows(self, counter, first_row, shape):
-        assert self.bits.shape == shape
-        yield (slice(None), slice(None)), self.bits
-
-
 def every_mask(d, keep_prob):
     """Return bits (2^d, d) that keep and drop d units in every way, and each way's probability."""
     p = kept_share(keep_prob)
     kept = np.array(list(product([True, False], repeat=d)))
     return np.where(kept, 0, 65535).astype(np.uint16), np.where(kept, p, 1 - p).prod(axis=1)
-
-
-def replayed(net, x, bits):
-    """Return the outputs and the cache of a training pass with these bits."""
-    cache = nn.Cache(net.dtype)
-    dropout = next(layer for layer in net.layers if isinstance(layer, nn.Dropout))
-    cache[dropout.name].rng = Bits(bits)
-    return net.forward(x, training=True, cache=cache)
 
 
 def averaged(net, loss, x, y, *, d, keep_prob):
@@ -73,17 +55,11 @@ def close(actual, expected):
 # --- The layer ------------------------------------------------------------------------------------
 
 
-def for_all_bits(keep_prob, dtype="float64"):
-    """Return the layer's outputs for a one, (1, 65536), given each value of its 16 bits."""
-    net = nn.Network([nn.Dropout(keep_prob=keep_prob)], inputs=65536, dtype=dtype)
-    return replayed(net, np.ones((1, 65536)), np.arange(65536, dtype=np.uint16)[np.newaxis])[0]
-
-
 @pytest.mark.parametrize("t", [1, 2, 3, 1000, 32767, 32768, 43691, 52429, 58982, 65534, 65535])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_expectation_over_all_values_of_the_16_bits_is_1(t, dtype):
     """Exactly t of them keep the unit and scale it by 65536/t; only that is rounded."""
-    outputs = for_all_bits(t / 65536, dtype)
+    outputs = for_all_bits(nn.Dropout(keep_prob=t / 65536), dtype)
     assert np.count_nonzero(outputs) == t
     (scale,) = set(outputs[outputs != 0].tolist())
     assert abs(Fraction(scale) * t / 65536 - 1) <= Fraction(float(np.finfo(dtype).eps)) / 2
@@ -91,13 +67,13 @@ def test_the_expectation_over_all_values_of_the_16_bits_is_1(t, dtype):
 
 @pytest.mark.parametrize("t", [2**k for k in range(17)])
 def test_the_expectation_is_exactly_1_where_the_scale_is_a_number_of_the_machine(t):
-    assert for_all_bits(t / 65536).mean() == 1.0
+    assert for_all_bits(nn.Dropout(keep_prob=t / 65536)).mean() == 1.0
 
 
 @pytest.mark.parametrize("keep_prob", KEEP_PROBS)
 def test_the_variance_over_all_values_of_the_16_bits_is_that_of_the_formula(keep_prob):
     p = kept_share(keep_prob)
-    close(for_all_bits(keep_prob).var(), (1 - p) / p)
+    close(for_all_bits(nn.Dropout(keep_prob=keep_prob)).var(), (1 - p) / p)
 
 
 def test_every_threshold_keeps_what_is_below_it_and_scales_it():

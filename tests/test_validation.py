@@ -481,7 +481,11 @@ for layers, error, words in [
     (list, ValueError, "layers must not be empty"),
     (lambda: [64, 10], TypeError, r"layers\[0\] must be a Layer, got 64"),
     (lambda: [nn.Dense(1), "relu"], TypeError, r"layers\[1\] must be a Layer, got 'relu'"),
-    (lambda: [nn.Dense(1), nn.ReLU], TypeError, r"layers\[1\] must be a Layer, got <class .*: write ReLU\("),
+    (
+        lambda: [nn.Dense(1), nn.ReLU],
+        TypeError,
+        r"layers\[1\] must be a Layer, got <class .*: write ReLU\(",
+    ),
     (lambda: [nn.Dense(1), np.tanh], TypeError, r"layers\[1\] must be a Layer, got <uf"),
     (lambda: [network()], TypeError, r"layers\[0\] must be a Layer, got Network"),
     (lambda: [dense := nn.Dense(2), nn.ReLU(), dense], ValueError, "a layer .* once|make another"),
