@@ -1,4 +1,4 @@
-"""What the tests of training share: a small problem, a network for it, the loop as it is taught."""
+"""Shared by tests: a small problem, networks and layers for it, and the taught loop."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ PENALTIES: dict[str, Callable[[], nn.Penalty | None]] = {
 
 
 def problem(rows: int = 50, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return x (rows, 2) and y (rows,): three classes that one of two noisy inputs tells apart."""
+    """Return x (rows, 2) and y (rows,): three classes that differ in the first of two inputs."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 3, rows)
     return rng.normal(size=(rows, 2)) + y[:, np.newaxis] * [1.0, 0.0], y
@@ -91,7 +91,7 @@ class Scale(nn.Layer):
 
 
 def fit(net: nn.Network, x: Any = None, y: Any = None, **options: Any) -> nn.History:
-    """Train on the small problem unless told otherwise."""
+    """Train, on the small problem by default."""
     if x is None:
         x, y = problem()
     chosen = {"loss": nn.SoftmaxCrossEntropy(), "optimizer": nn.SGD(0.1), "epochs": 1}
@@ -132,10 +132,10 @@ def taught(
 
 def everything(net: nn.Network, *optimizers: nn.Optimizer) -> list[Any]:
     """Return all that training changes, to be compared bit for bit."""
-    found: list[Any] = [net.parameters.vector.tobytes(), net.steps, net.epochs]
+    result: list[Any] = [net.parameters.vector.tobytes(), net.steps, net.epochs]
     for optimizer in optimizers:
-        found += [optimizer.steps, {k: v.tobytes() for k, v in optimizer.state.items()}]
-    return found
+        result += [optimizer.steps, {k: v.tobytes() for k, v in optimizer.state.items()}]
+    return result
 
 
 def error_of(
@@ -180,3 +180,18 @@ def callback(**events: Callable[[Any], Any]) -> nn.Callback:
     result = nn.Callback()
     vars(result).update(events)
     return result
+
+
+def assert_fit_is_the_taught_loop(
+    layers: Callable[[], list[nn.Layer]],
+    optimizer: Callable[[], nn.Optimizer] = OPTIMIZERS["Adam"],
+    **options: Any,
+) -> None:
+    """Compare bit for bit what `fit` on one thread and the taught loop make of the parameters."""
+    options = {"inputs": 2, "dtype": "float64"} | options
+    nets, rules = [nn.Network(layers(), **options) for _ in range(2)], (optimizer(), optimizer())
+    x, y = problem()
+    x = x.astype(options["dtype"])
+    taught(nets[0], x, y, loss=nn.SoftmaxCrossEntropy(), optimizer=rules[0], epochs=2)
+    fit(nets[1], x, y, optimizer=rules[1], epochs=2, threads=1)
+    assert everything(nets[0], rules[0]) == everything(nets[1], rules[1])

@@ -100,6 +100,20 @@ def affine_maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return tuple(draw(values(shape)) for shape in [(N, D), (D, M), (M,), (N, M)])
 
 
+@st.composite
+def matrices_with_steps(draw: st.DrawFn, spread: float = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Draw weights (N, D) and a positive step for each."""
+    shape = draw(st.tuples(SIDES, SIDES))
+    return draw(values(shape)), 10.0 ** draw(values(shape, -spread, spread))
+
+
+def written(method: Callable[..., None], w: np.ndarray, *arguments: Any) -> np.ndarray:
+    """Return what ``method(w, *arguments, out)`` writes into ``out``."""
+    out = np.full_like(w, np.nan)
+    method(w, *arguments, out)
+    return out
+
+
 def away_from(x: np.ndarray, kink: float = 0.0, margin: float = 0.01) -> np.ndarray:
     """Push what lies within ``margin`` of a kink to its edge: no difference quotient crosses it."""
     side = np.where(x < kink, -1.0, 1.0)

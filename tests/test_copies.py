@@ -13,22 +13,22 @@ import joblib
 import numpy as np
 import pytest
 from small import everything, fit, problem
-from strategies import mixed
+from strategies import LAYERS, LOSSES, OPTIMIZERS, mixed
 
 import nnreg as nn
 from nnreg.random import RandomBits, key
 from nnreg.training.step import TrainingStep
 
 
-def joblib_copy(thing):
+def joblib_copy(x):
     file = io.BytesIO()
-    joblib.dump(thing, file)
+    joblib.dump(x, file)
     file.seek(0)
     return joblib.load(file)
 
 
 def pickled(protocol):
-    return lambda thing: pickle.loads(pickle.dumps(thing, protocol))
+    return lambda x: pickle.loads(pickle.dumps(x, protocol))
 
 
 def mapped(mode):
@@ -52,6 +52,10 @@ DEEP |= {f"pickle {protocol}": pickled(protocol) for protocol in range(6)}
 WAYS = DEEP | {"copy": copy.copy}
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 each_deep_way = pytest.mark.parametrize("way", DEEP.values(), ids=DEEP)
+
+
+def method_copy(x):
+    return x.copy() if isinstance(x, nn.Network) else copy.deepcopy(x)
 
 
 class Named(nn.Network):
@@ -100,7 +104,7 @@ def after_training(net, optimizer):
     return everything(net, optimizer)
 
 
-@each_way
+@pytest.mark.parametrize("way", [*WAYS.values(), method_copy], ids=[*WAYS, "method copy"])
 @pytest.mark.parametrize("kind", [nn.Network, Named])
 def test_a_copied_network_is_independent_and_trains_as_the_original(way, kind):
     net, optimizer = trained(kind)
@@ -111,10 +115,15 @@ def test_a_copied_network_is_independent_and_trains_as_the_original(way, kind):
     assert vars(other).get("labels") == vars(net).get("labels")
     assert getattr(other, "slot", None) == getattr(net, "slot", None)
     assert other.layers[0].penalty is other.layers[3].penalty
+    assert (repr(other), other.initializers) == (repr(net), net.initializers)
     np.testing.assert_array_equal(other.predict(x), net.predict(x))
     result = after_training(other, rule)
     assert everything(net) == before
     assert result == after_training(net, optimizer)
+    settings = repr(net)
+    other.layers[2].keep_prob = 1.0
+    other.penalty.strength = other.layers[0].penalty.strength = other.constraint.limit = 9.0
+    assert repr(net) == settings
 
 
 @each_deep_way
@@ -200,10 +209,10 @@ def test_what_cannot_be_copied_is_named(way):
     with open(__file__) as file:
         layer = Function(file)
         net = nn.Network([nn.Dense(2), layer], inputs=2)
-        for thing, path in ((net, r"Network\.layers\[1\]\.function"), (layer, "function")):
-            if thing is net or way is not copy.copy:
+        for instance, path in ((net, r"Network\.layers\[1\]\.function"), (layer, "function")):
+            if instance is net or way is not copy.copy:
                 with pytest.raises(TypeError, match=f"{path} cannot be (copied|pickled)"):
-                    way(thing)
+                    way(instance)
 
 
 def test_a_lambda_can_be_copied_and_not_pickled():
@@ -232,3 +241,35 @@ def test_a_network_is_freed_without_the_garbage_collector():
         assert [reference() for reference in references] == [None, None]
     finally:
         gc.enable()
+
+
+# --- Settings -------------------------------------------------------------------------------------
+
+RULES = {
+    "L1": lambda: nn.L1(0.1, method="proximal"),
+    "L2": lambda: nn.L2(0.1),
+    "ElasticNet": lambda: nn.ElasticNet(0.1, 0.2),
+    "GroupLasso": lambda: nn.GroupLasso(0.1, groups="units"),
+    "MaxNorm": lambda: nn.MaxNorm(2.0),
+    "Network": lambda: mixed(seed=3, penalty=nn.L2(0.5)),
+}
+each_object = pytest.mark.parametrize(
+    "make", [*LAYERS.values(), *LOSSES.values(), *OPTIMIZERS.values(), *RULES.values()]
+)
+
+
+@each_object
+def test_every_object_is_described_as_the_call_that_makes_it(make):
+    again = eval(repr(make()), vars(nn))
+    assert (type(again), repr(again)) == (type(make()), repr(make()))
+
+
+@each_object
+@each_way
+def test_the_settings_of_a_copy_are_its_own(make, way):
+    original, settings = make(), repr(make())
+    other = way(original)
+    for name, value in vars(other).items():
+        if isinstance(value, float):
+            setattr(other, name, value / 2)
+    assert repr(original) == settings

@@ -1,4 +1,4 @@
-"""Gaussian dropout: normal noise with the moments of dropout, and the ridge penalty it amounts to."""
+"""Gaussian dropout: normal noise with the moments of dropout, equivalent to ridge regression."""
 
 import math
 
@@ -37,9 +37,8 @@ def test_over_all_bits_the_distribution_is_normal():
 
 @pytest.mark.parametrize("keep_prob", [0.3, 0.8])
 def test_drawn_factors_pass_a_test_of_normality_in_every_direction(keep_prob):
-    z = (mask(dropout_network(keep_prob, 401, kind=nn.GaussianDropout), 1000) - 1) / math.sqrt(
-        1 / keep_prob - 1
-    )
+    net = dropout_network(keep_prob, 401, kind=nn.GaussianDropout)
+    z = (mask(net, 1000) - 1) / math.sqrt(1 / keep_prob - 1)
     assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3
     for other in (z[:, 1:] * z[:, :-1], z[1:] * z[:-1]):
         assert abs(other.mean()) < 5 / math.sqrt(other.size)

@@ -96,40 +96,6 @@ def test_a_layers_own_initializer_is_used_and_its_shape_checked():
 # --- Copies ---------------------------------------------------------------------------------------
 
 
-def test_a_copy_is_equal_and_independent(rng):
-    penalty = nn.L2(0.1)
-    net = nn.Network([nn.Dense(3, penalty=penalty), nn.Dropout(keep_prob=0.5), nn.Dense(2)],
-                     inputs=4, penalty=penalty, dtype="float64", seed=5)  # fmt: skip
-    net.parameters.vector[:] = rng.normal(size=net.parameters.vector.size)
-    net.steps, net.epochs = 12, 3
-    x = rng.normal(size=(5, 4))
-    copy = net.copy()
-    assert (copy.steps, copy.epochs, copy.seed, copy.dtype) == (12, 3, 5, net.dtype)
-    assert repr(copy) == repr(net)
-    assert copy.initializers == net.initializers
-    np.testing.assert_array_equal(
-        copy.forward(x, training=True)[0], net.forward(x, training=True)[0]
-    )
-    before = net.parameters.vector.copy()
-    copy.parameters.vector[:] = 0
-    copy.layers[1].keep_prob = 1.0
-    copy.penalty.strength = 9.0
-    copy.steps = 0
-    np.testing.assert_array_equal(net.parameters.vector, before)
-    assert net.layers[1].keep_prob == 0.5
-    assert penalty.strength == 0.1
-    assert net.steps == 13
-    assert copy.layers[0].penalty is copy.penalty  # what was shared still is
-    assert not np.shares_memory(copy.layers[0].weight, net.parameters.vector)
-
-
-def test_a_network_is_described_as_the_call_that_makes_it():
-    net = mixed(seed=3, penalty=nn.L2(0.5))
-    again = eval(repr(net), vars(nn))
-    assert repr(again) == repr(net)
-    np.testing.assert_array_equal(again.parameters.vector, net.parameters.vector)
-
-
 def test_a_copy_may_be_complex_for_the_gradient_check():
     copy = mixed().copy("complex128")
     assert copy.parameters.vector.dtype == copy.dtype == "complex128"

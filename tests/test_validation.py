@@ -494,6 +494,7 @@ for layers, error, words in [
 EITHER = (TypeError, ValueError)
 NET, LOSS = "^net must be a Network, got", "^loss must be a Loss such as"
 NO_NETS, NO_LOSSES = [None, "net", nn.Network], ["mse", None, nn.SoftmaxCrossEntropy, print]
+NO_CONSTRAINTS = ["maxnorm", 3.0, nn.MaxNorm, nn.L2(0.1)]
 NO_PENALTIES = ["l2", 0.01, nn.L2, True, [nn.L2(0.1)]]
 NO_CALLBACKS = [5, None, [5], ["progress"], [nn.Progress], nn.EarlyStopping, [None], {"a": 1}]
 
@@ -516,6 +517,14 @@ for name, call, values, error, words in [  # the same error for each of the valu
     (
         *("net.penalty", lambda net, v: setattr(net, "penalty", v)),
         *(["inherit", *NO_PENALTIES], TypeError, "penalty must be a Penalty such as .*, got"),
+    ),
+    (
+        *("constraint", lambda _, v: nn.Network([nn.Dense(1)], inputs=1, constraint=v)),
+        *(NO_CONSTRAINTS, TypeError, "constraint must be a Constraint such as"),
+    ),
+    (
+        *("Dense(constraint)", lambda _, v: nn.Dense(1, constraint=v), NO_CONSTRAINTS, TypeError),
+        'constraint must be "inherit", None or a Constraint',
     ),
     (
         *("Dense(penalty)", lambda _, v: nn.Dense(1, penalty=v), NO_PENALTIES, TypeError),
@@ -759,6 +768,27 @@ def test_weights_that_a_split_leaves_all_zero_are_named():
     words = r"^sample_weight of the .* must not all be zero"
     with unchanged(net), pytest.raises(ValueError, match=words):
         fit(net, sample_weight=weights, validation_split=0.5)
+
+
+# --- Methods that a subclass must define ----------------------------------------------------------
+
+MISSING = {
+    "forward": (nn.Layer(), 2, r"Layer .*must define forward"),
+    "backward": (nn.Layer(), 2, r"Layer .*must define backward"),
+    "gradient": (nn.Layer(), 3, r"Layer .*must define gradient"),
+    "__call__": (nn.Loss(), 2, r"Loss must define __call__\(outputs, targets\)"),
+    "value": (nn.Penalty(), 1, "Penalty (must define|has no)"),
+    "gradient of a penalty": (nn.Penalty(), 2, "Penalty (must define|has no)"),
+    "proximal": (nn.Penalty(), 3, "Penalty (must define|has no)"),
+    "project": (nn.Constraint(), 2, r"Constraint must define project\(w, out\)"),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_a_method_that_a_subclass_lacks_is_named(name):
+    rule, arguments, message = MISSING[name]
+    with pytest.raises(NotImplementedError, match=message):
+        getattr(rule, name.partition(" ")[0])(*(np.ones((2, 2)) for _ in range(arguments)))
 
 
 # --- What is taken --------------------------------------------------------------------------------
