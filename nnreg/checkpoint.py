@@ -176,8 +176,8 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
     return net
 
 
-def _encode_object(thing: object, config: dict[str, Any], rules: dict[int, Any]) -> dict[str, Any]:
-    kind = type(thing).__name__
+def _encode_object(obj: object, config: dict[str, Any], rules: dict[int, Any]) -> dict[str, Any]:
+    kind = type(obj).__name__
     settings = {name: _encode(f"{kind}.{name}", value, rules) for name, value in config.items()}
     return {"kind": kind, "settings": settings}
 
@@ -217,12 +217,12 @@ def _decode_object(field: str, entry: Any, kinds: dict[str, Any], rules: list[An
     """Construct a layer, penalty or constraint; an error names the field."""
     try:
         settings = {n: _decode(value, kinds, rules) for n, value in entry["settings"].items()}
-        thing = _look_up(entry["kind"], kinds)(**settings)
+        result = _look_up(entry["kind"], kinds)(**settings)
     except Exception as error:
         raise ValueError(f"{field}: {error}") from error
-    if not isinstance(thing, Layer | Penalty | Constraint):
+    if not isinstance(result, Layer | Penalty | Constraint):
         raise ValueError(f"{field}: {entry['kind']!r} is no layer, penalty or constraint")
-    return thing
+    return result
 
 
 def _decode(value: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:

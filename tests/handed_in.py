@@ -1,4 +1,4 @@
-"""Exercises 1 to 4 as they are handed in: what students write instead of a solution's lines.
+"""Submissions for exercises 1 to 4: the lines that students write in place of the solution's.
 
 Under each mistake: the lines that are other, the checks that it costs, and words from the reasons.
 """

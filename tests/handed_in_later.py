@@ -1,4 +1,4 @@
-"""Exercises 5 and 6 as they are handed in, and all six together."""
+"""Submissions for exercises 5 and 6, and all six together."""
 
 from handed_in import AFFINE_AND_RELU, CROSS_ENTROPY, DROPOUT, EVERY, PENALTIES, one
 

@@ -1,4 +1,4 @@
-"""Wrong backward passes as they are handed in: plain functions, written without nnreg."""
+"""Wrong backward passes as students write them: plain functions without nnreg."""
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def mask_drawn_again(dout, cache):
     return dout * (rng.random(mask.shape) < dropout_param["p"]) / dropout_param["p"]
 
 
-#: (forward, backward, arguments, block that is wrong, name in the gallery)
+#: (forward, backward, arguments, block that is wrong, name of the known bug)
 PAIRS = [
     (
         affine_forward,
@@ -319,7 +319,7 @@ def lasso(w, lam=0.7):
     return lam * (np.sign(w.real) * w).sum(), lam * np.where(w.real >= 0, 1.0, -1.0)
 
 
-#: (function, arguments, name in the gallery)
+#: (function, arguments, name of the known bug)
 FUNCTIONS = [
     (softmax_loss(lambda p, y, N: minus_one(p, y)), (X, LABELS), "loss: 1/N missing"),
     (softmax_loss(lambda p, y, N: minus_one(p, y) / N**2), (X, LABELS), "loss: N twice"),

@@ -180,7 +180,7 @@ def test_verbose_prints_a_line_after_each_epoch(capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "wanted"),
+    ("option", "message"),
     [
         ({"optimizer": "adam"}, r"optimizer=nn\.Adam\(\)"),
         ({"loss": "mse"}, r"loss=nn\.MeanSquaredError\(\)"),
@@ -190,8 +190,8 @@ def test_verbose_prints_a_line_after_each_epoch(capsys):
     ],
     ids=str,
 )
-def test_what_does_not_work_names_what_does(option, wanted):
-    error_of((TypeError, ValueError), network(), match=wanted, **option)
+def test_what_does_not_work_names_what_does(option, message):
+    error_of((TypeError, ValueError), network(), match=message, **option)
 
 
 def test_a_log_that_cannot_be_written_warns_and_training_goes_on(tmp_path, monkeypatch):

@@ -56,14 +56,14 @@ def compare(options=QUICK):
 @pytest.fixture
 def seen(monkeypatch):
     """The settings with which a comparison was asked for; it is then interrupted."""
-    found = []
+    result = []
 
     def compare(dataset, settings, progress):
-        found.append((dataset, settings))
+        result.append((dataset, settings))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(compare_command, "compare", compare)
-    return found
+    return result
 
 
 class TestCompare:
@@ -282,17 +282,17 @@ class TestTheRest:
         assert {option for option, _ in helps} == set(re.findall(r"^  (--[\w-]+)", out, re.M))
 
     def test_python_m_nnreg_is_the_same(self):
-        found = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "nnreg", "--version"], capture_output=True, text=True, check=True
         )
-        assert found.stdout == f"nnreg {nnreg.__version__}\n"
+        assert result.stdout == f"nnreg {nnreg.__version__}\n"
 
     def test_importing_it_loads_no_optional_package(self):
         code = "import sys, nnreg.commands.main; print({'matplotlib', 'tqdm'} & set(sys.modules))"
-        found = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
-        assert found.stdout == "set()\n"
+        assert result.stdout == "set()\n"
 
 
 def test_the_error_of_a_breakdown_is_what_is_caught():

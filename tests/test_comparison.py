@@ -31,7 +31,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def seen():
-    """What training really used: initial vectors, and row numbers batch by batch."""
+    """A record of training: initial vectors, and row numbers batch by batch."""
     starts, orders = [], []
     real_fit, real_batches = nnreg.lab.comparison.experiment.fit, nnreg.training.loop.batches
 
@@ -81,13 +81,13 @@ class TestWhatRegularizationDoes:
         assert set(zeros.values()) == {0.0}
 
     def test_a_huge_penalty_is_underfit(self):
-        found = quick(l2=100.0, l1=0.001, hidden=(64,), train_size=200, epochs=20, repeats=1)
-        assert found.verdict("L2") == "underfit"
-        assert found.verdict("L1") != "underfit"
+        result = quick(l2=100.0, l1=0.001, hidden=(64,), train_size=200, epochs=20, repeats=1)
+        assert result.verdict("L2") == "underfit"
+        assert result.verdict("L1") != "underfit"
 
     def test_subgradients_make_no_weight_zero(self):
-        found = quick(l1_method="subgradient", repeats=1)
-        assert found.values("L1", "zeros").item() == 0.0
+        result = quick(l1_method="subgradient", repeats=1)
+        assert result.values("L1", "zeros").item() == 0.0
 
 
 class TestEverythingElseIsEqual:
@@ -171,9 +171,9 @@ class TestFigures:
             batch_size=32,
             threads=1,
         )
-        found = nnreg.evaluate(net, rows.x_test, rows.y_test, loss=loss)
-        assert small.values("dropout", "test_loss")[1] == pytest.approx(found["data_loss"])
-        assert small.values("dropout", "test_accuracy")[1] == found["accuracy"]
+        result = nnreg.evaluate(net, rows.x_test, rows.y_test, loss=loss)
+        assert small.values("dropout", "test_loss")[1] == pytest.approx(result["data_loss"])
+        assert small.values("dropout", "test_accuracy")[1] == result["accuracy"]
 
     def test_curves_have_an_entry_an_epoch_and_end_at_the_figures(self, small):
         for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "penalty"):
@@ -187,16 +187,16 @@ class TestFigures:
         experiment = nnreg.lab.comparison.experiment._Experiment(settings, 4, lambda text: None)
         net = build_network((3,), Strengths(), inputs=2, outputs=4, seed=0)
         x, y = rng.normal(size=(50, 2)), rng.integers(0, 4, 50)
-        found = experiment.measure(net, Rows(x, y, x, y))["test_loss_noisy"]
+        result = experiment.measure(net, Rows(x, y, x, y))["test_loss_noisy"]
         chances = np.full((50, 4), 0.1)
         chances[np.arange(50), y] = 0.7
         losses = -np.log(nnreg.softmax(net.predict(x)))
-        assert found == pytest.approx((chances * losses).sum(axis=1).mean(), rel=1e-5)
+        assert result == pytest.approx((chances * losses).sum(axis=1).mean(), rel=1e-5)
 
     def test_without_label_noise_it_is_the_test_loss_and_not_shown(self, small):
-        found = quick(label_noise=0.0, repeats=1)
-        assert found.values("L2", "test_loss_noisy") == found.values("L2", "test_loss")
-        assert "test_loss_noisy" not in [column.key for column in found.columns]
+        result = quick(label_noise=0.0, repeats=1)
+        assert result.values("L2", "test_loss_noisy") == result.values("L2", "test_loss")
+        assert "test_loss_noisy" not in [column.key for column in result.columns]
         assert "test_loss_noisy" in [column.key for column in small.columns]
 
 
@@ -226,28 +226,28 @@ class TestRows:
 
     def test_standardizing_uses_training_rows_alone(self, rng):
         x, x_test = rng.uniform(3.0, 5.0, (50, 4)), rng.uniform(4.0, 5.0, (20, 4))
-        found = standardize(Rows(x, None, x_test, None))
-        assert np.allclose(found.x.mean(axis=0), 0.0)
-        assert np.allclose(found.x.std(axis=0), 1.0)
-        assert np.allclose(found.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
+        result = standardize(Rows(x, None, x_test, None))
+        assert np.allclose(result.x.mean(axis=0), 0.0)
+        assert np.allclose(result.x.std(axis=0), 1.0)
+        assert np.allclose(result.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
 
     def test_no_value_is_farther_than_three_deviations(self):
         """A pixel with ink in one row of a hundred is ten deviations away there."""
         x = np.eye(100)
-        found = standardize(Rows(x, None, -50 * x, None))
-        assert found.x.max() == 3.0
-        assert found.x_test.min() == -3.0
+        result = standardize(Rows(x, None, -50 * x, None))
+        assert result.x.max() == 3.0
+        assert result.x_test.min() == -3.0
 
     @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
     def test_a_constant_feature_is_divided_by_one(self, value):
         x = np.full((30, 1), value, np.float32)
-        found = standardize(Rows(x, None, x + 2, None))
-        assert np.allclose(found.x, 0.0, atol=0.1)
-        assert np.allclose(found.x_test, 2.0, atol=0.1)
+        result = standardize(Rows(x, None, x + 2, None))
+        assert np.allclose(result.x, 0.0, atol=0.1)
+        assert np.allclose(result.x_test, 2.0, atol=0.1)
 
     def test_rows_keep_their_type(self):
-        found = standardize(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
-        assert found.x.dtype == np.float32
+        result = standardize(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
+        assert result.x.dtype == np.float32
 
     @pytest.mark.parametrize(
         ("size", "message"),
@@ -320,8 +320,8 @@ class TestChoosing:
             return real(net, *arguments, **options)
 
         monkeypatch.setattr(nnreg.lab.comparison.experiment, "fit", fit)
-        found = quick(l2=None, repeats=1)
-        assert [np.isinf(c.loss) for c in found.selection.tried("L2")] == [
+        result = quick(l2=None, repeats=1)
+        assert [np.isinf(c.loss) for c in result.selection.tried("L2")] == [
             False,
             False,
             False,
@@ -360,8 +360,8 @@ class TestJudgement:
 
     def test_what_is_no_better_than_guessing_is_no_right_fit(self):
         """All five alike, hardly trained: the lowest test loss is nothing to be near to."""
-        found = quick(epochs=1, repeats=1, learning_rate=1e-9)
-        assert {found.verdict(variant) for variant in VARIANTS} == {"underfit"}
+        result = quick(epochs=1, repeats=1, learning_rate=1e-9)
+        assert {result.verdict(variant) for variant in VARIANTS} == {"underfit"}
 
     @pytest.mark.parametrize(
         ("train", "test", "expected"),
@@ -426,8 +426,8 @@ class TestSettings:
 
     @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam"])
     def test_every_optimizer_learns_with_its_own_rate(self, optimizer):
-        found = quick(hidden=(64,), optimizer=optimizer, train_size=200, epochs=10, repeats=1)
-        assert found.values("none", "train_accuracy").item() > 0.6
+        result = quick(hidden=(64,), optimizer=optimizer, train_size=200, epochs=10, repeats=1)
+        assert result.values("none", "train_accuracy").item() > 0.6
 
     def test_a_given_rate_goes_before_the_optimizers_own(self):
         assert Settings(learning_rate=0.5).new_optimizer().learning_rate == 0.5
@@ -435,8 +435,8 @@ class TestSettings:
     def test_two_classes_and_data_without_test_rows_work(self, rng):
         x = rng.normal(size=(40, 3))
         data = Dataset("signs", x, (x[:, 0] > 0).astype(int), ("a", "b", "c"), ("-", "+"), "here")
-        found = compare(data, Settings(**(QUICK | {"train_size": None, "epochs": 1})))
-        assert found.rows.classes == 2
+        result = compare(data, Settings(**(QUICK | {"train_size": None, "epochs": 1})))
+        assert result.rows.classes == 2
 
 
 class TestProgressAndInterruption:
@@ -464,12 +464,12 @@ class TestProgressAndInterruption:
             if what == "L1, repeat 2":
                 raise KeyboardInterrupt
 
-        found = compare(load("digits"), Settings(**QUICK), progress)
-        assert found.interrupted
-        assert found.repeats == 1
+        result = compare(load("digits"), Settings(**QUICK), progress)
+        assert result.interrupted
+        assert result.repeats == 1
         assert not small.interrupted
         for variant in VARIANTS:
-            assert found.values(variant, "gap")[0] == small.values(variant, "gap")[0]
+            assert result.values(variant, "gap")[0] == small.values(variant, "gap")[0]
 
     def test_a_final_run_that_breaks_down_names_itself(self):
         with pytest.raises(NonFiniteLossError, match=r"none \(none\), repeat 1: the loss"):

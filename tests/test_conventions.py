@@ -37,8 +37,8 @@ def test_every_row_goes_to_nnreg_and_back(convention):
     ],
 )
 def test_the_strength_in_nnreg_is_the_factor_of_the_weight(source, kind, strength, expected):
-    found = convert_penalty(strength, source=source, target="nnreg", kind=kind, **ROWS)
-    assert found == pytest.approx(expected, rel=1e-15)
+    result = convert_penalty(strength, source=source, target="nnreg", kind=kind, **ROWS)
+    assert result == pytest.approx(expected, rel=1e-15)
 
 
 @pytest.mark.parametrize(("source", "kind"), FORMULAS)

@@ -40,10 +40,10 @@ class Local:
 
 def lost(number, text, suffix=".py"):
     """Return, by check, why a submission loses points."""
-    own = exercise(f"exercise_{number}")
-    submission = Local(text, suffix, own.modules)
+    tested = exercise(f"exercise_{number}")
+    submission = Local(text, suffix, tested.modules)
     with np.errstate(all="ignore"):
-        reasons = {check.name: failure(check, submission) for check in own}
+        reasons = {check.name: failure(check, submission) for check in tested}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -61,10 +61,10 @@ def skeleton(number):
 
 @every_exercise
 def test_the_checks_are_worth_a_hundred_points(number):
-    own = exercise(f"exercise_{number}")
-    assert own.points == 100
-    assert own.title.startswith(f"Exercise {number}: ")
-    assert len({check.title for check in own}) == len(own.checks)
+    tested = exercise(f"exercise_{number}")
+    assert tested.points == 100
+    assert tested.title.startswith(f"Exercise {number}: ")
+    assert len({check.title for check in tested}) == len(tested.checks)
 
 
 @every_exercise

@@ -1,4 +1,4 @@
-"""One door opens all data, and importing the package opens none of the heavy modules."""
+"""Loading of data sets by name; importing the package imports no heavy module."""
 
 import subprocess
 import sys

@@ -93,16 +93,16 @@ def test_a_connection_that_ends_early_leaves_nothing(goal, monkeypatch):
 
 
 def test_the_time_to_wait_is_limited(goal, monkeypatch):
-    asked = []
+    timeouts = []
 
     def never(url, timeout):
-        asked.append(timeout)
+        timeouts.append(timeout)
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(urllib.request, "urlopen", never)
     with pytest.raises(OSError, match="timed out"):
         download(["https://example.org/a", "https://example.org/b"], goal, DIGEST)
-    assert asked == [30.0, 30.0]
+    assert timeouts == [30.0, 30.0]
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(server, goal, monkeypatch):
@@ -269,7 +269,7 @@ def test_the_description_tells_what_is_where(world, monkeypatch):
 
 def test_locations_are_listed_in_the_order_of_looking(world, monkeypatch):
     monkeypatch.setenv("NNREG_DATA", str(world / "own"))
-    assert [(place.folder, place.origin) for place in locations("mnist")] == [
+    assert [(location.folder, location.origin) for location in locations("mnist")] == [
         (str(world / "own" / "mnist"), "NNREG_DATA"),
         (str(world / "own"), "NNREG_DATA"),
         (str(world / "cache" / "nnreg" / "mnist"), "user cache"),

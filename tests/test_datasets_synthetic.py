@@ -16,41 +16,41 @@ def test_the_same_seed_gives_the_same_bits(make):
 
 
 def test_sparse_linear_has_exactly_the_relevant_inputs():
-    x, y, truth = sparse_linear(20, inputs=200, relevant=30, noise=0.0, seed=1)
-    assert (x.shape, y.shape, truth.shape) == ((20, 200), (20, 1), (200, 1))
-    sizes = np.abs(truth[truth != 0]) * np.sqrt(30)
+    x, y, w = sparse_linear(20, inputs=200, relevant=30, noise=0.0, seed=1)
+    assert (x.shape, y.shape, w.shape) == ((20, 200), (20, 1), (200, 1))
+    sizes = np.abs(w[w != 0]) * np.sqrt(30)
     assert len(sizes) == 30
     assert sizes.min() >= 0.5
     assert sizes.max() <= 1.5
-    assert np.array_equal(y, x @ truth)
-    assert {x.dtype, y.dtype, truth.dtype} == {np.dtype(np.float64)}
+    assert np.array_equal(y, x @ w)
+    assert {x.dtype, y.dtype, w.dtype} == {np.dtype(np.float64)}
 
 
 def test_the_relevant_inputs_lie_anywhere_and_have_both_signs():
-    _, _, truth = sparse_linear(1, inputs=1000, relevant=100)
-    places = np.flatnonzero(truth)
+    _, _, w = sparse_linear(1, inputs=1000, relevant=100)
+    places = np.flatnonzero(w)
     assert places.min() < 200
     assert places.max() > 800
-    assert 30 < np.count_nonzero(truth > 0) < 70
+    assert 30 < np.count_nonzero(w > 0) < 70
 
 
 @pytest.mark.parametrize("noise", [0.1, 2.0])
 def test_noise_is_a_standard_deviation(noise):
-    x, y, truth = sparse_linear(4000, inputs=10, relevant=5, noise=noise)
-    assert np.std(y - x @ truth) == pytest.approx(noise, rel=0.05)
-    x, y, truth = noisy_sine(4000, noise=noise)
-    assert np.std(y - truth) == pytest.approx(noise, rel=0.05)
+    x, y, w = sparse_linear(4000, inputs=10, relevant=5, noise=noise)
+    assert np.std(y - x @ w) == pytest.approx(noise, rel=0.05)
+    x, y, w = noisy_sine(4000, noise=noise)
+    assert np.std(y - w) == pytest.approx(noise, rel=0.05)
 
 
 def test_the_explained_part_of_sparse_linear_has_a_variance_near_1():
-    truths = [sparse_linear(1, inputs=200, relevant=100, seed=seed)[2] for seed in range(50)]
-    assert np.mean([np.sum(truth**2) for truth in truths]) == pytest.approx(13 / 12, rel=0.03)
+    coefficients = [sparse_linear(1, inputs=200, relevant=100, seed=seed)[2] for seed in range(50)]
+    assert np.mean([np.sum(w**2) for w in coefficients]) == pytest.approx(13 / 12, rel=0.03)
 
 
 def test_the_sine_is_returned_beside_the_points():
-    x, y, truth = noisy_sine(1000, noise=0.2)
-    assert x.shape == y.shape == truth.shape == (1000, 1)
-    assert np.array_equal(truth, np.sin(x))
+    x, y, w = noisy_sine(1000, noise=0.2)
+    assert x.shape == y.shape == w.shape == (1000, 1)
+    assert np.array_equal(w, np.sin(x))
     assert -np.pi <= x.min() < -3
     assert 3 < x.max() < np.pi
 

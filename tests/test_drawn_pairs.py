@@ -1,4 +1,4 @@
-"""The gradient check and the diagnosis on drawn code: right or wrong, in all styles of calling."""
+"""The gradient check and the diagnosis on randomly drawn code, right or wrong, in all styles."""
 
 import pytest
 

@@ -149,17 +149,17 @@ def test_a_measure_of_ones_own_needs_to_be_told():
 
 
 @pytest.mark.parametrize(
-    ("monitor", "wanted"),
+    ("monitor", "message"),
     [
         ("val_loss", r"monitor='val_loss' needs validation data"),
         ("val_accuracy", r"monitor='val_accuracy' needs validation data"),
         ("accuracy", r"monitor must be one of .*got 'accuracy'"),
     ],
 )
-def test_an_unknown_column_is_refused_before_training(monitor, wanted):
+def test_an_unknown_column_is_refused_before_training(monitor, message):
     net = network()
     with unchanged(net):
-        error_of(ValueError, net, match=wanted, callbacks=[nn.EarlyStopping(monitor)])
+        error_of(ValueError, net, match=message, callbacks=[nn.EarlyStopping(monitor)])
 
 
 def test_the_last_parameters_may_be_kept_instead():

@@ -14,15 +14,15 @@ import nnreg as nn
 
 def exceptions():
     """Return every exception class that nnreg defines."""
-    found = {}
+    result = {}
     for module in pkgutil.walk_packages(nn.__path__, "nnreg."):
         if module.name.endswith(("__main__", "worker")):
             continue
         for value in vars(importlib.import_module(module.name)).values():
             is_error = isinstance(value, type) and issubclass(value, BaseException)
             if is_error and value.__module__.startswith("nnreg"):
-                found[f"{value.__module__}.{value.__name__}"] = value
-    return found
+                result[f"{value.__module__}.{value.__name__}"] = value
+    return result
 
 
 @pytest.mark.parametrize("kind", exceptions().values(), ids=exceptions())

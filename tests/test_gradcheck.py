@@ -354,7 +354,7 @@ def test_a_gradient_that_is_not_a_number_fails():
     assert not nn.check_gradients(NotANumber(), X).passed
 
 
-# --- The door ------------------------------------------------------------------------------------
+# --- Argument validation --------------------------------------------------------------------------
 
 
 def test_bad_calls_say_what_is_wanted():

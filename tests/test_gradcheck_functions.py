@@ -283,7 +283,7 @@ def test_a_network_without_its_dropout_has_to_be_asked_for():
     assert net.layers[1].keep_prob == 0.5
 
 
-# --- The door
+# --- Argument validation
 
 
 def test_calls_that_cannot_be_understood_say_what_is_missing():

@@ -1,4 +1,4 @@
-"""What trains in float32 is what was checked in float64: their gradients agree to 1e-5."""
+"""Gradients in float32 agree with those in float64, which are checked, to 1e-5."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def gradients(net, loss, targets):
     _, doutputs = loss(outputs, targets)
     gradient = net.backward(doutputs, cache)
     net.add_penalty_gradient(gradient)
-    found = {name: gradient[name].copy() for name in gradient}
-    return found | {"inputs": net.run_deltas(doutputs, cache, inputs=True)}
+    result = {name: gradient[name].copy() for name in gradient}
+    return result | {"inputs": net.run_deltas(doutputs, cache, inputs=True)}
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -108,14 +108,14 @@ def test_a_check_has_its_own_time_limit(graded):
 
 
 def test_a_check_can_be_called_wherever_assertions_are():
-    own = exercise("exercise_1")
+    exercise_ = exercise("exercise_1")
     names = {"np": np}
     exec(changed(1, ("dy.sum(axis=0)", "dy.mean(axis=0)")), names)
-    own["affine_dw"](names)
+    exercise_["affine_dw"](names)
     with pytest.raises(AssertionError, match="db is the mean over the batch"):
-        own["affine_db"](names)
+        exercise_["affine_db"](names)
     with pytest.raises(AssertionError, match=r"The submission has no affine_forward\."):
-        own["affine_db"]({})
+        exercise_["affine_db"]({})
 
 
 def test_otters_test_file_in_the_documents_is_one(monkeypatch):
@@ -153,11 +153,11 @@ def test_nbgraders_cell_in_the_documents_is_one():
 
 
 def test_a_check_may_end_the_program_and_it_is_an_assertion_still():
-    own = exercise("exercise_1")
+    exercise_ = exercise("exercise_1")
     names = {}
     exec(changed(1, ("return np.maximum(x, 0), x", "raise SystemExit")), names)
     with pytest.raises(AssertionError, match="ends the program"):
-        own["relu_forward"](names)
+        exercise_["relu_forward"](names)
 
 
 def test_a_check_without_a_docstring_is_refused():
@@ -363,17 +363,17 @@ def test_an_import_within_an_answer_is_refused_where_it_is_made(graded):
 def test_an_exercise_declares_what_a_submission_may_import(graded, tmp_path):
     text = "import calendar\n\ndef double(x):\n    return 2 * x * (calendar.MONDAY == 0)\n"
     assert "calendar is not taken" in graded(text).lost["doubles"]
-    own = (tmp_path / "doubling.py").read_text(encoding="utf-8")
-    (tmp_path / "open.py").write_text(own + "\n\nMODULES = ('numpy', 'calendar')\n")
+    text = (tmp_path / "doubling.py").read_text(encoding="utf-8")
+    (tmp_path / "open.py").write_text(text + "\n\nMODULES = ('numpy', 'calendar')\n")
     assert grade("ada.py", "open.py").lost == {}
 
 
 @pytest.mark.parametrize("source", ["exercise_1", "doubling.py"])
 def test_an_exercise_and_its_checks_and_grades_can_be_pickled(source, graded):
-    own = exercise(source)
-    again = pickle.loads(pickle.dumps(own))
-    assert [check.name for check in again] == [check.name for check in own]
-    assert pickle.loads(pickle.dumps(own.checks[0])).title == own.checks[0].title
+    exercise_ = exercise(source)
+    again = pickle.loads(pickle.dumps(exercise_))
+    assert [check.name for check in again] == [check.name for check in exercise_]
+    assert pickle.loads(pickle.dumps(exercise_.checks[0])).title == exercise_.checks[0].title
     result = graded("def double(x):\n    return x\n")
     assert str(pickle.loads(pickle.dumps(result))) == str(result)
 
@@ -484,11 +484,11 @@ def test_arrays_lists_and_dictionaries_keep_their_identity_on_the_way_to_a_submi
 
 
 def test_gradescopes_file_has_every_check(graded):
-    found = graded("def double(x):\n    print('hello')\n    return x\n").gradescope()
-    assert json.loads(json.dumps(found)) == found
-    assert (found["score"], found["max_score"]) == (1, 10)
-    assert found["execution_time"] >= 0
-    first, hidden, last = found["tests"]
+    result = graded("def double(x):\n    print('hello')\n    return x\n").gradescope()
+    assert json.loads(json.dumps(result)) == result
+    assert (result["score"], result["max_score"]) == (1, 10)
+    assert result["execution_time"] >= 0
+    first, hidden, last = result["tests"]
     assert first["name"] == "double: it returns twice its argument."
     assert (first["score"], first["max_score"], first["status"]) == (0, 6, "failed")
     assert "should be" in first["output"]
@@ -496,7 +496,7 @@ def test_gradescopes_file_has_every_check(graded):
     assert (first["visibility"], hidden["visibility"]) == ("visible", "hidden")
     assert (last["score"], last["status"]) == (1, "passed")
     assert set(first) == {"name", "score", "max_score", "status", "output", "visibility"}
-    assert {test["visibility"] for test in found["tests"]} <= set(VISIBILITIES)
+    assert {test["visibility"] for test in result["tests"]} <= set(VISIBILITIES)
 
 
 def test_the_command_takes_the_exercise_from_the_name_and_writes_the_file(tmp_path, capsys):

@@ -315,8 +315,8 @@ def cheat(tmp_path, monkeypatch):
             "kernels": kernels.replace("course/exercises/exercise_1.py", "course/cs231n.py"),
             "result": str(tmp_path / "results.json"),
         }
-        for name, place in places.items():
-            text = text.replace(f"{{{name}!r}}", repr(place))
+        for name, location in places.items():
+            text = text.replace(f"{{{name}!r}}", repr(location))
         (folder / "ada.py").write_text(text.replace("{{", "{").replace("}}", "}"))
         seconds = 0.5 if "sleep(" in text else 5
         return grade(folder / "ada.py", "exercise_1", seconds=seconds, megabytes=400)

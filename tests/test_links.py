@@ -57,22 +57,22 @@ def prose_of(lines: list[str]) -> Iterator[str]:
 
 def links(page: Path) -> list[str]:
     prose = INLINE_CODE.sub(lambda code: "`" * len(code[0]), text(page))
-    found = [link[1] or link[2] or "" for link in LINK.finditer(prose)]
-    return found + TAG.findall(prose) + BARE.findall(prose)
+    result = [link[1] or link[2] or "" for link in LINK.finditer(prose)]
+    return result + TAG.findall(prose) + BARE.findall(prose)
 
 
 @cache
 def anchors(page: Path) -> set[str]:
     """Return what `#...` may name: slugs as GitHub and MyST make them, labels, what is included."""
-    found, seen = set(LABEL.findall(text(page))), Counter[str]()
+    result, seen = set(LABEL.findall(text(page))), Counter[str]()
     for included in INCLUDED.findall(page.read_text(encoding="utf-8")):
-        found |= anchors((page.parent / included).resolve())
+        result |= anchors((page.parent / included).resolve())
     for heading in HEADING.findall(text(page)):
         shown = re.sub(r"\{\w+\}|\]\([^)]*\)", "", heading)
         slug = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
-        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        result.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1
-    return found
+    return result
 
 
 def fault(page: Path, link: str) -> str | None:

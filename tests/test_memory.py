@@ -26,7 +26,7 @@ PENALTIES = {
 def traced() -> Iterator[None]:
     """Count what is allocated, NumPy's arrays included."""
     gc.collect()
-    gc.disable()  # so that no cycle of somebody else's is freed in mid-measurement
+    gc.disable()  # so that no other cycle is freed during a measurement
     gc.freeze()  # so that what is there already need not be looked through again
     tracemalloc.start()
     yield

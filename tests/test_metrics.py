@@ -131,7 +131,7 @@ def test_metrics_of_values_get_targets_and_values(name, loss):
 
 
 @pytest.mark.parametrize(
-    ("name", "loss", "wanted"),
+    ("name", "loss", "message"),
     [
         (
             "f1_score",
@@ -144,10 +144,10 @@ def test_metrics_of_values_get_targets_and_values(name, loss):
         ("f1_score", nn.MeanSquaredError(), r"does not fit MeanSquaredError.*lambda"),
     ],
 )
-def test_a_metric_that_does_not_fit_is_refused_with_the_line_that_works(name, loss, wanted):
+def test_a_metric_that_does_not_fit_is_refused_with_the_line_that_works(name, loss, message):
     metric = getattr(pytest.importorskip("sklearn.metrics"), name)
     net, y = network(), problem()[1] if loss is SOFTMAX else np.zeros((50, 3))
-    options = {"match": f"(?s){wanted}", "loss": loss, "metrics": [metric]}
+    options = {"match": f"(?s){message}", "loss": loss, "metrics": [metric]}
     with unchanged(net):
         error_of((TypeError, ValueError), net, problem()[0], y, **options)
 

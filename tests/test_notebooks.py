@@ -1,4 +1,4 @@
-"""What notebooks show: networks, histories, reports, comparisons, as tables without a script."""
+"""HTML representations in notebooks: networks, histories, reports, comparisons, without scripts."""
 
 import re
 

@@ -56,7 +56,7 @@ def test_nielsens_strength_is_his_lambda_by_the_number_of_rows():
 
 @pytest.mark.parametrize(("old", "new"), nielsen.PAIRS)
 def test_a_pair_differs_in_one_thing(old, new):
-    old, new = (asdict(nielsen.ROWS[place].recipe) for place in (old, new))
+    old, new = (asdict(nielsen.ROWS[index].recipe) for index in (old, new))
     different = {name for name in old if old[name] != new[name]}
     assert different in ({"l2"}, {"initial"}, {"learning_rate", "epochs"})
 
@@ -124,10 +124,10 @@ def test_the_error_is_in_percent_of_the_rows():
 
 
 def test_what_a_run_reports():
-    found = training.train_recipe(replace(TINY, each_epoch=True, epochs=3), 0, "digits")
-    assert found["errors"].shape == (3,)
-    assert found["updates"] == 3 * math.ceil(1297 / 50)
-    assert found["zeros"] == 0
+    result = training.train_recipe(replace(TINY, each_epoch=True, epochs=3), 0, "digits")
+    assert result["errors"].shape == (3,)
+    assert result["updates"] == 3 * math.ceil(1297 / 50)
+    assert result["zeros"] == 0
     sparse = training.train_recipe(replace(TINY, l1=0.02, epochs=3), 0, "digits")
     assert sparse["errors"].shape == (1,)
     assert sparse["zeros"] > 5
@@ -136,11 +136,11 @@ def test_what_a_run_reports():
 
 
 def test_an_interrupted_table_is_taken_up_again(tmp_path, monkeypatch, capsys):
-    asked = []
+    calls = []
 
     def train(recipe, seed, data):
-        asked.append((recipe.l2, seed))
-        if len(asked) == 3:
+        calls.append((recipe.l2, seed))
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return {"errors": np.array([recipe.l2 + seed]), "seconds": np.array(1.0)}
 
@@ -148,19 +148,19 @@ def test_an_interrupted_table_is_taken_up_again(tmp_path, monkeypatch, capsys):
     rows = (Row("a", TINY, 1.0), Row("b", replace(TINY, l2=0.5), None))
     with pytest.raises(KeyboardInterrupt):
         runner.table(rows, 2, folder=tmp_path)
-    found = runner.table(rows, 2, folder=tmp_path)
-    assert asked == [(0.0, 0), (0.5, 0), (0.0, 1), (0.0, 1), (0.5, 1)]
-    assert [run["errors"] for run in found[1]["runs"]] == [[0.5], [1.5]]
+    result = runner.table(rows, 2, folder=tmp_path)
+    assert calls == [(0.0, 0), (0.5, 0), (0.0, 1), (0.0, 1), (0.5, 1)]
+    assert [run["errors"] for run in result[1]["runs"]] == [[0.5], [1.5]]
     assert "4 of 4" in capsys.readouterr().out
 
 
 def test_another_seed_recipe_or_data_set_is_another_run(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(runner, "train_recipe", lambda *task: asked.append(task) or {})
+    calls = []
+    monkeypatch.setattr(runner, "train_recipe", lambda *task: calls.append(task) or {})
     tasks = [(TINY, 0), (TINY, 1), (replace(TINY, epochs=3), 0), (TINY, 0)]
     for data in ("mnist", "digits", "mnist"):
         runner.runs(tasks, folder=tmp_path, data=data)
-    assert asked == [(*task, data) for data in ("mnist", "digits") for task in tasks[:3]]
+    assert calls == [(*task, data) for data in ("mnist", "digits") for task in tasks[:3]]
 
 
 def test_epochs_may_be_scaled_for_every_row():
@@ -189,12 +189,12 @@ def test_the_noise_is_where_one_more_run_would_lie():
 
 def test_the_paired_test_is_students():
     a, b = [1.62, 1.70, 1.58, 1.66], [1.30, 1.33, 1.35, 1.29]
-    found = significance.paired(a, b)
+    result = significance.paired(a, b)
     differences = np.subtract(a, b)
     t = differences.mean() / (differences.std(ddof=1) / 2)
-    assert found.difference == pytest.approx(differences.mean())
-    assert found.p == pytest.approx(2 * scipy.stats.t.sf(t, 3))
-    assert significance.paired(b, a).p == pytest.approx(found.p)
+    assert result.difference == pytest.approx(differences.mean())
+    assert result.p == pytest.approx(2 * scipy.stats.t.sf(t, 3))
+    assert significance.paired(b, a).p == pytest.approx(result.p)
     assert significance.paired([1.0, 2.0], [0.5, 1.5]) == significance.Paired(0.5, 0.0)
 
 
@@ -239,10 +239,10 @@ def test_the_command_runs_prints_and_stores_every_table(tmp_path, monkeypatch, c
     assert list(results) == ["nielsen", "table9", "choose"]
     assert results["table9"]["command"].startswith("python -m benchmarks.papers --seeds 2 --data")
     printed = capsys.readouterr().out
-    for name, found in results.items():
-        text = report.REPORTS[name](found)
+    for name, result in results.items():
+        text = report.REPORTS[name](result)
         assert text in printed
-        assert found["command"] in text
+        assert result["command"] in text
         for row in {"nielsen": nielsen, "table9": table9, "choose": table9}[name].ROWS:
             assert f"| {row.name} |" in text
 
@@ -251,9 +251,9 @@ def test_the_published_results_are_of_these_recipes():
     results = json.loads(PUBLISHED.read_text(encoding="utf-8"))
     for name, rows in (("nielsen", nielsen.ROWS), ("table9", table9.ROWS)):
         assert results[name]["data"] == "mnist"
-        for row, kept in zip(rows, results[name]["rows"], strict=True):
-            runs = kept.pop("runs")
-            assert kept == json.loads(json.dumps(asdict(row)))
+        for row, row_result in zip(rows, results[name]["rows"], strict=True):
+            runs = row_result.pop("runs")
+            assert row_result == json.loads(json.dumps(asdict(row)))
             assert len(runs) == results[name]["seeds"] >= 3
 
 

@@ -164,7 +164,7 @@ def test_far_from_the_data_the_spread_is_larger():
     assert far > 3 * near
 
 
-# --- The door -------------------------------------------------------------------------------------
+# --- Argument validation --------------------------------------------------------------------------
 
 
 def test_a_network_that_draws_nothing_is_refused():

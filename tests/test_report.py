@@ -84,10 +84,10 @@ class TestText:
         assert marks == ["~", "0"]
 
     def test_what_was_chosen_is_said_and_from_what(self, searched):
-        found = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+, \S+)", str(searched), re.MULTILINE)
+        result = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+, \S+)", str(searched), re.MULTILINE)
         grid = [candidate.strengths.l2 for candidate in searched.selection.tried("L2")]
-        assert found[1] == str(searched.selection.strengths["L2"])
-        assert [float(value) for value in found[2].split(", ")] == grid
+        assert result[1] == str(searched.selection.strengths["L2"])
+        assert [float(value) for value in result[2].split(", ")] == grid
         assert "20 validation rows, held out of the 60" in " ".join(str(searched).split())
         assert re.search(r"^dropout +keep_prob 0.5 +\(given\)", str(searched), re.MULTILINE)
 
@@ -110,25 +110,25 @@ class TestText:
 
     def test_the_headline_says_when_nothing_helps(self, small):
         best = {"none": 0.9} | dict.fromkeys(VARIANTS[1:], 0.8)
-        found = dataclasses.replace(
+        result = dataclasses.replace(
             small, runs={v: [_with(small, test_accuracy=best[v])] for v in VARIANTS}
         )
-        assert found.headline().endswith("No regularization does better on test rows.")
+        assert result.headline().endswith("No regularization does better on test rows.")
 
     def test_the_headline_says_when_it_may_be_chance(self, small):
         best = dict.fromkeys(VARIANTS, 0.8) | {"L1": 0.9}
-        found = dataclasses.replace(
+        result = dataclasses.replace(
             small, runs={v: [_with(small, test_accuracy=best[v])] for v in VARIANTS}
         )
         assert (
             "Best on test rows is L1 with 90.0 %, 10.0 points more, which may be"
-            in found.headline()
+            in result.headline()
         )
 
     def test_data_without_noise_have_no_word_of_it(self):
-        found = str(quick(label_noise=0.0, repeats=1))
-        assert "noisy" not in found
-        assert "wrong" not in found
+        result = str(quick(label_noise=0.0, repeats=1))
+        assert "noisy" not in result
+        assert "wrong" not in result
 
 
 class TestNumbers:
@@ -137,26 +137,26 @@ class TestNumbers:
         assert stored["variants"]["L2"]["verdict"] == small.verdict("L2")
 
     def test_every_repeat_is_there_with_its_history(self, small):
-        for variant, found in as_dict(small)["variants"].items():
-            assert [repeat["seed"] for repeat in found["repeats"]] == [0, 1]
-            for number, repeat in enumerate(found["repeats"]):
+        for variant, result in as_dict(small)["variants"].items():
+            assert [repeat["seed"] for repeat in result["repeats"]] == [0, 1]
+            for number, repeat in enumerate(result["repeats"]):
                 assert repeat["figures"] == small.runs[variant][number].figures
                 assert len(repeat["curves"]["test_loss"]) == 3
 
     def test_settings_data_and_versions_are_there(self, small):
-        found = as_dict(small)
-        assert found["settings"]["learning_rate"] == 0.001
-        assert found["settings"]["hidden"] == (16,)
-        assert found["data"]["source"].startswith("UCI 80")
-        assert found["data"]["wrong_labels"] == 6
-        assert found["versions"]["numpy"] == np.__version__
-        assert found["rules"] == {"verdict": FIT_RULE, "noise": NOISE_RULE}
+        result = as_dict(small)
+        assert result["settings"]["learning_rate"] == 0.001
+        assert result["settings"]["hidden"] == (16,)
+        assert result["data"]["source"].startswith("UCI 80")
+        assert result["data"]["wrong_labels"] == 6
+        assert result["versions"]["numpy"] == np.__version__
+        assert result["rules"] == {"verdict": FIT_RULE, "noise": NOISE_RULE}
 
     def test_every_candidate_is_there(self, searched):
-        found = as_dict(searched)["selection"]
-        assert found["validation_rows"] == 20
-        assert len(found["candidates"]) == 14
-        assert found["candidates"][0]["variant"] == "L2"
+        result = as_dict(searched)["selection"]
+        assert result["validation_rows"] == 20
+        assert len(result["candidates"]) == 14
+        assert result["candidates"][0]["variant"] == "L2"
 
     @needs_matplotlib
     def test_numbers_that_are_not_finite_are_null(self, searched, tmp_path):
@@ -167,9 +167,9 @@ class TestNumbers:
         assert stored["selection"]["candidates"][0]["validation_loss"] is None
 
     def test_every_weight_is_counted(self, small):
-        found = as_dict(small)
+        result = as_dict(small)
         for variant in VARIANTS:
-            counted = found["variants"][variant]
+            counted = result["variants"][variant]
             total = sum(counted["weight_counts"]) + counted["zero_weights"]
             assert total == small.runs[variant][0].weights.size
 
@@ -191,19 +191,19 @@ class TestPage:
         assert page_text.count('media="(prefers-color-scheme: dark) and (max-width: 700px)"') == 2
 
     def test_it_shows_every_figure_and_both_rules(self, small):
-        found = Page(make_page(small, {}))
+        result = Page(make_page(small, {}))
         for column in small.columns:
             for variant in VARIANTS:
                 mean = column.format(small.values(variant, column.key).mean(), None)
-                assert any(cell.startswith(mean) for cell in found.cells)
-        assert "fits the training rows better, and new rows worse" in found.text
-        assert "Student" in found.text
+                assert any(cell.startswith(mean) for cell in result.cells)
+        assert "fits the training rows better, and new rows worse" in result.text
+        assert "Student" in result.text
 
     def test_names_from_outside_are_escaped(self, small):
         dataset = dataclasses.replace(small.dataset, name="<script>", source="a & b")
-        found = make_page(dataclasses.replace(small, dataset=dataset), {})
-        assert "<script" not in found
-        assert "a &amp; b" in found
+        result = make_page(dataclasses.replace(small, dataset=dataset), {})
+        assert "<script" not in result
+        assert "a &amp; b" in result
 
     def test_without_pictures_it_is_whole(self, small):
         assert Page(make_page(small, {})).loads() == []

@@ -1,4 +1,4 @@
-"""What L1 and L2 do to weights: which go to zero, which get small, and what limits them."""
+"""Effects of L1 and L2 on weights: exact zeros, small values, and bounds."""
 
 import numpy as np
 import pytest

@@ -67,7 +67,7 @@ class Centred(nn.Layer):
 
 
 class Magnitude(nn.Layer):
-    """Has a kink at zero and is no rectifier: nobody says what its derivative there must be."""
+    """Has a kink at zero and is no rectifier: its derivative there is not prescribed."""
 
     def forward(self, x, cache):
         cache.sign = np.sign(x.real)

@@ -209,7 +209,7 @@ def test_a_layer_that_raises_is_quoted():
     assert "backward raises NameError: name 'cahce'" in str(diagnose(Unfinished(), X))
 
 
-def test_a_broken_promise_without_an_entry_in_the_gallery_is_told_in_the_contracts_words():
+def test_a_broken_rule_that_is_no_known_bug_is_described_by_the_contract():
     class Slices(nn.Layer):
         def forward(self, x, cache):
             return x * 1.0
@@ -326,7 +326,7 @@ def test_a_network_that_joins_right_parts_wrongly_is_told():
         assert "the network joins them wrongly" in diagnosis.sentence
 
 
-# --- The door -------------------------------------------------------------------------------------
+# --- Argument validation --------------------------------------------------------------------------
 
 
 def test_bad_calls_say_what_is_wanted():

@@ -207,7 +207,7 @@ def test_smoothed_labels_are_told():
     assert text.endswith("t = 0.8·[label] + 0.2/K")
 
 
-# --- What else is told ----------------------------------------------------------------------------
+# --- Notes and other output -----------------------------------------------------------------------
 
 
 def test_the_stages_go_up_and_come_down():

@@ -283,6 +283,6 @@ def test_keys_buttons_and_links_step_through_it(saved, tmp_path):
         timeout=60,
         check=True,
     )
-    [said] = re.findall("said (.*) end", done.stdout)
+    [announced] = re.findall("said (.*) end", done.stdout)
     everything = "+".join(map(str, range(1, 11)))
-    assert said == f"1 2 10 10 9 1 2 7 6 #stage-6 6 of 10: loss, backward {everything}"
+    assert announced == f"1 2 10 10 9 1 2 7 6 #stage-6 6 of 10: loss, backward {everything}"

@@ -110,11 +110,11 @@ def read_csv(
         lines.append(line)
     if not rows:
         raise ValueError(f"{file}: a header, but no rows")
-    where = f'{file}, column "{printable(names[column])}"'
+    location = f'{file}, column "{printable(names[column])}"'
     return make_dataset(
         os.path.splitext(os.path.basename(file))[0],
-        (np.stack(rows), _label_values(where, labels, lines)),
-        where=(where, ""),
+        (np.stack(rows), _label_values(location, labels, lines)),
+        where=(location, ""),
         feature_names=features,
         source=f'{file}, labels from column "{printable(names[column])}"',
     )
@@ -218,7 +218,7 @@ def _is_missing(text: str) -> bool:
     return text.strip().lower() in _MISSING
 
 
-def _label_values(where: str, labels: list[str], lines: list[int]) -> Array:
+def _label_values(location: str, labels: list[str], lines: list[int]) -> Array:
     """Return the labels as numbers if all of them are, otherwise as text."""
     numeric = [_is_number(label) for label in labels]
     # Among numbers, "none" is a gap; among words it may be a class.
@@ -227,7 +227,7 @@ def _label_values(where: str, labels: list[str], lines: list[int]) -> Array:
     )
     for label, line in zip(labels, lines, strict=True):
         if not label or (only_numbers and _is_missing(label)):
-            raise ValueError(f"{where}, line {line}: a missing label")
+            raise ValueError(f"{location}, line {line}: a missing label")
         if len(label) > _LONGEST_LABEL:
-            raise ValueError(f"{where}, line {line}: a label of {len(label):,} characters")
+            raise ValueError(f"{location}, line {line}: a label of {len(label):,} characters")
     return np.array([float(label) for label in labels]) if only_numbers else np.array(labels)

@@ -80,7 +80,7 @@ def _read_arrays(file: str) -> dict[str, Array]:
         try:
             with np.load(stream, allow_pickle=False) as stored:
                 names = _match_names(stored.files)
-                return {name: np.asarray(stored[found]) for name, found in names.items()}
+                return {name: np.asarray(stored[original]) for name, original in names.items()}
         except Exception as error:  # damaged bytes fail in any part of both readers
             raise ValueError(f"{file}: {str(error) or type(error).__name__}") from error
 

@@ -95,8 +95,8 @@ def download(urls: Sequence[str], path: str, expected: str, *, timeout: float = 
     failures = []
     for url in urls:
         try:
-            with urllib.request.urlopen(url, timeout=timeout) as answer:
-                raw = answer.read()
+            with urllib.request.urlopen(url, timeout=timeout) as response:
+                raw = response.read()
             check_digest(decompress(raw, url), expected, url)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = str(error).removeprefix(f"{url}: ")

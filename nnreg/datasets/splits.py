@@ -5,8 +5,8 @@ spread evenly over [0, 1], row r of n at (r + 1/2) / n, and the rows nearest to 
 So every class has its share of them to within about one row, whatever the sizes of the classes.
 
 The order comes from the raw words of a Philox generator. These are the same in every version of
-NumPy, which is not promised of the methods built on them: a split that is quoted in a table stays
-that split.
+NumPy, which is not guaranteed for the methods built on them: a split quoted in a table can be
+reproduced.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class LossGap:
 
     @property
     def dropout(self) -> float:
-        """What dropout adds to the loss on the training rows."""
+        """The increase of the loss on the training rows by dropout."""
         return self.dropout_loss - self.train_loss
 
     @property

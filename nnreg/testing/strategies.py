@@ -243,10 +243,10 @@ def _networks(
     rows, inputs = draw(shapes(max_rows, max_width))
     kinds = st.one_of(_dense(max_width), _between())
     drawn = draw(st.lists(kinds, min_size=1, max_size=max_layers))
-    own = draw(st.one_of(st.just("inherit"), st.none(), penalties()))
+    penalty = draw(st.one_of(st.just("inherit"), st.none(), penalties()))
     for layer in drawn:
         if isinstance(layer, Dense):
-            layer.penalty = own
+            layer.penalty = penalty
     net = Network(
         drawn,
         inputs=inputs,
@@ -275,7 +275,7 @@ def _touches_a_kink(net: Network, x: Array) -> bool:
     for layer in net.layers:
         if isinstance(layer, LeakyReLU | ELU) and ((x != 0) & (np.abs(x) < MARGIN)).any():
             return True
-        own = cache[layer.name]
-        own.reset(training=True, step=net.steps)
-        x = layer.forward(x, own)
+        layer_cache = cache[layer.name]
+        layer_cache.reset(training=True, step=net.steps)
+        x = layer.forward(x, layer_cache)
     return False

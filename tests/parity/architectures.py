@@ -77,7 +77,7 @@ def draw_penalty(rng: np.random.Generator) -> nn.Penalty | None:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a framework computes with.
+    """The arithmetic of a framework.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is the same in every comparison: one small network in float64, its data, its ten steps.
+"""Shared parts of the comparisons: one small network in float64, its data, its ten steps.
 
 A framework takes part with an object that builds ``net`` from the framework's own layers, optimizer
 and penalties, starts from the same numbers, and has ``step(x, labels, masks)`` and

@@ -279,7 +279,8 @@ def lambda_max(
         probe.parameters.vector[...] = gradient
         probe.apply_proximal(1.0)
         return not any(
-            probe.parameters.vector[where].any() for _, where, _ in probe.regularization.penalties
+            probe.parameters.vector[segment].any()
+            for _, segment, _ in probe.regularization.penalties
         )
 
     largest = float(np.abs(gradient).max()) or 1.0

@@ -1,6 +1,6 @@
 """Known bugs of the softmax and the sigmoid cross-entropy: the right gradient is ``(p - t)/N``.
 
-It is simpler than what one differentiates on the way, where most bugs come from.
+Most bugs come from differentiating softmax or sigmoid and the logarithm one after the other.
 """
 
 from __future__ import annotations
