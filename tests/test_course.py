@@ -75,6 +75,12 @@ def test_the_solution_scores_a_hundred(number):
     assert result.skipped == ()
 
 
+def test_gradients_may_come_in_a_list():
+    text = solution(1).replace("return dx, dw, db", "return [dx, dw, db]")
+    assert text != solution(1)
+    assert lost(1, text) == {}
+
+
 @every_exercise
 def test_what_is_blank_is_not_written_yet_and_earns_nothing(number):
     reasons = lost(number, skeleton(number))

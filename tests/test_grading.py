@@ -360,6 +360,11 @@ def test_an_import_within_an_answer_is_refused_where_it_is_made(graded):
     assert "ImportError: os cannot be imported: this exercise allows" in result.lost["doubles"]
 
 
+def test_a_star_import_gives_what_is_not_refused(graded):
+    uses = "maximum(x, x) + minimum(x, x) + zeros(1)[0] + absolute(0) + sin(0) + outer(0, 0)[0, 0]"
+    assert graded(f"from numpy import *\n\ndef double(x):\n    return {uses}\n").lost == {}
+
+
 def test_an_exercise_declares_what_a_submission_may_import(graded, tmp_path):
     text = "import calendar\n\ndef double(x):\n    return 2 * x * (calendar.MONDAY == 0)\n"
     assert "calendar is not taken" in graded(text).lost["doubles"]

@@ -65,7 +65,7 @@ def require_pair(function: Callable[..., Any], result: Any, form: str = "(y, cac
 
 def require_gradients(result: Any, count: int) -> tuple[Any, ...]:
     """Return the result of a backward function as a tuple of ``count`` gradients."""
-    result = result if isinstance(result, tuple) else (result,)
+    result = result if isinstance(result, tuple | list) else (result,)
     given = len(result) == count and all(a is not None for a in result)
     expect(
         given, f"The backward function must return {count} gradient(s): check its return statement."

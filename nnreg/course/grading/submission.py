@@ -18,6 +18,7 @@ import io
 import json
 import re
 import symtable
+import sys
 import tokenize
 import traceback
 from collections.abc import Iterator, Mapping
@@ -238,6 +239,10 @@ class Submission:
         try:
             exec(compile(module, statement.origin, "exec", self._flags, True), self.names)
         except BaseException as error:  # a statement may raise anything
+            if isinstance(node, ast.ImportFrom) and _is_star(node):  # a submodule is refused
+                found = vars(sys.modules.get(str(node.module), self))
+                public = (name for name in found.get("__all__", ()) if name in found)
+                self.names.update({name: found[name] for name in public})
             what = ast.unparse(node)
             decorated = isinstance(node, ast.FunctionDef) and node.decorator_list
             missing = statement.binds - set(self.names)
