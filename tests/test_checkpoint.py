@@ -1,4 +1,4 @@
-"""A saved network comes back whole and trains on as if nothing had been."""
+"""Saved networks: every layer, penalty and counter is restored, and training continues."""
 
 import functools
 
@@ -187,7 +187,7 @@ class WithArray(Scaled):
 
 
 @pytest.mark.parametrize(
-    ("layer", "wanted"),
+    ("layer", "message"),
     [
         (lambda: Forgetful(3), "Forgetful must keep its argument 'width' as an attribute"),
         (
@@ -198,8 +198,8 @@ class WithArray(Scaled):
     ],
     ids=["attribute", "array", "partial"],
 )
-def test_what_cannot_be_saved_is_refused_when_saving(layer, wanted, path):
+def test_what_cannot_be_saved_is_refused_when_saving(layer, message, path):
     net = nn.Network([layer()], inputs=2)
-    with pytest.raises(TypeError, match=wanted):
+    with pytest.raises(TypeError, match=message):
         nn.save(net, path)
     assert not path.exists()

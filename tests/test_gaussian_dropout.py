@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from small import problem
+from small import assert_fit_is_the_taught_loop, problem
 from strategies import dropout_network, for_all_bits, mask
 
 import nnreg as nn
@@ -48,19 +48,23 @@ def test_drawn_factors_pass_a_test_of_normality_in_every_direction(keep_prob):
 
 
 def noisy():
-    layers = [
+    return [
         *(nn.GaussianDropout(keep_prob=0.9), nn.Dense(8), nn.ReLU()),
         *(nn.GaussianDropout(keep_prob=0.6), nn.Dense(3)),
     ]
-    return nn.Network(layers, inputs=2, dtype="float64", penalty=nn.L2(0.01))
 
 
 def test_the_gradient_of_a_network_is_right_with_the_noise_on():
     x, y = problem(9)
-    net = noisy()
+    net = nn.Network(noisy(), inputs=2, dtype="float64", penalty=nn.L2(0.01))
     report = nn.check_gradients(net, x, y, nn.SoftmaxCrossEntropy())
     report.assert_ok()
     assert report.max_error < 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fit_is_the_taught_loop_bit_for_bit(dtype):
+    assert_fit_is_the_taught_loop(noisy, dtype=dtype, penalty=nn.L2(0.01))
 
 
 # --- Linear regression: noise on the inputs is ridge ----------------------------------------------

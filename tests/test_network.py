@@ -105,18 +105,18 @@ def test_prediction_goes_through_the_rows_in_parts_in_inference_mode():
 def test_the_first_layers_input_gradient_is_never_formed(rng):
     class Unasked(nn.Dense):
         def backward(self, dy, cache):
-            raise AssertionError("nobody needs this derivative")
+            raise AssertionError("this derivative is not needed")
 
     class UnaskedDropout(nn.Dropout):
         def backward(self, dy, cache):
-            raise AssertionError("nobody needs this derivative")
+            raise AssertionError("this derivative is not needed")
 
     net = nn.Network([UnaskedDropout(keep_prob=0.5), Unasked(3), nn.ReLU(), nn.Dense(2)], inputs=4)
     _, cache = net.forward(rng.normal(size=(5, 4)), training=True)
     assert net.backward(np.ones((5, 2)), cache)["unasked_1.weight"].any()
 
 
-def test_the_derivative_by_the_inputs_is_carried_on_where_it_is_wanted(rng):
+def test_the_derivative_by_the_inputs_is_computed_on_request(rng):
     net = mixed()
     x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
     _, cache = net.forward(x, training=True, step=7)
@@ -166,8 +166,8 @@ def test_part_of_a_batch_has_the_masks_of_its_rows_and_every_cache_knows_which(r
     part = net.run_forward(x[2:], cache, training=True, first_row=2)
     np.testing.assert_allclose(part, whole[2:], rtol=1e-12)
     net.run_forward(x[3:], cache, training=True, step=7, first_row=3)
-    for own in (cache, *cache.layers.values()):
-        assert (own.training, own.step, own.first_row) == (True, 7, 3)
+    for part in (cache, *cache.layers.values()):
+        assert (part.training, part.step, part.first_row) == (True, 7, 3)
 
 
 def test_a_replay_leaves_no_trace(rng):
@@ -278,7 +278,7 @@ def test_another_seed_draws_other_masks_and_a_copy_draws_the_same():
 
 
 @pytest.mark.parametrize("name", ["parameters", "layers", "regularization", "dtype"])
-def test_what_others_hold_views_of_cannot_be_replaced(name):
+def test_an_attribute_with_views_elsewhere_cannot_be_replaced(name):
     net, other = mixed(), mixed()
     with pytest.raises(AttributeError, match=f"net.{name} cannot be replaced"):
         setattr(net, name, getattr(other, name))

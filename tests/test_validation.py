@@ -744,14 +744,14 @@ ADJUSTABLE = {
 
 @pytest.mark.parametrize(("name", "make"), ADJUSTABLE.items(), ids=ADJUSTABLE)
 def test_a_hyperparameter_is_checked_whenever_it_is_set(name, make):
-    thing = make()
-    before = getattr(thing, name)
+    rule = make()
+    before = getattr(rule, name)
     for value, error in ((-1.0, ValueError), (np.nan, ValueError), ("0.1", TypeError)):
         with pytest.raises(error, match=f"^{name} must be .*, got {value!r}"):
-            setattr(thing, name, value)
-        assert getattr(thing, name) == before
-    setattr(thing, name, np.float64(0.25))
-    assert type(getattr(thing, name)) is float
+            setattr(rule, name, value)
+        assert getattr(rule, name) == before
+    setattr(rule, name, np.float64(0.25))
+    assert type(getattr(rule, name)) is float
 
 
 @pytest.mark.parametrize(("name", "call", "least"), WHOLES)
