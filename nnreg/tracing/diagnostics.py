@@ -68,12 +68,14 @@ def describe_mask(mask: Array) -> list[str]:
         spread = f"mean {mask.mean():.3g} and standard deviation {mask.std():.3g}"
         return [f"No unit removed; the factors m have {spread}."]
     stay = f"; where they stay, m = {mask.max():.6g}" if mask.any() else ""
-    notes = [
-        f"{gone.sum():,} of {mask.size:,} units removed, m = 0 ({100 * gone.mean():.1f} %){stay}."
+    return [
+        f"{gone.sum():,} of {mask.size:,} units removed, m = 0 ({100 * gone.mean():.1f} %){stay}.",
+        *(
+            f"Removed in row {number}: {join_numbers(np.flatnonzero(row))}."
+            for number, row in enumerate(gone[:3])
+        ),
+        *["And so on, for every row anew."] * (len(mask) > 3),
     ]
-    for number, row in enumerate(gone[:3]):
-        notes.append(f"Removed in row {number}: {join_numbers(np.flatnonzero(row))}.")
-    return notes + ["And so on, for every row anew."] * (len(mask) > 3)
 
 
 def join_numbers(units: Iterable[Any]) -> str:
@@ -128,15 +130,13 @@ def list_unpenalized(net: Network) -> list[str]:
     ['Skipped, since only weights are penalized: dense_1.bias, dense_2.bias.', \
 'Weights without a penalty: dense_2.weight.']
     """
-    declared = net.parameters.declared
-    others = [name for name in declared if not declared[name].weight]
-    free = [n for n in declared if declared[n].weight and net.regularization.penalty_of(n) is None]
-    lines = []
-    if others:
-        lines.append(f"Skipped, since only weights are penalized: {', '.join(others)}.")
-    if free:
-        lines.append(f"Weights without a penalty: {', '.join(free)}.")
-    return lines
+    reasons: dict[str, list[str]] = {}
+    for name, parameter in net.parameters.declared.items():
+        if not parameter.weight:
+            reasons.setdefault("Skipped, since only weights are penalized", []).append(name)
+        elif net.regularization.penalty_of(name) is None:
+            reasons.setdefault("Weights without a penalty", []).append(name)
+    return [f"{reason}: {', '.join(names)}." for reason, names in sorted(reasons.items())]
 
 
 def list_penalties(net: Network) -> str:

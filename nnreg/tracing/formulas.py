@@ -113,7 +113,9 @@ def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]
     if method in _ELEMENTWISE:
         return Formula(_ELEMENTWISE[method](layer), f"{x} -> {y}")
     named = ", ".join(f"{name} {view.shape}" for name, view in parameters.items())
-    return Formula(f"y = {_name(layer)}.forward(x)", f"{x}{' with ' * bool(named)}{named} -> {y}")
+    return Formula(
+        f"y = {type(layer).__name__}.forward(x)", f"{x}{' with ' * bool(named)}{named} -> {y}"
+    )
 
 
 def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
@@ -128,7 +130,7 @@ def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array
         return Formula("dx = dy wᵀ", f"{y} {parameters['weight'].T.shape} -> {x}")
     if method in _ELEMENTWISE:
         return Formula(_ELEMENTWISE[method](layer), f"{y} -> {x}")
-    return Formula(f"dx = {_name(layer)}.backward(dy)", f"{y} -> {x}")
+    return Formula(f"dx = {type(layer).__name__}.backward(dy)", f"{y} -> {x}")
 
 
 def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> list[Formula]:
@@ -140,7 +142,7 @@ def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array
     dw = xᵀ dy: (2, 5) (5, 3) -> (2, 3)
     """
     if type(layer).gradient is not Dense.gradient:
-        call = f"{_name(layer)}.gradient(dy)"
+        call = f"{type(layer).__name__}.gradient(dy)"
         return [
             Formula(f"d{SYMBOLS.get(name, name)} = {call}", f"{y} -> {view.shape}")
             for name, view in parameters.items()
@@ -161,20 +163,15 @@ def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
     formulas = None
     if isinstance(loss, RowLoss) and type(loss).compute is RowLoss.compute:
         formulas = _LOSSES.get(type(loss).compute_rows)
-    name = _name(loss)
+    name = type(loss).__name__
     value, gradient = (
         formulas(loss) if formulas else (f"L = {name}(z, t)", f"dz = ∂{name}(z, t)/∂z")
     )
     return Formula(value, f"{z}, {t} -> ()"), Formula(gradient, f"{z}, {t} -> {z}")
 
 
-def docstring_of(thing: object) -> str:
-    """Return the first line of the docstring of a class that was not written here, or ""."""
+def docstring_of(thing: object) -> list[str]:
+    """Return the first line of the docstring of a class that is not one of nnreg, if it has one."""
     kind = type(thing)
-    if kind.__module__.partition(".")[0] == "nnreg":
-        return ""
-    return (kind.__doc__ or "").strip().partition("\n")[0].replace("``", "")
-
-
-def _name(thing: object) -> str:
-    return type(thing).__name__
+    shipped = kind.__module__.partition(".")[0] == "nnreg"
+    return [] if shipped else (kind.__doc__ or "").strip().replace("``", "").splitlines()[:1]

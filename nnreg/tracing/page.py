@@ -6,7 +6,7 @@ script hides all but one and handles the keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from string import Template
 
@@ -22,10 +22,10 @@ from nnreg.tracing.text import (
     OVERVIEW_HEAD,
     TITLES,
     array_rows,
-    check_lines,
     is_small,
     mark,
     overview,
+    remarks,
     summarize,
 )
 
@@ -186,22 +186,19 @@ def render(trace: StepData) -> str:
 
 def render_fragment(trace: StepData) -> str:
     """Return what a notebook shows: the overview, and every stage to be opened."""
-    parts = [
-        f'<div class="nnreg-trace"><style>{STAGE_STYLE}</style><p><b>One training step</b></p>'
-    ]
-    parts.append(_lines(summarize(trace)))
-    parts.append(_overview(trace))
-    part = ""
-    for number, stage in enumerate(trace.stages, 1):
-        if stage.part != part:
-            part = stage.part
-            parts.append(f"<p><b>{TITLES[part]}</b></p>")
-        signs = " ".join(_signs(stage))
-        parts.append(
-            f"<details><summary>{number}. {escape(stage.name)} {signs}</summary>"
+    stages = "".join(
+        f"<p><b>{TITLES[part]}</b></p>"
+        + "".join(
+            f"<details><summary>{number}. {escape(stage.name)} {' '.join(_signs(stage))}</summary>"
             f"{_stage(stage)}</details>"
+            for number, stage in members
         )
-    return "".join([*parts, "</div>"])
+        for part, members in trace.parts().items()
+    )
+    return (
+        f'<div class="nnreg-trace"><style>{STAGE_STYLE}</style><p><b>One training step</b></p>'
+        f"{_lines(summarize(trace))}{_overview(trace)}{stages}</div>"
+    )
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -234,19 +231,16 @@ def _signs(stage: Stage) -> list[str]:
 def _links(trace: StepData) -> Iterable[str]:
     """Yield a link a stage: forward in the upper row, backward in the lower, layer under layer."""
     columns = {name: column for column, name in enumerate([*trace.layers, "loss", "penalty"], 2)}
-    part = ""
-    for number, stage in enumerate(trace.stages, 1):
-        row = 1 if stage.part == "forward" else 2
-        if stage.part != part:
-            part = stage.part
-            arrow = "forward &#8594;" if row == 1 else "&#8592; backward"
-            yield f'<li class="part" style="grid-row:{row}">{arrow}</li>'
-        signs = _signs(stage)
-        bad = ' class="bad"' if "✗" in signs or "!" in signs else ""
-        yield (
-            f'<li style="grid-area:{row} / {columns[stage.name]}"><a href="#stage-{number}"{bad}>'
-            f"{escape(stage.name)} {' '.join(signs)}</a></li>"
-        )
+    for row, members in enumerate(trace.parts().values(), 1):
+        arrow = "forward &#8594;" if row == 1 else "&#8592; backward"
+        yield f'<li class="part" style="grid-row:{row}">{arrow}</li>'
+        for number, stage in members:
+            signs = _signs(stage)
+            bad = ' class="bad"' if "✗" in signs or "!" in signs else ""
+            yield (
+                f'<li style="grid-area:{row} / {columns[stage.name]}"><a href="#stage-{number}"'
+                f"{bad}>{escape(stage.name)} {' '.join(signs)}</a></li>"
+            )
 
 
 def _stage(stage: Stage) -> str:
@@ -256,9 +250,7 @@ def _stage(stage: Stage) -> str:
         + "</code>"
         for formula in stage.formulas
     ]
-    parts += [f'<p class="nnreg-alarm">{escape(alarm)}</p>' for alarm in stage.alarms]
-    parts.append(tables.paragraphs(stage.notes))
-    parts.append(_lines(check_lines(stage.check)))
+    parts.append(_lines(remarks(stage)))
     if stage.arrays:
         parts.append(tables.html_table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)))
     if "m" in stage.arrays and not stage.arrays["m"].all():
@@ -270,12 +262,9 @@ def _stage(stage: Stage) -> str:
 
 
 def _values(name: str, a: Array) -> str:
-    rows: Sequence[Sequence[str]] = [
-        [f"{v:.4g}" for v in row] for row in np.atleast_2d(a + 0).tolist()
-    ]
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:right">{v}</td>' for v in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f'<td style="text-align:right">{v:.4g}</td>' for v in row) + "</tr>"
+        for row in np.atleast_2d(a + 0).tolist()
     )
     return (
         '<div style="overflow-x:auto"><table class="docutils">'

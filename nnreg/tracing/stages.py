@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.parameters import Parameters
+from nnreg.penalties import Penalty
 from nnreg.tracing import diagnostics, formulas
 from nnreg.tracing.formulas import SYMBOLS, Formula
 
@@ -92,6 +93,14 @@ class StepData:
         """The objective: data loss plus penalty."""
         return self.data_loss + self.penalty
 
+    def parts(self) -> dict[str, list[tuple[int, Stage]]]:
+        """Return the stages of each part, numbered from 1 through the whole step."""
+        numbered = list(enumerate(self.stages, 1))
+        return {
+            part: [pair for pair in numbered if pair[1].part == part]
+            for part in ("forward", "backward")
+        }
+
     @property
     def passed(self) -> bool | None:
         """Whether every derivative that was checked is right; None if none was."""
@@ -113,6 +122,8 @@ class StepData:
         known = ", ".join(dict.fromkeys(stage.name for stage in self.stages))
         raise KeyError(f'no stage {key!r}; there are "forward" and "backward" of {known}')
 
+
+Method = Callable[[Array, Cache], Array]
 
 #: Names in the cache of the random factors of a layer.
 MASKS = ("mask", "factors")
@@ -158,7 +169,7 @@ class RecordedStep:
     def __init__(self, net: Network, x: Array, y: Array, loss: Loss, step: int) -> None:
         self.net, self.x, self.y, self.step = net, x, y, step
         self.seen = {layer.name: _record(layer) for layer in net.layers}
-        self.cache = cache = Cache(net.dtype)
+        cache = Cache(net.dtype)
         outputs = net.run_forward(x.copy(), cache, training=True, step=step)
         self.outputs = outputs.copy()
         self.masks = {
@@ -185,20 +196,19 @@ class RecordedStep:
 def _record(layer: Layer) -> dict[str, Array]:
     """Replace the two methods of a layer by ones that copy their arrays."""
     seen: dict[str, Array] = {}
-    forward, backward = layer.forward, layer.backward
 
-    def recorded_forward(x: Array, cache: Cache) -> Array:
-        seen["x"] = x.copy()
-        y = forward(x, cache)
-        seen["y"] = np.array(y)
-        return y
+    def recording(method: Method, argument: str, result: str) -> Method:
+        def recorded(values: Array, cache: Cache) -> Array:
+            seen[argument] = values.copy()
+            results = method(values, cache)
+            seen[result] = np.array(results)
+            return results
 
-    def recorded_backward(dy: Array, cache: Cache) -> Array:
-        dx = backward(dy, cache)
-        seen["dx"] = np.array(dx)
-        return dx
+        return recorded
 
-    vars(layer).update(forward=recorded_forward, backward=recorded_backward)
+    vars(layer).update(
+        forward=recording(layer.forward, "x", "y"), backward=recording(layer.backward, "dy", "dx")
+    )
     return seen
 
 
@@ -213,9 +223,7 @@ def build_stages(step: RecordedStep, loss: Loss) -> list[Stage]:
     ]
 
 
-def _arrays_of(
-    net: Network, layer: Layer, values: Parameters, prefix: str = ""
-) -> dict[str, Array]:
+def _arrays_of(layer: Layer, values: Parameters, prefix: str = "") -> dict[str, Array]:
     """Return a layer's parameters or their gradients, by the names that formulas use."""
     return {
         prefix + SYMBOLS.get(name, name): view.copy()
@@ -227,9 +235,9 @@ def _forward(step: RecordedStep, layer: Layer) -> Stage:
     net, seen = step.net, step.seen[layer.name]
     x, y = seen["x"], seen["y"]
     formula = formulas.forward_of(layer, x.shape, y.shape, net.parameters.of(layer.name))
-    arrays = {"x": x} | _arrays_of(net, layer, net.parameters)
+    arrays = {"x": x} | _arrays_of(layer, net.parameters)
     stage = Stage("forward", layer.name, repr(layer), [formula], arrays)
-    stage.notes += [line for line in [formulas.docstring_of(layer)] if line]
+    stage.notes += formulas.docstring_of(layer)
     mask = step.masks.get(layer.name)
     if mask is not None and mask.shape == x.shape:
         stage.arrays["m"] = mask
@@ -255,7 +263,7 @@ def _backward(step: RecordedStep, layer: Layer, dy: Array | None) -> Stage:
     stage.arrays["dy"] = dy
     if own:
         stage.formulas += formulas.gradient_of(layer, x, y, own)
-        stage.arrays |= _arrays_of(net, layer, step.gradients, "d")
+        stage.arrays |= _arrays_of(layer, step.gradients, "d")
     if (dx := seen.get("dx")) is None:
         stage.notes.append("dx is not formed: no layer below has parameters.")
     else:
@@ -271,8 +279,7 @@ def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
     """Return the loss and the penalty on the way up, and the loss on the way down."""
     value, gradient = formulas.loss_formulas(loss, step.outputs.shape, step.y.shape)
     up = Stage("forward", "loss", repr(loss), [value], {"z": step.outputs, "t": step.y})
-    up.notes += [line for line in [formulas.docstring_of(loss)] if line]
-    up.notes.append(f"L = {step.data_loss:.6g}, the data loss.")
+    up.notes += [*formulas.docstring_of(loss), f"L = {step.data_loss:.6g}, the data loss."]
     down = Stage("backward", "loss", repr(loss), [gradient], {"dz": step.doutputs})
     if not step.doutputs.any():
         down.notes.append("The derivative of the loss is 0.")
@@ -280,22 +287,28 @@ def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
 
 
 def _penalty_value(step: RecordedStep) -> Stage:
-    net = step.net
-    stage = Stage("forward", "penalty", diagnostics.list_penalties(net))
-    penalties = {name: net.regularization.penalty_of(name) for name in net.parameters}
-    texts = dict.fromkeys(diagnostics.docstring_formula(p.value) for p in penalties.values() if p)
-    stage.formulas += [Formula(f"R = {text}") for text in texts]
-    for name, penalty in penalties.items():
-        if penalty is not None:
-            stage.arrays[name] = net.parameters[name].copy()
-            value = float(penalty.value(net.parameters[name]))
-            stage.notes.append(f"{name}: {penalty!r} costs {value:.6g}.")
-    stage.notes += diagnostics.list_unpenalized(net)
-    value = float(net.penalty_value())
-    stage.formulas.append(
-        Formula(f"L + R = {step.data_loss:.6g} + {value:.6g} = {step.data_loss + value:.6g}")
+    net, value = step.net, float(step.net.penalty_value())
+    penalties = _penalties(net)
+    texts = dict.fromkeys(diagnostics.docstring_formula(p.value) for p in penalties.values())
+    total = f"L + R = {step.data_loss:.6g} + {value:.6g} = {step.data_loss + value:.6g}"
+    costs = [
+        f"{name}: {penalty!r} costs {float(penalty.value(net.parameters[name])):.6g}."
+        for name, penalty in penalties.items()
+    ]
+    return Stage(
+        "forward",
+        "penalty",
+        diagnostics.list_penalties(net),
+        [*(Formula(f"R = {text}") for text in texts), Formula(total)],
+        {name: net.parameters[name].copy() for name in penalties},
+        costs + diagnostics.list_unpenalized(net),
     )
-    return stage
+
+
+def _penalties(net: Network) -> dict[str, Penalty]:
+    """Return the penalties by the names of their parameters."""
+    penalties = {name: net.regularization.penalty_of(name) for name in net.parameters}
+    return {name: penalty for name, penalty in penalties.items() if penalty is not None}
 
 
 def _penalty_gradient(step: RecordedStep) -> Stage:
@@ -303,10 +316,7 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
     stage = Stage("backward", "penalty", diagnostics.list_penalties(net))
     added = net.parameters.like()
     net.add_penalty_gradient(added)
-    for name in net.parameters:
-        penalty = net.regularization.penalty_of(name)
-        if penalty is None:
-            continue
+    for name, penalty in _penalties(net).items():
         if penalty.method == "proximal":
             stage.notes.append(
                 f"{name}: {penalty!r} adds nothing here; its proximal map moves the weights after "

@@ -29,12 +29,11 @@ def render_text(trace: StepData) -> str:
     lines = ["One training step", "=================", "", *map(_wrap, summarize(trace)), ""]
     lines += [text_table(OVERVIEW_HEAD, overview(trace), right=range(2, 6)), ""]
     lines += [_wrap(rule) for rule in RULES]
-    part = ""
-    for number, stage in enumerate(trace.stages, 1):
-        if stage.part != part:
-            part = stage.part
-            lines += ["", TITLES[part], "-" * len(TITLES[part])]
-        lines += ["", f"{number}. {stage.name}  {stage.thing}", *_indent(_body(stage))]
+    for part, stages in trace.parts().items():
+        lines += ["", TITLES[part], "-" * len(TITLES[part])]
+        for number, stage in stages:
+            lines += ["", f"{number}. {stage.name}  {stage.thing}"]
+            lines += [textwrap.indent(line, "   ") for line in _body(stage)]
     return "\n".join(lines)
 
 
@@ -91,18 +90,26 @@ def mark(check: GradientReport | None) -> str:
     return "" if check is None else "✓" if check.passed else "✗"
 
 
-def check_lines(check: GradientReport | None) -> list[str]:
-    """Return the result of a check, with a sentence for each derivative that is wrong."""
+def remarks(stage: Stage) -> list[str]:
+    """Return the notes, the alarms, and the result of the check, a sentence for each mistake."""
+    lines = [*stage.notes, *(f"! {alarm}" for alarm in stage.alarms)]
+    check = stage.check
     if check is None:
-        return []
+        return lines
     if check.passed:
-        return [f"✓ checked by differentiation: relative error at most {check.max_error:.1e}"]
-    return [f"✗ wrong: {row.sentence()}" for row in check.rows if not row.passed]
+        error = f"relative error at most {check.max_error:.1e}"
+        return [*lines, f"✓ checked by differentiation: {error}"]
+    return lines + [f"✗ wrong: {row.sentence()}" for row in check.rows if not row.passed]
 
 
 def array_rows(stage: Stage) -> list[list[str]]:
     """Return a row an array: name, shape, norm, largest magnitude, share of zeros."""
-    return [[name, str(a.shape), *_measures(a)] for name, a in stage.arrays.items()]
+    return [
+        [name, str(a.shape), f"{norm(a):.4g}", f"{float(np.abs(a).max()):.4g}", share_of_zeros(a)]
+        if a.dtype.kind == "f"
+        else [name, str(a.shape), "", "", ""]  # class numbers have no size
+        for name, a in stage.arrays.items()
+    ]
 
 
 def share_of_zeros(a: Array) -> str:
@@ -119,12 +126,6 @@ def is_small(a: Array) -> bool:
     return a.size <= SHOWN_VALUES and a.ndim <= 2 and a.shape[-1] <= SHOWN_COLUMNS
 
 
-def _measures(a: Array) -> list[str]:
-    if a.dtype.kind != "f":  # class numbers have no size
-        return ["", "", ""]
-    return [f"{norm(a):.4g}", f"{float(np.abs(a).max()):.4g}", share_of_zeros(a)]
-
-
 def _body(stage: Stage) -> list[str]:
     lines = [str(formula) for formula in stage.formulas]
     if stage.arrays:
@@ -134,13 +135,7 @@ def _body(stage: Stage) -> list[str]:
             # -0 + 0 is 0: the sign of a zero means nothing here.
             values = np.array2string(a + 0, precision=4, suppress_small=True, prefix=f"{name} = ")
             lines += f"{name} = {values}".splitlines()
-    lines += [_wrap(note) for note in stage.notes]
-    lines += [_wrap(f"! {alarm}") for alarm in stage.alarms]
-    return lines + [_wrap(line) for line in check_lines(stage.check)]
-
-
-def _indent(lines: list[str]) -> list[str]:
-    return [textwrap.indent(line, "   ") for line in lines]
+    return lines + [_wrap(remark) for remark in remarks(stage)]
 
 
 def _wrap(line: str) -> str:

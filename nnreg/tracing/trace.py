@@ -113,10 +113,8 @@ def explain(
     >>> print(trace["forward", "dense_1"].formulas[0])
     y = x w + b: (4, 3) (3, 2) + (2,) -> (4, 2)
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
-    if not isinstance(loss, Loss):
-        raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
     x, y = validate_data(net, loss, x, y)
     step = net.steps if step is None else validation.whole("step", step)
     check = validation.flag("check", check)
@@ -134,11 +132,10 @@ def _trace(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool)
     with np.errstate(**IGNORE_FLOAT_ERRORS):
         recorded = RecordedStep(net.copy(), x, y, loss, step)
         stages = build_stages(recorded, loss)
-    numbered = enumerate(net.layers, 1)
-    with_parameters = [i for i, layer in numbered if net.parameters.of(layer.name)]
+    outputs = zip(net.layers, net.widths[1:], strict=True)
     trace = Trace(
         [layer.name for layer in net.layers],
-        [net.inputs, *(net.widths[i] for i in with_parameters)],
+        [net.inputs, *(width for layer, width in outputs if net.parameters.of(layer.name))],
         len(x),
         step,
         str(net.dtype),
