@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from nnreg._support.typing import Array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure as Figure
@@ -61,8 +65,7 @@ FIGURE = """columns : int, optional
 def describe_figure(plot: Plot) -> Plot:
     """Fill the description of ``{notes}`` and ``{figure}`` into a plot's docstring."""
     if plot.__doc__ is not None:  # python -OO removes docstrings
-        text = plot.__doc__.replace("{notes}", NOTES)
-        plot.__doc__ = text.replace("{figure}", FIGURE)
+        plot.__doc__ = plot.__doc__.replace("{notes}", NOTES).replace("{figure}", FIGURE)
     return plot
 
 
@@ -141,6 +144,15 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
         lowest = index + columns >= len(panels)
         axes.set(xlabel=x if lowest else "", ylabel=y if index % columns == 0 else "")
         axes.tick_params(labelleft=index % columns == 0, labelbottom=lowest)
+
+
+def draw_repeats(axes: Axes, x: Array, values: Array, colour: str, **style: Any) -> Array:
+    """Draw repeats (R, N) as thin lines, and their mean as a thick one in ``style``; return it."""
+    if len(values) > 1:
+        axes.plot(x, values.T, color=colour, linewidth=0.7, alpha=0.35)
+    mean = values.mean(axis=0)
+    axes.plot(x, mean, color=colour, linewidth=2.0, **style)
+    return np.asarray(mean)
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels
+from nnreg.plots.frame import LIGHT, Theme, describe_figure, draw_repeats, label_ends, new_panels
 
 if TYPE_CHECKING:
-    from nnreg.plots.frame import Axes, Figure
+    from nnreg.plots.frame import Figure
 
 LINES = 100  # weights that are drawn; more could not be distinguished
 
@@ -58,33 +58,33 @@ def regularization_path(
     """
     titles = ["data loss", "zero weights", *(["weights"] if weights is not None else [])]
     figure, panels = new_panels(titles, {}, columns, theme, PATH_KEY, share_y=False)
-    weakest = float(strengths.min())
-    losses = [
-        ("train", train, theme.train),
-        *([("test", test, theme.test)] if test is not None else []),
+    order = np.argsort(strengths)
+    rising, dots = strengths[order], {"marker": "o", "markersize": 3}
+    losses = [("train", train, theme.train)]
+    if test is not None:
+        losses.append(("test", test, theme.test))
+    means = [
+        draw_repeats(panels[0], rising, values[:, order], colour, **dots)
+        for _, values, colour in losses
     ]
-    ends = [_lines(panels[0], strengths, values, colour, name) for name, values, colour in losses]
-    top = 1.08 * max(float(values.mean(axis=0).max()) for _, values, _ in losses)
+    top = 1.08 * float(np.max(means))
     panels[0].set_ylim(0, top)
-    label_ends(panels[0], ends, weakest, top)
-    _lines(panels[1], strengths, zeros, theme.train, "")
+    ends = [
+        (float(mean[0]), name, colour)
+        for mean, (name, _, colour) in zip(means, losses, strict=True)
+    ]
+    label_ends(panels[0], ends, rising[0], top)
+    draw_repeats(panels[1], rising, zeros[:, order], theme.train, **dots)
     panels[1].set_ylim(-0.02, 1.05)
     panels[1].yaxis.set_major_formatter(lambda share, index: f"{share * 100:g} %")
     if weights is not None:
         largest = np.argsort(np.abs(weights).max(axis=0))[-LINES:]
-        order = np.argsort(strengths)
-        panels[2].plot(
-            strengths[order],
-            weights[order][:, largest],
-            color=theme.train,
-            linewidth=0.8,
-            alpha=0.5,
-        )
+        drawn = weights[order][:, largest]
+        panels[2].plot(rising, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
         panels[2].axhline(0.0, color=theme.ink, linewidth=0.6)
     for axes in panels:
-        axes.set(xscale="log", xlim=(float(strengths.max()), weakest), xlabel="strength")
+        axes.set(xscale="log", xlim=(rising[-1], rising[0]), xlabel="strength")
         axes.minorticks_off()
-        axes.tick_params(labelleft=True, labelbottom=True)
     return figure
 
 
@@ -129,22 +129,7 @@ def weight_trajectories(
         color=theme.ink,
         fontsize=8.5,
     )
-    legend = panels[0].legend(frameon=False, fontsize=9)
-    for text in legend.get_texts():
-        text.set_color(theme.ink)
+    panels[0].legend(frameon=False, fontsize=9, labelcolor=theme.ink)
     for axes in panels:
         axes.set(xlim=(0, longest), xlabel="step")
-        axes.tick_params(labelleft=True, labelbottom=True)
     return figure
-
-
-def _lines(
-    axes: Axes, strengths: Array, values: Array, colour: str, name: str
-) -> tuple[float, str, str]:
-    """Draw the repeats and their mean; return the end of the mean, its name and colour."""
-    order = np.argsort(strengths)
-    if len(values) > 1:
-        axes.plot(strengths[order], values[:, order].T, color=colour, linewidth=0.7, alpha=0.35)
-    mean = values.mean(axis=0)[order]
-    axes.plot(strengths[order], mean, color=colour, linewidth=2.0, marker="o", markersize=3)
-    return float(mean[0]), name, colour

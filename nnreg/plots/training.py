@@ -13,6 +13,7 @@ from nnreg.plots.frame import (
     Theme,
     annotate,
     describe_figure,
+    draw_repeats,
     label_ends,
     new_panels,
     outer_labels,
@@ -56,14 +57,11 @@ def loss_curves(
     top = 1.08 * max(float(mean.max()) for mean in means)
     longest = max(mean.size for mean in means)
     for axes, (train, test) in zip(panels, curves.values(), strict=True):
-        ends = []
-        for values, colour, name in ((train, theme.train, "train"), (test, theme.test, "test")):
-            epochs = np.arange(1, values.shape[1] + 1)
-            axes.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.35)
-            mean = values.mean(axis=0)
-            axes.plot(epochs, mean, color=colour, linewidth=2.0)
-            ends.append((float(mean[-1]), name, colour))
-        pair = train.mean(axis=0), test.mean(axis=0)
+        epochs = np.arange(1, train.shape[1] + 1)
+        pair = (
+            draw_repeats(axes, epochs, train, theme.train),
+            draw_repeats(axes, epochs, test, theme.test),
+        )
         axes.fill_between(epochs, *pair, color=theme.test, alpha=0.1, linewidth=0)
         lowest = int(pair[1].argmin())
         axes.plot(
@@ -75,6 +73,10 @@ def loss_curves(
             zorder=3,
             clip_on=False,
         )
+        ends = [
+            (float(pair[0][-1]), "train", theme.train),
+            (float(pair[1][-1]), "test", theme.test),
+        ]
         label_ends(axes, ends, longest, top)
         axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))
     outer_labels(panels, columns, "epoch", "data loss")
@@ -114,23 +116,23 @@ def gap_bars(
     [0.5, -0.05, -0.15, 0.3, 0.1, 0.4]
     """
     figure, panels = new_panels(list(gaps), notes or {}, columns, theme, GAPS_KEY)
-    labels = ["objective", "penalty", "dropout", "train loss", "generalization", "test loss"]
-    colours = [theme.train, theme.faint, theme.faint, theme.train, theme.test, theme.test]
     for axes, parts in zip(panels, gaps.values(), strict=True):
         train = parts["train loss"]
-        objective = train + parts["dropout"] + parts["penalty"]
-        starts = [0.0, objective, train + parts["dropout"], 0.0, train, 0.0]
-        ends = [
-            *(objective, train + parts["dropout"], train, train),
-            *(train + parts["generalization"], train + parts["generalization"]),
-        ]
-        widths = [end - start for start, end in zip(starts, ends, strict=True)]
-        positions = range(len(labels))
-        axes.barh(positions, widths, left=starts, color=colours, height=0.7)
-        for index, start, end, width in zip(positions, starts, ends, widths, strict=True):
-            text = f"{width:+.3f}" if index in (1, 2, 4) else f"{width:.3f}"
+        unpenalized, test = train + parts["dropout"], train + parts["generalization"]
+        objective = unpenalized + parts["penalty"]
+        bars = {
+            "objective": (0.0, objective, theme.train),
+            "penalty": (objective, unpenalized, theme.faint),
+            "dropout": (unpenalized, train, theme.faint),
+            "train loss": (0.0, train, theme.train),
+            "generalization": (train, test, theme.test),
+            "test loss": (0.0, test, theme.test),
+        }
+        for index, (name, (start, end, colour)) in enumerate(bars.items()):
+            axes.barh(index, end - start, left=start, color=colour, height=0.7)
+            text = f"{end - start:.3f}" if "loss" in name or not index else f"{end - start:+.3f}"
             annotate(axes, text, max(start, end), index, color=theme.ink, fontsize=8.5)
-        axes.set_yticks(positions, labels)
+        axes.set_yticks(range(len(bars)), list(bars))
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.22)
     panels[0].invert_yaxis()
