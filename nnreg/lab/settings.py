@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from nnreg._support import validation
+from nnreg.datasets import Dataset
+from nnreg.lab.preprocessing import PreparedRows, prepare
 from nnreg.layers.activations import ReLU
 from nnreg.layers.base import Layer
 from nnreg.layers.dense import Dense
@@ -141,6 +144,14 @@ class TrainingSettings:
             return self.epochs
         batches = -(-rows // self.batch_size)
         return min(100, max(10, round(STEPS / batches)))
+
+    def prepare(self, dataset: Dataset) -> tuple[PreparedRows, Self]:
+        """Return the rows of a dataset, and the settings with the numbers that follow from them."""
+        rows = prepare(
+            dataset, train_size=self.train_size, label_noise=self.label_noise, seed=self.seed
+        )
+        n = len(rows.x)
+        return rows, replace(self, epochs=self.epochs_for(n), train_size=n)
 
     def new_optimizer(self) -> Optimizer:
         """Return an optimizer that has no state yet."""

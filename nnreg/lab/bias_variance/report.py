@@ -120,16 +120,15 @@ def make_text(results: Results, axis: str) -> str:
     >>> print(make_text(results, "degree").splitlines()[-1])
     Best is 3 (degree): bias² 0.004, variance 0.065, noise 0.160. Underfit: 0.
     """
-    verdicts = classify_fits(results)
     parts = [wrap_facts(_facts(results))]
     for heads in TABLES if _is_split(results) else TABLES[:2]:
-        words = ["verdict"] if heads == TABLES[0] else []
+        words = [axis, "verdict"] if heads == TABLES[0] else [axis]
+        head = [*words, *heads]
         rows = [
-            [name, *(verdicts[name] for _ in words), *_cells(result, heads)]
-            for name, result in results.items()
+            [name, verdict][: len(words)] + _cells(results[name], heads)
+            for name, verdict in classify_fits(results).items()
         ]
-        head = [axis, *words, *heads]
-        parts.append(text_table(head, rows, right=range(1 + len(words), len(head))))
+        parts.append(text_table(head, rows, right=range(len(words), len(head))))
     note = "Value ± Monte-Carlo standard error. Columns and verdicts: nnreg bias-variance --help."
     return "\n\n".join([*parts, wrap(note), wrap(_headline(results, axis))])
 
@@ -169,11 +168,10 @@ def make_page(results: Results, axis: str, pictures: Pictures) -> str:
     pictures : Pictures
         Of ``"terms"`` and ``"fits"``.
     """
-    verdicts = classify_fits(results)
     heads = [head for head in COLUMNS if head not in SPLIT or _is_split(results)]
     rows = [
-        [name, mark_verdict(verdicts[name]), *_cells(result, heads)]
-        for name, result in results.items()
+        [name, mark_verdict(verdict), *_cells(results[name], heads)]
+        for name, verdict in classify_fits(results).items()
     ]
     note = "Value ± Monte-Carlo standard error."
     body = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from nnreg._support.blas import blas_threads
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.result import Comparison, VariantRun
 from nnreg.lab.comparison.selection import VALIDATION_SHARE, select_strengths
-from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
+from nnreg.lab.preprocessing import Rows, split_validation, standardize
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
 from nnreg.losses import SoftmaxCrossEntropy
@@ -66,15 +66,8 @@ def compare(
     >>> comparison.curves("L2", "test_loss").shape
     (1, 2)
     """
-    settings = Settings() if settings is None else settings
-    rows = prepare(
-        dataset,
-        train_size=settings.train_size,
-        label_noise=settings.label_noise,
-        seed=settings.seed,
-    )
+    rows, settings = (Settings() if settings is None else settings).prepare(dataset)
     n = len(rows.x)
-    settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
     candidates = len(select_strengths(settings, n, lambda strengths: 0.0).candidates)
     total = (candidates + len(VARIANTS) * settings.repeats) * settings.epochs_for(n)
     done = itertools.count(1)

@@ -12,7 +12,15 @@ from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.preprocessing import MAX_DEVIATION, PreparedRows
-from nnreg.lab.reporting.text import Column, describe_data, format_percent, wrap, wrap_facts
+from nnreg.lab.reporting.text import (
+    ACCURACY,
+    LOSS,
+    Column,
+    describe_data,
+    format_percent,
+    wrap,
+    wrap_facts,
+)
 from nnreg.lab.settings import VARIANTS, Settings, Strengths
 from nnreg.lab.verdicts import classify_fit, compute_baseline
 
@@ -31,14 +39,9 @@ ZEROS_NOTE = {
     "map (--l1-method proximal) does.",
 }
 
-_ACCURACY = "The share of {} rows whose most probable class is the labelled one."
-_LOSS = (
-    "The mean cross-entropy of the {} rows, without the penalty, in inference mode: dropout off."
-)
-
 ACCURACIES = (
-    Column("train_accuracy", "train acc %", _ACCURACY.format("training"), 1, True),
-    Column("test_accuracy", "test acc %", _ACCURACY.format("test"), 1, True),
+    Column("train_accuracy", "train acc %", ACCURACY.format("training"), 1, True),
+    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
     Column(
         "gap",
         "gap",
@@ -47,8 +50,8 @@ ACCURACIES = (
     ),
 )
 LOSSES = (
-    Column("train_loss", "train loss", _LOSS.format("training")),
-    Column("test_loss", "test loss", _LOSS.format("test")),
+    Column("train_loss", "train loss", LOSS.format("training")),
+    Column("test_loss", "test loss", LOSS.format("test")),
     Column(
         "test_loss_noisy",
         "test, noisy",

@@ -21,6 +21,8 @@ from nnreg.lab.reporting.page import (
     render_table,
 )
 from nnreg.lab.reporting.text import (
+    ACCURACY,
+    LOSS,
     Column,
     describe_data,
     format_percent,
@@ -36,19 +38,16 @@ if TYPE_CHECKING:
 TOLERANCE = 0.01  # of accuracy
 MAX_WEIGHTS = 5000  # that are drawn
 
-_LOSS = "The mean cross-entropy of the {} rows, without the penalty, in inference mode."
-_ACCURACY = "The share of {} rows whose most probable class is the labelled one."
-
 SIZES = (
     Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
     Column("inputs", "inputs", "The inputs that are still used after pruning, at least one.", 0),
     Column("units", "units", "The hidden units that pruning leaves, at least one a layer.", 0),
 )
 FIT = (
-    Column("accuracy", "train acc %", _ACCURACY.format("training"), 1, True),
-    Column("test_accuracy", "test acc %", _ACCURACY.format("test"), 1, True),
-    Column("data_loss", "train loss", _LOSS.format("training")),
-    Column("test_data_loss", "test loss", _LOSS.format("test")),
+    Column("accuracy", "train acc %", ACCURACY.format("training"), 1, True),
+    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
+    Column("data_loss", "train loss", LOSS.format("training")),
+    Column("test_data_loss", "test loss", LOSS.format("test")),
 )
 COLUMNS = (
     *SIZES,
@@ -101,10 +100,10 @@ def make_report(study: PathStudy) -> Report:
 
 def make_text(study: PathStudy) -> str:
     """Return what `nnreg path` prints."""
-    tables = []
-    for columns in (SIZES, FIT):
-        head, rows = _table(study, columns)
-        tables.append(text_table(head, rows, right=range(len(head))))
+    tables = [
+        text_table(head, rows, right=range(len(head)))
+        for head, rows in (_table(study, columns) for columns in (SIZES, FIT))
+    ]
     note = f"{_repeats_note(study)} Rules: nnreg path --help."
     return "\n\n".join([wrap_facts(_facts(study)), *tables, wrap(note), wrap(make_headline(study))])
 

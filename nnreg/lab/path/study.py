@@ -22,7 +22,7 @@ from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.path.convex import is_linear, solve
 from nnreg.lab.path.regularization_path import fit_point, lambda_max, lasso, strength_grid
-from nnreg.lab.preprocessing import PreparedRows, Rows, prepare, standardize
+from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.settings import Strengths, TrainingSettings, build_network
 from nnreg.lab.sparsity import dense_layers, prune
@@ -153,15 +153,7 @@ def study_path(
     >>> study.figures["nonzeros"][0, 0], study.figures["inputs"][0, 0]
     (np.float64(0.0), np.float64(1.0))
     """
-    settings = PathSettings() if settings is None else settings
-    prepared = prepare(
-        dataset,
-        train_size=settings.train_size,
-        label_noise=settings.label_noise,
-        seed=settings.seed,
-    )
-    n = len(prepared.x)
-    settings = replace(settings, epochs=settings.epochs_for(n), train_size=n)
+    prepared, settings = (PathSettings() if settings is None else settings).prepare(dataset)
     fitter = PathFitter(standardize(prepared), settings, prepared.classes, folder)
 
     alone = jobs == 1  # a progress bar cannot be sent to another process

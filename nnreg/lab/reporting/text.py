@@ -15,6 +15,9 @@ from nnreg.datasets import Dataset
 from nnreg.lab.preprocessing import PreparedRows
 
 WIDTH = 80
+ACCURACY = "The share of {} rows whose most probable class is the labelled one."
+LOSS = "The mean cross-entropy of the {} rows, without the penalty, in inference mode: dropout off."
+
 LARGE = 1e6  # from here on numbers are shown with an exponent
 
 
