@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nnreg._support import hyperparameters, memory, tables, validation
+from nnreg._support import hyperparameters, memory, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers import stack
@@ -24,6 +24,7 @@ from nnreg.layers.base import Layer, check_rule
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
 from nnreg.regularization import Regularization
+from nnreg.summary import summarize, summarize_html
 
 CHUNK_ROWS = 1024  # rows that inference takes at once
 MAX_STEP = 2**62 - 1
@@ -246,9 +247,7 @@ class Network(memory.Copyable):
         if cache.dtype != self.dtype:
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
         if step is not None:
-            step = validation.whole("step", step)
-            if step >= 2**64:  # the generator's counter has 64 bits
-                raise ValueError(f"step must be below 2**64, got {step}")
+            step = validation.whole("step", step, 0, 2**64 - 1)  # the generator's counter
             if not training:
                 raise ValueError("step replays a training step, so it needs training=True")
         elif training:
@@ -302,10 +301,7 @@ class Network(memory.Copyable):
             If the cache is of another kind of pass, or ``doutputs`` of another shape than its
             outputs.
         """
-        if not isinstance(cache, Cache):
-            raise TypeError(
-                f"cache must be the Cache that forward returned, got {type(cache).__name__}"
-            )
+        validation.instance("cache", cache, Cache, "the Cache that forward returned")
         if not cache.training:
             raise ValueError(
                 "backward needs the cache of a pass in training mode: net.forward(x, training=True)"
@@ -384,8 +380,6 @@ class Network(memory.Copyable):
                 chunk = validation.cast("x", chunk, self.dtype)
             yield rows, chunk
 
-    # --- Penalties and constraints ----------------------------------------------------------------
-
     @property
     def penalty(self) -> Penalty | None:
         """The penalty on the weights of every layer that does not say otherwise."""
@@ -409,12 +403,7 @@ class Network(memory.Copyable):
         return self.regularization.value()
 
     def add_penalty_gradient(self, gradients: Parameters) -> None:
-        """Add ``∂R/∂w`` to the weights' part of ``gradients``; a proximal penalty adds nothing.
-
-        Parameters
-        ----------
-        gradients : Parameters
-            As :meth:`backward` returned them.
+        """Add ``∂R/∂w`` to what :meth:`backward` returned; a proximal penalty adds nothing.
 
         Examples
         --------
@@ -433,12 +422,8 @@ class Network(memory.Copyable):
     def apply_proximal(self, step_size: float | Array) -> None:
         """Apply the proximal maps after an optimizer's step, then the constraints.
 
-        Nothing happens unless a penalty is proximal or there is a constraint.
-
-        Parameters
-        ----------
-        step_size : float or ndarray of shape (P,)
-            ``optimizer.step_size``.
+        ``step_size`` is ``optimizer.step_size``: a number, or of shape (P,). Nothing happens where
+        no penalty is proximal and there is no constraint.
         """
         if not isinstance(step_size, np.ndarray):
             step_size = validation.number("step_size", step_size, 0)
@@ -465,8 +450,6 @@ class Network(memory.Copyable):
         """
         self.regularization.constrain()
 
-    # --- Copies and descriptions ------------------------------------------------------------------
-
     def copy(self, dtype: Any = None) -> Self:
         """Return an independent network of the same layers, values and counters.
 
@@ -487,8 +470,7 @@ class Network(memory.Copyable):
         print(summarize(self))
 
     def _repr_html_(self) -> str:
-        head, rows = _summary_table(self)
-        return tables.html_table(head, rows, right=NUMBERS) + tables.paragraphs(_remarks(self))
+        return summarize_html(self)
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
@@ -515,62 +497,3 @@ def _check_result(
             f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
             f"got {array.shape} and {array.dtype}"
         )
-
-
-NUMBERS = (1, 4)  # columns of the summary that are aligned to the right
-
-
-def summarize(net: Network) -> str:
-    """Return the text that ``net.summary()`` prints.
-
-    Examples
-    --------
-    >>> import nnreg as nn
-    >>> net = nn.Network(
-    ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
-    ... )
-    >>> print(summarize(net))
-    layer    outputs  parameter  shape   values  initial         penalty
-    -------  -------  ---------  ------  ------  --------------  ----------------
-    dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
-                      bias       (3,)         3  zeros           none
-    relu_1         3
-    dense_2        2  weight     (3, 2)       6  glorot_uniform  none
-                      bias       (2,)         2  zeros           none
-    23 values: 18 weights, 5 others; 4 inputs, float32, seed 0
-    Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
-    biases.
-    """
-    head, rows = _summary_table(net)
-    return "\n".join([tables.text_table(head, rows, right=NUMBERS), *_remarks(net)])
-
-
-def _summary_table(net: Network) -> tuple[list[str], list[list[str]]]:
-    """Return the headings, and a row for each parameter, or for a layer without any."""
-    rules = net.regularization
-    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
-    head += ["constraint"] if rules.constraints else []
-    rows = []
-    for layer, width in zip(net.layers, net.widths[1:], strict=True):
-        label = [layer.name, str(width)]
-        for parameter_name, view in net.parameters.of(layer.name).items():
-            name = f"{layer.name}.{parameter_name}"
-            chosen = [rules.penalty_of(name), rules.constraint_of(name)]
-            cells = [parameter_name, str(view.shape), f"{view.size:,}", net.initializers[name]]
-            cells += ["none" if rule is None else repr(rule) for rule in chosen]
-            rows.append([*label, *cells][: len(head)])
-            label = ["", ""]
-        if label[0]:
-            settings = repr(layer).partition("(")[2].rstrip(")")
-            rows.append([f"{layer.name} {settings}".rstrip(), str(width), *[""] * (len(head) - 2)])
-    return head, rows
-
-
-def _remarks(net: Network) -> list[str]:
-    p = net.parameters
-    return [
-        f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
-        f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
-        "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
-        "never divided, never on biases.",
-    ]

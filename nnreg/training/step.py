@@ -191,8 +191,8 @@ class TrainingStep:
         net, parameters = self.net, self.net.parameters
         layers, size = list(net.trainable_layers()), parameters.vector.size
         if size <= SMALL:
-            whole = slice(0, size)
-            yield Block(layers, whole, net.regularization.cut(whole), whole)
+            block = slice(0, size)
+            yield Block(layers, block, net.regularization.cut(block), block)
             return
         parts, weightless = [], []
         for layer in reversed(layers):

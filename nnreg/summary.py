@@ -1,0 +1,71 @@
+"""The summary of a network: a table of its layers and their parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnreg._support import tables
+
+NUMBERS = (1, 4)  # columns of the summary that are aligned to the right
+
+
+def summarize(net: Any) -> str:
+    """Return the text that ``net.summary()`` prints.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network(
+    ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
+    ... )
+    >>> print(summarize(net))
+    layer    outputs  parameter  shape   values  initial         penalty
+    -------  -------  ---------  ------  ------  --------------  ----------------
+    dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
+                      bias       (3,)         3  zeros           none
+    relu_1         3
+    dense_2        2  weight     (3, 2)       6  glorot_uniform  none
+                      bias       (2,)         2  zeros           none
+    23 values: 18 weights, 5 others; 4 inputs, float32, seed 0
+    Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
+    biases.
+    """
+    head, rows = _summary_table(net)
+    return "\n".join([tables.text_table(head, rows, right=NUMBERS), *_remarks(net)])
+
+
+def summarize_html(net: Any) -> str:
+    """Return the same as a table in HTML, which notebooks show."""
+    head, rows = _summary_table(net)
+    return tables.html_table(head, rows, right=NUMBERS) + tables.paragraphs(_remarks(net))
+
+
+def _summary_table(net: Any) -> tuple[list[str], list[list[str]]]:
+    """Return the headings, and a row for each parameter, or for a layer without any."""
+    rules = net.regularization
+    head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
+    head += ["constraint"] if rules.constraints else []
+    rows = []
+    for layer, width in zip(net.layers, net.widths[1:], strict=True):
+        label = [layer.name, str(width)]
+        for parameter_name, view in net.parameters.of(layer.name).items():
+            name = f"{layer.name}.{parameter_name}"
+            chosen = [rules.penalty_of(name), rules.constraint_of(name)]
+            cells = [parameter_name, str(view.shape), f"{view.size:,}", net.initializers[name]]
+            cells += ["none" if rule is None else repr(rule) for rule in chosen]
+            rows.append([*label, *cells][: len(head)])
+            label = ["", ""]
+        if label[0]:
+            settings = repr(layer).partition("(")[2].rstrip(")")
+            rows.append([f"{layer.name} {settings}".rstrip(), str(width), *[""] * (len(head) - 2)])
+    return head, rows
+
+
+def _remarks(net: Any) -> list[str]:
+    p = net.parameters
+    return [
+        f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
+        f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
+        "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
+        "never divided, never on biases.",
+    ]
