@@ -80,6 +80,7 @@ RESERVED = ["epoch", "data_loss", "penalty", "total", "seconds", "val_accuracy"]
         *[([named(n)], f"different names, got '{n}' .a column of the hist") for n in RESERVED],
         (["accuracy", lambda outputs, targets: outputs], r"return a number, got shape \(50, 3\)"),
         (lambda y_true, y_pred: 0.0, r"lambda outputs, targets: <lambda>\(targets, outputs\)"),
+        (lambda labels, outputs: 0.0, r"lambda outputs, targets: <lambda>\(targets, outputs\)"),
     ],
 )
 def test_what_is_no_metric_is_refused(given, words):

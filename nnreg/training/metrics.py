@@ -6,6 +6,7 @@ Internally a metric is a function ``(outputs, targets, loss) -> number``.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -169,7 +170,8 @@ def _adapt(name: str, metric: Metric, module: str) -> Metric:
         first = next(iter(inspect.signature(metric).parameters), "")
     except (TypeError, ValueError):  # a function that is not written in Python
         first = ""
-    if first == "y_true" or module.startswith(("keras", "tensorflow")):
+    targets_first = re.fullmatch("y_?true|y_?test|targets?|labels?|actuals?|truth", first)
+    if targets_first or module.startswith(("keras", "tensorflow")):
         raise TypeError(_explain(name, "takes the targets first", "outputs"))
     return partial(_call_function, name, metric)
 
