@@ -337,6 +337,14 @@ def test_differences_report_a_kink_instead_of_failing_on_it():
     assert nn.check_gradients(nn.ReLU(), x, method="complex").rows[0].kinks == 0
 
 
+@pytest.mark.parametrize("near", [0.0003, 0.0007, -0.0009])
+def test_a_kink_anywhere_within_the_step_is_reported(near):
+    x = np.array([[near, 1.0]])
+    report = nn.check_gradients(nn.ReLU(), x, method="richardson")
+    assert report.passed
+    assert [row.kinks for row in report.rows] == [1]
+
+
 def test_a_kink_does_not_excuse_another_entry():
     class Wrong(nn.ReLU):
         def backward(self, dy, cache):

@@ -95,13 +95,13 @@ def directional_derivatives(
             for k in middle
         }
     right_2, left_2 = values(point + h / 2 * direction), values(point - h / 2 * direction)
-    return {
-        k: (
-            float((8 * (right_2[k] - left_2[k]) - (right[k] - left[k])) / (6 * h)),
-            abs(float((right_2[k] - 2 * middle[k] + left_2[k]) / (h / 2))),
-        )
-        for k in middle
-    }
+    result = {}
+    for k in middle:
+        whole, half = (right[k] - left[k]) / (2 * h), (right_2[k] - left_2[k]) / h
+        # A kink lies within the half step, or between it and the whole step.
+        jump = abs(right_2[k] - 2 * middle[k] + left_2[k]) / (h / 2)
+        result[k] = float((4 * half - whole) / 3), float(max(jump, abs(whole - half)))
+    return result
 
 
 def complex_steps(
