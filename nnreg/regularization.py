@@ -21,7 +21,7 @@ from nnreg.parameters import Parameters
 
 # Weights that a penalty's value and proximal map are given at once, so temporaries stay small.
 VALUE_BLOCK = 4096
-PROXIMAL_BLOCK = 2048
+PROXIMAL_BLOCK = 1024
 
 
 class Segment(NamedTuple):

@@ -125,7 +125,7 @@ def _penalty_after_clip(p: FormulaInputs, returned: Array) -> bool:
 
 def _clipped(p: FormulaInputs) -> Array:
     data = p.right - STRENGTH * p.own
-    return 0.25 * data + STRENGTH * p.own
+    return 0.3 * data + STRENGTH * p.own  # not 1/N of a small N, which is another known bug
 
 
 ONCE = "Value and gradient are divided by the same number, once: in the loss."
