@@ -321,11 +321,13 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
         process.send_signal(number)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
-    assert re.fullmatch(
+    # joblib's resource tracker, which the signal reaches too, may add a warning of its own
+    assert re.match(
         r"nnreg: interrupted; \d+ data sets? (are|is) kept in out; "
         r"the same command goes on from there\n",
         err,
     )
+    assert "Traceback" not in err
     while time.monotonic() < deadline:  # the system takes a moment to remove dead processes
         try:
             os.killpg(process.pid, 0)
