@@ -9,7 +9,6 @@ import tempfile
 import weakref
 from concurrent.futures import ProcessPoolExecutor
 
-import joblib
 import numpy as np
 import pytest
 from small import everything, fit, problem
@@ -21,6 +20,7 @@ from nnreg.training.step import TrainingStep
 
 
 def joblib_copy(x):
+    joblib = pytest.importorskip("joblib")
     file = io.BytesIO()
     joblib.dump(x, file)
     file.seek(0)
@@ -34,6 +34,7 @@ def pickled(protocol):
 def mapped(mode):
     def copy_through_file(thing):
         with tempfile.TemporaryDirectory() as folder:
+            joblib = pytest.importorskip("joblib")
             joblib.dump(thing, f"{folder}/thing")
             return joblib.load(f"{folder}/thing", mmap_mode=mode)
 
