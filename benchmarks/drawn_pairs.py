@@ -93,7 +93,7 @@ def relu_like(rng: Any, name: str) -> Computation:
     if name != "relu":
         bug = ("activation: derivative missing",)
         mistakes.append((bug, "x", lambda g, dy, m: dy * 1.0))
-    forward = lambda a: (f(a["x"]), (a["x"], f(a["x"])))  # noqa: E731
+    forward = lambda a: (f(a["x"]), (a["x"], f(a["x"])))
     return Computation(name, {"x": x}, forward, lambda dy, m: {"x": dy * slope(*m)}, mistakes)
 
 
@@ -371,10 +371,10 @@ def with_inputs(c: Computation, wrong: Any, cast: Any) -> Call | None:
         return None
     [(name, array)] = _ordered(c, cast)
 
-    def f(Z: Any) -> Any:  # noqa: N803  # as courses write it
+    def f(Z: Any) -> Any:  # as courses write it
         return c.forward({name: Z})[0]
 
-    def f_backward(dA: Any, Z: Any) -> Any:  # noqa: N803
+    def f_backward(dA: Any, Z: Any) -> Any:
         memory = c.forward({name: Z})[1]
         return wrong(c.backward(dA, memory), dA, memory)[name]
 
@@ -457,7 +457,7 @@ class Layer:
     def forward(self, x: Any) -> Any:
         """Compute the output, and store it with what backward needs."""
         self.calls += 1
-        self.noise = self.rng.random() + self.draws.random() + np.random.random()  # noqa: NPY002
+        self.noise = self.rng.random() + self.draws.random() + np.random.random()
         parameters = {name: getattr(self, name) for name in self.c.arrays if name != self.first}
         self.output, self.memory = self.c.forward({self.first: x, **parameters})
         return None if self.style == "nnfs" else self.output
@@ -567,7 +567,7 @@ def state(call: Call) -> bytes:
     owner = getattr(subject, "__self__", subject if isinstance(subject, Layer) else None)
     attributes = {n: v for n, v in vars(owner).items() if n not in ("c", "wrong")} if owner else {}
     values = [a for a in arguments if not callable(a)]
-    globals_ = np.random.get_state(), random.getstate()  # noqa: NPY002
+    globals_ = np.random.get_state(), random.getstate()
     return pickle.dumps([values, {n: pickle.dumps(v) for n, v in attributes.items()}, globals_])
 
 

@@ -24,7 +24,7 @@ hypothesis.settings.load_profile(os.environ.get("NNREG_HYPOTHESIS", "dev"))
 
 def numpy_globals() -> tuple[object, ...]:
     """Return what NumPy keeps for the whole process and a library must not change."""
-    name, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (compared only)
+    name, key, position, has_gauss, gauss = np.random.get_state()  # (compared only)
     return name, key.tobytes(), position, has_gauss, gauss, np.geterr()
 
 

@@ -35,7 +35,7 @@ def test_a_callback_is_called_at_six_events():
 def test_the_run_shows_what_is_trained_and_how():
     net, loss, optimizer = network(), nn.SoftmaxCrossEntropy(), nn.SGD(0.1)
     runs, losses = [], []
-    note = lambda state: losses.append((len(state.batch_rows), state.batch_loss))  # noqa: E731
+    note = lambda state: losses.append((len(state.batch_rows), state.batch_loss))
     options = {"loss": loss, "optimizer": optimizer, "epochs": 3}
     history = fit(net, callbacks=[runs.append, callback(on_batch_end=note)], **options)
     assert len(runs) == 3
@@ -113,7 +113,7 @@ def test_a_scheduled_value_is_checked_as_any_other():
 
 def test_the_log_holds_the_history_after_every_epoch(tmp_path):
     path, lines = tmp_path / "log.csv", []
-    count = lambda run: lines.append(len(path.read_text().splitlines()))  # noqa: E731
+    count = lambda run: lines.append(len(path.read_text().splitlines()))
     callbacks = [nn.CSVLog(str(path)), count]
     history = fit(network(), epochs=3, metrics=["accuracy"], callbacks=callbacks)
     rows = list(csv.DictReader(path.read_text().splitlines()))

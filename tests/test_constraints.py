@@ -140,7 +140,7 @@ def test_it_holds_after_training_with_any_optimizer_penalty_and_dropout(
 @pytest.mark.parametrize("units", [8, 20_000], ids=["small", "by blocks"])
 def test_the_taught_loop_and_fit_agree_bit_for_bit(optimizer, units):
     rules = {"penalty": nn.L1(1e-4, method="proximal"), "constraint": nn.MaxNorm(0.5)}
-    layers = lambda: [nn.Dense(units), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(3)]  # noqa: E731
+    layers = lambda: [nn.Dense(units), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(3)]
     assert_fit_is_the_taught_loop(layers, optimizer, **rules)
 
 

@@ -186,6 +186,6 @@ def test_the_learning_rate_falls_when_a_figure_stays(options, exponents):
     net, optimizer, rates = network(), nn.SGD(1.0), []
     figure = Script(net, [5, 3.6, 3.5, 4, 4, 4, 3, 3]).figure
     plateau = nn.ReduceLROnPlateau("figure", mode="min", factor=0.5, **options)
-    note = lambda state: rates.append(optimizer.learning_rate)  # noqa: E731
+    note = lambda state: rates.append(optimizer.learning_rate)
     fit(net, optimizer=optimizer, metrics=[figure], epochs=8, callbacks=[plateau, note])
     assert [-math.log2(rate) for rate in rates] == exponents

@@ -429,11 +429,11 @@ class OwnGenerator(nn.Layer):
 
 class GlobalGenerator(OwnGenerator):
     def random(self, shape):
-        return np.random.rand(*shape)  # noqa: NPY002  # as a student might
+        return np.random.rand(*shape)  # as a student might
 
 
 @pytest.mark.parametrize("layer", [OwnGenerator(), GlobalGenerator()], ids=["its own", "NumPy's"])
 def test_a_layer_that_draws_for_itself_is_frozen_too_and_leaves_no_trace(layer):
-    before = layer.rng.bit_generator.state, np.random.get_state()[2]  # noqa: NPY002
+    before = layer.rng.bit_generator.state, np.random.get_state()[2]
     assert nn.check_gradients(layer, X).max_error < 1e-12
-    assert before == (layer.rng.bit_generator.state, np.random.get_state()[2])  # noqa: NPY002
+    assert before == (layer.rng.bit_generator.state, np.random.get_state()[2])

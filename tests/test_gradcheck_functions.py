@@ -85,12 +85,12 @@ def test_a_scalar_function_with_its_gradient_is_a_pair_in_one():
 
 def test_a_mask_drawn_inside_from_numpys_global_state_stays_the_same():
     def forward(x, p):
-        mask = (np.random.rand(*x.shape) < p) / p  # noqa: NPY002  # as courses do
+        mask = (np.random.rand(*x.shape) < p) / p  # as courses do
         return x * mask, mask
 
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     assert nn.check_gradients(forward, lambda dout, mask: dout * mask, X, 0.5).passed
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == state).all()
 
 
 @pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])

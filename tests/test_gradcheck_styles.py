@@ -25,15 +25,15 @@ def affine_backward(dout, cache):
     return dout @ w.T, x.T @ dout, dout.sum(axis=0)
 
 
-def sigmoid(Z):  # noqa: N803  # as courses write it
+def sigmoid(Z):  # as courses write it
     return 1 / (1 + np.exp(-Z))
 
 
-def sigmoid_backward(dA, Z):  # noqa: N803
+def sigmoid_backward(dA, Z):
     return dA * sigmoid(Z) * sigmoid(-Z)
 
 
-def sigmoid_prime(Z):  # noqa: N803
+def sigmoid_prime(Z):
     return sigmoid(Z) * sigmoid(-Z)
 
 
@@ -45,7 +45,7 @@ def mse(pred, y):
     return ((pred - y) ** 2).mean(), 2 * (pred - y) / pred.size
 
 
-def regression(X, y, w):  # noqa: N803
+def regression(X, y, w):
     e = X @ w - y
     return (e**2).mean(), 2 * X.T @ e / len(y)
 
@@ -279,7 +279,7 @@ class Generators(Nasty):
         y = super().forward(x)
         a, b, c = self.rngs
         mask = (a.random(y.shape) < 0.5) + b.uniform() + c.random()
-        self.mask = mask + np.random.rand() + random.random()  # noqa: NPY002
+        self.mask = mask + np.random.rand() + random.random()
         return y * self.mask
 
     def backward(self, dout):

@@ -146,5 +146,5 @@ def test_whole_inputs_or_units_go_to_zero_and_the_others_stay_whole(groups, opti
 @both
 @pytest.mark.parametrize("units", [8, 20_000], ids=["small", "by blocks"])
 def test_the_taught_loop_and_fit_agree_bit_for_bit(groups, optimizer, units):
-    layers = lambda: [nn.Dense(units), nn.ReLU(), nn.Dense(3)]  # noqa: E731
+    layers = lambda: [nn.Dense(units), nn.ReLU(), nn.Dense(3)]
     assert_fit_is_the_taught_loop(layers, optimizer, penalty=penalty(groups, strength=1e-4))

@@ -47,7 +47,7 @@ def test_the_step_is_finished_and_kept():
     history = error_of(KeyboardInterrupt, net, optimizer=optimizer, epochs=9).history
     assert (net.steps, net.epochs, optimizer.steps) == (6, 1, 6)  # four steps an epoch
     assert (len(history), history.stopped) == (1, "interrupted")
-    note = lambda state: after.update({same.steps: same.parameters.vector.tobytes()})  # noqa: E731
+    note = lambda state: after.update({same.steps: same.parameters.vector.tobytes()})
     fit(same, optimizer=nn.Adam(), epochs=2, callbacks=[callback(on_batch_end=note)])
     assert net.parameters.vector.tobytes() == after[6]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -96,14 +96,14 @@ def test_a_handler_that_python_does_not_call_is_left_alone(ignoring, handler, mo
 
 
 def test_a_handler_that_a_callback_installs_stays(handler):
-    own = lambda number, frame: None  # noqa: E731
+    own = lambda number, frame: None
     fit(network(), callbacks=[lambda state: handler(own)])
     assert signal.getsignal(signal.SIGINT) is own
 
 
 def test_a_fit_in_another_thread_touches_no_handler():
     seen = []
-    look = lambda state: seen.append(signal.getsignal(signal.SIGINT))  # noqa: E731
+    look = lambda state: seen.append(signal.getsignal(signal.SIGINT))
     thread = threading.Thread(target=lambda: fit(network(), callbacks=[look]))
     thread.start()
     thread.join()

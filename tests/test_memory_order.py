@@ -138,7 +138,7 @@ def test_a_loss_is_right_for_every_out_or_refuses_it(name, alias, weighted, layo
     loss, make = LOSSES[name]
     shape = (4, 3)
     weights = layout(unit(4)) if weighted else None
-    call = lambda z, t, out: loss(z, t, weights, out=out)  # noqa: E731
+    call = lambda z, t, out: loss(z, t, weights, out=out)
     assert_right_or_refused(call, [real(shape), make(shape)], layout, shape, alias, refusable=True)
 
 
@@ -159,7 +159,7 @@ def test_a_penalty_and_a_constraint_are_right_for_every_out(name, method, shape,
     if steps:
         arguments.append(unit(shape))
     elif method == "proximal":
-        call = lambda w, out: rule.proximal(w, 0.4, out)  # noqa: E731
+        call = lambda w, out: rule.proximal(w, 0.4, out)
     elif method == "residual":
         arguments.append(real(shape))
     assert_right_or_refused(call, arguments, layout, shape, alias, refusable=False)

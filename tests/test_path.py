@@ -135,7 +135,7 @@ class TestZeroStrength:
     def test_a_penalty_without_zeros_has_none(self, regression):
         with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
             lambda_max(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
-        ridge = lambda s: nn.ElasticNet(0.0, s, method="proximal")  # noqa: E731
+        ridge = lambda s: nn.ElasticNet(0.0, s, method="proximal")
         with pytest.raises(ValueError, match="makes no weight zero"):
             lambda_max(linear(12), *regression, loss=SQUARED, penalty=ridge)
 
@@ -259,7 +259,7 @@ class TestPath:
         ],
     )
     def test_a_wrong_argument_is_refused_before_training(self, regression, options, message):
-        train = lambda net: pytest.fail("trained")  # noqa: E731
+        train = lambda net: pytest.fail("trained")
         given = {"net": linear(12), "loss": SQUARED, "train": train} | options
         with pytest.raises((ValueError, TypeError), match=message):
             regularization_path(given.pop("net"), *regression, **given)

@@ -510,7 +510,7 @@ class Noise(nn.Layer):
 
     def forward(self, x, cache):
         self.visits.append(len(x))
-        return x + self.rng.normal() + np.random.normal()  # noqa: NPY002
+        return x + self.rng.normal() + np.random.normal()
 
     def backward(self, dy, cache):
         return dy

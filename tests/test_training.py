@@ -55,7 +55,7 @@ def test_fit_with_one_thread_is_the_taught_loop_where_blas_would_use_more(optimi
 
 def test_the_taught_loop_on_digits_is_fit():
     (x, y), _ = nn.datasets.load_digits()
-    layers = lambda: [nn.Dense(64), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]  # noqa: E731
+    layers = lambda: [nn.Dense(64), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]
     options = {"inputs": 64, "penalty": nn.L2(1e-4), "seed": 0, "dtype": "float64"}
     by_hand, by_fit = (nn.Network(layers(), **options) for _ in range(2))
     options = {"loss": nn.SoftmaxCrossEntropy(), "epochs": 2, "batch_size": 32}

@@ -232,7 +232,7 @@ def test_what_is_not_finite_is_named_before_the_epoch_counts(
 def test_the_message_says_which_parameters_early_stopping_restores():
     net, same = watched(spoil, 18), watched(spoil, 99)  # in the fifth epoch
     figures = iter([3.0, 1.0, 2.0, 2.5, 0.0])
-    metric = lambda outputs, targets: next(figures)  # noqa: E731
+    metric = lambda outputs, targets: next(figures)
     metric.__name__ = "figure"
     stopping = nn.EarlyStopping("figure", mode="min")
     words = r"epoch 2, the best by figure; the optimizer and the counters .* epoch 4 again"

@@ -763,7 +763,7 @@ def test_a_numpy_integer_is_taken(name, call, least):
 
 def test_weights_that_a_split_leaves_all_zero_are_named():
     seen = []
-    look = lambda outputs, targets: seen.append(targets.ravel().tolist()) or 0.0  # noqa: E731
+    look = lambda outputs, targets: seen.append(targets.ravel().tolist()) or 0.0
     numbers = np.arange(6.0)[:, np.newaxis] * np.ones(2)
     fit(network(), y=numbers, loss=SQUARED, metrics=look, validation_split=0.5)
     net, weights = network(), np.isin(np.arange(6), seen[-1]) * 1.0

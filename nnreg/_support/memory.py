@@ -79,7 +79,7 @@ class Copyable:
         state = self.__getstate__()
         try:
             new.__setstate__(copy.deepcopy(state, memo))
-        except Exception:
+        except Exception:  # raised again, or named with the attribute that raised it
             _name_culprit(type(self).__name__, state, "copied", copy.deepcopy, {id(self)})
             raise
         return new

@@ -179,16 +179,16 @@ class _Functions:
 
     def problem(self, gradients: Any, wrt: Any, rng: Any) -> Problem:
         """Return the problem; ``gradients`` and ``wrt`` as for :func:`from_functions`."""
-        held = dict(tree.leaves(self.owner)) if self.owner is not None else {}
+        leaves = dict(tree.leaves(self.owner)) if self.owner is not None else {}
         try:
-            pairs, explicit, held_after = self._gradients(gradients, wrt, rng)
-        except Exception:
+            pairs, explicit, leaves_after = self._gradients(gradients, wrt, rng)
+        except Exception:  # the checked code may raise anything
             if not self.replaced:
                 raise
             replaced, self.replaced, self.single = self.replaced, {}, True
             self.restore()
             # This raises again, if float64 was not the reason.
-            pairs, explicit, held_after = self._gradients(gradients, wrt, rng)
+            pairs, explicit, leaves_after = self._gradients(gradients, wrt, rng)
             self.notes.append(
                 f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was kept"
             )
@@ -204,7 +204,7 @@ class _Functions:
             )
         answers = {self._block(path): answer for path, answer in pairs.matched.items()} | explicit
         if self.owner is not None and self.backward is not None and not explicit:
-            answers |= self._attributes(held, held_after, answers)
+            answers |= self._attributes(leaves, leaves_after, answers)
         promoted = [name for name in answers if self._promote(name, out)]
         if promoted:  # integers became floats: the gradients may be others
             pairs, explicit, _ = self._gradients(gradients, wrt, rng)
@@ -216,10 +216,10 @@ class _Functions:
 
     def _gradients(self, gradients: Any, wrt: Any, rng: Any) -> Any:
         """Return the gradients by path, those of ``gradients()``, and the object's arrays."""
-        held = dict(tree.leaves(self.owner)) if self.owner is not None else {}
-        for other in filter(None, (_gradient_path(path, held) for path in held)):
+        leaves = dict(tree.leaves(self.owner)) if self.owner is not None else {}
+        for other in filter(None, (_gradient_path(path, leaves) for path in leaves)):
             # The gradient of an earlier pass, to which backward may add.
-            zeros = np.zeros_like(held[other])
+            zeros = np.zeros_like(leaves[other])
             self.written.append(tree.put([self.owner], (("item", 0), *other), zeros))
         result, given = self.run()
         out, answer = self._split(result)
@@ -273,17 +273,17 @@ class _Functions:
         self, answer: Mapping[Any, Any], pairs: Pairs, state: dict[str, Place]
     ) -> dict[str, Array]:
         """Pair gradients that belong to no argument with the object's arrays of these names."""
-        held: dict[Any, list[Path]] = {}
+        leaves: dict[Any, list[Path]] = {}
         for path, _ in tree.leaves(self.owner) if self.owner is not None else ():
-            held.setdefault(path[-1][1], []).append(path)
+            leaves.setdefault(path[-1][1], []).append(path)
         result = {}
         for key, part in answer.items():
             label = f'"{key}"' if isinstance(key, str) else repr(key)
-            names = [n for n in plain_names(key) if n in state or len(held.get(n, ())) == 1]
+            names = [n for n in plain_names(key) if n in state or len(leaves.get(n, ())) == 1]
             if label in pairs.unmatched and names and tree.is_leaf(part):
                 name = names[0]
                 if name not in state:
-                    path = held[name][0]
+                    path = leaves[name][0]
                     self.places[name] = self._state_place(tree.get(self.owner, path))
                 result[name] = np.array(part)
                 del pairs.unmatched[label]
@@ -335,7 +335,7 @@ class _Functions:
         self.replaced[name] = np.array(place.leaf, dtype=np.float64)
         try:
             good = np.allclose(self.outputs(), out, rtol=1e-9, equal_nan=True)
-        except Exception:
+        except Exception:  # the checked code may raise anything
             good = False
         if not good:
             del self.replaced[name]
@@ -406,12 +406,12 @@ class _Functions:
         return bool(unknown and gradient.any() and not self._depends_on(name))
 
 
-def _gradient_path(path: Path, held: Mapping[Path, Any]) -> Path | None:
+def _gradient_path(path: Path, leaves: Mapping[Path, Any]) -> Path | None:
     """Return the path of the gradient by an array: ``dW`` beside ``W``, in ``grads`` or in it."""
-    if not path or not isinstance(path[-1][1], str) or _dtype(held.get(path, 0)).kind != "f":
+    if not path or not isinstance(path[-1][1], str) or _dtype(leaves.get(path, 0)).kind != "f":
         return None
     (kind, key), holder = path[-1], path[:-1]
-    for other in held:
+    for other in leaves:
         beside = other[:-1] == holder
         in_dictionary = kind == "item" and len(other) > 1 and other[:-2] == holder[:-1]
         if other == path or not (beside or in_dictionary):

@@ -49,7 +49,7 @@ class Diagnosis:
     sentence : str
         What is wrong, or that nothing is.
     hint : str
-        What a tutor would say; empty where no known bug matches.
+        Advice on the cause; empty where no known bug matches.
     known_bug : KnownBug or None
     block : str or None
         Whose gradient is wrong.
@@ -179,10 +179,8 @@ def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
     batches = (x, x[:-1] if len(x) > 2 else x)
     try:
         diagnosis = _explain_all(name, [samples.of_layer(layer, batch, rng) for batch in batches])
-    except Exception:
-        broken = _find_broken_rule(
-            layer, x
-        )  # says in which method it was, if it was the layer's fault
+    except Exception:  # the layer may raise anything; its contract says in which method
+        broken = _find_broken_rule(layer, x)
         if broken is None:
             raise
         return broken
@@ -190,7 +188,7 @@ def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
 
 
 def _find_broken_rule(layer: Layer, x: Array) -> Diagnosis | None:
-    """Return which promise of the layers' contract is broken, if one is."""
+    """Return the rule of the layer contract that is broken, or None."""
     try:
         assert_layer_contract(lambda: copy.deepcopy(layer.clone()), inputs=x.shape[1], rows=len(x))
     except ContractError as error:

@@ -116,7 +116,7 @@ class KnownBug:
     description : str
         What is wrong with the gradient, as a sentence.
     hint : str
-        What a tutor would say.
+        Advice on the cause.
     make : function () -> Layer, Loss, Penalty or Network
         Returns something that has this bug, new at each call.
     block : str or None
