@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nnreg as nn
+from nnreg._support.blas import blas_threads
 
 OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "SGD": lambda: nn.SGD(0.1),
@@ -98,6 +99,7 @@ def fit(net: nn.Network, x: Any = None, y: Any = None, **options: Any) -> nn.His
     return nn.fit(net, x, y, **(chosen | {"batch_size": 16} | options))
 
 
+@blas_threads(1)
 def taught(
     net: nn.Network,
     x: Any,
@@ -111,7 +113,7 @@ def taught(
     shuffle: bool = True,
     schedule: Callable[[int], float] | None = None,
 ) -> list[float]:
-    """Train by the loop that is taught, and return each epoch's mean loss over rows."""
+    """Train by the loop that is taught, on one BLAS thread, and return each epoch's mean loss over rows."""
     means = []
     for _ in range(epochs):
         total = 0.0
@@ -187,7 +189,7 @@ def assert_fit_is_the_taught_loop(
     optimizer: Callable[[], nn.Optimizer] = OPTIMIZERS["Adam"],
     **options: Any,
 ) -> None:
-    """Compare bit for bit what `fit` on one thread and the taught loop make of the parameters."""
+    """Compare bit for bit what `fit` and the taught loop, on one thread, make of the parameters."""
     options = {"inputs": 2, "dtype": "float64"} | options
     nets, rules = [nn.Network(layers(), **options) for _ in range(2)], (optimizer(), optimizer())
     x, y = problem()
