@@ -19,8 +19,7 @@ import numpy as np
 from nnreg._support import hyperparameters, memory, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.layers import stack
-from nnreg.layers.base import Layer, check_rule
+from nnreg.layers.base import Layer, declare, initialize, name_layers
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
 from nnreg.regularization import Regularization
@@ -105,7 +104,7 @@ class Network(memory.Copyable):
         dtype: Any = "float32",
     ) -> None:
         self._lay_out(layers, inputs, penalty, constraint, seed, dtype)
-        self.initializers = stack.initialize(self.layers, self.parameters, self.seed)
+        self.initializers = initialize(self._named, self.parameters, self.seed)
         self._bind()
 
     @classmethod
@@ -160,35 +159,29 @@ class Network(memory.Copyable):
         vector: Array | None = None,
     ) -> None:
         """Check the layers and declare their parameters; nothing of a layer is changed yet."""
-        for name, rule in (("penalty", penalty), ("constraint", constraint)):
-            check_rule(name, rule)
         self.identity = os.urandom(16)
         self.inputs = validation.whole("inputs", inputs, 1)
         self._seed = validation.whole("seed", seed)
         self.dtype = _check_dtype(dtype, "float32", "float64")
         self.steps = self.epochs = 0
-        names, widths, declared = stack.declare(layers, self.inputs)
+        self._named = name_layers(layers)
+        self.layers = tuple(layers)
+        self.widths, declared = declare(self._named, self.inputs)
         size = sum(math.prod(parameter.shape) for parameter in declared.values())
         if vector is not None and (vector.shape != (size,) or vector.dtype != self.dtype):
             raise ValueError(
                 f"vector has shape {vector.shape} and dtype {vector.dtype}, "
                 f"its layers need {size} of {self.dtype}"
             )
-        self.layers, self.widths = tuple(layers), tuple(widths)
         self.parameters = Parameters(declared, self.dtype)
         if vector is not None:
             self.parameters.vector = vector
-        self.regularization = Regularization(
-            dict(zip(names, layers, strict=True)), self.parameters, penalty, constraint
-        )
-        self._trainable = [i for i, name in enumerate(names) if self.parameters.of(name)]
-        self._first = self._trainable[0] if self._trainable else len(self.layers)
+        self.regularization = Regularization(self._named, self.parameters, penalty, constraint)
+        self._trainable = [i for i, name in enumerate(self._named) if self.parameters.of(name)]
 
     def _bind(self) -> None:
         """Give each layer its name, its views of the vector, and its randomness."""
-        for index, (layer, name) in enumerate(
-            zip(self.layers, stack.name_layers(self.layers), strict=True)
-        ):
+        for index, (name, layer) in enumerate(self._named.items()):
             layer.bind(name, self.parameters.of(name), self.seed, index)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -323,7 +316,7 @@ class Network(memory.Copyable):
         Training needs no derivative below the first layer with parameters. With ``inputs=True`` it
         is carried on, and the derivative by the network's inputs is returned.
         """
-        last = 0 if inputs else self._first
+        last = 0 if inputs else min(self._trainable, default=len(self.layers))
         for index in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[index]
             layer_cache = cache[layer.name]

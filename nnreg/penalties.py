@@ -324,6 +324,9 @@ class Constraint(Configurable):
     array([1., 0.], dtype=float32)
     """
 
+    elementwise = False
+    method = "proximal"
+
     def project(self, w: Array, out: Array) -> Any:
         """Write the allowed ``u`` nearest to ``w`` into ``out``, which may be ``w`` itself."""
         raise NotImplementedError(f"{type(self).__name__} must define project(w, out)")

@@ -7,7 +7,7 @@ layer inherits the network's, or has its own, or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from nnreg._support.hyperparameters import Checked
 from nnreg._support.typing import Array
 from nnreg.layers.base import Layer, check_rule
 from nnreg.parameters import Parameters
+from nnreg.penalties import Constraint, Penalty
 
 # Weights that a penalty's value and proximal map are given at once, so temporaries stay small.
 VALUE_BLOCK = 4096
@@ -40,14 +41,8 @@ class Segments(NamedTuple):
     """The segments that follow from the rules of all weights, for as long as those are the same."""
 
     rules: list[Any]
-    penalties: list[Segment]
-    constraints: list[Segment]
+    all: list[Segment]
     cut: dict[tuple[Any, ...], list[Segment]]
-
-    @property
-    def has_proximal(self) -> bool:
-        """Whether a penalty is proximal, or there is a constraint."""
-        return bool(self.constraints) or "proximal" in [s.rule.method for s in self.penalties]
 
 
 class Regularization(memory.Copyable):
@@ -91,7 +86,8 @@ class Regularization(memory.Copyable):
             if parameter.weight
         }
         self.penalty, self.constraint = penalty, constraint
-        self._segments = Segments([], [], [], {})
+        self._whole = slice(0, parameters.weights.size)
+        self._segments = Segments([], [], {})
 
     # --- Which rule each weight has ---------------------------------------------------------------
 
@@ -110,12 +106,17 @@ class Regularization(memory.Copyable):
     @property
     def penalties(self) -> list[Segment]:
         """The segments under a penalty, in the order of the vector."""
-        return self.resolve().penalties
+        return [segment for segment in self.resolve().all if isinstance(segment.rule, Penalty)]
 
     @property
     def constraints(self) -> list[Segment]:
         """The segments under a constraint, in the order of the vector."""
-        return self.resolve().constraints
+        return [segment for segment in self.resolve().all if isinstance(segment.rule, Constraint)]
+
+    @property
+    def has_proximal(self) -> bool:
+        """Whether :meth:`apply_proximal` does anything."""
+        return "proximal" in [segment.rule.method for segment in self.resolve().all]
 
     def resolve(self) -> Segments:
         """Return the segments; where a penalty or constraint was replaced, make them again.
@@ -127,70 +128,60 @@ class Regularization(memory.Copyable):
             rules += layer.penalty, layer.constraint
         segments = self._segments
         if len(rules) != len(segments.rules) or not all(map(is_, rules, segments.rules)):
-            penalties = self._merge(self._list(self.penalty_of))
-            constraints = list(self._list(self.constraint_of))
-            segments = self._segments = Segments(rules, penalties, constraints, {})
+            both = self._list(self.penalty_of) + self._list(self.constraint_of)
+            segments = self._segments = Segments(rules, both, {})
         return segments
 
-    def _list(self, rule_of: Callable[[str], Any]) -> Iterator[Segment]:
+    def _list(self, rule_of: Callable[[str], Any]) -> list[Segment]:
+        """Return the segments of one kind, with neighbours under one elementwise rule as one."""
+        segments: list[Segment] = []
         for name in self._layers:
-            if (rule := rule_of(name)) is not None:
-                shape = self.parameters.declared[name].shape
-                yield Segment(rule, self.parameters.slices[name], shape)
-
-    def _merge(self, segments: Iterable[Segment]) -> list[Segment]:
-        """Return the segments with neighbours under one elementwise penalty as one, flat."""
-        merged: list[Segment] = []
-        for penalty, part, shape in segments:
-            if penalty.elementwise:
-                if merged and merged[-1].rule is penalty and merged[-1].part.stop == part.start:
-                    part = slice(merged.pop().part.start, part.stop)
+            rule, part = rule_of(name), self.parameters.slices[name]
+            shape = self.parameters.declared[name].shape
+            if rule is None:
+                continue
+            if rule.elementwise:
+                if segments and segments[-1].rule is rule and segments[-1].part.stop == part.start:
+                    part = slice(segments.pop().part.start, part.stop)
                 shape = (part.stop - part.start,)
-            merged.append(Segment(penalty, part, shape))
-        return merged
+            segments.append(Segment(rule, part, shape))
+        return segments
 
-    def cut(self, block: slice | None, size: int | None = None) -> list[Segment]:
-        """Return the penalties' segments within a block of the vector.
+    def cut(self, block: slice | None = None, size: int | None = None) -> list[Segment]:
+        """Return the segments within a block of the vector, the penalties' before the constraints'.
 
         Elementwise ones are cut into pieces of at most ``size`` values, or of the penalty's own
         ``block``. Others are not cut, and belong to the block that has their first value.
         """
-        segments = self.resolve()
-        low, high = (
-            (0, self.parameters.weights.size) if block is None else (block.start, block.stop)
-        )
-        pieces = segments.cut.get((low, high, size))
+        block, segments = block or self._whole, self.resolve()
+        pieces = segments.cut.get((block.start, block.stop, size))
         if pieces is None:
             pieces = []
-            for penalty, part, shape in segments.penalties:
-                if not penalty.elementwise:
-                    if low <= part.start < high:
-                        pieces.append(Segment(penalty, part, shape))
-                    continue
-                stop, length = min(part.stop, high), size or penalty.block
-                for start in range(max(part.start, low), stop, length):
-                    piece = slice(start, min(start + length, stop))
-                    pieces.append(Segment(penalty, piece, (piece.stop - piece.start,)))
-            segments.cut[low, high, size] = pieces
+            for segment in segments.all:
+                rule, part, _ = segment
+                if rule.elementwise:
+                    stop, length = min(part.stop, block.stop), size or rule.block
+                    for start in range(max(part.start, block.start), stop, length):
+                        piece = slice(start, min(start + length, stop))
+                        pieces.append(Segment(rule, piece, (piece.stop - start,)))
+                elif block.start <= part.start < block.stop:
+                    pieces.append(segment)
+            segments.cut[block.start, block.stop, size] = pieces
         return pieces
-
-    @property
-    def has_proximal(self) -> bool:
-        """Whether :meth:`apply_proximal` does anything."""
-        return self.resolve().has_proximal
 
     def needs_whole(self, part: slice) -> bool:
         """Return whether a weight array that begins in ``part`` must not be cut."""
-        segments = [*(s for s in self.penalties if not s.rule.elementwise), *self.constraints]
-        return any(part.start <= segment.part.start < part.stop for segment in segments)
+        return not all(segment.rule.elementwise for segment in self.cut(part))
 
     # --- Value, gradient and proximal map over the vector -----------------------------------------
 
     def value(self) -> Any:
         """Return ``R(w)``, the sum over all penalized weights, as a Python number."""
         total = 0.0
-        for penalty, part, shape in self.cut(None, VALUE_BLOCK):
-            total += np.asarray(penalty.value(self.parameters.vector[part].reshape(shape))).item()
+        for penalty, part, shape in self.cut(size=VALUE_BLOCK):
+            if isinstance(penalty, Penalty):
+                value = penalty.value(self.parameters.vector[part].reshape(shape))
+                total += np.asarray(value).item()
         return total
 
     def add_gradient(self, gradients: Parameters, pieces: list[Segment] | None = None) -> None:
@@ -202,7 +193,7 @@ class Regularization(memory.Copyable):
         pieces : list of Segment, optional
             Add those of a block of the vector only, as :meth:`cut` returned them.
         """
-        for penalty, part, shape in self.cut(None) if pieces is None else pieces:
+        for penalty, part, shape in self.cut() if pieces is None else pieces:
             if penalty.method != "proximal":
                 flat = gradients.scratch(part.stop - part.start)
                 out = flat.reshape(shape)
@@ -227,32 +218,16 @@ class Regularization(memory.Copyable):
         block : slice of the vector, optional
             Do it there only. A segment that is not cut must lie within it.
         """
-        pieces = self.cut(block, PROXIMAL_BLOCK)
-        self._map((s for s in pieces if s.rule.method == "proximal"), step_size, block)
-        self.constrain(step_size, block)
+        block = block or self._whole
+        for rule, part, shape in self.cut(block, PROXIMAL_BLOCK):
+            if rule.method == "proximal":
+                w, step = self.parameters.vector[part].reshape(shape), step_size
+                if isinstance(step, np.ndarray):
+                    step = step[part.start - block.start : part.stop - block.start].reshape(shape)
+                rule.proximal(w, step, w)
 
-    def constrain(self, step_size: float | Array = 1.0, block: slice | None = None) -> None:
-        """Move the weights to the nearest values that their constraints allow.
-
-        Parameters
-        ----------
-        step_size, block
-            As for :meth:`apply_proximal`.
-        """
-        inside = (
-            segment
-            for segment in self.constraints
-            if block is None or block.start <= segment.part.start < block.stop
-        )
-        self._map(inside, step_size, block)
-
-    def _map(
-        self, segments: Iterable[Segment], step_size: float | Array, block: slice | None
-    ) -> None:
-        """Replace each segment by its rule's proximal map of it."""
-        first = 0 if block is None else block.start
-        for rule, part, shape in segments:
-            w, step = self.parameters.vector[part].reshape(shape), step_size
-            if isinstance(step, np.ndarray):
-                step = step[part.start - first : part.stop - first].reshape(shape)
-            rule.proximal(w, step, w)
+    def constrain(self) -> None:
+        """Move the weights to the nearest values that their constraints allow."""
+        for constraint, part, shape in self.constraints:
+            w = self.parameters.vector[part].reshape(shape)
+            constraint.proximal(w, 1.0, w)

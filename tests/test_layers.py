@@ -148,5 +148,5 @@ def test_a_parameter_may_not_hide_an_attribute_of_its_layer():
         def parameters(self, inputs):
             return {"forward": nn.Parameter((inputs,), nn.ones)}
 
-    with pytest.raises(ValueError, match="hidden cannot call a parameter 'forward'"):
+    with pytest.raises(ValueError, match="Hidden cannot call a parameter 'forward'"):
         nn.Network([Hidden()], inputs=2)

@@ -191,7 +191,7 @@ def test_neighbouring_weights_under_one_elementwise_penalty_are_one_flat_run():
     penalty = nn.L2(0.3)
     net = network(penalty)
     assert net.regularization.penalties == [(penalty, slice(0, 18), (18,))]
-    assert net.regularization.penalties is net.regularization.penalties
+    assert net.regularization.resolve() is net.regularization.resolve()
     other = network(penalty, second=nn.L2(0.3))
     assert [run[1:] for run in other.regularization.penalties] == [
         (slice(0, 12), (12,)),

@@ -1,14 +1,16 @@
-"""The base class of layers."""
+"""The base class of layers, and layers in a row: their names, parameters and initial values."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from nnreg import random
 from nnreg._support import hyperparameters, validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.initializers import glorot_uniform
-from nnreg.parameters import Parameter, write
+from nnreg.parameters import Parameter, Parameters, write
 from nnreg.penalties import Constraint, Penalty
 
 RULES = {"penalty": (Penalty, "nn.L2(1e-4)"), "constraint": (Constraint, "nn.MaxNorm(3.0)")}
@@ -141,3 +143,90 @@ def check_rule(name: str, value: Any, *, inherit: bool = False) -> Any:
         expected = f'"inherit", None or a {kind.__name__}'
     validation.instance(name, value, kind, expected)
     return value
+
+
+def name_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """Return the layers by name: each one's class in small letters with a number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the layers are not a list of layers that belong to no network.
+
+    Examples
+    --------
+    >>> list(name_layers([Layer(), Layer()]))
+    ['layer_1', 'layer_2']
+    """
+    if isinstance(layers, Layer) or not isinstance(layers, Sequence):
+        raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
+    if not layers:
+        raise ValueError("layers must not be empty")
+    named: dict[str, Layer] = {}
+    counts: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        validation.instance(f"layers[{index}]", layer, Layer, "a Layer")
+        if layer._bound is not None or any(layer is other for other in named.values()):
+            raise ValueError(
+                f"{layer.name or f'layers[{index}]'} is in a network already; a layer can be used "
+                "once: create a new one, or use layer.clone()"
+            )
+        kind = type(layer).__name__.lower()
+        counts[kind] = counts.get(kind, 0) + 1
+        named[f"{kind}_{counts[kind]}"] = layer
+    return named
+
+
+def declare(layers: Mapping[str, Layer], inputs: int) -> tuple[list[int], dict[str, Parameter]]:
+    """Collect the declarations of named layers; no layer is changed.
+
+    Returns
+    -------
+    widths : list of int
+        The number of inputs, and each layer's number of outputs.
+    declared : dict of str to Parameter
+        By layer and parameter name, in layer order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the layers declare what cannot be.
+    """
+    widths, declared = [inputs], {}
+    for name, layer in layers.items():
+        for rule in RULES:
+            check_rule(f"{name}.{rule}", getattr(layer, rule), inherit=True)
+        for parameter_name, parameter in layer.parameters(widths[-1]).items():
+            if not parameter_name.isidentifier() or hasattr(type(layer), parameter_name):
+                raise ValueError(
+                    f"{type(layer).__name__} cannot call a parameter {parameter_name!r}: it "
+                    "becomes an attribute, so it must be a Python name that the class does not have"
+                )
+            declared[f"{name}.{parameter_name}"] = parameter
+        widths.append(layer.outputs(widths[-1]))
+    return widths, declared
+
+
+def initialize(layers: Mapping[str, Layer], parameters: Parameters, seed: int) -> dict[str, str]:
+    """Draw the initial values, and return the name of each parameter's initializer.
+
+    Where a parameter declares none, the first later layer that has an ``initializer_before``
+    decides. Each layer with parameters has its own stream.
+    """
+    names, used = list(layers), {}
+    trainable = [name for name in names if parameters.of(name)]
+    for stream, layer_name in enumerate(trainable):
+        later = [type(layers[name]) for name in names[names.index(layer_name) + 1 :]]
+        default = next(filter(None, (kind.initializer_before for kind in later)), glorot_uniform)
+        rng = random.generator(seed, "initial", stream)
+        for parameter_name, view in parameters.of(layer_name).items():
+            name = f"{layer_name}.{parameter_name}"
+            initializer = parameters.declared[name].initializer or default
+            values = validation.numeric(f"initial {name}", initializer(view.shape, rng))
+            if values.shape != view.shape:
+                raise ValueError(
+                    f"the initializer of {name} must return shape {view.shape}, got {values.shape}"
+                )
+            view[...] = validation.cast(f"initial {name}", values, view.dtype)
+            used[name] = getattr(initializer, "__name__", repr(initializer))
+    return used

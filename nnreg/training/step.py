@@ -152,7 +152,8 @@ class TrainingStep:
             segments = net.regularization.resolve()
             if segments is not self._cut_for:  # a penalty or constraint was replaced
                 self._cut_for, self._blocks = segments, list(self._cut())
-            blocks, proximal = self._blocks, segments.has_proximal
+            blocks = self._blocks
+            proximal = "proximal" in [segment.rule.method for segment in segments.all]
             whole = optimizer.needs_whole_gradient
             if whole:
                 for block in blocks:
