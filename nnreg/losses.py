@@ -19,6 +19,12 @@ from nnreg._support.hyperparameters import Checked, Configurable
 from nnreg._support.typing import Array
 
 
+def _real(name: str, value: Any) -> Array:
+    """Return numbers as an array of float64, or of a shorter float where they have such a dtype."""
+    array = validation.numeric(name, value)
+    return array if array.dtype.char in "efd" else array.astype(np.float64)
+
+
 class Loss(Configurable):
     """Base class of losses; a subclass defines ``__call__``.
 
@@ -69,11 +75,12 @@ class Loss(Configurable):
         """
         options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
         result: Any = self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
-        pair = isinstance(result, tuple) and len(result) == 2
-        if not pair or np.ndim(result[0]) or np.shape(result[1]) != outputs.shape:
+        shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else []
+        if shapes != [(), outputs.shape]:
+            got = f"shapes {shapes}" if shapes else f"shape {np.shape(result)}"
             raise ValueError(
                 f"{type(self).__name__} must return (value, gradient): a number and an array of "
-                f"shape {outputs.shape}, got {_describe(result)}"
+                f"shape {outputs.shape}, got a {type(result).__name__} of {got}"
             )
         return result[0], np.asarray(result[1])
 
@@ -84,13 +91,6 @@ class Loss(Configurable):
     def classes(self, outputs: Array) -> Array:
         """Return the most probable classes."""
         raise TypeError(f"{type(self).__name__} predicts no classes")
-
-
-def _describe(result: Any) -> str:
-    """Return the result of a loss in words."""
-    if isinstance(result, tuple):
-        return f"({', '.join(map(_describe, result))})"
-    return f"an array of shape {np.shape(result)}" if np.ndim(result) else repr(result)
 
 
 class RowLoss(Loss):
@@ -106,8 +106,8 @@ class RowLoss(Loss):
 
     def __call__(
         self,
-        outputs: Array,
-        targets: Array,
+        outputs: Any,
+        targets: Any,
         weights: Array | None = None,
         normalizer: float | None = None,
         out: Array | None = None,
@@ -126,14 +126,11 @@ class RowLoss(Loss):
         out : ndarray of shape (N, M), optional
             Where the gradient is written; no other argument.
         """
-        given: Any = outputs
-        if isinstance(given, tuple):
+        if isinstance(outputs, tuple):
             raise TypeError(
                 "outputs must be an array, got a tuple: net.forward returns (outputs, cache)"
             )
-        outputs = validation.matrix("outputs", outputs)
-        if outputs.dtype.kind != "f":
-            outputs = outputs.astype(np.float64)
+        outputs = validation.matrix("outputs", _real("outputs", outputs))
         validation.finite("outputs", outputs)
         targets = self.check_targets(targets, outputs.shape[1])
         validation.same_rows("targets", targets, "outputs", len(outputs))
@@ -180,20 +177,18 @@ class ElementLoss(RowLoss):
 
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return targets of shape (N, columns) within the loss's bounds."""
-        y: Array = validation.numeric("targets", targets)
+        y = _real("targets", targets)
         if y.ndim != 2 or y.shape[1] != columns:
-            column = y.ndim == 1 and columns == 1
-            hint = " (targets.reshape(-1, 1) makes a column)" if column else ""
+            hint = " (targets.reshape(-1, 1) makes a column)" if y.ndim == columns == 1 else ""
             raise ValueError(
                 f"targets must have exactly the outputs' shape, (N, {columns}), "
                 f"got shape {y.shape}{hint}"
             )
-        y = y if y.dtype.kind == "f" else y.astype(np.float64)
         validation.finite("targets", y)
         low, high = self.target_low, self.target_high
-        expected = f"lie in [{low:g}, {high:g}]"
         wrong = (y < low) | (y > high)
-        validation.reject(f"targets of {type(self).__name__}", y, wrong, expected)
+        name, expected = f"targets of {type(self).__name__}", f"lie in [{low:g}, {high:g}]"
+        validation.reject(name, y, wrong, expected)
         return y
 
 
@@ -203,7 +198,7 @@ def softmax(z: Any) -> Array:
     >>> softmax([[0, 0, 0, 0]])
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    z = _real(z)
+    z = _real("z", z)
     if not z.ndim or not z.shape[-1]:
         raise ValueError(f"z must have at least one class along its last axis, got shape {z.shape}")
     return kernels.softmax(z)
@@ -215,17 +210,11 @@ def sigmoid(z: Any) -> Array:
     >>> sigmoid([0])
     array([0.5])
     """
-    z = _real(z)
+    z = _real("z", z)
     flat = np.atleast_1d(z)
     result = kernels.sigmoid(flat)
     np.exp(flat, out=result, where=flat < -40)  # there eᶻ, to the last bit
     return result.reshape(z.shape)[()]
-
-
-def _real(z: Any) -> Array:
-    """Return ``z`` as an array of floats, single numbers included."""
-    array = validation.numeric("z", z)
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 class SoftmaxCrossEntropy(RowLoss):
@@ -281,7 +270,7 @@ class SoftmaxCrossEntropy(RowLoss):
                 "targets must be class numbers of shape (N,) or probabilities of shape "
                 f"(N, {columns}), got shape {t.shape}{hint}"
             )
-        t = t if t.dtype.kind == "f" else t.astype(np.float64)
+        t = _real("targets", t)
         validation.finite("targets", t)
         wrong = (t < 0).any(axis=1) | (abs(t.sum(axis=1) - 1) > 1e-3)
         expected = "be probabilities that add up to 1 in each row"
@@ -292,26 +281,22 @@ class SoftmaxCrossEntropy(RowLoss):
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
         """Return one value a row and its gradient."""
-        a, labels = self.label_smoothing, targets.ndim == 1
-        if labels and not a:
-            return kernels.softmax_cross_entropy(outputs, targets, out)
-        if labels:
-            rows = np.zeros(outputs.shape, outputs.real.dtype)
-            rows[np.arange(len(rows)), targets] = 1.0 - a
-        else:
-            rows = targets * (1.0 - a) if a else targets
+        a, classes = self.label_smoothing, outputs.shape[1]
+        if targets.ndim == 1:
+            if not a:
+                return kernels.softmax_cross_entropy(outputs, targets, out)
+            targets = np.equal.outer(targets, np.arange(classes)).astype(outputs.real.dtype)
         if a:
-            rows += a / outputs.shape[1]
-        return kernels.soft_cross_entropy(outputs, rows, out)
+            targets = targets * (1.0 - a) + a / classes
+        return kernels.soft_cross_entropy(outputs, targets, out)
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``softmax(outputs)``."""
-        return kernels.softmax(outputs)
+        return kernels.softmax(_real("outputs", outputs))
 
     def classes(self, outputs: Array) -> Array:
         """Return the number of the largest output in each row, (N,)."""
-        classes: Array = outputs.argmax(axis=1)
-        return classes
+        return np.asarray(validation.matrix("outputs", outputs).argmax(axis=1))
 
 
 class SigmoidCrossEntropy(ElementLoss):
@@ -339,11 +324,11 @@ class SigmoidCrossEntropy(ElementLoss):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``σ(outputs)``."""
-        return kernels.sigmoid(outputs)
+        return kernels.sigmoid(_real("outputs", outputs))
 
     def classes(self, outputs: Array) -> Array:
         """Return 1 where the output is positive, else 0, (N, K)."""
-        return (outputs > 0).astype(np.int64)
+        return (validation.numeric("outputs", outputs) > 0).astype(np.int64)
 
 
 class MeanSquaredError(ElementLoss):

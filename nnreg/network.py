@@ -164,9 +164,9 @@ class Network(memory.Copyable):
         self._seed = validation.whole("seed", seed)
         self.dtype = _check_dtype(dtype, "float32", "float64")
         self.steps = self.epochs = 0
-        self._named = name_layers(layers)
-        self.layers = tuple(layers)
-        self.widths, declared = declare(self._named, self.inputs)
+        named = name_layers(layers)
+        self.layers, self._named = tuple(layers), named
+        self.widths, declared = declare(named, self.inputs)
         size = sum(math.prod(parameter.shape) for parameter in declared.values())
         if vector is not None and (vector.shape != (size,) or vector.dtype != self.dtype):
             raise ValueError(
@@ -176,8 +176,9 @@ class Network(memory.Copyable):
         self.parameters = Parameters(declared, self.dtype)
         if vector is not None:
             self.parameters.vector = vector
-        self.regularization = Regularization(self._named, self.parameters, penalty, constraint)
-        self._trainable = [i for i, name in enumerate(self._named) if self.parameters.of(name)]
+        self.regularization = Regularization(named, self.parameters, penalty, constraint)
+        self._trainable = [i for i, name in enumerate(named) if self.parameters.of(name)]
+        self._first = min(self._trainable, default=len(self.layers))
 
     def _bind(self) -> None:
         """Give each layer its name, its views of the vector, and its randomness."""
@@ -316,7 +317,7 @@ class Network(memory.Copyable):
         Training needs no derivative below the first layer with parameters. With ``inputs=True`` it
         is carried on, and the derivative by the network's inputs is returned.
         """
-        last = 0 if inputs else min(self._trainable, default=len(self.layers))
+        last = 0 if inputs else self._first
         for index in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[index]
             layer_cache = cache[layer.name]

@@ -293,7 +293,8 @@ def _columns(w: Any, groups: str) -> Any:
     """Return weights of any shape as a matrix with one column for each group; a number as it is."""
     if not isinstance(w, np.ndarray):
         return w
-    return w.reshape(-1, w.shape[-1]) if groups == "units" else w.reshape(w.shape[0], -1).T
+    shape = w.shape or (1,)  # a single number is one column of one weight
+    return w.reshape(-1, shape[-1]) if groups == "units" else w.reshape(shape[0], -1).T
 
 
 def _write_columns(out: Array, groups: str, formula: Callable[..., Array], *arguments: Any) -> None:

@@ -113,7 +113,7 @@ def taught(
     shuffle: bool = True,
     schedule: Callable[[int], float] | None = None,
 ) -> list[float]:
-    """Train by the loop that is taught, on one BLAS thread, and return each epoch's mean loss over rows."""
+    """Train by the taught loop, on one BLAS thread, and return each epoch's mean loss over rows."""
     means = []
     for _ in range(epochs):
         total = 0.0

@@ -196,3 +196,11 @@ def test_the_summary_has_a_column_for_constraints_where_there_are_any(capsys):
     assert lines[0].split()[-1] == "constraint"
     assert lines[2].endswith("MaxNorm(limit=2.0)")
     assert lines[3].split()[-2:] == ["none", "none"]
+
+
+def test_a_single_number_is_a_column_of_one_weight():
+    w = np.array(-3.0)
+    nn.MaxNorm(2.0).project(w, w)
+    assert w == -2.0
+    nn.GroupLasso(0.5, groups="inputs").proximal(w, 1.0, w)
+    assert w == -1.5

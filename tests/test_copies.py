@@ -254,23 +254,21 @@ RULES = {
     "MaxNorm": lambda: nn.MaxNorm(2.0),
     "Network": lambda: mixed(seed=3, penalty=nn.L2(0.5)),
 }
-each_object = pytest.mark.parametrize(
-    "make", [*LAYERS.values(), *LOSSES.values(), *OPTIMIZERS.values(), *RULES.values()]
-)
+OBJECTS = [*LAYERS.values(), *LOSSES.values(), *OPTIMIZERS.values(), *RULES.values()]
 
 
-@each_object
+@pytest.mark.parametrize("make", OBJECTS)
 def test_every_object_is_described_as_the_call_that_makes_it(make):
     again = eval(repr(make()), vars(nn))
     assert (type(again), repr(again)) == (type(make()), repr(make()))
 
 
-@each_object
 @each_way
-def test_the_settings_of_a_copy_are_its_own(make, way):
-    original, settings = make(), repr(make())
-    other = way(original)
-    for name, value in vars(other).items():
-        if isinstance(value, float):
-            setattr(other, name, value / 2)
-    assert repr(original) == settings
+def test_the_settings_of_a_copy_are_its_own(way):
+    for make in OBJECTS:
+        original, settings = make(), repr(make())
+        other = way(original)
+        for name, value in vars(other).items():
+            if isinstance(value, float):
+                setattr(other, name, value / 2)
+        assert repr(original) == settings

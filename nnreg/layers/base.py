@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 from nnreg import random
@@ -164,20 +164,22 @@ def name_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
         raise ValueError("layers must not be empty")
     named: dict[str, Layer] = {}
     counts: dict[str, int] = {}
+    seen: set[int] = set()
     for index, layer in enumerate(layers):
         validation.instance(f"layers[{index}]", layer, Layer, "a Layer")
-        if layer._bound is not None or any(layer is other for other in named.values()):
+        if layer._bound is not None or id(layer) in seen:
             raise ValueError(
                 f"{layer.name or f'layers[{index}]'} is in a network already; a layer can be used "
                 "once: create a new one, or use layer.clone()"
             )
+        seen.add(id(layer))
         kind = type(layer).__name__.lower()
         counts[kind] = counts.get(kind, 0) + 1
         named[f"{kind}_{counts[kind]}"] = layer
     return named
 
 
-def declare(layers: Mapping[str, Layer], inputs: int) -> tuple[list[int], dict[str, Parameter]]:
+def declare(layers: dict[str, Layer], inputs: int) -> tuple[list[int], dict[str, Parameter]]:
     """Collect the declarations of named layers; no layer is changed.
 
     Returns
@@ -207,21 +209,23 @@ def declare(layers: Mapping[str, Layer], inputs: int) -> tuple[list[int], dict[s
     return widths, declared
 
 
-def initialize(layers: Mapping[str, Layer], parameters: Parameters, seed: int) -> dict[str, str]:
+def initialize(layers: dict[str, Layer], parameters: Parameters, seed: int) -> dict[str, str]:
     """Draw the initial values, and return the name of each parameter's initializer.
 
     Where a parameter declares none, the first later layer that has an ``initializer_before``
     decides. Each layer with parameters has its own stream.
     """
-    names, used = list(layers), {}
-    trainable = [name for name in names if parameters.of(name)]
-    for stream, layer_name in enumerate(trainable):
-        later = [type(layers[name]) for name in names[names.index(layer_name) + 1 :]]
-        default = next(filter(None, (kind.initializer_before for kind in later)), glorot_uniform)
+    defaults: dict[str, Initializer] = {}
+    default: Initializer = glorot_uniform
+    for name, layer in reversed(layers.items()):
+        defaults[name] = default
+        default = type(layer).initializer_before or default
+    used: dict[str, str] = {}
+    for stream, layer_name in enumerate(name for name in layers if parameters.of(name)):
         rng = random.generator(seed, "initial", stream)
         for parameter_name, view in parameters.of(layer_name).items():
             name = f"{layer_name}.{parameter_name}"
-            initializer = parameters.declared[name].initializer or default
+            initializer = parameters.declared[name].initializer or defaults[layer_name]
             values = validation.numeric(f"initial {name}", initializer(view.shape, rng))
             if values.shape != view.shape:
                 raise ValueError(
