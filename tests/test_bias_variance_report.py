@@ -1,16 +1,15 @@
 """The command `nnreg bias-variance` and the report of a sweep."""
 
-import base64
 import dataclasses
 import json
 import re
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from experiments import fake_pictures, needs_matplotlib
+from pages import Page
 
-import nnreg.plots
 from nnreg import plots
 from nnreg.commands import bias_variance
 from nnreg.commands.main import main
@@ -28,23 +27,16 @@ from nnreg.lab.bias_variance.experiment import classify_fits, find_best
 from nnreg.lab.bias_variance.learners import AXES
 from nnreg.lab.bias_variance.report import (
     PICTURES,
-    as_dict,
     draw_fits,
     draw_terms,
     is_curve,
-    make_page,
     make_report,
-    make_text,
     select_fits,
 )
 from nnreg.lab.reporting.folder import report_files
 
 FILES = report_files(PICTURES)
 QUICK = "--sweep degree --values 0,3,6 --datasets 5 --points 50"
-
-needs_matplotlib = pytest.mark.skipif(
-    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +45,8 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def pictures_take_no_time(monkeypatch):
-    monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"")
+def without_pictures(monkeypatch):
+    fake_pictures(monkeypatch)
 
 
 def command(options=QUICK):
@@ -93,7 +85,7 @@ def bands():
     )
 
 
-@pytest.mark.usefixtures("pictures_take_no_time")
+@pytest.mark.usefixtures("without_pictures")
 class TestCommand:
     @needs_matplotlib
     def test_it_prints_a_table_and_writes_a_folder(self, capsys, tmp_path):
@@ -176,7 +168,7 @@ class TestCommand:
         assert all(name in out for name in AXES)
 
 
-@pytest.mark.usefixtures("pictures_take_no_time")
+@pytest.mark.usefixtures("without_pictures")
 class TestInterruption:
     def interrupt(self, monkeypatch, after):
         calls = []
@@ -216,10 +208,10 @@ class TestInterruption:
 
 class TestReport:
     def test_the_text_is_at_most_80_characters_wide(self, two_seeds):
-        assert max(map(len, make_text(two_seeds, "degree").splitlines())) <= 80
+        assert max(map(len, str(make_report(two_seeds, "degree")).splitlines())) <= 80
 
     def test_every_number_of_the_table_is_in_the_json(self, two_seeds):
-        result = json.loads(json.dumps(as_dict(two_seeds, "degree"), allow_nan=False))
+        result = json.loads(json.dumps(make_report(two_seeds, "degree").numbers, allow_nan=False))
         assert list(result["values"]) == ["0", "3", "6"]
         for name, values in result["values"].items():
             terms = two_seeds[name].terms
@@ -231,31 +223,21 @@ class TestReport:
 
     def test_of_one_seed_the_parts_of_the_variance_are_left_out(self, two_seeds):
         one = bias_variance_sweep(sweep("degree", [1]), Sine(), SamplingDesign(seeds=1, points=50))
-        assert "of seeds" not in make_text(one, "degree")
-        assert "of seeds" in make_text(two_seeds, "degree")
-        assert "with 1 seed;" in make_text(one, "degree")
+        one, two = str(make_report(one, "degree")), str(make_report(two_seeds, "degree"))
+        assert "of seeds" not in one
+        assert "of seeds" in two
+        assert "with 1 seed;" in one
 
-    def test_the_loss_is_named(self, two_seeds):
-        bands = bias_variance_sweep(
-            sweep("degree", [1]), Bands(), SamplingDesign(datasets=3, points=50)
-        )
-        assert "0-1 loss" in make_text(bands, "degree")
-        assert "squared error" in make_text(two_seeds, "degree")
+    def test_the_loss_is_named(self, two_seeds, bands):
+        assert "0-1 loss" in str(make_report(bands, "degree"))
+        assert "squared error" in str(make_report(two_seeds, "degree"))
 
     @needs_matplotlib
+    @pytest.mark.usefixtures("without_pictures")
     def test_the_page_holds_its_pictures_and_loads_nothing(self, two_seeds, tmp_path):
         assert make_report(two_seeds, "degree").write(tmp_path) == list(FILES)
-        html = (tmp_path / "report.html").read_text(encoding="utf-8")
-        assert "http" not in re.sub(r"base64,[^\"]*", "", html)
-        drawn = re.findall(r"data:image/svg\+xml;base64,([^\" ]*)", html)
-        assert len(drawn) == 8
-        assert all(base64.b64decode(svg).startswith(b"<?xml") for svg in drawn)
-        assert (tmp_path / "terms.png").read_bytes()[1:4] == b"PNG"
-
-    def test_without_matplotlib_there_are_no_pictures(self, two_seeds, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
-        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-        assert make_report(two_seeds, "degree").write(tmp_path) == ["report.json", "report.html"]
+        page = Page((tmp_path / "report.html").read_text("utf-8"))
+        assert page.loads() == ["data:image/svg+xml;base64,c3Zn"] * 8
 
     def test_a_name_is_escaped(self):
         result = bias_variance_sweep(
@@ -263,8 +245,9 @@ class TestReport:
             Sine(),
             SamplingDesign(datasets=3, points=20),
         )
-        assert "<b>" not in make_page(result, "<i>", {})
-        assert "<i>" not in make_page(result, "<i>", {})
+        page = make_report(result, "<i>").make_page({})
+        assert "<b>" not in page
+        assert "<i>" not in page
 
 
 class TestVerdicts:

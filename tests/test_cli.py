@@ -9,29 +9,25 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from experiments import fake_pictures, needs_matplotlib
 
-import nnreg.plots
+import nnreg
 from nnreg import NonFiniteLossError
 from nnreg.commands import bias_variance as bias_variance_command
 from nnreg.commands import compare as compare_command
 from nnreg.commands import data
 from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
-from nnreg.lab.comparison.result import NOISE_RULE
+from nnreg.lab.comparison.report import NOISE_RULE
 from nnreg.lab.settings import Settings
 from nnreg.lab.verdicts import FIT_RULE
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
 
 COMMANDS = ["data", "compare", "path", "bias-variance", "grade"]
-
-needs_matplotlib = pytest.mark.skipif(
-    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +37,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def pictures_take_no_time(monkeypatch):
-    monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"")
+    fake_pictures(monkeypatch)
 
 
 def output(capsys):

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small_comparison import QUICK, quick
+from experiments import QUICK, quick
 
 import nnreg.lab.comparison.experiment
 import nnreg.training.loop
 from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build_network, compare
-from nnreg.lab.comparison.result import is_inside_noise
+from nnreg.lab.comparison.report import is_inside_noise
 from nnreg.lab.comparison.selection import make_grids, select_strengths
 from nnreg.lab.preprocessing import Rows, prepare, split_validation, standardize
 from nnreg.lab.verdicts import classify_fit

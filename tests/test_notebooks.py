@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from experiments import quick
 from pages import Page
-from small_comparison import quick
 
 import nnreg as nn
 from nnreg._support import tables

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from experiments import fake_pictures
 
 import nnreg.plots
 from nnreg.commands import bias_variance, compare, path
@@ -39,7 +40,7 @@ DECOYS = {
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"picture")
+    fake_pictures(monkeypatch)
 
 
 def run(command, options=""):
@@ -112,7 +113,7 @@ FITS = [
     for module in ("comparison.experiment", "path.study", "bias_variance.learners")
 ]
 BREAKDOWN = nnreg.NonFiniteLossError("the loss is nan", 3, "loss")
-WRITERS = [f"nnreg.lab.reporting.{module}.write_whole" for module in ("folder", "results")]
+WRITERS = [f"nnreg.lab.reporting.{module}.write_whole" for module in ("report", "results")]
 OUTCOMES = {  # what raises which error in which call, and the exit status
     "success": ([], None, 0, 0),
     "breakdown": (FITS, BREAKDOWN, 1, 1),

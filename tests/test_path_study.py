@@ -1,33 +1,22 @@
 """The path study, its report and the command `nnreg path`."""
 
+import base64
 import json
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from experiments import fake_pictures, needs_matplotlib
+from pages import Page
 
-import nnreg.plots
 from nnreg import plots
 from nnreg.commands import path as path_command
 from nnreg.commands.main import main
 from nnreg.datasets import load
 from nnreg.lab import PathSettings, study_path
 from nnreg.lab.path import study
-from nnreg.lab.path.report import (
-    COLUMNS,
-    RULES,
-    as_dict,
-    draw_path,
-    make_headline,
-    make_page,
-    make_report,
-    make_text,
-)
+from nnreg.lab.path.report import COLUMNS, RULES, draw_path, make_headline, make_report
 
-needs_matplotlib = pytest.mark.skipif(
-    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
-)
 QUICK = PathSettings((8,), points=3, epochs=2, train_size=60, repeats=2)
 OPTIONS = "--hidden 8 --points 3 --epochs 2 --train-size 60 --label-noise 0 --repeats 2"
 
@@ -43,7 +32,7 @@ def small(digits):
 
 
 def same(one, other):
-    """Whether two studies agree in all but the time that they took."""
+    """Return True if two studies agree in all but the time that they took."""
     figures = (one.figures.keys() | other.figures.keys()) - {"seconds"}
     return (one.weights == other.weights).all() and all(
         (one.figures[name] == other.figures[name]).all() for name in figures
@@ -126,13 +115,13 @@ class TestResuming:
 
 class TestReport:
     def test_the_table_has_a_row_for_every_strength_and_80_characters(self, small):
-        lines = make_text(small).splitlines()
+        lines = str(make_report(small)).splitlines()
         assert max(map(len, lines)) <= 80
         for strength in small.strengths:
-            assert sum(line.lstrip().startswith(f"{strength:.3g} ") for line in lines) == 2
+            assert sum(line.startswith(f"{strength:.3g} ") for line in lines) == 3
 
     def test_the_numbers_are_all_there(self, small):
-        result = json.loads(json.dumps(as_dict(small), allow_nan=False))
+        result = json.loads(json.dumps(make_report(small).numbers, allow_nan=False))
         assert result["strengths"] == small.strengths.tolist()
         for repeat, values in enumerate(result["repeats"]):
             assert values["seed"] == repeat
@@ -156,16 +145,21 @@ class TestReport:
         )
 
     def test_the_page_has_the_rules_and_every_column(self, small):
-        result = make_page(small, {})
+        result = make_report(small).make_page({})
         for term in (*RULES, *(column.head for column in COLUMNS)):
             assert f"<dt>{term}</dt>" in result
         assert "<img" not in result
         assert "$" not in result
 
     @needs_matplotlib
-    def test_the_files_are_written(self, small, tmp_path):
+    def test_its_picture_is_a_file_and_part_of_the_page(self, small, tmp_path):
         assert make_report(small).write(tmp_path) == ["report.json", "report.html", "path.png"]
-        assert "data:image/svg+xml" in (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert (tmp_path / "path.png").read_bytes().startswith(b"\x89PNG")
+        pictures = set(Page((tmp_path / "report.html").read_text("utf-8")).loads())
+        assert len(pictures) == 4  # light and dark, wide and narrow
+        for picture in pictures:
+            content = base64.b64decode(picture.removeprefix("data:image/svg+xml;base64,"))
+            assert content.startswith(b"<?xml")
 
     @needs_matplotlib
     def test_many_weights_are_not_drawn_one_by_one(self, small, monkeypatch):
@@ -179,7 +173,7 @@ class TestCommand:
     @pytest.fixture(autouse=True)
     def quickly_in_a_folder_of_its_own(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(nnreg.plots, "render", lambda figure, kind: b"")
+        fake_pictures(monkeypatch)
 
     def walk(self, options=OPTIONS):
         return main(["path", *options.split()])

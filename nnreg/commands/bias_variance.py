@@ -23,7 +23,7 @@ from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_swe
 from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
 from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.bias_variance.report import MEANINGS, PICTURES, make_report
-from nnreg.lab.reporting.folder import Report
+from nnreg.lab.reporting.report import Report
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.verdicts import FIT_RULE
 
@@ -57,7 +57,7 @@ OPTIONS: Mapping[str, Options] = {
             "type": numbers,
             "metavar": "VALUE,...",
             "help": "its values, from underfit to overfit (default: "
-            + "; ".join(f"{name}: {join_numbers(axis.values)}" for name, axis in AXES.items())
+            + "; ".join(f"{name}: {join_numbers(values)}" for name, (_, values) in AXES.items())
             + ")",
         },
     },
@@ -136,7 +136,7 @@ def run(given: argparse.Namespace) -> int:
         results = bias_variance_sweep(
             learners, process, design, jobs=given.jobs, folder=folder, progress=progress
         )
-        return make_report(results, AXES[given.sweep].label)
+        return make_report(results, AXES[given.sweep][0])
 
     return run_experiment(
         given,

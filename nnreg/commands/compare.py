@@ -21,11 +21,10 @@ from nnreg.commands.shared import (
     select,
 )
 from nnreg.lab.comparison.experiment import compare
-from nnreg.lab.comparison.report import PICTURES, make_report
-from nnreg.lab.comparison.result import NOISE_RULE, Comparison
+from nnreg.lab.comparison.report import NOISE_RULE, PICTURES, Comparison, make_report
 from nnreg.lab.comparison.selection import KEEP_GRID, L1_GRID, L2_GRID
 from nnreg.lab.preprocessing import MAX_DEVIATION, TEST_SHARE
-from nnreg.lab.reporting.folder import Report
+from nnreg.lab.reporting.report import Report
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import DEMONSTRATION, Settings
 from nnreg.lab.verdicts import FIT_RULE

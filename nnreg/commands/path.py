@@ -21,7 +21,7 @@ from nnreg.commands.shared import (
 )
 from nnreg.lab.path.report import PICTURES, RULES, make_report
 from nnreg.lab.path.study import PathSettings, study_path
-from nnreg.lab.reporting.folder import Report
+from nnreg.lab.reporting.report import Report
 from nnreg.lab.reporting.results import Progress, list_results
 from nnreg.lab.settings import DEMONSTRATION
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from nnreg import datasets
-from nnreg.lab.reporting.folder import Report, open_folder, written_files
+from nnreg.lab.reporting.folder import open_folder, written_files
+from nnreg.lab.reporting.report import Report
 from nnreg.lab.reporting.results import Progress, WorkerDiedError, list_results
 from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, Settings
 from nnreg.training.step import NonFiniteLossError
@@ -224,7 +225,7 @@ def run_experiment(
             with progress_bar(f" {unit}") as progress:
                 report = experiment(folder, progress)
             report.write_numbers(folder)
-            print(report.text)
+            print(report)
             names = report.write(folder)
         except (KeyboardInterrupt, NonFiniteLossError, WorkerDiedError, OSError) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
@@ -241,7 +242,8 @@ def run_experiment(
             return fail("; ".join(parts), 130 if interrupted else 1)
         for path in list_results(folder, kind):
             path.unlink(missing_ok=True)
-    print(f"\nWritten to {folder}: {', '.join(names)}")
+    print(f"\nRules: nnreg {given.command} --help")
+    print(f"Written to {folder}: {', '.join(names)}")
     if len(names) == 2:
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")
     return 0

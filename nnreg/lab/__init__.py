@@ -16,7 +16,7 @@ from nnreg.lab.bias_variance.processes import (
     Sine,
 )
 from nnreg.lab.comparison.experiment import compare
-from nnreg.lab.comparison.result import Comparison, VariantRun
+from nnreg.lab.comparison.report import Comparison, VariantRun
 from nnreg.lab.gap import LossGap, explain_gap
 from nnreg.lab.path.convex import NotConvergedError, solve
 from nnreg.lab.path.regularization_path import (

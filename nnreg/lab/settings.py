@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 from nnreg._support import validation
 from nnreg.datasets import Dataset
@@ -64,8 +65,44 @@ class Strengths:
         return ", ".join(parts) or "none"
 
 
+CHECKS: Mapping[str, Callable[[str, Any], object]] = {
+    "hidden": lambda name, widths: [validation.whole(name, units, 1) for units in widths],
+    "epochs": partial(validation.whole, low=1),
+    "batch_size": partial(validation.whole, low=1),
+    "learning_rate": partial(validation.number, low=0, open_low=True),
+    "optimizer": partial(validation.one_of, known=OPTIMIZERS),
+    "train_size": partial(validation.whole, low=1),
+    "label_noise": partial(validation.number, low=0, high=0.5, open_high=True),
+    "repeats": partial(validation.whole, low=1),
+    "seed": validation.whole,
+    "l2": partial(validation.number, low=0),
+    "l1": partial(validation.number, low=0),
+    "keep_prob": partial(validation.number, low=0, high=1, open_low=True),
+    "l1_method": partial(validation.one_of, known=METHODS),
+    "points": partial(validation.whole, low=2),
+    "ratio": partial(validation.number, low=0, high=1, open_low=True, open_high=True),
+    "rows": partial(validation.whole, low=1),
+    "datasets": partial(validation.whole, low=3),
+    "seeds": partial(validation.whole, low=1),
+    "degree": validation.whole,
+}
+"""By the name of a setting, in every experiment: the function that raises if it is out of range."""
+
+
+class CheckedSettings:
+    """The base class of dataclasses whose fields are checked by `CHECKS`.
+
+    None is a value where it is the default.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None or getattr(type(self), name) is not None:
+                CHECKS[name](name, value)
+
+
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(CheckedSettings):
     """The settings that every experiment on a dataset has.
 
     Parameters
@@ -109,20 +146,6 @@ class TrainingSettings:
     label_noise: float = 0.0
     repeats: int = 3
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for units in self.hidden:
-            validation.whole("hidden", units, 1)
-        if self.learning_rate is not None:
-            validation.number("learning_rate", self.learning_rate, 0, open_low=True)
-        for name in ("epochs", "train_size"):
-            if getattr(self, name) is not None:
-                validation.whole(name, getattr(self, name), 1)
-        validation.whole("batch_size", self.batch_size, 1)
-        validation.whole("repeats", self.repeats, 1)
-        validation.whole("seed", self.seed)
-        validation.number("label_noise", self.label_noise, 0, 0.5, open_high=True)
-        validation.one_of("optimizer", self.optimizer, OPTIMIZERS)
 
     @property
     def rate(self) -> float:
@@ -187,15 +210,6 @@ class Settings(TrainingSettings):
     l1: float | None = None
     keep_prob: float | None = None
     l1_method: str = "proximal"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("l2", "l1"):
-            if getattr(self, name) is not None:
-                validation.number(name, getattr(self, name), 0)
-        if self.keep_prob is not None:
-            validation.number("keep_prob", self.keep_prob, 0, 1, open_low=True)
-        validation.one_of("l1_method", self.l1_method, METHODS)
 
 
 def build_network(

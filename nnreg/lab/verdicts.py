@@ -11,6 +11,8 @@ from nnreg._support.typing import Array
 TOLERANCE = 1.2
 DIVERGED = 10
 
+VERDICTS = ("underfit", "right fit", "overfit", "diverged")
+
 FIT_RULE = (
     f"A model is a right fit if its test loss is at most {TOLERANCE:g} times the lowest test loss "
     "of all models, and below the baseline: the loss of the best constant prediction. Otherwise "

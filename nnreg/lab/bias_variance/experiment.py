@@ -28,11 +28,12 @@ from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decom
 from nnreg.lab.bias_variance.learners import Learner, Predict
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
+from nnreg.lab.settings import CheckedSettings
 from nnreg.lab.verdicts import classify_fit
 
 
 @dataclass(frozen=True)
-class SamplingDesign:
+class SamplingDesign(CheckedSettings):
     """The numbers of rows, data sets and seeds.
 
     Parameters
@@ -66,10 +67,6 @@ class SamplingDesign:
     seeds: int = 2
     points: int = 4000
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, low in (("rows", 1), ("datasets", 3), ("seeds", 1), ("points", 2), ("seed", 0)):
-            validation.whole(name, getattr(self, name), low)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.lab.settings import Settings, Strengths, build_network
+from nnreg.lab.settings import OPTIMIZERS, CheckedSettings, Strengths, build_network
 from nnreg.losses import MeanSquaredError, SoftmaxCrossEntropy
-from nnreg.network import Network
 from nnreg.training.loop import fit
 
 Predict = Callable[[Array], Array]
@@ -27,7 +25,7 @@ of classes; a seed. ``predict`` takes inputs and returns outputs (N, M) or class
 
 
 @dataclass(frozen=True)
-class NetworkLearner:
+class NetworkLearner(CheckedSettings):
     """A network with ReLU and dropout after each hidden layer, as in `nnreg compare`.
 
     Labels are learned with the softmax cross-entropy, other targets with the squared error.
@@ -68,16 +66,12 @@ class NetworkLearner:
     optimizer: str = "adam"
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is None:
-                raise TypeError(f"{name} must be given, got None")
-        Settings(**vars(self))
+        super().__post_init__()
         if self.l2 and self.l1:
             raise ValueError(f"l1 must be 0 where l2 is not, got {self.l1} beside {self.l2}")
 
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
         """Train a network, and return its predictions as a function."""
-        settings = Settings(**vars(self))
         net = build_network(
             self.hidden,
             Strengths(self.l2, self.l1, self.keep_prob),
@@ -91,19 +85,15 @@ class NetworkLearner:
             x,
             y,
             loss=loss,
-            optimizer=settings.new_optimizer(),
+            optimizer=OPTIMIZERS[self.optimizer][0](self.learning_rate),
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        return partial(_predict_classes, net) if y.ndim == 1 else net.predict
-
-
-def _predict_classes(net: Network, x: Array) -> Array:
-    return SoftmaxCrossEntropy().classes(net.predict(x))
+        return (lambda x: loss.classes(net.predict(x))) if y.ndim == 1 else net.predict
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(CheckedSettings):
     """The polynomial of least squares, of one input.
 
     For labels one polynomial per class is fitted to the vectors with a single 1; the predicted
@@ -127,58 +117,32 @@ class Polynomial:
 
     degree: int
 
-    def __post_init__(self) -> None:
-        validation.whole("degree", self.degree)
-
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
         """Fit the polynomial, and return its predictions as a function; ``seed`` is not used."""
         if x.shape[1] != 1:
             raise ValueError(f"a polynomial has one input, got x of shape {x.shape}")
-        # Legendre polynomials of x scaled to [-1, 1] are well conditioned.
-        basis = partial(_legendre, self.degree, x.mean(), np.ptp(x) / 2 or 1.0)
-        targets = np.eye(outputs)[y] if y.ndim == 1 else y
-        coefficients = np.linalg.lstsq(basis(x), targets, rcond=None)[0]
-        return partial(_predict_polynomial, basis, coefficients, y.ndim == 1)
+        centre, scale = x.mean(), np.ptp(x) / 2 or 1.0
+
+        def basis(x: Array) -> Array:
+            """Return Legendre polynomials of x scaled to [-1, 1]: they are well conditioned."""
+            return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, self.degree)
+
+        if y.ndim == 1:
+            coefficients = np.linalg.lstsq(basis(x), np.eye(outputs)[y], rcond=None)[0]
+            return lambda x: (basis(x) @ coefficients).argmax(axis=1)
+        coefficients = np.linalg.lstsq(basis(x), y, rcond=None)[0]
+        return lambda x: basis(x) @ coefficients
 
 
-def _legendre(degree: int, centre: float, scale: float, x: Array) -> Array:
-    """Return the Legendre polynomials up to a degree, (N, degree + 1)."""
-    return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, degree)
-
-
-def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Array) -> Array:
-    values = basis(x) @ coefficients
-    return np.asarray(values.argmax(axis=1) if labels else values)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The size or strength that a sweep varies.
-
-    Parameters
-    ----------
-    label : str
-        Its name in pictures and tables.
-    values : tuple of float
-        The default values, from stiff to flexible.
-
-    Examples
-    --------
-    >>> AXES["width"].label
-    'hidden units'
-    """
-
-    label: str
-    values: tuple[float, ...]
-
-
-AXES: Mapping[str, Axis] = {
-    "width": Axis("hidden units", (1, 2, 3, 4, 8, 16, 64)),
-    "l2": Axis("L2 strength", (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
-    "l1": Axis("L1 strength", (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
-    "keep-prob": Axis("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
-    "degree": Axis("degree", (0, 1, 2, 3, 4, 5, 6)),
+AXES: Mapping[str, tuple[str, tuple[float, ...]]] = {
+    "width": ("hidden units", (1, 2, 3, 4, 8, 16, 64)),
+    "l2": ("L2 strength", (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
+    "l1": ("L1 strength", (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
+    "keep-prob": ("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
+    "degree": ("degree", (0, 1, 2, 3, 4, 5, 6)),
 }
+"""By the name of a size or strength that a sweep varies: its name in pictures and tables, and its
+default values, from stiff to flexible."""
 
 
 def sweep(
@@ -212,7 +176,7 @@ def sweep(
     validation.one_of("axis", axis, AXES)
     base = NetworkLearner() if base is None else base
     learners: dict[str, Learner] = {}
-    for value in AXES[axis].values if values is None else values:
+    for value in AXES[axis][1] if values is None else values:
         setting: dict[str, Any] = {axis.replace("-", "_"): value}
         if axis == "width":
             setting = {"hidden": (validation.whole("width", value, 1),)}

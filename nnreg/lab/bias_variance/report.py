@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from html import escape
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from nnreg import plots
-from nnreg._support.tables import text_table
 from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance, classify_fits, find_best
 from nnreg.lab.bias_variance.processes import Classification
-from nnreg.lab.reporting.folder import Pictures, Report
-from nnreg.lab.reporting.page import (
-    mark_verdict,
-    render_definitions,
-    render_figure,
-    render_report,
-    render_table,
-)
-from nnreg.lab.reporting.text import get_provenance, wrap, wrap_facts
+from nnreg.lab.reporting.report import Report, Table
 from nnreg.lab.verdicts import FIT_RULE
 from nnreg.plots import LIGHT, Theme
 
@@ -66,8 +56,11 @@ COLUMNS = {
 """By head: the attribute of `BiasVariance`, and its meaning."""
 
 MEANINGS = {head: meaning for head, (_, meaning) in COLUMNS.items()}
-SPLIT = ("of data sets", "of seeds")
-TABLES = (("bias²", "variance", "noise", "sum"), ("risk", "risk - sum", "train loss"), SPLIT)
+TABLES = (
+    ("bias²", "variance", "noise", "sum"),
+    ("risk", "risk - sum", "train loss"),
+    ("of data sets", "of seeds"),
+)
 
 PICTURES = {
     "terms": {
@@ -98,93 +91,61 @@ def make_report(results: Results, axis: str) -> Report:
         As `bias_variance_sweep` returns them. Fits are drawn only where all models are curves.
     axis : str
         The name of the size or strength that the sweep varies.
-    """
-    pictures: dict[str, Callable[..., Figure]] = {"terms": partial(draw_terms, results, axis=axis)}
-    if all(map(is_curve, results.values())):
-        pictures["fits"] = partial(draw_fits, results, axis=axis)
-    return Report(
-        text=make_text(results, axis),
-        numbers=as_dict(results, axis),
-        pictures=pictures,
-        page=partial(make_page, results, axis),
-    )
-
-
-def make_text(results: Results, axis: str) -> str:
-    """Return what `nnreg bias-variance` prints.
 
     Examples
     --------
     >>> from nnreg.lab import SamplingDesign, Sine, bias_variance_sweep, sweep
     >>> results = bias_variance_sweep(sweep("degree", [0, 3]), Sine(), SamplingDesign(seeds=1))
-    >>> print(make_text(results, "degree").splitlines()[-1])
-    Best is 3 (degree): bias² 0.004, variance 0.065, noise 0.160. Underfit: 0.
+    >>> make_report(results, "degree").headline
+    'Best is 3 (degree): bias² 0.004, variance 0.065, noise 0.160. Underfit: 0.'
     """
-    parts = [wrap_facts(_facts(results))]
-    for heads in TABLES if _is_split(results) else TABLES[:2]:
-        words = [axis, "verdict"] if heads == TABLES[0] else [axis]
-        head = [*words, *heads]
-        rows = [
-            [name, verdict][: len(words)] + _cells(results[name], heads)
-            for name, verdict in classify_fits(results).items()
-        ]
-        parts.append(text_table(head, rows, right=range(len(words), len(head))))
-    note = "Value ± Monte-Carlo standard error. Columns and verdicts: nnreg bias-variance --help."
-    return "\n\n".join([*parts, wrap(note), wrap(_headline(results, axis))])
-
-
-def as_dict(results: Results, axis: str) -> dict[str, Any]:
-    """Return every number of a sweep in lists and dictionaries, ready for JSON."""
     best, verdicts = find_best(results), classify_fits(results)
-    return {
-        **get_provenance(),
-        "axis": axis,
-        "process": repr(results[best].process),
-        "design": asdict(results[best].design),
-        "best": best,
-        "columns": MEANINGS,
-        "rule": FIT_RULE,
-        "values": {
-            name: {
-                "learner": repr(result.learner),
-                "verdict": verdicts[name],
-                **asdict(result.terms),
-                "risk": asdict(result.risk),
-                "difference": asdict(result.difference),
-                "train_loss": asdict(result.train),
-            }
-            for name, result in results.items()
-        },
-    }
-
-
-def make_page(results: Results, axis: str, pictures: Pictures) -> str:
-    """Return ``report.html``.
-
-    Parameters
-    ----------
-    results : mapping of str to BiasVariance
-    axis : str
-    pictures : Pictures
-        Of ``"terms"`` and ``"fits"``.
-    """
-    heads = [head for head in COLUMNS if head not in SPLIT or _is_split(results)]
+    design, process = results[best].design, results[best].process
+    groups = TABLES if design.seeds > 1 else TABLES[:2]  # with one seed the variance has no parts
     rows = [
-        [name, mark_verdict(verdict), *_cells(results[name], heads)]
-        for name, verdict in classify_fits(results).items()
+        [name, verdicts[name], *(_cell(result, head) for group in groups for head in group)]
+        for name, result in results.items()
     ]
-    note = "Value ± Monte-Carlo standard error."
-    body = [
-        "<h1>Bias and variance, measured</h1>",
-        f'<p class="lead">{escape(_headline(results, axis))}</p>',
-        render_definitions(_facts(results)),
-        "<h2>Results</h2>",
-        render_table([axis, "verdict", *heads], rows, words=2, note=note),
-        *(render_figure(files, **PICTURES[name]) for name, files in pictures.items()),
-        "<h2>How to read the table</h2>",
-        render_definitions({"verdict": FIT_RULE, **MEANINGS}),
-    ]
-    return render_report(f"Bias and variance: {axis}", "\n".join(body))
+    draw: dict[str, Callable[..., Figure]] = {"terms": partial(draw_terms, results, axis=axis)}
+    if all(map(is_curve, results.values())):
+        draw["fits"] = partial(draw_fits, results, axis=axis)
+    loss = "0-1 loss" if isinstance(process, Classification) else "squared error"
+    return Report(
+        title=f"Bias and variance: {axis}",
+        headline=_headline(results, axis),
+        facts={
+            "process": f"{process!r}; {loss}",
+            "sampling": f"{design.datasets} data sets of {design.rows} rows, each learned with "
+            f"{design.seeds} seed{'s' if design.seeds > 1 else ''}; {design.points:,} common "
+            f"inputs, as many fresh rows each; seed {design.seed}",
+            "best": repr(results[best].learner),
+        },
+        tables={"Results": Table([axis, "verdict"], groups, rows)},
+        notes=["Value ± Monte-Carlo standard error."],
+        rules={"verdict": FIT_RULE, **MEANINGS},
+        details={},
+        numbers={
+            "axis": axis,
+            "process": repr(process),
+            "design": asdict(design),
+            "best": best,
+            "columns": MEANINGS,
+            "rule": FIT_RULE,
+            "values": {
+                name: {
+                    "learner": repr(result.learner),
+                    "verdict": verdicts[name],
+                    **asdict(result.terms),
+                    "risk": asdict(result.risk),
+                    "difference": asdict(result.difference),
+                    "train_loss": asdict(result.train),
+                }
+                for name, result in results.items()
+            },
+        },
+        pictures=PICTURES,
+        draw=draw,
+    )
 
 
 def draw_terms(
@@ -263,20 +224,6 @@ def select_fits(results: Results) -> dict[str, str]:
     return {name: verdicts[name] for name in names if name is not None}
 
 
-def _facts(results: Results) -> dict[str, str]:
-    """Return what was sampled, and the best learner."""
-    best = results[find_best(results)]
-    design = best.design
-    seeds = f"{design.seeds} seeds" if design.seeds > 1 else "1 seed"
-    loss = "0-1 loss" if isinstance(best.process, Classification) else "squared error"
-    return {
-        "process": f"{best.process!r}; {loss}",
-        "sampling": f"{design.datasets} data sets of {design.rows} rows, each learned with "
-        f"{seeds}; {design.points:,} common inputs, as many fresh rows each; seed {design.seed}",
-        "best": repr(best.learner),
-    }
-
-
 def _headline(results: Results, axis: str) -> str:
     """Return the best learner, and those of the other verdicts."""
     best, verdicts = find_best(results), classify_fits(results)
@@ -289,20 +236,13 @@ def _headline(results: Results, axis: str) -> str:
     return text
 
 
-def _is_split(results: Results) -> bool:
-    """Return whether the variance has parts: with one seed it has none."""
-    return all(result.design.seeds > 1 for result in results.values())
-
-
 def _estimate(result: BiasVariance, head: str) -> Estimate:
     return cast(Estimate, attrgetter(COLUMNS[head][0])(result))
 
 
-def _cells(result: BiasVariance, heads: Iterable[str]) -> list[str]:
-    cells = []
-    for estimate in (_estimate(result, head) for head in heads):
-        digits = ".3g" if abs(estimate.value) >= 10 else ".3f"
-        exact = estimate.error < 1e-9  # the noise, where it is the same at every input
-        error = "" if exact else f" ± {estimate.error:{digits}}"
-        cells.append(f"{estimate.value:{digits}}{error}")
-    return cells
+def _cell(result: BiasVariance, head: str) -> str:
+    estimate = _estimate(result, head)
+    digits = ".3g" if abs(estimate.value) >= 10 else ".3f"
+    exact = estimate.error < 1e-9  # the noise, where it is the same at every input
+    error = "" if exact else f" ± {estimate.error:{digits}}"
+    return f"{estimate.value:{digits}}{error}"

@@ -18,7 +18,7 @@ import numpy as np
 
 from nnreg._support.blas import blas_threads
 from nnreg.datasets import Dataset
-from nnreg.lab.comparison.result import Comparison, VariantRun
+from nnreg.lab.comparison.report import Comparison, VariantRun
 from nnreg.lab.comparison.selection import VALIDATION_SHARE, select_strengths
 from nnreg.lab.preprocessing import Rows, split_validation, standardize
 from nnreg.lab.reporting.results import Progress

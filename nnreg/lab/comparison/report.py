@@ -1,35 +1,85 @@
-"""The report of a comparison: ``report.json``, ``report.html`` and two pictures."""
+"""The result of a comparison: its figures and verdicts, and its report with two pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from html import escape
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnreg import plots
-from nnreg._support.tables import Markup
 from nnreg._support.typing import Array
-from nnreg.lab.comparison.result import NOISE_RULE, ZEROS_NOTE, Comparison
-from nnreg.lab.reporting.folder import Pictures, Report
-from nnreg.lab.reporting.page import (
-    mark_verdict,
-    render_definitions,
-    render_figure,
-    render_report,
-    render_table,
+from nnreg.datasets import Dataset
+from nnreg.lab.comparison.selection import ModelSelection
+from nnreg.lab.preprocessing import PreparedRows
+from nnreg.lab.reporting.report import (
+    ACCURACY,
+    LOSS,
+    Column,
+    Report,
+    Table,
+    describe_data,
+    describe_network,
+    describe_training,
+    format_percent,
+    get_data_facts,
 )
-from nnreg.lab.reporting.text import Column, get_data_facts, get_provenance
-from nnreg.lab.settings import VARIANTS
-from nnreg.lab.verdicts import FIT_RULE
+from nnreg.lab.settings import VARIANTS, Settings, Strengths
+from nnreg.lab.verdicts import FIT_RULE, classify_fit, compute_baseline
 from nnreg.plots import LIGHT, Theme, histogram_edges
 
 if TYPE_CHECKING:
     from nnreg.plots.frame import Figure
+
+CONFIDENCE = 0.95
+
+NOISE_RULE = (
+    "A difference from 'none' is inside the noise, and marked ~, if the "
+    f"{CONFIDENCE * 100:g} % confidence interval of its mean (Student's t, over the paired "
+    "differences within the repeats) contains 0. One repeat says nothing about noise."
+)
+
+ZEROS_NOTE = {
+    "proximal": "L1 uses its proximal map, which makes weights exactly 0; subgradients "
+    "(--l1-method subgradient) only make them small.",
+    "subgradient": "L1 uses subgradients, which make weights small but not exactly 0; the proximal "
+    "map (--l1-method proximal) does.",
+}
+
+ACCURACIES = (
+    Column("train_accuracy", "train acc %", ACCURACY.format("training"), 1, True),
+    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
+    Column(
+        "gap",
+        "gap",
+        "The generalization gap: test loss minus train loss. Wrong training labels raise the train "
+        "loss of a network that does not fit them, so with label noise it can be below 0.",
+    ),
+)
+LOSSES = (
+    Column("train_loss", "train loss", LOSS.format("training")),
+    Column("test_loss", "test loss", LOSS.format("test")),
+    Column(
+        "test_loss_noisy",
+        "test, noisy",
+        "The test loss if test labels were wrong as often as training labels: the mean over all "
+        "ways to make them wrong. The verdict uses it, so that both losses have the same noise.",
+    ),
+    Column(
+        "penalty",
+        "penalty",
+        "L2: strength/2 · Σ w². L1: strength · Σ |w|. Over all weights, never over biases; dropout "
+        "has none.",
+    ),
+)
+WEIGHTS = (
+    Column("total", "total", "Train loss plus penalty: the objective of training."),
+    Column("weight_norm", "weight norm", "√(Σ w²) over all weights.", 1),
+    Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
+    Column("seconds", "seconds", "Training time of one run, without the measuring.", 1),
+)
 
 PICTURES = {
     "curves": {
@@ -47,49 +97,303 @@ PICTURES = {
     },
 }
 
-BODY = Template("""\
-<h1>One network, five ways to regularize it</h1>
-<p class="lead">$headline</p>
-$facts
-$warning
-<h2>Results</h2>
-$results
-<p class="soft">$zeros</p>
-$pictures
-<h2>Strengths</h2>
-$strengths
-<h2>How to read the table</h2>
-$rules
-<h2>How fair is the comparison?</h2>
-<p>Within a repeat every variant starts from the same weights and sees the same batches in the same
-order. Repeats differ in initial weights, order and dropout masks; rows and labels are the same in
-all of them, so the noise that they show is that of training, not that of drawing other
-data.</p>
-<details><summary>Every repeat</summary>
-$repeats
-</details>
-""")
+FAIRNESS = (
+    "Within a repeat every variant starts from the same weights and sees the same batches in the "
+    "same order. Repeats differ in initial weights, order and dropout masks; rows and labels are "
+    "the same in all of them, so the noise that they show is that of training, not that of "
+    "drawing other data."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class VariantRun:
+    """One trained network, measured.
+
+    Parameters
+    ----------
+    seed : int
+    figures : dict of str to float
+        At the end: ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss``,
+        ``test_loss_noisy``, ``gap``, ``penalty``, ``total``, ``weight_norm``, ``zeros`` and
+        ``seconds``; see `Comparison.columns`.
+    curves : dict of str to list of float
+        The first five, and the penalty, at the end of every epoch.
+    weights : ndarray of shape (P,)
+        The final weights, without the biases.
+
+    Examples
+    --------
+    >>> VariantRun(0, {"gap": 0.5}, {}, np.zeros(1)).figures["gap"]
+    0.5
+    """
+
+    seed: int
+    figures: dict[str, float]
+    curves: dict[str, list[float]]
+    weights: Array
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure of one variant, over the repeats.
+
+    Parameters
+    ----------
+    mean : float
+    sd : float or None
+        Standard deviation (with R - 1); None of one repeat.
+    inside_noise : bool or None
+        Whether the difference from ``none`` may be chance; None where there is no difference to
+        test: for ``none`` itself, where all differences are 0, and with one repeat.
+
+    Examples
+    --------
+    >>> Summary(0.5, None, None).mean
+    0.5
+    """
+
+    mean: float
+    sd: float | None
+    inside_noise: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All results of a comparison.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : PreparedRows
+    settings : Settings
+        With the number of epochs filled in.
+    selection : ModelSelection
+    validation_rows : int
+        Training rows that the selection held out.
+    runs : dict of str to list of VariantRun
+        By variant, in the order of the repeats.
+    interrupted : bool
+        Whether there are fewer repeats than the settings say.
+
+    Examples
+    --------
+    >>> from nnreg.datasets import load
+    >>> from nnreg.lab import compare
+    >>> settings = Settings(l2=0.1, l1=0.001, keep_prob=0.5, epochs=1, train_size=50, repeats=1)
+    >>> list(compare(load("digits"), settings).runs)
+    ['none', 'L2', 'L1', 'dropout', 'dropout + L2']
+    """
+
+    dataset: Dataset
+    rows: PreparedRows
+    settings: Settings
+    selection: ModelSelection
+    validation_rows: int
+    runs: dict[str, list[VariantRun]]
+    interrupted: bool = False
+
+    @property
+    def repeats(self) -> int:
+        """Finished repeats."""
+        return len(self.runs[VARIANTS[0]])
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All measured figures, as columns; without label noise there is no noisy test loss."""
+        return tuple(column for group in self.column_groups for column in group)
+
+    @property
+    def column_groups(self) -> tuple[Sequence[Column], ...]:
+        """The columns of each table of the text."""
+        losses = [c for c in LOSSES if c.key != "test_loss_noisy" or self.settings.label_noise]
+        return ACCURACIES, losses, WEIGHTS
+
+    def values(self, variant: str, figure: str) -> Array:
+        """Return one figure of all repeats, of shape (R,)."""
+        return np.array([run.figures[figure] for run in self.runs[variant]])
+
+    def curves(self, variant: str, curve: str) -> Array:
+        """Return one curve of all repeats, of shape (R, epochs)."""
+        return np.array([run.curves[curve] for run in self.runs[variant]])
+
+    def summarize(self, variant: str, figure: str) -> Summary:
+        """Return mean, deviation, and whether the difference from ``none`` is inside the noise."""
+        values = self.values(variant, figure)
+        sd = float(values.std(ddof=1)) if len(values) > 1 else None
+        differences = values - self.values(VARIANTS[0], figure)
+        testable = len(values) > 1 and bool(differences.any())
+        return Summary(float(values.mean()), sd, is_inside_noise(differences) if testable else None)
+
+    def verdict(self, variant: str) -> str:
+        """Return ``"underfit"``, ``"right fit"``, ``"overfit"`` or ``"diverged"``.
+
+        The rule is `nnreg.lab.verdicts.FIT_RULE`; the model with the lowest test loss is that of
+        any variant after any epoch, in the mean of the repeats.
+        """
+        train, test = (
+            np.array([self.curves(v, curve).mean(axis=0) for v in VARIANTS]).ravel()
+            for curve in ("train_loss", "test_loss_noisy")
+        )
+        best = int(np.nan_to_num(test, nan=np.inf).argmin())
+        return classify_fit(
+            float(self.values(variant, "train_loss").mean()),
+            float(self.values(variant, "test_loss_noisy").mean()),
+            best_train=float(train[best]),
+            best_test=float(test[best]),
+            baseline=compute_baseline(self.rows.y),
+        )
+
+    def headline(self) -> str:
+        """Return the result in two sentences."""
+        train, test = (
+            {v: float(self.values(v, name).mean()) for v in VARIANTS}
+            for name in ("train_accuracy", "test_accuracy")
+        )
+        fit = {"right fit": "is a right fit", "diverged": "has diverged"}
+        verdict = self.verdict("none")
+        first = (
+            f"Without regularization the network {fit.get(verdict, f'is {verdict}')}: "
+            f"{format_percent(train['none'])} of the training rows right, "
+            f"{format_percent(test['none'])} of the test rows."
+        )
+        best = max(VARIANTS, key=lambda variant: test[variant])
+        if best == "none":
+            return f"{first} No regularization does better on test rows."
+        gain = round(100 * test[best], 1) - round(100 * test["none"], 1)
+        unsure = self.summarize(best, "test_accuracy").inside_noise is not False
+        return (
+            f"{first} Best on test rows is {best} with {format_percent(test[best])}, "
+            f"{gain:.1f} points more{', which may be chance' if unsure else ''}."
+        )
+
+    def notes(self) -> list[str]:
+        """Return what the numbers of the tables are."""
+        note = (
+            f"Mean ± standard deviation of {self.repeats} repeats; ~ marks a difference from none "
+            "that is inside the noise."
+        )
+        if self.repeats == 1:
+            note = "One repeat: nothing is known about the noise."
+        notes = [note, ZEROS_NOTE[self.settings.l1_method]]
+        if self.settings.label_noise:
+            notes.append(
+                "Test labels are clean, so the gap can be below 0; 'test, noisy' is the test loss "
+                "if they were wrong as often as training labels. The verdict uses it."
+            )
+        if self.interrupted:
+            notes.append("Interrupted: fewer repeats than asked for.")
+        return notes
+
+    def cell(self, variant: str, column: Column) -> str:
+        """Return a cell of the table, marked where the difference from ``none`` may be chance."""
+        inside = self.summarize(variant, column.key).inside_noise
+        # Where there may be marks, the other cells have a space, so that digits align.
+        mark = "~" if inside else " " * (self.repeats > 1)
+        return column.format(self.values(variant, column.key)) + mark
+
+    def __str__(self) -> str:
+        return str(make_report(self))
+
+    def _repr_html_(self) -> str:
+        return make_report(self)._repr_html_()
+
+
+def is_inside_noise(differences: Array) -> bool:
+    """Return whether the confidence interval of the mean contains 0.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (R,)
+        At least two.
+
+    Examples
+    --------
+    >>> is_inside_noise(np.array([0.9, 1.0, 1.1])), is_inside_noise(np.array([-1.0, 0.0, 2.0]))
+    (False, True)
+    """
+    from scipy.special import stdtrit  # 300 ms, only where a difference is tested
+
+    r = len(differences)
+    error = float(differences.std(ddof=1)) / r**0.5
+    reach = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2)) * error
+    return bool(abs(differences.mean()) <= reach)
 
 
 def make_report(comparison: Comparison) -> Report:
     """Return the report of a comparison."""
+    columns, selection = comparison.columns, comparison.selection
+    results = [
+        [v, comparison.verdict(v), *(comparison.cell(v, column) for column in columns)]
+        for v in VARIANTS
+    ]
+    repeats = [
+        [v, str(run.seed), *(column.format([run.figures[column.key]]) for column in columns)]
+        for v in VARIANTS
+        for run in comparison.runs[v]
+    ]
+    tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
+    heads = [[column.head for column in group] for group in comparison.column_groups]
+    rules = {"verdict": FIT_RULE, "~": NOISE_RULE, "repeats": FAIRNESS}
     return Report(
-        text=str(comparison),
-        numbers=as_dict(comparison),
-        pictures={
+        title=f"Regularization compared: {comparison.dataset.name}",
+        headline=comparison.headline(),
+        facts=_facts(comparison),
+        tables={
+            "Strengths": _tabulate_strengths(comparison.selection),
+            "Results": Table(["variant", "verdict"], heads, results),
+        },
+        notes=comparison.notes(),
+        rules=rules | {column.head: column.text for column in columns},
+        details={
+            "Every repeat": Table(["variant", "seed"], heads, repeats),
+            "Validation losses": Table(["variant", "strengths"], [["loss"]], tried),
+        },
+        numbers=_numbers(comparison),
+        pictures=PICTURES,
+        draw={
             "curves": partial(draw_curves, comparison),
             "weights": partial(draw_weights, comparison),
         },
-        page=partial(make_page, comparison),
     )
 
 
-def as_dict(comparison: Comparison) -> dict[str, Any]:
+def _facts(comparison: Comparison) -> dict[str, str]:
+    """Return the data, the network and the selection of strengths in words."""
+    rows, settings = comparison.rows, replace(comparison.settings, repeats=comparison.repeats)
+    n, k = len(rows.x), comparison.validation_rows
+    training = f"with ReLU, dropout after each hidden layer; {describe_training(settings)}"
+    strengths = "all given, none selected"
+    if comparison.selection.candidates:
+        strengths = (
+            f"selected by the lowest data loss on {k:,} validation rows, held out of the "
+            f"{n:,} training rows, after one training on the other {n - k:,}; the final "
+            f"runs train on all {n:,}; test rows are not used"
+        )
+    return {
+        "data": describe_data(comparison.dataset, rows),
+        "network": describe_network(settings, rows, training),
+        "strengths": strengths,
+    }
+
+
+def _tabulate_strengths(selection: ModelSelection) -> Table:
+    """Return a row for each variant: its strengths, and the values that were tried."""
+    rows = []
+    for variant in VARIANTS[1:]:
+        tried = [asdict(candidate.strengths) for candidate in selection.tried(variant)]
+        varied = [name for name in asdict(Strengths()) if len({t[name] for t in tried}) > 1]
+        grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(given)"
+        if selection.is_at_grid_edge(variant):
+            grid += "  (end of grid)"
+        rows.append([variant, str(selection.strengths[variant]), grid])
+    return Table(["variant", "strengths", "from"], [[]], rows)
+
+
+def _numbers(comparison: Comparison) -> dict[str, Any]:
     """Return every number of a comparison in lists and dictionaries, ready for JSON."""
     settings = comparison.settings
     edges = histogram_edges([comparison.runs[variant][0].weights for variant in VARIANTS])
     return {
-        **get_provenance(),
         "interrupted": comparison.interrupted,
         "repeats": comparison.repeats,
         "data": get_data_facts(comparison.dataset, comparison.rows),
@@ -109,51 +413,19 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def make_page(comparison: Comparison, pictures: Pictures) -> str:
-    """Return ``report.html``.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    pictures : Pictures
-        ``"curves"`` and ``"weights"``, or none.
-    """
-    columns = comparison.columns
-    heads = [column.head for column in columns]
-    repeats = [
-        [variant, str(run.seed)]
-        + [column.format(run.figures[column.key], None) for column in columns]
-        for variant in VARIANTS
-        for run in comparison.runs[variant]
-    ]
-    results = [
-        [variant, mark_verdict(comparison.verdict(variant))]
-        + [_cell(comparison, variant, column) for column in columns]
-        for variant in VARIANTS
-    ]
-    definitions = {"verdict": FIT_RULE, "~": NOISE_RULE}
-    losses = "; ".join(
-        f"{candidate.variant} with {candidate.strengths}: {candidate.loss:.3f}"
-        for candidate in comparison.selection.candidates
-    )
-    tried = f"<details><summary>Validation losses</summary><p>{losses}</p></details>"
-    warning = "<p><strong>Interrupted: fewer repeats than asked for.</strong></p>"
-    body = BODY.substitute(
-        headline=escape(comparison.headline()),
-        facts=render_definitions(comparison.facts()),
-        warning=warning if comparison.interrupted else "",
-        results=render_table(
-            ["variant", "verdict", *heads], results, words=2, note=comparison.repeats_note()
-        ),
-        zeros=escape(ZEROS_NOTE[comparison.settings.l1_method]),
-        pictures="".join(
-            render_figure(files, **PICTURES[name]) for name, files in pictures.items()
-        ),
-        strengths=render_table(*comparison.strengths_table(), words=3) + (tried if losses else ""),
-        rules=render_definitions(definitions | {column.head: column.text for column in columns}),
-        repeats=render_table(["variant", "seed", *heads], repeats),
-    )
-    return render_report(f"Regularization compared: {comparison.dataset.name}", body)
+def _variant(comparison: Comparison, variant: str, edges: Array) -> dict[str, Any]:
+    runs = comparison.runs[variant]
+    weights = runs[0].weights
+    return {
+        "verdict": comparison.verdict(variant),
+        "strengths": asdict(comparison.selection.strengths[variant]),
+        "figures": {name: asdict(comparison.summarize(variant, name)) for name in runs[0].figures},
+        "repeats": [
+            {"seed": run.seed, "figures": run.figures, "curves": run.curves} for run in runs
+        ],
+        "weight_counts": np.histogram(weights[weights != 0], edges)[0].tolist(),
+        "zero_weights": int((weights == 0).sum()),
+    }
 
 
 def draw_curves(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
@@ -186,25 +458,3 @@ def draw_weights(comparison: Comparison, *, columns: int = 3, theme: Theme = LIG
 def _add_strengths(comparison: Comparison, notes: Mapping[str, str]) -> dict[str, str]:
     strengths = comparison.selection.strengths
     return {v: f"{n} · {strengths[v]}" if v != "none" else n for v, n in notes.items()}
-
-
-def _cell(comparison: Comparison, variant: str, column: Column) -> Markup:
-    summary = comparison.summarize(variant, column.key)
-    mean, plus, sd = column.format(summary.mean, summary.sd).partition(" ± ")
-    mark = '<abbr title="inside the noise">~</abbr>' if summary.inside_noise else ""
-    return Markup(mean + mark + (f' <span class="sd">± {sd}</span>' if plus else ""))
-
-
-def _variant(comparison: Comparison, variant: str, edges: Array) -> dict[str, Any]:
-    runs = comparison.runs[variant]
-    weights = runs[0].weights
-    return {
-        "verdict": comparison.verdict(variant),
-        "strengths": asdict(comparison.selection.strengths[variant]),
-        "figures": {name: asdict(comparison.summarize(variant, name)) for name in runs[0].figures},
-        "repeats": [
-            {"seed": run.seed, "figures": run.figures, "curves": run.curves} for run in runs
-        ],
-        "weight_counts": np.histogram(weights[weights != 0], edges)[0].tolist(),
-        "zero_weights": int((weights == 0).sum()),
-    }

@@ -190,38 +190,23 @@ def regularization_path(
         raise ValueError("strengths must not be empty")
     order.sort(reverse=is_linear(net))
     fitted = net.copy()
-    options: dict[str, Any] = {"data": (x, y), "test_data": test_data, "metrics": metrics}
-    results = [
-        fit_point(fitted, strength, penalty, train, loss=loss, **options) for strength in order
-    ]
+    results = []
+    for strength in order:
+        fitted.penalty = penalty(strength)
+        started = time.perf_counter()
+        train(fitted)
+        seconds = time.perf_counter() - started
+        figures = {"nonzeros": float(np.count_nonzero(fitted.parameters.weights))}
+        figures |= evaluate(fitted, x, y, loss=loss, metrics=metrics)
+        figures["residual"] = measure_stationarity(fitted, x, y, loss=loss).residual
+        if test_data is not None:
+            test = evaluate(fitted, *test_data, loss=loss, metrics=metrics)
+            del test["penalty"], test["total"]
+            figures |= {f"test_{name}": value for name, value in test.items()}
+        figures["seconds"] = seconds
+        results.append(PathPoint(strength, figures, fitted.parameters.vector.copy()))
     results.sort(key=lambda point: -point.strength)
     return RegularizationPath(tuple(results), net.parameters.weights.size)
-
-
-def fit_point(
-    net: Network,
-    strength: float,
-    penalty: Callable[[float], Penalty],
-    train: Callable[[Network], Any],
-    *,
-    loss: Loss,
-    data: tuple[Any, Any],
-    test_data: tuple[Any, Any] | None,
-    metrics: Iterable[str | Metric],
-) -> PathPoint:
-    """Train a network in place under one strength, and measure it."""
-    net.penalty = penalty(strength)
-    started = time.perf_counter()
-    train(net)
-    seconds = time.perf_counter() - started
-    figures = {"nonzeros": float(np.count_nonzero(net.parameters.weights))}
-    figures |= evaluate(net, *data, loss=loss, metrics=metrics)
-    figures["residual"] = measure_stationarity(net, *data, loss=loss).residual
-    if test_data is not None:
-        test = evaluate(net, *test_data, loss=loss, metrics=metrics)
-        del test["penalty"], test["total"]
-        figures |= {f"test_{name}": value for name, value in test.items()}
-    return PathPoint(strength, figures | {"seconds": seconds}, net.parameters.vector.copy())
 
 
 def lambda_max(

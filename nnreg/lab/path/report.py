@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg import plots
-from nnreg._support.tables import text_table
 from nnreg.lab.path.study import PathStudy
-from nnreg.lab.preprocessing import MAX_DEVIATION
-from nnreg.lab.reporting.folder import Pictures, Report
-from nnreg.lab.reporting.page import (
-    render_definitions,
-    render_figure,
-    render_report,
-    render_table,
-)
-from nnreg.lab.reporting.text import (
+from nnreg.lab.reporting.report import (
     ACCURACY,
     LOSS,
     Column,
+    Report,
+    Table,
     describe_data,
+    describe_network,
+    describe_training,
     format_percent,
     get_data_facts,
-    get_provenance,
-    wrap,
-    wrap_facts,
 )
 
 if TYPE_CHECKING:
@@ -49,9 +40,7 @@ FIT = (
     Column("data_loss", "train loss", LOSS.format("training")),
     Column("test_data_loss", "test loss", LOSS.format("test")),
 )
-COLUMNS = (
-    *SIZES,
-    *FIT,
+OPTIMUM = (
     Column("penalty", "penalty", "What the penalty adds to the objective."),
     Column(
         "residual",
@@ -61,6 +50,9 @@ COLUMNS = (
         6,
     ),
 )
+
+GROUPS = (SIZES, FIT, OPTIMUM)
+COLUMNS = (*SIZES, *FIT, *OPTIMUM)
 
 RULES = {
     "strengths": (
@@ -90,71 +82,46 @@ PICTURES = {
 
 def make_report(study: PathStudy) -> Report:
     """Return the report of a study."""
-    return Report(
-        text=make_text(study),
-        numbers=as_dict(study),
-        pictures={"path": partial(draw_path, study)},
-        page=partial(make_page, study),
-    )
-
-
-def make_text(study: PathStudy) -> str:
-    """Return what `nnreg path` prints."""
-    tables = [
-        text_table(head, rows, right=range(len(head)))
-        for head, rows in (_table(study, columns) for columns in (SIZES, FIT))
+    settings, figures, count = study.settings, study.figures, study.settings.repeats
+    seeds = [settings.seed + repeat for repeat in range(count)]
+    note = f"Mean ± standard deviation of {count} repeats."
+    if count == 1:
+        note = "One repeat: its variation is not known."
+    if not settings.hidden:
+        note = "A linear model has one optimum, whatever the seed."
+    names = [f"{strength:.3g}" for strength in study.strengths]
+    means = [
+        [name, *(column.format(figures[column.key][:, i]) for column in COLUMNS)]
+        for i, name in enumerate(names)
     ]
-    note = f"{_repeats_note(study)} Rules: nnreg path --help."
-    return "\n\n".join([wrap_facts(_facts(study)), *tables, wrap(note), wrap(make_headline(study))])
-
-
-def as_dict(study: PathStudy) -> dict[str, Any]:
-    """Return every number of a study in lists and dictionaries, ready for JSON."""
-    return {
-        **get_provenance(),
-        "data": get_data_facts(study.dataset, study.rows),
-        "settings": asdict(study.settings) | {"learning_rate": study.settings.rate},
-        "rules": RULES,
-        "columns": {column.key: column.text for column in COLUMNS},
-        "strengths": study.strengths.tolist(),
-        "repeats": [
-            {"seed": study.settings.seed + repeat}
-            | {name: values[repeat].tolist() for name, values in study.figures.items()}
-            for repeat in range(study.settings.repeats)
-        ],
-    }
-
-
-def make_page(study: PathStudy, pictures: Pictures) -> str:
-    """Return ``report.html``.
-
-    Parameters
-    ----------
-    study : PathStudy
-    pictures : Pictures
-        ``"path"``, or none.
-    """
-    head, means = _table(study, COLUMNS)
     repeats = [
-        [f"{strength:.3g}", str(study.settings.seed + repeat)]
-        + [column.format(float(study.figures[column.key][repeat, i]), None) for column in COLUMNS]
-        for i, strength in enumerate(study.strengths)
-        for repeat in range(study.settings.repeats)
+        [name, str(seed), *(column.format(figures[column.key][[r], i]) for column in COLUMNS)]
+        for i, name in enumerate(names)
+        for r, seed in enumerate(seeds)
     ]
-    body = [
-        "<h1>A regularization path</h1>",
-        f'<p class="lead">{escape(make_headline(study))}</p>',
-        render_definitions(_facts(study)),
-        "<h2>Results</h2>",
-        render_table(head, means, note=_repeats_note(study)),
-        *(render_figure(files, **PICTURES[name]) for name, files in pictures.items()),
-        "<h2>How to read the table</h2>",
-        render_definitions(RULES | {column.head: column.text for column in COLUMNS}),
-        "<details><summary>Every repeat</summary>",
-        render_table(["L1", "seed", *head[1:]], repeats),
-        "</details>",
-    ]
-    return render_report(f"Regularization path: {study.dataset.name}", "\n".join(body))
+    heads = [[column.head for column in group] for group in GROUPS]
+    return Report(
+        title=f"Regularization path: {study.dataset.name}",
+        headline=make_headline(study),
+        facts=_facts(study),
+        tables={"Results": Table(["L1"], heads, means)},
+        notes=[note],
+        rules=RULES | {column.head: column.text for column in COLUMNS},
+        details={"Every repeat": Table(["L1", "seed"], heads, repeats)},
+        numbers={
+            "data": get_data_facts(study.dataset, study.rows),
+            "settings": asdict(settings) | {"learning_rate": settings.rate},
+            "rules": RULES,
+            "columns": {column.key: column.text for column in COLUMNS},
+            "strengths": study.strengths.tolist(),
+            "repeats": [
+                {"seed": seed, **{name: values[r].tolist() for name, values in figures.items()}}
+                for r, seed in enumerate(seeds)
+            ],
+        },
+        pictures=PICTURES,
+        draw={"path": partial(draw_path, study)},
+    )
 
 
 def draw_path(study: PathStudy, *, columns: int = 3, theme: plots.Theme = plots.LIGHT) -> Figure:
@@ -172,22 +139,16 @@ def draw_path(study: PathStudy, *, columns: int = 3, theme: plots.Theme = plots.
 
 def _facts(study: PathStudy) -> dict[str, str]:
     """Return the data, the network and its training, and the strengths."""
-    settings, rows, s = study.settings, study.rows, study.strengths
-    widths = "-".join(map(str, (rows.x.shape[1], *settings.hidden, rows.classes)))
-    seeds = ", ".join(str(settings.seed + repeat) for repeat in range(settings.repeats))
+    settings, s = study.settings, study.strengths
     training = "linear, trained to its optimum at each strength"
     order = "from strong to weak"
     if settings.hidden:
-        training = (
-            f"with ReLU; {settings.optimizer} with learning rate {settings.rate:g}, "
-            f"batches of {settings.batch_size}, {settings.epochs} epochs at each strength"
-        )
+        training = f"with ReLU; {describe_training(settings)} at each strength"
         order = "from weak to strong"
     l2 = f", beside L2 {settings.l2:g}" if settings.l2 else ""
     return {
-        "data": describe_data(study.dataset, rows),
-        "network": f"{widths} {training}; seeds {seeds}; features standardized by the training "
-        f"rows, clipped at {MAX_DEVIATION:g} deviations",
+        "data": describe_data(study.dataset, study.rows),
+        "network": describe_network(settings, study.rows, training),
         "path": f"{len(s)} strengths of proximal L1 from {s[0]:.3g} to {s[-1]:.3g}{l2}, trained "
         f"{order}",
     }
@@ -209,25 +170,3 @@ def make_headline(study: PathStudy) -> str:
         f"{text}L1 {study.strengths[sparse]:.2g} has {format_percent(accuracy[sparse])}, with "
         f"{format_percent(zeros[sparse])} exactly zero."
     )
-
-
-def _repeats_note(study: PathStudy) -> str:
-    if not study.settings.hidden:
-        return "A linear model has one optimum, whatever the seed."
-    if study.settings.repeats == 1:
-        return "One repeat: its variation is not known."
-    return f"Mean ± standard deviation of {study.settings.repeats} repeats."
-
-
-def _table(study: PathStudy, columns: tuple[Column, ...]) -> tuple[list[str], list[list[str]]]:
-    """Return the head, and a row for each strength with mean and deviation over the repeats."""
-    means = {column.key: study.figures[column.key].mean(axis=0) for column in columns}
-    sds: dict[str, Any] = {column.key: [None] * len(study.strengths) for column in columns}
-    if study.settings.repeats > 1:
-        sds = {column.key: study.figures[column.key].std(axis=0, ddof=1) for column in columns}
-    rows = [
-        [f"{strength:.3g}"]
-        + [column.format(means[column.key][i], sds[column.key][i]) for column in columns]
-        for i, strength in enumerate(study.strengths)
-    ]
-    return ["L1", *(column.head for column in columns)], rows

@@ -7,28 +7,26 @@ interrupted study can be continued.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
 from nnreg._support.blas import blas_threads
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
-from nnreg.lab.path.convex import is_linear, solve
-from nnreg.lab.path.regularization_path import fit_point, lambda_max, lasso, strength_grid
+from nnreg.lab.path.convex import solve
+from nnreg.lab.path.regularization_path import lambda_max, regularization_path, strength_grid
 from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.settings import Strengths, TrainingSettings, build_network
 from nnreg.lab.sparsity import dense_layers, prune
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
-from nnreg.penalties import ElasticNet, Penalty
+from nnreg.penalties import ElasticNet
 from nnreg.training.loop import fit
 
 TOLERANCE = 1e-10  # of a linear model: far below the margin by which the path starts above zero
@@ -68,15 +66,9 @@ class PathSettings(TrainingSettings):
     points: int = 12
     ratio: float = 1e-3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        validation.number("l2", self.l2, 0)
-        validation.whole("points", self.points, 2)
-        validation.number("ratio", self.ratio, 0, 1, open_low=True, open_high=True)
-
-    def penalty(self, strength: float) -> Penalty:
+    def penalty(self, strength: float) -> ElasticNet:
         """Return the penalty of one point."""
-        return ElasticNet(strength, self.l2, method="proximal") if self.l2 else lasso(strength)
+        return ElasticNet(strength, self.l2, method="proximal")
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,57 +204,67 @@ class PathFitter:
 
     def fit_path(self, repeat: int, progress: Progress | None = None) -> dict[str, Array]:
         """Return the figures (S,) and the parameters (S, P) of the points of one repeat."""
-        net = self.build_network(repeat)
-        content = sha256(b"".join(part.tobytes() for part in vars(self.rows).values())).hexdigest()
-        strengths = self.strengths.tolist()
-        order = range(len(strengths)) if is_linear(net) else reversed(range(len(strengths)))
+        rows, net, total = self.rows, self.build_network(repeat), len(self.strengths)
+        content = sha256(b"".join(part.tobytes() for part in vars(rows).values())).hexdigest()
         settings = replace(self.settings, repeats=1)  # a repeat does not depend on their number
-        points: dict[int, dict[str, Array]] = {}
-        for index in order:
-            key = cache_key("path", content, settings, repeat, strengths, index)
-            task = partial(self.fit_point, net, strengths[index])
-            point = run_cached({key: task}, folder=self.folder)[key]
-            net.parameters.vector[...] = point["parameters"]
-            net.steps, net.epochs = point.pop("counts").tolist()
-            points[index] = point
-            if progress is not None:
-                done, total = len(points), len(strengths)
-                text = f"repeat {repeat + 1}, L1 {strengths[index]:.2g}"
-                progress(text, repeat * total + done, self.settings.repeats * total)
-        return {name: np.array([points[i][name] for i in sorted(points)]) for name in point}
+        seconds: dict[float, float] = {}
 
-    def fit_point(self, net: Network, strength: float) -> dict[str, Array]:
-        """Train the network in place under one strength; return its figures and parameters."""
+        def train(net: Network) -> None:
+            key = cache_key("path", content, settings, repeat, self.strengths, net.penalty)
+            result = run_cached({key: partial(self.train, net)}, folder=self.folder)[key]
+            net.parameters.vector[...] = result["parameters"]
+            net.steps, net.epochs = result["counts"].tolist()
+            strength = net.penalty.l1  # type: ignore[union-attr]  # an ElasticNet
+            seconds[strength] = float(result["seconds"])
+            if progress is not None:
+                done = repeat * total + len(seconds)
+                text = f"repeat {repeat + 1}, L1 {strength:.2g}"
+                progress(text, done, self.settings.repeats * total)
+
+        with blas_threads(1):
+            path = regularization_path(
+                net,
+                rows.x,
+                rows.y,
+                loss=LOSS,
+                penalty=settings.penalty,
+                strengths=self.strengths,
+                train=train,
+                test_data=(rows.x_test, rows.y_test),
+                metrics=["accuracy"],
+            )
+        pruned = []
+        for point in path.points:
+            net.parameters.vector[...] = point.parameters
+            pruned.append(prune(net))
+        hidden = [dense_layers(part.network.layers)[:-1] for part in pruned]
+        return {
+            **{name: path.values(name) for name in path.points[0].figures},
+            "seconds": np.array([seconds[strength] for strength in path.strengths]),
+            "zeros": 1.0 - path.values("nonzeros") / path.weights_size,
+            "inputs": np.array([float(len(part.inputs)) for part in pruned]),
+            "units": np.array([float(sum(layer.units for layer in part)) for part in hidden]),
+            "parameters": np.array([point.parameters for point in path.points]),
+        }
+
+    def train(self, net: Network) -> dict[str, Array]:
+        """Train the network in place; return its parameters, its counters and the time."""
         rows, settings = self.rows, self.settings
-        options: dict[str, Any] = {"x": rows.x, "y": rows.y, "loss": LOSS}
-        train: Callable[[Network], Any] = partial(solve, **options, tolerance=TOLERANCE)
+        started = time.perf_counter()
         if settings.hidden:
-            train = partial(
-                fit,
-                **options,
+            fit(
+                net,
+                rows.x,
+                rows.y,
+                loss=LOSS,
                 optimizer=settings.new_optimizer(),
                 epochs=settings.epochs_for(len(rows.x)),
                 batch_size=settings.batch_size,
             )
-        with blas_threads(1):
-            point = fit_point(
-                net,
-                strength,
-                settings.penalty,
-                train,
-                loss=LOSS,
-                data=(rows.x, rows.y),
-                test_data=(rows.x_test, rows.y_test),
-                metrics=["accuracy"],
-            )
-        pruned = prune(net)
-        figures = point.figures | {
-            "zeros": 1.0 - point.figures["nonzeros"] / net.parameters.weights.size,
-            "inputs": len(pruned.inputs),
-            "units": sum(layer.units for layer in dense_layers(pruned.network.layers)[:-1]),
-        }
+        else:
+            solve(net, rows.x, rows.y, loss=LOSS, tolerance=TOLERANCE)
         return {
-            **{name: np.array(float(value)) for name, value in figures.items()},
-            "parameters": point.parameters,
+            "parameters": net.parameters.vector.copy(),
             "counts": np.array([net.steps, net.epochs]),
+            "seconds": np.array(time.perf_counter() - started),
         }

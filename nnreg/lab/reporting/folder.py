@@ -10,101 +10,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nnreg import plots
-from nnreg._support.files import write_whole
 from nnreg.lab.reporting.results import list_results, read_file
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
 
 REPORT, PAGE = "report.json", "report.html"
 SEAL = b'\n "sha256": "'
-
-LAYOUTS = {
-    "light_wide": (plots.LIGHT, 3),
-    "light_narrow": (plots.LIGHT, 1),
-    "dark_wide": (plots.DARK, 3),
-    "dark_narrow": (plots.DARK, 1),
-}
-
-Pictures = Mapping[str, Mapping[str, bytes]]
-"""By name, the four SVG files of a picture by layout."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The results of an experiment, ready to be printed and written.
-
-    Parameters
-    ----------
-    text : str
-        For a terminal.
-    numbers : mapping of str to values
-        For ``report.json``.
-    pictures : mapping of str to function (*, theme, columns) -> Figure
-        By the name of the PNG file, without its ending.
-    page : function (Pictures) -> str
-        Makes ``report.html`` of the pictures; without matplotlib there are none.
-
-    Examples
-    --------
-    >>> Report("text", {"a": 1}, {}, lambda pictures: "<p>").numbers
-    {'a': 1}
-    """
-
-    text: str
-    numbers: Mapping[str, Any]
-    pictures: Mapping[str, Callable[..., Figure]]
-    page: Callable[[Pictures], str]
-
-    def write(self, folder: Path) -> list[str]:
-        """Write the files and return their names.
-
-        The numbers are written first, before anything is drawn. Without matplotlib there are no
-        pictures. Other files of an earlier report are removed, since they do not show this one.
-
-        Parameters
-        ----------
-        folder : Path
-            Existing. Files of an earlier report are replaced.
-
-        Raises
-        ------
-        FileExistsError
-            If a file of that name exists that nnreg did not write.
-        """
-        self.write_numbers(folder)
-        contents: dict[str, bytes] = {}
-        pictures: dict[str, dict[str, bytes]] = {}
-        with suppress(plots.MissingMatplotlibError):
-            for name, draw in self.pictures.items():
-                contents[f"{name}.png"] = plots.render(draw(), "png")
-                pictures[name] = {
-                    layout: plots.render(draw(theme=theme, columns=columns), "svg")
-                    for layout, (theme, columns) in LAYOUTS.items()
-                }
-        contents[PAGE] = self.page(pictures).encode()
-        for name in written_files(folder).keys() - {REPORT, *contents}:
-            (folder / name).unlink()
-        for name, content in contents.items():
-            write_whole(folder / name, content, overwrite=name in written_files(folder))
-        self.write_numbers(folder, {n: sha256(c).hexdigest() for n, c in contents.items()})
-        return list(report_files(pictures))
-
-    def write_numbers(self, folder: Path, digests: Mapping[str, str] | None = None) -> None:
-        """Write ``report.json``, with the digests of the other files or of those in the folder."""
-        earlier = written_files(folder)
-        files = earlier if digests is None else digests
-        others = {name: digest for name, digest in files.items() if name != REPORT}
-        content = seal({**self.numbers, "files": others})
-        write_whole(folder / REPORT, content, overwrite=REPORT in earlier)
 
 
 def report_files(pictures: Iterable[str]) -> tuple[str, ...]:

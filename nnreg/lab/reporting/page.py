@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from html import escape
 from string import Template
 
-from nnreg._support import page, tables
+from nnreg._support import page
 from nnreg._support.tables import Markup
+from nnreg.lab.verdicts import VERDICTS
 
 STYLE = """\
 :root { --over: #b34700; --right: #00694d; --under: #6b4fa0; }
@@ -54,13 +55,24 @@ FIGURE = Template("""\
 """)
 
 
-def render_report(title: str, body: str, footer: str = "All numbers are in report.json.") -> str:
+def render_report(title: str, headline: str, *parts: str) -> str:
     """Return the page of a report.
 
-    >>> "<h1>Result</h1>" in render_report("Title", "<h1>Result</h1>")
+    Parameters
+    ----------
+    title, headline : str
+        They are escaped.
+    *parts : str
+        HTML.
+
+    Examples
+    --------
+    >>> "<h1>a &lt; b</h1>" in render_report("a < b", "")
     True
     """
-    return page.render_page(title, f"<main>\n{body}\n</main>", style=STYLE, footer=footer)
+    head = f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(headline)}</p>'
+    body = "\n".join(("<main>", head, *parts, "</main>"))
+    return page.render_page(title, body, style=STYLE, footer="All numbers are in report.json.")
 
 
 def render_definitions(parts: Mapping[str, str]) -> str:
@@ -73,24 +85,19 @@ def render_definitions(parts: Mapping[str, str]) -> str:
     return "\n".join(("<dl>", *lines, "</dl>"))
 
 
-def render_table(head: list[str], rows: list[list[str]], *, words: int = 1, note: str = "") -> str:
-    """Return a table whose first columns are words, the others numbers, with a note above.
+def mark_cell(cell: str) -> Markup:
+    """Return a cell's text as HTML: verdicts in their colour, deviations in a line of their own.
 
-    >>> "<p class=soft>a note</p>" in render_table(["L1"], [["0.1"]], note="a note")
-    True
-    """
-    heads = [name.replace(" %", "\N{NO-BREAK SPACE}%") for name in head]
-    table = tables.html_table(heads, rows, right=range(words, len(head)), row_heads=True)
-    return f"<p class=soft>{escape(note)}</p>\n{table}" if note else table
-
-
-def mark_verdict(verdict: str) -> Markup:
-    """Return a verdict in its colour.
-
-    >>> mark_verdict("right fit")
+    >>> mark_cell("right fit")
     '<span class="fit right">right fit</span>'
+    >>> mark_cell("0.5 ± 0.1~")
+    '0.5<abbr title="inside the noise">~</abbr> <span class="sd">± 0.1</span>'
     """
-    return Markup(f'<span class="fit {verdict.split()[0]}">{verdict}</span>')
+    if cell in VERDICTS:
+        return Markup(f'<span class="fit {cell.split()[0]}">{cell}</span>')
+    mark = '<abbr title="inside the noise">~</abbr>' if cell.endswith("~") else ""
+    value, plus, deviation = escape(cell.rstrip("~ ")).partition(" ± ")
+    return Markup(value + mark + (f' <span class="sd">± {deviation}</span>' if plus else ""))
 
 
 def render_figure(files: Mapping[str, bytes], *, title: str, alt: str, caption: str) -> str:

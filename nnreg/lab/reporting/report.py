@@ -1,0 +1,314 @@
+"""Report: one description of an experiment's results, written as text, as a page and as JSON."""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnreg import plots
+from nnreg._support import tables
+from nnreg._support.files import write_whole
+from nnreg._support.typing import Array
+from nnreg._support.version import __version__
+from nnreg.datasets import Dataset
+from nnreg.lab.preprocessing import MAX_DEVIATION, PreparedRows
+from nnreg.lab.reporting import page
+from nnreg.lab.reporting.folder import PAGE, REPORT, report_files, seal, written_files
+from nnreg.lab.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from nnreg.plots.frame import Figure
+
+WIDTH = 80
+ACCURACY = "The share of {} rows whose most probable class is the labelled one."
+LOSS = "The mean cross-entropy of the {} rows, without the penalty, in inference mode: dropout off."
+
+LARGE = 1e6  # from here on numbers are shown with an exponent
+
+LAYOUTS = {
+    "light_wide": (plots.LIGHT, 3),
+    "light_narrow": (plots.LIGHT, 1),
+    "dark_wide": (plots.DARK, 3),
+    "dark_narrow": (plots.DARK, 1),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measured figure, as a column of a table.
+
+    Parameters
+    ----------
+    key : str
+        Name of the figure.
+    head : str
+        Name of the column.
+    text : str
+        Its definition, in a sentence.
+    digits : int, default 3
+        After the point.
+    percent : bool, default False
+        Whether a share is shown as a percentage.
+
+    Examples
+    --------
+    >>> Column("gap", "gap", "", digits=2).format([0.5, 0.6])
+    '0.55 ± 0.07'
+    >>> Column("zeros", "zeros", "", digits=1, percent=True).format([0.25])
+    '25.0'
+    """
+
+    key: str
+    head: str
+    text: str
+    digits: int = 3
+    percent: bool = False
+
+    def format(self, repeats: Sequence[float] | Array) -> str:
+        """Return mean and standard deviation as text; one repeat has no deviation."""
+        values = np.array(repeats) * (100 if self.percent else 1)
+        shown = [values.mean(), values.std(ddof=1)] if len(values) > 1 else values
+        return " ± ".join(
+            f"{value:.{self.digits}f}" if abs(value) < LARGE else f"{value:.3g}" for value in shown
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose first columns are words, the others numbers.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Heads of the columns of words.
+    groups : sequence of sequences of str
+        Heads of the other columns, in groups that fit into the width of a text.
+    rows : sequence of sequences of str
+
+    Examples
+    --------
+    >>> table = Table(["L1", "seed"], [["gap"], ["loss"]], [["0.1", "0", "0.5 ± 0.1", "2"]])
+    >>> print(table)
+    L1   seed        gap
+    ---  ----  ---------
+    0.1  0     0.5 ± 0.1
+    <BLANKLINE>
+    L1   loss
+    ---  ----
+    0.1     2
+    """
+
+    words: Sequence[str]
+    groups: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        start, words, parts = len(self.words), self.words, []
+        for group in self.groups:
+            numbers = range(start, start + len(group))
+            cells = [[*row[: len(words)], *row[numbers.start : numbers.stop]] for row in self.rows]
+            right = range(len(words), len(words) + len(group))
+            parts.append(tables.text_table([*words, *group], cells, right=right))
+            start, words = numbers.stop, words[:1]
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        heads = [*self.words, *chain.from_iterable(self.groups)]
+        return tables.html_table(
+            [head.replace(" %", "\N{NO-BREAK SPACE}%") for head in heads],
+            [[page.mark_cell(cell) for cell in row] for row in self.rows],
+            right=range(len(self.words), len(heads)),
+            row_heads=True,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of an experiment, ready to be printed and written.
+
+    Parameters
+    ----------
+    title, headline : str
+        The name of the experiment, and its result in a sentence or two.
+    facts : mapping of str to str
+        What was computed, by name.
+    tables : mapping of str to Table
+        By heading.
+    notes : sequence of str
+        What the numbers of the tables are.
+    rules : mapping of str to str
+        Definitions, which are on the page alone, as ``details`` are.
+    details : mapping of str to Table
+        By heading.
+    numbers : mapping of str to values
+        For ``report.json``, beside versions, platform and time.
+    pictures : mapping of str to mapping of str to str
+        By the name of the PNG file, without its ending: ``title``, ``alt`` and ``caption``.
+    draw : mapping of str to function (*, theme, columns) -> Figure
+        By the name of the picture; those that cannot be drawn are left out.
+    """
+
+    title: str
+    headline: str
+    facts: Mapping[str, str]
+    tables: Mapping[str, Table]
+    notes: Sequence[str]
+    rules: Mapping[str, str]
+    details: Mapping[str, Table]
+    numbers: Mapping[str, Any]
+    pictures: Mapping[str, Mapping[str, str]]
+    draw: Mapping[str, Callable[..., Figure]]
+
+    def __str__(self) -> str:
+        width = max(map(len, self.facts)) + 2
+        facts = [_wrap(f"{name:{width}}{fact}", width) for name, fact in self.facts.items()]
+        notes = [_wrap(note, 2) for note in self.notes]
+        parts = ["\n".join(facts), *self.tables.values(), "\n".join(notes), _wrap(self.headline)]
+        return "\n\n".join(map(str, parts))
+
+    def _repr_html_(self) -> str:
+        parts = [table._repr_html_() for table in self.tables.values()]
+        return "".join([tables.paragraphs([self.headline]), *parts, tables.paragraphs(self.notes)])
+
+    def make_page(self, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
+        """Return ``report.html``.
+
+        Parameters
+        ----------
+        pictures : mapping of str to mapping of str to bytes
+            By name, the SVG files of a picture by layout. Without matplotlib there are none.
+        """
+        return page.render_report(
+            self.title,
+            self.headline,
+            page.render_definitions(self.facts),
+            *(f"<h2>{head}</h2>\n{table._repr_html_()}" for head, table in self.tables.items()),
+            *(page.render_figure(files, **self.pictures[name]) for name, files in pictures.items()),
+            "<h2>How to read the tables</h2>",
+            tables.paragraphs(self.notes),
+            page.render_definitions(self.rules),
+            *(
+                f"<details><summary>{head}</summary>\n{table._repr_html_()}\n</details>"
+                for head, table in self.details.items()
+                if table.rows
+            ),
+        )
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the files and return their names.
+
+        Without matplotlib there are no pictures. Other files of an earlier report are removed,
+        since they do not show this one.
+
+        Parameters
+        ----------
+        folder : Path
+            Existing. Files of an earlier report are replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If a file of that name exists that nnreg did not write.
+        """
+        contents: dict[str, bytes] = {}
+        pictures: dict[str, dict[str, bytes]] = {}
+        with suppress(plots.MissingMatplotlibError):
+            for name, draw in self.draw.items():
+                contents[f"{name}.png"] = plots.render(draw(), "png")
+                pictures[name] = {
+                    layout: plots.render(draw(theme=theme, columns=columns), "svg")
+                    for layout, (theme, columns) in LAYOUTS.items()
+                }
+        contents[PAGE] = self.make_page(pictures).encode()
+        for name in written_files(folder).keys() - {REPORT, *contents}:
+            (folder / name).unlink()
+        for name, content in contents.items():
+            write_whole(folder / name, content, overwrite=name in written_files(folder))
+        self.write_numbers(folder, {n: sha256(c).hexdigest() for n, c in contents.items()})
+        return list(report_files(pictures))
+
+    def write_numbers(self, folder: Path, digests: Mapping[str, str] | None = None) -> None:
+        """Write ``report.json``, with the digests of the other files or of those in the folder."""
+        earlier = written_files(folder)
+        files = earlier if digests is None else digests
+        content = {
+            "versions": {
+                "nnreg": __version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "platform": platform.platform(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self.numbers,
+            "files": {name: digest for name, digest in files.items() if name != REPORT},
+        }
+        write_whole(folder / REPORT, seal(content), overwrite=REPORT in earlier)
+
+
+def _wrap(line: str, indent: int = 0) -> str:
+    """Return a line folded at the width of a report, later lines indented."""
+    later = " " * indent
+    return textwrap.fill(
+        line, WIDTH, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def format_percent(share: float) -> str:
+    """Return a share in percent.
+
+    >>> format_percent(0.5)
+    '50.0 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def describe_data(dataset: Dataset, rows: PreparedRows) -> str:
+    """Return the source of the data and their numbers of rows, features and classes."""
+    wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
+    test = "which come with the data" if rows.own_test else "split off first"
+    return (
+        f"{dataset.name} ({dataset.source}); {rows.x.shape[1]:,} features, {rows.classes} classes; "
+        f"{len(rows.x):,} training rows{wrong}; {len(rows.x_test):,} test rows, {test}"
+    )
+
+
+def describe_network(settings: TrainingSettings, rows: PreparedRows, training: str) -> str:
+    """Return the widths of the network, its training, its seeds and the range of the features."""
+    widths = "-".join(map(str, (rows.x.shape[1], *settings.hidden, rows.classes)))
+    seeds = ", ".join(str(settings.seed + repeat) for repeat in range(settings.repeats))
+    return (
+        f"{widths} {training}; seeds {seeds}; features standardized by the training rows and "
+        f"clipped to {MAX_DEVIATION:g} deviations"
+    )
+
+
+def describe_training(settings: TrainingSettings) -> str:
+    """Return the optimizer and the numbers of rows and epochs."""
+    return (
+        f"{settings.optimizer} with learning rate {settings.rate:g}, "
+        f"batches of {settings.batch_size}, {settings.epochs} epochs"
+    )
+
+
+def get_data_facts(dataset: Dataset, rows: PreparedRows) -> dict[str, Any]:
+    """Return a description of the data for JSON."""
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "features": rows.x.shape[1],
+        "class_names": list(dataset.class_names),
+        "training_rows": len(rows.x),
+        "wrong_labels": rows.flipped,
+        "test_rows": len(rows.x_test),
+        "test_part": "own" if rows.own_test else "split off",
+    }
