@@ -97,7 +97,8 @@ class CheckedSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None or getattr(type(self), name) is not None:
+            optional = getattr(type(self), name, ...) is None
+            if name in CHECKS and not (optional and value is None):
                 CHECKS[name](name, value)
 
 
