@@ -180,7 +180,7 @@ def main() -> None:
         zeros = [f"zeros % at {batch:,}" for _, batch, _ in CHOOSING]
         head = ["L1", *zeros, "non-zeros", "error %", "refitted %"]
         print("", table(head, first, right=range(7)), sep="\n")
-        head = ["L1", "compacted", "KiB", "compacted", "non-zeros", "ms", "compacted", "non-zeros"]
+        head = ["L1", "pruned", "KiB", "pruned", "non-zeros", "ms", "pruned", "non-zeros"]
         print("", table(head, second, right=[0, *range(2, 8)]), "", sep="\n")
         print(break_even(x_test))
 

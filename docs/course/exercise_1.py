@@ -1,11 +1,11 @@
 """Exercise 1: an affine map and ReLU, each forward and backward.
 
 Replace every ``# your code here`` and the line below it. Each forward function returns the pair
-``(y, cache)``: its output, and whatever its backward function will need. Each backward function is
-given ``dy``, the derivative of the loss by ``y``, and that cache.
+``(y, cache)``: its output, and the values that its backward function needs. Each backward function
+receives ``dy``, the gradient of the loss with respect to ``y``, and that cache.
 
-NumPy is enough, and no loop is needed. Leave the names as they are, and change no array that you
-are given.
+NumPy is enough, and no loop is needed. Do not change the names, and do not modify the arrays that
+your functions receive.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Exercise 2: softmax and the cross-entropy, with the gradient by the logits.
+"""Exercise 2: softmax and the cross-entropy, with the gradient with respect to the logits.
 
 Replace every ``# your code here`` and the line below it. NumPy is enough, and no loop is needed.
-Leave the names as they are, and change no array that you are given.
+Do not change the names, and do not modify the arrays that your functions receive.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Exercise 3: L2 and L1, their gradients, and the proximal step.
 
 Replace every ``# your code here`` and the line below it. NumPy is enough, and no loop over entries
-is needed. Leave the names as they are, and change no array that you are given.
+is needed. Do not change the names, and do not modify the arrays that your functions receive.
 """
 
 import numpy as np

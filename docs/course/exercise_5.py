@@ -1,7 +1,7 @@
 """Exercise 5: a whole training loop, for a network of nnreg.
 
-Replace every ``# your code here`` and the line below it. Leave the names as they are. ``nn.fit``,
-``nn.batches`` and the optimizers do all this; here you write it yourself.
+Replace every ``# your code here`` and the line below it. Do not change the names. ``nn.fit``,
+``nn.batches`` and the optimizers do the same; here you write it yourself.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Exercise 6: a layer of your own, Swish with a learned slope.
 
-Replace every ``# your code here`` and the line below it. Leave the names as they are, change no
-array that you are given, and keep nothing on the layer: what backward needs goes into the cache.
+Replace every ``# your code here`` and the line below it. Do not change the names, do not
+modify the arrays that your methods receive, and store what backward needs in the cache only.
 """
 
 import nnreg as nn
