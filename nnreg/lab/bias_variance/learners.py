@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.lab.settings import OPTIMIZERS, CheckedSettings, Strengths, build_network
 from nnreg.losses import MeanSquaredError, SoftmaxCrossEntropy
+from nnreg.network import Network
 from nnreg.training.loop import fit
 
 Predict = Callable[[Array], Array]
@@ -89,7 +91,7 @@ class NetworkLearner(CheckedSettings):
             epochs=self.epochs,
             batch_size=self.batch_size,
         )
-        return (lambda x: loss.classes(net.predict(x))) if y.ndim == 1 else net.predict
+        return partial(_predict_classes, net) if y.ndim == 1 else net.predict
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,26 @@ class Polynomial(CheckedSettings):
         """Fit the polynomial, and return its predictions as a function; ``seed`` is not used."""
         if x.shape[1] != 1:
             raise ValueError(f"a polynomial has one input, got x of shape {x.shape}")
-        centre, scale = x.mean(), np.ptp(x) / 2 or 1.0
+        # Legendre polynomials of x scaled to [-1, 1] are well conditioned.
+        basis = partial(_legendre, self.degree, x.mean(), np.ptp(x) / 2 or 1.0)
+        targets = np.eye(outputs)[y] if y.ndim == 1 else y
+        coefficients = np.linalg.lstsq(basis(x), targets, rcond=None)[0]
+        return partial(_predict_polynomial, basis, coefficients, y.ndim == 1)
 
-        def basis(x: Array) -> Array:
-            """Return Legendre polynomials of x scaled to [-1, 1]: they are well conditioned."""
-            return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, self.degree)
 
-        if y.ndim == 1:
-            coefficients = np.linalg.lstsq(basis(x), np.eye(outputs)[y], rcond=None)[0]
-            return lambda x: (basis(x) @ coefficients).argmax(axis=1)
-        coefficients = np.linalg.lstsq(basis(x), y, rcond=None)[0]
-        return lambda x: basis(x) @ coefficients
+# Predictions can be pickled, which functions inside functions cannot.
+def _predict_classes(net: Network, x: Array) -> Array:
+    return SoftmaxCrossEntropy().classes(net.predict(x))
+
+
+def _legendre(degree: int, centre: float, scale: float, x: Array) -> Array:
+    """Return the Legendre polynomials up to a degree, (N, degree + 1)."""
+    return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, degree)
+
+
+def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Array) -> Array:
+    values = basis(x) @ coefficients
+    return np.asarray(values.argmax(axis=1) if labels else values)
 
 
 AXES: Mapping[str, tuple[str, tuple[float, ...]]] = {
