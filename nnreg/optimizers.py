@@ -26,7 +26,7 @@ import numpy as np
 
 from nnreg import kernels
 from nnreg._support import validation
-from nnreg._support.hyperparameters import Checked, Configurable
+from nnreg._support.hyperparameters import Checked, Configurable, check_dtype
 from nnreg._support.typing import Array
 from nnreg.parameters import Parameters
 
@@ -121,11 +121,20 @@ class Optimizer(Configurable):
         TypeError
             If one of them is not a Parameters object.
         ValueError
-            If they differ in names, shapes or dtype, or this optimizer serves another network.
+            If they differ in names, shapes or dtype; if this optimizer serves another network; if a
+            hyperparameter would be zero or infinite in their dtype.
         """
         for name, value in (("parameters", parameters), ("gradients", gradients)):
             validation.instance(name, value, Parameters, "Parameters such as net.parameters")
-        _check_layout(parameters, gradients)
+        layouts = [
+            (p.vector.dtype, [(name, view.shape) for name, view in p.items()])
+            for p in (parameters, gradients)
+        ]
+        if layouts[0] != layouts[1]:
+            raise ValueError(
+                "gradients must have the names, shapes and dtype of the parameters, "
+                f"{parameters!r}, got {gradients!r}"
+            )
         self.begin(parameters, gradients)
         size = parameters.vector.size
         work = self._buffer("work", min(BLOCK, size), parameters.vector.dtype)
@@ -133,15 +142,11 @@ class Optimizer(Configurable):
             part = slice(start, min(start + BLOCK, size))
             self.update_slice(parameters, gradients, part, work)
 
-    @property
-    def needs_whole_gradient(self) -> bool:
-        """Whether :meth:`begin` needs every gradient, penalties included."""
-        return self.clip_norm is not None
-
     def begin(self, parameters: Parameters, gradients: Parameters) -> None:
         """Begin an update: check the network, count the step, and measure the gradient's norm.
 
-        The gradients are read only where :attr:`needs_whole_gradient` is true.
+        With ``clip_norm`` the whole gradient is needed here, penalties included; otherwise it is
+        not read.
         """
         self.prepare(parameters)
         self._weights = parameters.weights.size
@@ -159,15 +164,16 @@ class Optimizer(Configurable):
         Raises
         ------
         ValueError
-            If this optimizer has updated another network.
+            If this optimizer has updated another network, or if a hyperparameter would be zero or
+            infinite in their dtype.
         """
         w = parameters.vector
-        network = (w.size, w.dtype, parameters.origin)
-        self._network = self._network or network
+        if self._network is None:
+            check_dtype(self, w.dtype)
+            self._network = w.size, w.dtype, parameters.origin
         if parameters.origin is None:  # loaded from a file
             parameters.origin = self._network[2]
-            network = (w.size, w.dtype, parameters.origin)
-        if network != self._network:
+        if (w.size, w.dtype, parameters.origin) != self._network:
             size, dtype, _ = self._network
             raise ValueError(
                 f"this optimizer has updated {size} values of {dtype}, it cannot update {w.size} "
@@ -230,21 +236,6 @@ class Optimizer(Configurable):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_buffers": {}}
-
-
-def _check_layout(parameters: Parameters, gradients: Parameters) -> None:
-    """Raise ``ValueError`` unless both have the same names, shapes and dtype."""
-    size, other = parameters.vector.size, gradients.vector.size
-    if size != other:
-        raise ValueError(f"gradients must have {size} values, as the parameters, got {other}")
-    layouts = [
-        (p.vector.dtype, [(name, p[name].shape) for name in p]) for p in (parameters, gradients)
-    ]
-    if layouts[0] != layouts[1]:
-        raise ValueError(
-            f"gradients must have the names, shapes and dtype of the parameters, {parameters!r}, "
-            f"got {gradients!r}"
-        )
 
 
 class SGD(Optimizer):

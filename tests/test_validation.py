@@ -264,7 +264,7 @@ for name, call, error, words in [
         "some weights too large",
         lambda net: SQUARED(net.predict(X), X, [1e300] + 5 * [1]),
         ValueError,
-        r"weights \(as float32\) must be finite",
+        "^weights must have a sum that float32 can hold",
     ),
 ]:
     refuse(f"a loss, {name}", call, error, words)
@@ -322,9 +322,9 @@ for loss, y, words in [
         )
 BOTH = {"validation_data": (X, YES), "validation_split": 0.2}
 for options, error, words in [
-    ({"validation_data": X}, TypeError, "validation_data must be a pair .*, got ndarray"),
-    ({"validation_data": 0.2}, TypeError, "validation_data must be a pair .*, got float"),
-    ({"validation_data": (X, YES, 1, 2)}, TypeError, "validation_data must be .*, got 4 things"),
+    ({"validation_data": X}, TypeError, "validation_data must be a pair .*, got array"),
+    ({"validation_data": 0.2}, TypeError, "validation_data must be a pair .*, got 0.2"),
+    ({"validation_data": (X, YES, 1, 2)}, TypeError, r"validation_data must .*, got \(array"),
     (BOTH, ValueError, "validation_data and validation_split exclude each other"),
     ({"validation_split": 1.0}, ValueError, r"validation_split must be a number in \[0, 1\)"),
     ({"validation_split": 20}, ValueError, "validation_split must be .*, got 20"),
@@ -555,7 +555,7 @@ for name, call, values, error, words in [  # the same error for each of the valu
     (
         *("a metric of labels", fit_with("metrics")),
         *(["mean_absolute_error", "mean_squared_error"], ValueError),
-        r"the metric mean_\w+ needs targets of the outputs' shape, \(1, 2\), got \(1,\)",
+        r"the metric mean_\w+ needs targets of the outputs' shape, \(6, 2\), got \(6,\)",
     ),
     (
         "a schedule's target",
@@ -679,7 +679,7 @@ for name, call, error, words in [
         "gradients of another network",
         lambda net: nn.Adam().update(net.parameters, OTHER.parameters.like()),
         ValueError,
-        "gradients must have 22 values, as the parameters, got 9",
+        "gradients must have the names, .* 22 values .*, got .* 9 values",
     ),
     (
         "an unknown parameter",
@@ -698,15 +698,11 @@ for name, call, error, words in [
 ]:
     refuse(name, call, error, words)
 for out, error, words in [
-    (np.empty((4, 2)), ValueError, r"out must have shape \(6, 2\) and dtype float64, got \(4, 2\)"),
-    (
-        np.empty((6, 2), "f4"),
-        ValueError,
-        r"out must have .* dtype float64, got \(6, 2\) and float32",
-    ),
-    ([], TypeError, "out must be an array to write into, got list"),
-    (np.broadcast_to(0.0, (6, 2)), ValueError, "out must be writeable"),
-    (True, TypeError, "out must be an array to write into, got bool"),
+    (np.empty((4, 2)), ValueError, r"out must .* shape \(6, 2\) and .* got .* shape \(4, 2\)"),
+    (np.empty((6, 2), "f4"), ValueError, "out must .* dtype float64, got .* dtype float32"),
+    ([], TypeError, r"out must be an array to write into, got \[\]"),
+    (np.broadcast_to(0.0, (6, 2)), ValueError, "out must be writeable .*, got a read-only array"),
+    (True, TypeError, "out must be an array to write into, got True"),
 ]:
     for loss in (SQUARED, SOFTMAX, SIGMOID, nn.Poisson(), nn.Huber()):
         y = YES if loss is SOFTMAX else ONES

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nnreg._support import memory, validation
 
 
@@ -49,6 +51,45 @@ class Checked:
         if value is not None or not self.optional:
             value = self.check(self.name, value, *self.arguments, **self.options)
         instance.__dict__[self.name] = value
+
+
+@functools.lru_cache
+def number_names(kind: type) -> list[str]:
+    """Return the names of a class's numeric hyperparameters.
+
+    >>> class Step:
+    ...     size = Checked(validation.number, 0)
+    ...     method = Checked(validation.one_of, ["fixed"])
+    >>> number_names(Step)
+    ['size']
+    """
+    return [
+        name
+        for base in reversed(kind.__mro__)
+        for name, value in vars(base).items()
+        if isinstance(value, Checked) and value.check is validation.number
+    ]
+
+
+def check_dtype(owner: Any, dtype: Any) -> None:
+    """Raise ``ValueError`` if a hyperparameter would become zero or infinite in ``dtype``.
+
+    >>> import nnreg as nn
+    >>> check_dtype(nn.L2(1e-46), "float32")
+    Traceback (most recent call last):
+        ...
+    ValueError: strength of L2 must be a number that float32 can hold, got 1e-46, which would be 0;
+    a network with dtype="float64" can use it
+    """
+    for name in number_names(owner.__class__):
+        value = getattr(owner, name, None) or 0.0
+        with np.errstate(over="ignore"):
+            cast = np.float64(value).astype(dtype)
+        if bool(cast) != bool(value) or not np.isfinite(cast):
+            raise ValueError(
+                f"{name} of {type(owner).__name__} must be a number that {dtype} can hold, got "
+                f'{value!r}, which would be {cast:g}; a network with dtype="float64" can use it'
+            )
 
 
 def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:

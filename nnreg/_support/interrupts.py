@@ -49,11 +49,11 @@ class Interrupts:
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return ``function(*arguments)``, which a second SIGINT may end."""
-        self.calling = True
+        calling, self.calling = self.calling, True
         try:
             return function(*arguments)
         finally:
-            self.calling = False
+            self.calling = calling
 
     def check(self) -> None:
         """Handle a SIGINT that has arrived."""
@@ -74,17 +74,10 @@ def defer_interrupts() -> Iterator[Interrupts]:
     if threading.current_thread() is threading.main_thread():
         handler = signal.getsignal(signal.SIGINT)
     outer = getattr(handler, "__self__", None)
-    if isinstance(outer, Interrupts):
-        calling, outer.calling = outer.calling, False
-        try:
-            yield outer
-        finally:
-            outer.calling = calling
+    if isinstance(outer, Interrupts) or not callable(handler):
+        yield outer if isinstance(outer, Interrupts) else Interrupts(handler)
         return
     interrupts = Interrupts(handler)
-    if not callable(handler):
-        yield interrupts
-        return
     try:
         signal.signal(signal.SIGINT, interrupts.receive)
         yield interrupts

@@ -8,9 +8,9 @@ when the state is set; :class:`Copyable` builds every kind of copy on that pair 
 from __future__ import annotations
 
 import copy
+import io
 import math
 import pickle
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -19,8 +19,6 @@ import numpy as np
 from nnreg._support.typing import Array
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
-
-_pickling = threading.local()  # .checked is True while a trial runs, which must not start another
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -67,8 +65,8 @@ class Copyable:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
             if isinstance(value, dict):
-                value.update({key: _own(inner) for key, inner in value.items()})
-            object.__setattr__(self, name, _own(value))
+                value.update({key: _in_memory(inner) for key, inner in value.items()})
+            object.__setattr__(self, name, _in_memory(value))
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)
@@ -79,23 +77,18 @@ class Copyable:
         state = self.__getstate__()
         try:
             new.__setstate__(copy.deepcopy(state, memo))
-        except Exception:  # raised again, or named with the attribute that raised it
-            _name_culprit(type(self).__name__, state, "copied", copy.deepcopy, {id(self)})
+        except Exception:  # raised again, unless an attribute raises it too
+            _check_attributes(type(self).__name__, state, "copied", copy.deepcopy, {id(self)})
             raise
         return new
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if not getattr(_pickling, "checked", False):
-            _pickling.checked = True
-            try:
-                state = self.__getstate__()
-                _name_culprit(type(self).__name__, state, "pickled", _try_pickle, {id(self)})
-            finally:
-                _pickling.checked = False
+        name, state = type(self).__name__, self.__getstate__()
+        _check_attributes(name, state, "pickled", _try_pickle, {id(self)})
         return super().__reduce_ex__(protocol)
 
 
-def _own(value: Any) -> Any:
+def _in_memory(value: Any) -> Any:
     """Return an array in a file, or in a buffer that cannot be written, as one in memory."""
     if isinstance(value, np.ndarray) and (
         isinstance(value, np.memmap) or not value.flags.writeable
@@ -104,24 +97,28 @@ def _own(value: Any) -> Any:
     return value
 
 
+class _Pickler(pickle.Pickler):
+    """A pickler that checks no attributes, since its caller does."""
+
+    def reducer_override(self, value: Any) -> Any:
+        return object.__reduce_ex__(value, 5) if isinstance(value, Copyable) else NotImplemented
+
+
 def _try_pickle(value: Any) -> None:
-    pickle.dumps(value, 5, buffer_callback=lambda _: None)  # an array's values are not copied
+    # An array's values are not copied.
+    _Pickler(io.BytesIO(), 5, buffer_callback=lambda _: None).dump(value)
 
 
-def _name_culprit(
-    path: str,
-    value: Any,
-    done: str,
-    attempt: Callable[[Any], Any],
-    seen: set[int],
+def _check_attributes(
+    path: str, value: Any, done: str, attempt: Callable[[Any], Any], seen: set[int]
 ) -> None:
-    """Raise ``TypeError`` with the path to the innermost value that makes ``attempt`` fail."""
+    """Raise ``TypeError`` with the path to the innermost value for which ``attempt`` fails."""
     try:
         attempt(value)
     except Exception as error:
         for name, inner in _inner_values(value):
             if id(inner) not in seen:  # an object may refer to one that contains it
-                _name_culprit(path + name, inner, done, attempt, seen | {id(value)})
+                _check_attributes(path + name, inner, done, attempt, seen | {id(value)})
         raise TypeError(f"{path} cannot be {done}: {error}") from error
 
 

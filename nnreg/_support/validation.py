@@ -338,8 +338,8 @@ def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64)
     if not weights.any():
         raise ValueError(f"{name} must not all be zero")
     limits = np.finfo(dtype)
-    largest, most = float(weights.max()), float(limits.max)
-    if largest < 2.0**27 * float(limits.tiny) or most / rows < largest <= most:
+    largest = float(weights.max())
+    if not 2.0**27 * float(limits.tiny) <= largest <= float(limits.max) / rows:
         raise ValueError(
             f"{name} must have a sum that {np.dtype(dtype)} can hold, got a largest weight of "
             f"{largest:g}; only their proportions matter, so {name} / {name}.max() does the same"
@@ -347,20 +347,18 @@ def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64)
     return weights
 
 
-def output(name: str, out: object, like: Array, *others: Array | None) -> None:
+def output(name: str, out: Any, like: Array, *others: Array | None) -> None:
     """Raise unless ``out`` is an array that a result of ``like``'s shape can be written into.
 
     It must share no memory with ``like`` or the others.
     """
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be an array to write into, got {type(out).__name__}")
-    if out.shape != like.shape or out.dtype != like.dtype:
+    instance(name, out, np.ndarray, "an array to write into")
+    if out.shape != like.shape or out.dtype != like.dtype or not out.flags.writeable:
+        kind = "writeable" if out.flags.writeable else "read-only"
         raise ValueError(
-            f"{name} must have shape {like.shape} and dtype {like.dtype}, "
-            f"got {out.shape} and {out.dtype}"
+            f"{name} must be writeable and have shape {like.shape} and dtype {like.dtype}, "
+            f"got a {kind} array of shape {out.shape} and dtype {out.dtype}"
         )
-    if not out.flags.writeable:
-        raise ValueError(f"{name} must be writeable, got a read-only array")
     if any(other is not None and np.shares_memory(out, other) for other in (like, *others)):
         raise ValueError(
             f"{name} must be an array of its own, got one that shares memory with an argument"

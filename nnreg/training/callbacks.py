@@ -123,6 +123,13 @@ class Callback:
         """Act at the end of ``fit``, also after an interruption or an error."""
 
 
+class FunctionCallback(Callback):
+    """A callback that calls a function of the state at the end of each epoch."""
+
+    def __init__(self, function: Callable[[TrainingState], Any]) -> None:
+        self.on_epoch_end = function  # type: ignore[assignment]  # the object's alone
+
+
 class HyperparameterScheduler(Callback):
     """Set a hyperparameter before each step, as a function of ``net.steps``.
 
@@ -146,13 +153,8 @@ class HyperparameterScheduler(Callback):
 
     schedule = hyperparameters.Checked(check_schedule)
 
-    def __init__(self, target: object, attribute: str, schedule: Callable[[int], float]) -> None:
-        names = [
-            name
-            for kind in reversed(type(target).__mro__)
-            for name, value in vars(kind).items()
-            if isinstance(value, hyperparameters.Checked) and value.check is validation.number
-        ]
+    def __init__(self, target: Any, attribute: str, schedule: Callable[[int], float]) -> None:
+        names = hyperparameters.number_names(target.__class__)
         if not names:
             raise TypeError(
                 "target must be an object with hyperparameters, such as an optimizer, a penalty "
@@ -166,6 +168,13 @@ class HyperparameterScheduler(Callback):
         setattr(self.target, self.attribute, self.schedule(state.net.steps))
 
 
+# The direction of an improvement, by the end of the figure's name.
+MODES = {
+    "min": ("loss", "penalty", "total", "error", "mae", "mse"),
+    "max": ("accuracy", "acc"),
+}
+
+
 class _Monitor(Callback):
     """The part that :class:`EarlyStopping` and :class:`ReduceLROnPlateau` share."""
 
@@ -173,19 +182,18 @@ class _Monitor(Callback):
     min_delta = hyperparameters.Checked(validation.number, 0)
     mode = hyperparameters.Checked(validation.one_of, ("min", "max"))
 
+    restore_best_weights: Any = False
+
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be the name of a column of the history, got {monitor!r}")
+        validation.instance("monitor", monitor, str, "the name of a column of the history")
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         if mode is None:
-            if monitor.endswith(("loss", "penalty", "total", "error", "mae", "mse")):
-                mode = "min"
-            elif monitor.endswith(("accuracy", "acc")):
-                mode = "max"
-            else:
+            modes = [mode for mode, ends in MODES.items() if monitor.endswith(ends)]
+            if not modes:
                 raise ValueError(
                     f'mode must be "min" or "max" for {monitor!r}: which way is better?'
                 )
+            mode = modes[0]
         self.mode = mode
 
     def on_train_begin(self, state: TrainingState) -> None:
@@ -208,15 +216,11 @@ class _Monitor(Callback):
         gain = self.best - value if self.mode == "min" else value - self.best
         self.waited += 1
         if math.isfinite(value) and gain > self.min_delta:
-            vector = self.copy_parameters(state)
+            vector = state.net.parameters.vector.copy() if self.restore_best_weights else None
             self.best, self.best_epoch, self.best_vector = value, epoch, vector
             self.waited = min(self.waited, 0)
         elif self.waited >= self.patience:
             self.on_plateau(state)
-
-    def copy_parameters(self, state: TrainingState) -> Array | None:
-        """Return what is kept of the best epoch."""
-        return None
 
     def on_plateau(self, state: TrainingState) -> None:
         """Act after ``patience`` epochs without an improvement."""
@@ -280,17 +284,13 @@ class EarlyStopping(_Monitor):
         super().__init__(monitor, patience, min_delta, mode)
         self.restore_best_weights = restore_best_weights
 
-    def copy_parameters(self, state: TrainingState) -> Array | None:
-        """Return a copy of the parameters."""
-        return state.net.parameters.vector.copy()
-
     def on_plateau(self, state: TrainingState) -> None:
         """Stop."""
         state.stop(f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}")
 
     def on_train_end(self, state: TrainingState) -> None:
         """Restore the best parameters."""
-        if self.restore_best_weights and self.best_vector is not None:
+        if self.best_vector is not None:
             state.net.parameters.vector[...] = self.best_vector
             state.restored = f"epoch {self.best_epoch}, the best by {self.monitor}"
 

@@ -66,11 +66,8 @@ def prepare(
     if validation_data is not None:
         if share:
             raise ValueError("validation_data and validation_split exclude each other, got both")
-        is_sequence = isinstance(validation_data, tuple | list)
-        if not is_sequence or len(validation_data) != 2:
-            kind = type(validation_data).__name__
-            got = f"{len(validation_data)} things" if is_sequence else kind
-            raise TypeError(f"validation_data must be a pair (x, y), got {got}")
+        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+            raise TypeError(f"validation_data must be a pair (x, y), got {validation_data!r:.60}")
         x, y = validation_data
         held_out = Data(*validate_data(net, loss, x, y, "validation "))
     elif share:
@@ -152,7 +149,6 @@ def _check_weights(net: Network, data: Data, name: str) -> Data:
     """Return the data with weights that the network's dtype can hold; tiny ones become zero."""
     if data.weights is None:
         return data
-    validation.fits(name, data.weights, net.dtype)
     weights = validation.sample_weights(name, data.weights, len(data.y), net.dtype)
     return data._replace(weights=np.where(weights < np.finfo(net.dtype).tiny, 0.0, weights))
 

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnreg import random
-from nnreg._support import validation
+from nnreg._support import hyperparameters, validation
 from nnreg._support.blas import MIN_MULTIPLICATIONS, blas_threads
 from nnreg._support.interrupts import Interrupts, defer_interrupts
 from nnreg._support.typing import Array
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
-from nnreg.training.callbacks import Callback, TrainingState
+from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
 from nnreg.training.data import Data, prepare
 from nnreg.training.history import Figures, History
-from nnreg.training.metrics import (
-    Metric,
-    check_metrics,
-    compute_metrics,
-    get_metrics,
-    predicts_classes,
-)
-from nnreg.training.step import NonFiniteLossError, TrainingStep
+from nnreg.training.metrics import Metric, compute_metrics, get_metrics, predicts_classes
+from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
 # Rows that a memory can hold; asking NumPy for the order of more would not return.
 MAX_ROWS = 2**48
@@ -167,53 +161,46 @@ def fit(
     """
     history = History()
     try:
-        with defer_interrupts() as interrupts:
-            validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
-            epochs = validation.whole("epochs", epochs)
-            batch_size = validation.whole("batch_size", batch_size, 1)
-            threads = None if threads is None else validation.whole("threads", threads, 1)
-            shuffle = validation.flag("shuffle", shuffle)
-            callbacks = _get_callbacks(callbacks, verbose)
-            measures = get_metrics(metrics)
-            weights = sample_weight, class_weight
-            data, held_out = interrupts.call(
-                prepare, net, loss, x, y, *weights, validation_data, validation_split
-            )
-            check_metrics(measures, net, data.y, loss)
-            optimizer.prepare(net.parameters)
-            measured = {"": (data.without_removed_rows(), [*measures])} if measures else {}
-            if held_out is not None:
-                measured["val_"] = held_out, ["data_loss", *measures]
-            columns = [prefix + name for prefix, (_, names) in measured.items() for name in names]
-            state = TrainingState(
-                *(net, loss, optimizer, epochs, -(-len(data.x) // batch_size)),
-                ("epoch", "data_loss", "penalty", "total", *columns, "seconds"),
-                history,
-            )
-            multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
-            if threads is None and multiplications < MIN_MULTIPLICATIONS:
-                threads = 1
-            with (
-                _reserve([net, optimizer, *callbacks]),
-                blas_threads(threads),
-                np.errstate(),
-            ):
-                arguments = data, measured, measures, batch_size, shuffle
-                _train(state, callbacks, interrupts, *arguments)
-    except KeyboardInterrupt as error:
-        history.stopped = "interrupted"
-        error.history = history  # type: ignore[attr-defined]  # documented above
-        raise
-    except NonFiniteLossError as error:
-        if error.history is history:  # otherwise a callback has raised it
-            end = f"the end of epoch {net.epochs} again"
-            if state.restored:
-                end = f"{state.restored}; the optimizer and the counters are those of {end}"
-            cure = "strength" if error.layer == "penalty" else "learning rate"
-            error.args = (
-                f"{error}. The parameters are those of {end}; a smaller {cure} is the usual cure",
-            )
-        error.history = history
+        validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
+        epochs = validation.whole("epochs", epochs)
+        batch_size = validation.whole("batch_size", batch_size, 1)
+        threads = None if threads is None else validation.whole("threads", threads, 1)
+        shuffle = validation.flag("shuffle", shuffle)
+        callbacks = _get_callbacks(callbacks, verbose)
+        data, held_out = prepare(
+            net, loss, x, y, sample_weight, class_weight, validation_data, validation_split
+        )
+        measures = get_metrics(metrics, net, data.y, loss)
+        segments = net.regularization.penalties + net.regularization.constraints
+        for thing in (loss, optimizer, *net.layers, *(segment.rule for segment in segments)):
+            hyperparameters.check_dtype(thing, net.dtype)
+        optimizer.prepare(net.parameters)
+        columns = ["epoch", "data_loss", "penalty", "total", *measures]
+        evaluated = {"": data.without_removed_rows()} if measures else {}
+        if held_out is not None:
+            evaluated["val_"] = held_out
+            columns += [f"val_{name}" for name in ("data_loss", *measures)]
+        order = partial(batches, len(data.x), batch_size, net, shuffle=shuffle)
+        state = TrainingState(
+            *(net, loss, optimizer, epochs, -(-len(data.x) // batch_size)),
+            (*columns, "seconds"),
+            history,
+        )
+        multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
+        if threads is None and multiplications < MIN_MULTIPLICATIONS:
+            threads = 1
+        with (
+            defer_interrupts() as interrupts,
+            _reserve([net, optimizer, *callbacks]),
+            blas_threads(threads),
+            np.errstate(),
+        ):
+            _train(state, callbacks, interrupts, data, order, evaluated, measures)
+    except (KeyboardInterrupt, NonFiniteLossError) as error:
+        history.stopped = STOPPED.get(type(error), "interrupted")
+        if isinstance(error, NonFiniteLossError) and error.history is history:
+            error.args = (f"{error}. {_describe_parameters(state, error)}",)
+        error.history = history  # type: ignore[union-attr]  # documented above
         raise
     return history
 
@@ -222,15 +209,23 @@ def fit(
 STOPPED = {KeyboardInterrupt: "interrupted", NonFiniteLossError: "non-finite loss"}
 
 
+def _describe_parameters(state: TrainingState, error: NonFiniteLossError) -> str:
+    """Say which parameters the network has after a loss that was not finite, and what may help."""
+    end = f"the end of epoch {state.net.epochs} again"
+    if state.restored:
+        end = f"{state.restored}; the optimizer and the counters are those of {end}"
+    cure = "strength" if error.layer == "penalty" else "learning rate"
+    return f"The parameters are those of {end}; a smaller {cure} is the usual cure"
+
+
 def _train(
     state: TrainingState,
     callbacks: list[Callback],
     interrupts: Interrupts,
     data: Data,
-    measured: dict[str, tuple[Data, list[str]]],
+    order: Callable[[], Iterator[Array]],
+    evaluated: dict[str, Data],
     metrics: dict[str, Metric],
-    batch_size: int,
-    shuffle: bool,
 ) -> None:
     """Train epoch by epoch, and call the callbacks.
 
@@ -252,11 +247,11 @@ def _train(
             while len(history) < state.epochs and not state.reason:
                 started = time.perf_counter()
                 notify("on_epoch_begin")
-                order = batches(len(data.x), batch_size, net, shuffle=shuffle)
-                row = _train_epoch(state, step, notify, interrupts, data, order)
-                for prefix, (part, names) in measured.items():
+                row = _train_epoch(state, step, notify, interrupts, data, order())
+                for prefix, part in evaluated.items():
                     figures = interrupts.call(compute_metrics, net, part, state.loss, metrics)
-                    row |= {prefix + name: figures[name] for name in names}
+                    new = {prefix + name: value for name, value in figures.items()}
+                    row |= {name: value for name, value in new.items() if name not in row}
                 history.append(row | {"seconds": time.perf_counter() - started})
                 net.epochs += 1
                 notify("on_epoch_end")
@@ -275,24 +270,38 @@ def _train_epoch(
     data: Data,
     order: Iterator[Array],
 ) -> dict[str, Any]:
-    """Train for one epoch and return its row of the history."""
-    net, start = state.net, _Snapshot(state)
+    """Train for one epoch and return its row of the history.
+
+    An exception inside a step puts back what the epoch has changed.
+    """
+    net, optimizer = state.net, state.optimizer
+    vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
+    arrays = {name: values.copy() for name, values in optimizer.state.items()}
+
+    def call(function: Callable[..., float], *arguments: Any) -> float:
+        try:
+            return interrupts.call(function, *arguments)
+        except BaseException as error:
+            net.parameters.vector[...] = vector
+            for name, values in optimizer.state.items():
+                values[...] = arrays.get(name, 0)
+            net.steps, optimizer.steps = counts
+            if isinstance(error, NonFiniteLossError):
+                error.history = state.history
+            raise
+
     loss_sum = weight_sum = 0.0
     # The batches are not used up: the epoch counts when it is recorded.
     for batch, rows in zip(range(state.batches), order, strict=False):
         state.batch, state.batch_rows = batch, rows
         notify("on_batch_begin")
-        with start:
-            state.batch_loss = interrupts.call(step, data.x, data.y, rows, data.weights)
+        state.batch_loss = call(step, data.x, data.y, rows, data.weights)
         share = len(rows) if data.weights is None else float(data.weights[rows].sum())
         loss_sum += share * state.batch_loss
         weight_sum += share
         notify("on_batch_end")
         interrupts.check()
-    with start, np.errstate(over="ignore", invalid="ignore"):
-        penalty = net.penalty_value()
-        _check_finite(net, penalty)
-    data_loss = loss_sum / weight_sum
+    data_loss, penalty = loss_sum / weight_sum, call(_finite_penalty, net)
     return {
         "epoch": net.epochs + 1,
         "data_loss": data_loss,
@@ -301,37 +310,15 @@ def _train_epoch(
     }
 
 
-class _Snapshot:
-    """A copy of what training changes. An exception inside ``with`` puts it back."""
-
-    def __init__(self, state: TrainingState) -> None:
-        self.net, self.optimizer, self.history = state.net, state.optimizer, state.history
-        self.vector = self.net.parameters.vector.copy()
-        self.state = {name: values.copy() for name, values in self.optimizer.state.items()}
-        self.counts = self.net.steps, self.optimizer.steps
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is not None:
-            self.net.parameters.vector[...] = self.vector
-            for name, values in self.optimizer.state.items():
-                values[...] = self.state.get(name, 0)
-            self.net.steps, self.optimizer.steps = self.counts
-        if isinstance(error, NonFiniteLossError):
-            error.history = self.history
-
-
-def _check_finite(net: Network, penalty: float) -> None:
-    """Raise unless all is finite: the last update of an epoch is followed by no loss."""
-    step = net.steps - 1
-    for name, values in net.parameters.items():
+def _finite_penalty(net: Network) -> float:
+    """Return the penalty, if all is finite: the last update of an epoch is followed by no loss."""
+    with np.errstate(**IGNORE_FLOAT_ERRORS):
+        penalty: float = net.penalty_value()
+    for name, values in {**net.parameters, "penalty": np.asarray(penalty)}.items():
         if not np.isfinite(values).all():
-            message = f"after step {step} the parameters are not finite, first {name}"
-            raise NonFiniteLossError(message, step, name.split(".")[0])
-    if not math.isfinite(penalty):
-        raise NonFiniteLossError(f"after step {step} the penalty is {penalty}", step, "penalty")
+            step, layer = net.steps - 1, name.split(".")[0]
+            raise NonFiniteLossError(f"after step {step}, {name} is not finite", step, layer)
+    return penalty
 
 
 def evaluate(
@@ -365,9 +352,7 @@ def evaluate(
     data, _ = prepare(net, loss, x, y)
     if metrics is None:
         metrics = ["accuracy"] if predicts_classes(loss) else []
-    measures = get_metrics(metrics)
-    check_metrics(measures, net, data.y, loss)
-    figures = compute_metrics(net, data, loss, measures)
+    figures = compute_metrics(net, data, loss, get_metrics(metrics, net, data.y, loss))
     data_loss, penalty = figures.pop("data_loss"), net.penalty_value()
     return Figures(data_loss=data_loss, penalty=penalty, total=data_loss + penalty, **figures)
 
@@ -378,40 +363,30 @@ _reserved: dict[tuple[int, int], object] = {}  # objects in use, by process and 
 @contextmanager
 def _reserve(objects: list[Any]) -> Iterator[None]:
     """Refuse objects that another fit is using, which would mix two runs."""
-    token, keys = object(), []
-    try:
+    with ExitStack() as ends:
         for thing in objects:
-            key = os.getpid(), id(thing)
-            if key in keys or _reserved.setdefault(key, token) is not token:
+            key, token = (os.getpid(), id(thing)), object()
+            if _reserved.setdefault(key, token) is not token:
                 kind = type(thing).__name__
                 raise ValueError(
                     f"this {kind} is in use by a fit that has not ended; make another {kind}"
                 )
-            keys.append(key)
+            ends.callback(_reserved.pop, key)
         yield
-    finally:
-        for key in keys:
-            del _reserved[key]
 
 
 def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     """Return a list of callbacks; one alone is accepted, and functions are wrapped."""
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {verbose!r}")
-    if isinstance(callbacks, Callback) or callable(callbacks):
-        callbacks = [callbacks]
-    expected = "callbacks must be Callbacks or functions of the state"
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"{expected}, got {callbacks!r}")
     result = []
-    for callback in [*callbacks, *([_print_epoch] if verbose else [])]:
+    for callback in callbacks if isinstance(callbacks, Iterable) else [callbacks]:
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
-            raise TypeError(f"{expected}, got {callback!r}")
-        if not isinstance(callback, Callback):
-            function, callback = callback, Callback()
-            callback.on_epoch_end = function  # type: ignore[method-assign]  # of this object alone
-        result.append(callback)
-    return result
+            raise TypeError(
+                f"callbacks must be Callbacks or functions of the state, got {callback!r}"
+            )
+        result.append(callback if isinstance(callback, Callback) else FunctionCallback(callback))
+    return [*result, FunctionCallback(_print_epoch)] if verbose else result
 
 
 def _print_epoch(state: TrainingState) -> None:

@@ -93,18 +93,21 @@ NAMED: dict[str, Metric] = {
 RESERVED = ("epoch", "data_loss", "penalty", "total", "loss", "seconds")
 
 
-def get_metrics(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Metric]:
-    """Return metrics by name.
+def get_metrics(
+    metrics: str | Metric | Iterable[str | Metric], net: Network, y: Array, loss: Loss
+) -> dict[str, Metric]:
+    """Return metrics by name: a function's is its own, an object's that of its class.
 
-    A function has its own name, an object that of its class.
+    Those of nnreg and scikit-learn are evaluated for perfect predictions, so that one that does not
+    fit is refused early. Other functions are not: they may count their calls.
 
-    >>> list(get_metrics(["accuracy", np.ptp]))
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(2)], inputs=1)
+    >>> list(get_metrics(["accuracy", np.ptp], net, np.array([0, 1]), nn.SoftmaxCrossEntropy()))
     ['accuracy', 'ptp']
     """
-    if isinstance(metrics, str) or callable(metrics):
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
         metrics = [metrics]
-    if not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be names or functions, got {metrics!r}")
     result: dict[str, Metric] = {}
     for metric in metrics:
         if callable(metric):
@@ -117,25 +120,11 @@ def get_metrics(metrics: str | Metric | Iterable[str | Metric]) -> dict[str, Met
         if name in result or name in RESERVED or name.startswith("val_"):
             reason = "twice" if name in result else "(a column of the history)"
             raise ValueError(f"metrics must have different names, got {name!r} {reason}")
+        if getattr(measure, "func", None) is not _call_function:
+            perfect = np.eye(net.widths[-1], dtype=net.dtype)[y] if y.ndim == 1 else y
+            measure(perfect, y, loss)
         result[name] = measure
     return result
-
-
-def check_metrics(metrics: dict[str, Metric], net: Network, y: Array, loss: Loss) -> None:
-    """Evaluate the metrics for perfect predictions, so that one that does not fit is refused early.
-
-    Only those of nnreg and scikit-learn: other functions may count their calls.
-    """
-    for metric in metrics.values():
-        own = getattr(metric, "func", None)
-        if own is not _call_function:
-            targets = y if own is _call_sklearn else y[:1]
-            outputs = np.zeros((len(targets), net.widths[-1]), net.dtype)
-            if y.ndim == 1:
-                outputs[np.arange(len(targets)), targets] = 1
-            else:
-                outputs[...] = targets
-            metric(outputs, targets, loss)
 
 
 def compute_metrics(

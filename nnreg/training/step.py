@@ -154,7 +154,7 @@ class TrainingStep:
                 self._cut_for, self._blocks = segments, list(self._cut())
             blocks = self._blocks
             proximal = "proximal" in [segment.rule.method for segment in segments.all]
-            whole = optimizer.needs_whole_gradient
+            whole = optimizer.clip_norm is not None  # it needs every gradient at once
             if whole:
                 for block in blocks:
                     self._form_gradient(block)
@@ -191,25 +191,21 @@ class TrainingStep:
         """Cut the vector: the weights of each layer, the last one first, then everything else."""
         net, parameters = self.net, self.net.parameters
         layers, size = list(net.trainable_layers()), parameters.vector.size
-        if size <= SMALL:
-            block = slice(0, size)
-            yield Block(layers, block, net.regularization.cut(block), block)
-            return
-        parts, weightless = [], []
-        for layer in reversed(layers):
-            names = (
-                f"{layer.name}.{parameter_name}" for parameter_name in parameters.of(layer.name)
-            )
-            weights = [parameters.slices[n] for n in names if parameters.declared[n].weight]
-            if weights:
-                parts.append(([layer], slice(weights[0].start, weights[-1].stop)))
-            else:
-                weightless.append(layer)
-        parts.append((weightless, slice(parameters.weights.size, size)))
+        parts, weightless, length = [(layers, slice(0, size))], [], size
+        if size > SMALL:
+            parts, length = [], BLOCK
+            for layer in reversed(layers):
+                names = [f"{layer.name}.{name}" for name in parameters.of(layer.name)]
+                weights = [parameters.slices[n] for n in names if parameters.declared[n].weight]
+                if weights:
+                    parts.append(([layer], slice(weights[0].start, weights[-1].stop)))
+                else:
+                    weightless.append(layer)
+            parts.append((weightless, slice(parameters.weights.size, size)))
         for first, part in parts:
             whole = net.regularization.needs_whole(part)
-            for start in range(part.start, part.stop, BLOCK):
-                block = slice(start, min(start + BLOCK, part.stop))
+            for start in range(part.start, part.stop, length):
+                block = slice(start, min(start + length, part.stop))
                 complete = part if block.stop == part.stop else None
                 pieces = net.regularization.cut(block)
                 yield Block(first, block, pieces, complete if whole else block)
@@ -217,18 +213,17 @@ class TrainingStep:
 
     def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
         """Replay the step and name the first layer whose outputs are not finite."""
-        cache = Cache(self.net.dtype)
-        culprit = "loss"
+        cache, name = Cache(self.net.dtype), "loss"
         for layer in self.net.layers:
             layer_cache = cache[layer.name]
             layer_cache.reset(training=True, step=step)
             x = layer.forward(x, layer_cache)
             if not np.isfinite(x).all():
-                culprit = layer.name
+                name = layer.name
                 break
         return NonFiniteLossError(
             f"the loss of step {step} is {value}; "
-            f"the first outputs that are not finite are those of {culprit}",
+            f"the first outputs that are not finite are those of {name}",
             step,
-            culprit,
+            name,
         )
