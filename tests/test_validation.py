@@ -613,6 +613,18 @@ for name, call, values, error, words in [  # the same error for each of the valu
 ]:
     for value in values:
         refuse(f"{name}={value!r:.40}", bind(call, value), error, words)
+for name, call in {  # zero or infinite in float32
+    "learning_rate of SGD": lambda net, v: fit(net, optimizer=nn.SGD(v)),
+    "clip_value of SGD": lambda net, v: fit(net, optimizer=nn.SGD(0.1, clip_value=v)),
+    "weight_decay of AdamW": lambda net, v: fit(net, optimizer=nn.AdamW(weight_decay=v)),
+    "learning_rate of Adam": lambda net, v: nn.Adam(v).update(net.parameters, net.parameters),
+    "strength of L1": lambda net, v: setattr(net, "penalty", nn.L1(v)) or fit(net),
+    "limit of MaxNorm": lambda net, v: setattr(net, "constraint", nn.MaxNorm(v)) or fit(net),
+    "delta of Huber": lambda net, v: fit(net, loss=nn.Huber(v)),
+}.items():
+    for value in (1e-46, 1e39):
+        words = rf"^{name} must be 0 or from 1.4e-45 to 3.4e\+38 .* float32, got {value!r}"
+        refuse(f"{name}, {value}", bind(call, value), ValueError, words.replace("e+39", r"e\+39"))
 OTHER = nn.Network([nn.Dense(3)], inputs=2, dtype="float64")
 for name, call, error, words in [
     (

@@ -74,21 +74,24 @@ def number_names(kind: type) -> list[str]:
 def check_dtype(owner: Any, dtype: Any) -> None:
     """Raise ``ValueError`` if a hyperparameter would become zero or infinite in ``dtype``.
 
-    >>> import nnreg as nn
-    >>> check_dtype(nn.L2(1e-46), "float32")
+    >>> class Step:
+    ...     size = Checked(validation.number, 0)
+    >>> step = Step()
+    >>> step.size = 1e-46
+    >>> check_dtype(step, "float32")
     Traceback (most recent call last):
         ...
-    ValueError: strength of L2 must be a number that float32 can hold, got 1e-46, which would be 0;
-    a network with dtype="float64" can use it
+    ValueError: size of Step must be 0 or from 1.4e-45 to 3.4e+38 in a network of float32,
+    got 1e-46
     """
+    limits = np.finfo(dtype)
+    low, high = float(limits.smallest_subnormal), float(limits.max)
     for name in number_names(owner.__class__):
         value = getattr(owner, name, None) or 0.0
-        with np.errstate(over="ignore"):
-            cast = np.float64(value).astype(dtype)
-        if bool(cast) != bool(value) or not np.isfinite(cast):
+        if value and not low <= abs(value) <= high:
             raise ValueError(
-                f"{name} of {type(owner).__name__} must be a number that {dtype} can hold, got "
-                f'{value!r}, which would be {cast:g}; a network with dtype="float64" can use it'
+                f"{name} of {type(owner).__name__} must be 0 or from {low:.2g} to {high:.2g} in a "
+                f"network of {dtype}, got {value!r}"
             )
 
 
