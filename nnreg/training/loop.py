@@ -171,8 +171,8 @@ def fit(
             net, loss, x, y, sample_weight, class_weight, validation_data, validation_split
         )
         measures = get_metrics(metrics, net, data.y, loss)
-        segments = net.regularization.penalties + net.regularization.constraints
-        for thing in (loss, optimizer, *net.layers, *(segment.rule for segment in segments)):
+        rules = [segment.rule for segment in net.regularization.resolve().all]
+        for thing in (loss, optimizer, *net.layers, *rules):
             hyperparameters.check_dtype(thing, net.dtype)
         optimizer.prepare(net.parameters)
         columns = ["epoch", "data_loss", "penalty", "total", *measures]
