@@ -1,8 +1,9 @@
 """Exercise 4: inverted dropout, forward and backward.
 
 Replace every ``# your code here`` and the line below it. The forward function returns the pair
-``(y, cache)``: its output, and whatever the backward function will need. NumPy is enough, and no
-loop is needed. Leave the names as they are, and change no array that you are given.
+``(y, cache)``: its output, and the values that the backward function needs. NumPy is enough, and
+no loop is needed. Do not change the names, and do not modify the arrays that your functions
+receive.
 """
 
 import numpy as np
