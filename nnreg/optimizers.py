@@ -28,6 +28,7 @@ from nnreg import kernels
 from nnreg._support import validation
 from nnreg._support.hyperparameters import Checked, Configurable, check_dtype
 from nnreg._support.typing import Array
+from nnreg.cache import Cache
 from nnreg.parameters import Parameters
 
 BLOCK = 65_536  # values: with gradient and state, some megabytes in float32
@@ -106,7 +107,7 @@ class Optimizer(Configurable):
         self.state: dict[str, Array] = {}
         self._network: Any = None
         self._scale = 1.0
-        self._buffers: dict[str, Array] = {}
+        self._memory = Cache()
 
     def update(self, parameters: Parameters, gradients: Parameters) -> None:
         """Move ``parameters`` one step against ``gradients``, which are not modified.
@@ -137,7 +138,7 @@ class Optimizer(Configurable):
             )
         self.begin(parameters, gradients)
         size = parameters.vector.size
-        work = self._buffer("work", min(BLOCK, size), parameters.vector.dtype)
+        work = self._memory.array("work", (min(BLOCK, size),), parameters.vector.dtype)
         for start in range(0, size, BLOCK):
             part = slice(start, min(start + BLOCK, size))
             self.update_slice(parameters, gradients, part, work)
@@ -194,7 +195,7 @@ class Optimizer(Configurable):
         w, g = parameters.vector[part], gradients.vector[part]
         work = work[: w.size]
         if self._scale != 1.0 or self.clip_value is not None:
-            g = np.multiply(g, self._scale, out=self._buffer("clipped", g.size, g.dtype))
+            g = np.multiply(g, self._scale, out=self._memory.array("clipped", g.shape, g.dtype))
             if self.clip_value is not None:
                 np.clip(g, -self.clip_value, self.clip_value, out=g)
         self.update_block(w, g, part, work)
@@ -227,15 +228,6 @@ class Optimizer(Configurable):
     def step_size_of(self, part: slice) -> float | Array:
         """Return :attr:`step_size` of a part of the vector; the next call may overwrite it."""
         raise NotImplementedError(f"{type(self).__name__} must define step_size_of(part)")
-
-    def _buffer(self, name: str, size: int, dtype: Any) -> Array:
-        """Return ``size`` values of memory that is kept for the next update."""
-        if name not in self._buffers or self._buffers[name].size < size:
-            self._buffers[name] = np.empty(size, dtype)
-        return self._buffers[name][:size]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_buffers": {}}
 
 
 class SGD(Optimizer):
@@ -327,7 +319,7 @@ class _Adaptive(Optimizer):
         if not self.steps:
             raise ValueError("step_size is known after the first update, there was none yet")
         square = self.state["mean_square"]
-        size = self._buffer("step_size", square.size, square.dtype)[part]
+        size = self._memory.array("step_size", square.shape, square.dtype)[part]
         np.sqrt(square[part], out=size)
         size *= 1.0 / math.sqrt(self._correction())
         size += self.epsilon

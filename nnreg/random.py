@@ -9,7 +9,7 @@ counter says which draw it is. NumPy's global state is not touched.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
 BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
 PIECE = 512  # blocks drawn at once
-
-Piece: TypeAlias = tuple[tuple[slice, slice], Array]
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 
@@ -80,7 +78,9 @@ class RandomBits:
         self._philox.state = self._state
         return self._philox
 
-    def rows(self, counter: int, first_row: int, shape: tuple[int, int]) -> Iterator[Piece]:
+    def rows(
+        self, counter: int, first_row: int, shape: tuple[int, int]
+    ) -> Iterator[tuple[tuple[slice, slice], Array]]:
         """Yield ``(index, bits)``, random uint16 that cover an array of this shape by pieces.
 
         Every row of the *whole* batch owns the same number of blocks, so rows from ``first_row`` on

@@ -66,7 +66,7 @@ def html_table(
     wrong : container of int, default ()
         Indices of the rows that are marked as errors.
     row_heads : bool, default False
-        Whether the first cell of a row is its heading.
+        If True, the first cell of each row is its heading.
     caption : str, optional
 
     Examples

@@ -400,7 +400,7 @@ class CSVLog(Callback):
     def on_train_begin(self, state: TrainingState) -> None:
         """Refuse a path that cannot be written, or a file that must not be overwritten."""
         check_target(self.path, overwrite=self.overwrite)
-        self._written = False
+        self._replaces = self.overwrite
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Write all rows so far."""
@@ -411,9 +411,8 @@ class CSVLog(Callback):
         writer.writerow(state.history.last)
         writer.writerows(row.values() for row in state.history.rows)
         try:
-            overwrite = self.overwrite or self._written
-            write_whole(self.path, text.getvalue().encode(), overwrite=overwrite)
-            self._written = True
+            write_whole(self.path, text.getvalue().encode(), overwrite=self._replaces)
+            self._replaces = True
         except OSError as error:
             warnings.warn(f"CSVLog could not write {self.path}: {error}", stacklevel=2)
 

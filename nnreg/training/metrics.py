@@ -57,7 +57,7 @@ def mean_absolute_error(outputs: Array, targets: Array, loss: Loss) -> float:
     >>> mean_absolute_error(np.array([[1.0]]), np.array([[3.0]]), nn.MeanSquaredError())
     2.0
     """
-    return float(np.mean(np.abs(_errors("mean_absolute_error", outputs, targets))))
+    return _mean_error("mean_absolute_error", np.abs, outputs, targets)
 
 
 def mean_squared_error(outputs: Array, targets: Array, loss: Loss) -> float:
@@ -67,18 +67,17 @@ def mean_squared_error(outputs: Array, targets: Array, loss: Loss) -> float:
     >>> mean_squared_error(np.array([[1.0]]), np.array([[3.0]]), nn.Huber())
     4.0
     """
-    return float(np.mean(np.square(_errors("mean_squared_error", outputs, targets))))
+    return _mean_error("mean_squared_error", np.square, outputs, targets)
 
 
-def _errors(name: str, outputs: Array, targets: Array) -> Array:
-    """Return ``z - y``; nothing broadcasts."""
+def _mean_error(name: str, function: np.ufunc, outputs: Array, targets: Array) -> float:
+    """Return the mean of a function of ``z - y``; nothing broadcasts."""
     if targets.shape != outputs.shape:
         raise ValueError(
             f"the metric {name} needs targets of the outputs' shape, {outputs.shape}, "
             f"got {targets.shape}"
         )
-    errors: Array = outputs - targets
-    return errors
+    return float(np.mean(function(outputs - targets)))
 
 
 NAMED: dict[str, Metric] = {
