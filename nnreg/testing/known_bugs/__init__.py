@@ -10,7 +10,6 @@ from __future__ import annotations
 from nnreg.testing.known_bugs.activations import ACTIVATIONS
 from nnreg.testing.known_bugs.base import KnownBug
 from nnreg.testing.known_bugs.behaviour import BEHAVIOUR
-from nnreg.testing.known_bugs.cross_entropies import CROSS_ENTROPIES
 from nnreg.testing.known_bugs.dense import ANY_LAYER, DENSE
 from nnreg.testing.known_bugs.dropout import DROPOUT
 from nnreg.testing.known_bugs.gradients import GRADIENTS
@@ -23,7 +22,7 @@ KNOWN_BUGS: dict[str, KnownBug] = {
     bug.name: bug
     for group in (
         *(DENSE, ACTIVATIONS, DROPOUT, NORMALIZATIONS, ANY_LAYER, BEHAVIOUR),
-        *(CROSS_ENTROPIES, LOSSES),
+        *(LOSSES,),
         *(PENALTIES, NETWORKS, GRADIENTS),
     )
     for bug in group

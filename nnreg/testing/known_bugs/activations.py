@@ -7,66 +7,44 @@ bugs confuse the two, or forget ``dy``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from nnreg import kernels
 from nnreg._support.typing import Array
-from nnreg.cache import Cache
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
-
-
-class WrongActivation(Layer):
-    """An activation with the right forward formula and another backward formula."""
-
-    def __init__(self, right: Layer, wrong: Formula, constant: float) -> None:
-        self.right, self.wrong, self.constant = right, wrong, constant
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return what the right activation returns."""
-        y = self.right.forward(x, cache)
-        cache.inputs, cache.outputs = x, y
-        return y
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return the wrong ``dx``."""
-        right = self.right.backward(dy, cache)
-        return self.wrong(
-            FormulaInputs(right, x=cache.inputs, dy=dy, y=cache.outputs, constant=self.constant)
-        )
+from nnreg.testing.known_bugs.base import Formula, KnownBug, make_wrong
 
 
 def _activation(
     subject: str,
-    make: Callable[[], Layer],
+    kind: type[Layer],
+    constants: tuple[float, ...],
     name: str,
     description: str,
     hint: str,
     wrong: Formula,
-    constant: float = 1.0,
 ) -> KnownBug:
     return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
         description,
         hint,
-        make=lambda: WrongActivation(make(), wrong, constant),
+        make=partial(make_wrong, wrong, kind, *constants, constant=sum(constants)),
         block="inputs",
         wrong=wrong,
     )
 
 
-_relu = partial(_activation, "ReLU", ReLU)
-_leaky = partial(_activation, "LeakyReLU", partial(LeakyReLU, 0.1), constant=0.1)
-_elu = partial(_activation, "ELU", partial(ELU, 0.5), constant=0.5)
-_tanh = partial(_activation, "tanh", Tanh)
-_sigmoid = partial(_activation, "sigmoid", Sigmoid)
-_softplus = partial(_activation, "softplus", Softplus)
-_gelu = partial(_activation, "GELU", GELU)
+_relu = partial(_activation, "ReLU", ReLU, ())
+_leaky = partial(_activation, "LeakyReLU", LeakyReLU, (0.1,))
+_elu = partial(_activation, "ELU", ELU, (0.5,))
+_tanh = partial(_activation, "tanh", Tanh, ())
+_sigmoid = partial(_activation, "sigmoid", Sigmoid, ())
+_softplus = partial(_activation, "softplus", Softplus, ())
+_gelu = partial(_activation, "GELU", GELU, ())
 
 
 def _cdf(x: Array) -> Array:
@@ -240,6 +218,7 @@ ACTIVATIONS = (
     _activation(
         "any activation",
         Tanh,
+        (),
         "derivative missing",
         "dx is dy: the function's derivative is missing.",
         "The chain rule: dx = dy times the derivative of the function, element by element.",
@@ -248,6 +227,7 @@ ACTIVATIONS = (
     _activation(
         "any activation",
         Tanh,
+        (),
         "dy missing",
         "dx is the function's derivative alone: dy is missing.",
         "The chain rule: multiply by dy, which says what the loss wants of the output.",
@@ -256,6 +236,7 @@ ACTIVATIONS = (
     _activation(
         "any activation",
         Softplus,
+        (),
         "function for derivative",
         "dx is dy·y: the function stands where its derivative belongs.",
         "Differentiate first: dx = dy·f'(x), not dy·f(x).",

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nnreg import kernels
 from nnreg._support.typing import Array
+from nnreg.cache import Cache
 from nnreg.layers.base import Layer
 from nnreg.losses import MeanSquaredError
 from nnreg.network import Network
@@ -183,6 +185,64 @@ class KnownBug:
             except (ValueError, IndexError):  # a formula of another shape is no explanation
                 return False
         return close(returned, predicted, point.tolerance)
+
+
+class WrongLayer(Layer):
+    """One wrong formula in the place of a gradient of the layer class that this is mixed into."""
+
+    block: str
+    wrong: Formula
+    constant: float
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return what the right layer returns."""
+        y = super().forward(x, cache)
+        cache.inputs, cache.outputs = x, y
+        return y
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dx``, right or wrong."""
+        return self._compute("inputs", dy, cache)
+
+    def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
+        """Write the gradients by the parameters, one of them perhaps wrong."""
+        for name in gradients:
+            gradients[name][...] = self._compute(name, dy, cache)
+
+    def _compute(self, block: str, dy: Array, cache: Cache) -> Array:
+        right = self._right(block, dy, cache)
+        if block != self.block:
+            return right
+        w = getattr(self, "weight", NOTHING)
+        pull = partial(self._right, block, cache=cache)
+        x, y = cache.inputs, cache.outputs
+        return self.wrong(FormulaInputs(right, x, dy, y, w, constant=self.constant, pull=pull))
+
+    def _right(self, block: str, dy: Array, cache: Cache) -> Array:
+        if block == "inputs":
+            return np.array(super().backward(dy, cache))
+        names = self.parameters(cache.inputs.shape[1])
+        gradients = {name: np.empty_like(getattr(self, name)) for name in names}
+        super().gradient(dy, cache, gradients)
+        return gradients[block]
+
+
+def make_wrong(
+    wrong: Formula,
+    kind: type[Layer],
+    *arguments: Any,
+    block: str = "inputs",
+    constant: float = 1.0,
+) -> Layer:
+    """Return a layer ``kind(*arguments)`` whose gradient by ``block`` is ``wrong``.
+
+    >>> import nnreg as nn
+    >>> type(make_wrong(lambda p: -p.right, nn.Dense, 3, block="bias")).__name__
+    'WrongDense'
+    """
+    replaced = {"block": block, "wrong": staticmethod(wrong), "constant": constant}
+    made: Layer = type(f"Wrong{kind.__name__}", (WrongLayer, kind), replaced)(*arguments)
+    return made
 
 
 def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:

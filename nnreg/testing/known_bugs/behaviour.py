@@ -6,25 +6,26 @@ bugs show at the second batch, in the next layer, or at exactly zero.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.layers.activations import LeakyReLU, ReLU, Tanh
+from nnreg.layers.activations import ReLU, Tanh
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import KnownBug
-from nnreg.testing.known_bugs.dense import Affine
+from nnreg.layers.dense import Dense
+from nnreg.testing.known_bugs.base import KnownBug, make_wrong
 
 
-class StaleInput(Affine):
+class StaleInput(Dense):
     """Uses the inputs of the batch before."""
 
     previous: Array | None = None
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x w + b``, but remember the batch before."""
+        """Return ``x w + b``, but keep the batch before."""
         y = super().forward(x, cache)
         if x.dtype.kind == "f":
             cache.x = x if self.previous is None or len(self.previous) != len(x) else self.previous
@@ -33,7 +34,7 @@ class StaleInput(Affine):
 
 
 class OutputOnTheLayer(Tanh):
-    """Keeps its output on itself."""
+    """Keeps its output as an attribute of the layer."""
 
     y: Array
 
@@ -48,25 +49,24 @@ class OutputOnTheLayer(Tanh):
         return dx
 
 
-class Accumulating(Affine):
+class Accumulating(Dense):
     """Adds to the gradient."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Add ``xᵀ dy`` to what is there."""
+        """Add ``xᵀ dy`` and ``Σₙ dyₙ`` to what is there."""
         gradients["weight"] += cache.x.T @ dy
         gradients["bias"] += dy.sum(axis=0)
 
 
-class Rebinding(Affine):
-    """Puts a new array into the dictionary."""
+class Rebinding(Dense):
+    """Puts new arrays into the dictionary."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
         """Replace the entries."""
-        gradients["weight"] = cache.x.T @ dy
-        gradients["bias"] = dy.sum(axis=0)
+        gradients.update(weight=cache.x.T @ dy, bias=dy.sum(axis=0))
 
 
-class UpdatesInGradient(Affine):
+class UpdatesInGradient(Dense):
     """Makes the optimizer's step too."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
@@ -75,52 +75,14 @@ class UpdatesInGradient(Affine):
         self.weight -= 0.1 * gradients["weight"]
 
 
-class DamagesInput(Layer):
+class DamagesInput(ReLU):
     """A rectifier that works in place on its input."""
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``max(x, 0)``."""
-        cache.positive = x.real > 0
-        x *= cache.positive
-        return x * 1.0
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·[x > 0]``."""
-        dx: Array = dy * cache.positive
-        return dx
-
-
-class DamagesDy(ReLU):
-    """A rectifier that works in place on ``dy``."""
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·[x > 0]`` in the memory of ``dy``."""
-        dy *= cache.factor
-        return dy * 1.0
-
-
-class UsesUpItsCache(ReLU):
-    """Writes ``dx`` over what the cache holds."""
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·[x > 0]`` in the memory of ``[x > 0]``."""
-        cache.factor *= dy
-        dx: Array = cache.factor
-        return dx
-
-
-class OneAtZero(LeakyReLU):
-    """Takes the derivative at exactly zero to be 1."""
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·f`` with ``f`` from ``x >= 0``."""
-        dx: Array = dy * np.where(cache.x.real >= 0, 1.0, self.slope).astype(dy.dtype)
-        return dx
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·f``."""
-        cache.x = x
-        return super().forward(x, cache)
+        y = super().forward(x, cache)
+        x *= cache.factor
+        return y
 
 
 class DividesByRows(Layer):
@@ -128,22 +90,11 @@ class DividesByRows(Layer):
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x/N``."""
-        cache.rows = len(x)
         return x / len(x)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
         """Return ``dy/N``."""
-        dx: Array = dy / cache.rows
-        return dx
-
-
-class OneDtype(Tanh):
-    """Computes in float64, whatever it is given."""
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·(1 - y²)``, promoted."""
-        dx: Array = dy * (np.ones(1) - cache.y * cache.y)
-        return dx
+        return dy / len(dy)
 
 
 def _bug(name: str, code: str, description: str, hint: str, make: Any) -> KnownBug:
@@ -156,7 +107,7 @@ BEHAVIOUR = (
         "stale",
         "backward uses what an earlier batch left, not this one's.",
         "Write into the cache in every forward pass, before anything is read from it.",
-        lambda: StaleInput(3),
+        partial(StaleInput, 3),
     ),
     _bug(
         "layer: activations on the layer",
@@ -170,21 +121,21 @@ BEHAVIOUR = (
         "accumulates",
         "The gradient is added to what was in the array: the last batch's gradient lives on.",
         "Overwrite: gradients[name][...] = result, not +=.",
-        lambda: Accumulating(3),
+        partial(Accumulating, 3),
     ),
     _bug(
         "layer: gradient array replaced",
         "rebinds",
         "A new array replaced the one in the dictionary; the optimizer sees only the old one.",
         "Write into the array: gradients[name][...] = result. Without [...] only the name moves.",
-        lambda: Rebinding(3),
+        partial(Rebinding, 3),
     ),
     _bug(
         "layer: parameters updated in gradient",
         "changes the parameters",
         "The parameters are changed while the gradient is computed.",
         "The layers below still need the old values for their dx. Updating is the optimizer's job.",
-        lambda: UpdatesInGradient(3),
+        partial(UpdatesInGradient, 3),
     ),
     _bug(
         "layer: x damaged",
@@ -197,22 +148,22 @@ BEHAVIOUR = (
         "layer: dy damaged",
         "changes dy",
         "backward changes dy in place.",
-        "gradient needs the same dy. Write dx = dy * mask, not dy *= mask.",
-        DamagesDy,
+        "Other gradients need the same dy. Write dx = dy * mask, not dy *= mask.",
+        partial(make_wrong, lambda p: np.multiply(p.dy, p.x > 0, out=p.dy) * 1.0, ReLU),
     ),
     _bug(
         "layer: the cache is used up",
         "backward once",
-        "backward destroys what forward kept: asked a second time, it answers otherwise.",
+        "backward overwrites what forward kept: called a second time, it returns something else.",
         "What the cache holds is for reading. Write results into another array.",
-        UsesUpItsCache,
+        partial(make_wrong, lambda p: np.multiply(p.right, 1.0, out=p.y), Tanh),
     ),
     _bug(
         "ReLU: >= 0",
         "at zero",
         "The derivative at exactly x = 0 is 1, as if x were positive.",
         "Compare with > 0, not >= 0. Zeros are common: after dropout, after a ReLU, in the data.",
-        lambda: OneAtZero(0.0),
+        partial(make_wrong, lambda p: p.dy * (p.x.real >= 0), ReLU),
     ),
     _bug(
         "layer: rows depend on the batch",
@@ -226,6 +177,6 @@ BEHAVIOUR = (
         "dtype",
         "float32 comes in and float64 goes out.",
         "An array or NumPy scalar of float64 in the formula promotes it all. Use Python numbers.",
-        OneDtype,
+        partial(make_wrong, lambda p: p.right * np.ones(1), Tanh),
     ),
 )

@@ -5,86 +5,13 @@ Right: ``dx = dy wᵀ`` (N, D), ``dw = xᵀ dy`` (D, M), ``db = Σₙ dyₙ`` (M
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from nnreg import kernels
 from nnreg._support.typing import Array
-from nnreg.cache import Cache
-from nnreg.initializers import zeros
-from nnreg.layers.base import Layer
-from nnreg.parameters import Parameter
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
-
-
-class Affine(Layer):
-    """The affine map in its shortest form, for subclasses with a bug."""
-
-    weight: Array
-    bias: Array
-
-    def __init__(self, units: int) -> None:
-        self.units = units
-
-    def outputs(self, inputs: int) -> int:
-        """Return ``units``."""
-        return self.units
-
-    def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return ``weight`` (D, M) and ``bias`` (M,)."""
-        return {
-            "weight": Parameter((inputs, self.units), None),
-            "bias": Parameter((self.units,), zeros, weight=False),
-        }
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x w + b``."""
-        cache.x = x
-        return kernels.affine(x, self.weight, self.bias)
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy wᵀ``, for which it looks at the cache only to have had a forward pass."""
-        return kernels.affine_dx(dy, self.weight, out=np.empty_like(cache.x))
-
-    def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write ``xᵀ dy`` and ``Σₙ dyₙ``."""
-        gradients["weight"][...] = kernels.affine_dw(cache.x, dy)
-        gradients["bias"][...] = kernels.affine_db(dy)
-
-
-class WrongAffine(Affine):
-    """An affine map with one of its three formulas replaced."""
-
-    def __init__(self, units: int, block: str, wrong: Formula) -> None:
-        super().__init__(units)
-        self.block, self.wrong = block, wrong
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dx``, right or wrong."""
-        return self._answer("inputs", dy, cache)
-
-    def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write ``dw`` and ``db``, one of them perhaps wrong."""
-        for block in ("weight", "bias"):
-            gradients[block][...] = self._answer(block, dy, cache)
-
-    def _answer(self, block: str, dy: Array, cache: Cache) -> Array:
-        right = _right(block, cache.x, dy, self.weight)
-        if block != self.block:
-            return right
-        y = kernels.affine(cache.x, self.weight, self.bias)
-
-        def pull(other: Array) -> Array:
-            return _right(block, cache.x, other, self.weight)
-
-        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y, w=self.weight, pull=pull))
-
-
-def _right(block: str, x: Array, dy: Array, w: Array) -> Array:
-    if block == "inputs":
-        return kernels.affine_dx(dy, w)
-    return kernels.affine_dw(x, dy) if block == "weight" else kernels.affine_db(dy)
+from nnreg.layers.dense import Dense
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, make_wrong
 
 
 def _dense(
@@ -95,25 +22,17 @@ def _dense(
     wrong: Formula,
     *,
     units: int = 3,
-    **more: Any,
 ) -> KnownBug:
-    subject = more.pop("subject", "dense")
-    return KnownBug(
-        name,
-        subject,
-        description,
-        hint,
-        make=lambda: WrongAffine(units, block, wrong),
-        block=more.pop("seen_in", block),
-        wrong=wrong,
-    )
+    make = partial(make_wrong, wrong, Dense, units, block=block)
+    return KnownBug(f"dense: {name}", "dense", description, hint, make, block=block, wrong=wrong)
 
 
 def _any(
     name: str, description: str, hint: str, wrong: Formula, block: str | None = None
 ) -> KnownBug:
-    return _dense(
-        name, block or "weight", description, hint, wrong, subject="any layer", seen_in=block
+    make = partial(make_wrong, wrong, Dense, 3, block="weight")
+    return KnownBug(
+        f"layer: {name}", "any layer", description, hint, make, block=block, wrong=wrong
     )
 
 
@@ -131,7 +50,7 @@ ROWS = "Every row of the batch used the same parameter, so every row has a part 
 
 DENSE = (
     _dense(
-        "dense: dw transposed",
+        "dw transposed",
         "weight",
         "dw is the transpose of the right one.",
         f"{SHAPES} With as many outputs as inputs the wrong product fits too: try a 4-to-3 layer.",
@@ -139,14 +58,14 @@ DENSE = (
         units=4,
     ),
     _dense(
-        "dense: dw transposed and reshaped",
+        "dw transposed and reshaped",
         "weight",
         "dw is the transpose of the right one, reshaped until it fitted.",
         f"{SHAPES} A reshape that makes an error go away moves numbers to wrong places.",
         _reshaped,
     ),
     _dense(
-        "dense: dw from y",
+        "dw from y",
         "weight",
         "dw is yᵀ dy: it is made from the output where the input belongs.",
         "y = x w, so the derivative by w is made of x. Keep the input of the forward pass.",
@@ -154,56 +73,56 @@ DENSE = (
         units=4,
     ),
     _dense(
-        "dense: rows summed before the product",
+        "rows summed before the product",
         "weight",
         "dw is the product of sums over the batch; it should be the sum of products.",
         "Σₙ xₙ dyₙ is not (Σₙ xₙ)(Σₙ dyₙ). The matrix product xᵀ dy sums at the right moment.",
         lambda p: np.outer(p.x.sum(axis=0), p.dy.sum(axis=0)),
     ),
     _dense(
-        "dense: db not summed",
+        "db not summed",
         "bias",
         "db is not summed over the batch: it is dy, one line a row.",
         f"{ROWS} b has the shape (M,), so sum dy over axis 0.",
         _rows,
     ),
     _dense(
-        "dense: db averaged",
+        "db averaged",
         "bias",
         "db is the mean over the batch; it should be the sum.",
         "Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.",
         lambda p: p.right / len(p.dy),
     ),
     _dense(
-        "dense: db from the first row",
+        "db from the first row",
         "bias",
         "db is the first row of dy alone.",
         f"{ROWS} dy[0] has the right shape and leaves out all others.",
         lambda p: p.dy[0],
     ),
     _dense(
-        "dense: db from the last row",
+        "db from the last row",
         "bias",
         "db is the last row of dy alone.",
         f"{ROWS} In a loop over rows, add (+=) instead of assigning.",
         lambda p: p.dy[-1],
     ),
     _dense(
-        "dense: db missing",
+        "db missing",
         "bias",
         "db is zero: the bias never learns.",
         "y = x w + b: the derivative by b is 1 for each row. db is dy, summed over the rows.",
         lambda p: 0.0 * p.right,
     ),
     _dense(
-        "dense: db summed over everything",
+        "db summed over everything",
         "bias",
         "Every entry of db is the sum of the whole of dy.",
         "np.sum without an axis adds up all entries, and the one number is broadcast. Say axis=0.",
         lambda p: np.full_like(p.right, p.dy.sum()),
     ),
     _dense(
-        "dense: db summed over the wrong axis",
+        "db summed over the wrong axis",
         "bias",
         "db is dy summed over the outputs; it should be summed over the rows.",
         "axis=0 is the axis that disappears: the rows. Its shape fits only where N = M.",
@@ -211,7 +130,7 @@ DENSE = (
         units=5,
     ),
     _dense(
-        "dense: dx with w for its transpose",
+        "dx with w for its transpose",
         "inputs",
         "dx is dy w; it should be dy wᵀ.",
         "The way back goes through the transpose: (N, M) times (M, D). "
@@ -220,7 +139,7 @@ DENSE = (
         units=4,
     ),
     _dense(
-        "dense: dx without w",
+        "dx without w",
         "inputs",
         "dx is dy, passed on as it came.",
         "The chain rule multiplies by the derivative of y by x, which is w: dx = dy wᵀ.",
@@ -228,14 +147,14 @@ DENSE = (
         units=4,
     ),
     _dense(
-        "dense: dx with its rows reversed",
+        "dx with its rows reversed",
         "inputs",
         "The rows of dx are the right ones in reversed order.",
         "Row n of dx belongs to row n of x. Look for [::-1], or a list that was filled backwards.",
         lambda p: p.right[::-1],
     ),
     _dense(
-        "dense: dx averaged over the batch",
+        "dx averaged over the batch",
         "inputs",
         "All rows of dx are the same, their mean.",
         "Each example has its own dx; only the parameters' gradients are summed over the batch.",
@@ -245,71 +164,71 @@ DENSE = (
 
 ANY_LAYER = (
     _any(
-        "layer: dw missing",
+        "dw missing",
         "dw is zero everywhere.",
         "Was the result written into the array that was given? gradients[name][...] = result",
         lambda p: 0.0 * p.right,
     ),
     _any(
-        "layer: sign",
+        "sign",
         "dw has the wrong sign.",
         "The optimizer subtracts the gradient. Here the derivative itself is wanted, not the step.",
         lambda p: -p.right,
     ),
     _any(
-        "layer: dw from the last row",
+        "dw from the last row",
         "dw comes from the last row of the batch alone.",
         f"{ROWS} In a loop over rows, add (+=) instead of assigning.",
         lambda p: p.row(-1),
         block="weight",
     ),
     _any(
-        "layer: dw from the first row",
+        "dw from the first row",
         "dw comes from the first row of the batch alone.",
         f"{ROWS} Look for an index 0 where a sum should be.",
         lambda p: p.row(0),
         block="weight",
     ),
     _any(
-        "layer: dw not summed",
+        "dw not summed",
         "dw is not summed over the batch: it has one axis too many.",
         f"{ROWS} Sum over axis 0; in einsum, leave n out on the right.",
         _rows,
         block="weight",
     ),
     _any(
-        "layer: divided by N",
+        "divided by N",
         "dw is divided by N once more.",
         "Only the loss divides by N, and dy has that 1/N in it already.",
         lambda p: p.right / len(p.dy),
     ),
     _any(
-        "layer: divided by the columns",
+        "divided by the columns",
         "dw is divided by the number of columns of dy once more.",
         "Where examples stand in columns, that is the 1/m of the cost. It belongs into the "
         "derivative of the cost, once; a layer that adds it is right only behind a cost without.",
         lambda p: p.right / p.dy.shape[1],
     ),
     _any(
-        "layer: times N",
+        "times N",
         "dw is N times the right one.",
         "A sum over the rows is taken twice, or multiplied by N to undo a mean that was not taken.",
         lambda p: p.right * len(p.dy),
     ),
     _any(
-        "layer: twice",
+        "twice",
         "dw is twice the right one.",
         "Was it added to itself (+= where = was meant), or does a 2 of a square stand twice?",
         lambda p: 2.0 * p.right,
     ),
     _any(
-        "layer: half",
+        "half",
         "dw is half the right one.",
         "Look for the 2 that a square leaves behind, or a 1/2 that is in no forward formula.",
         lambda p: 0.5 * p.right,
     ),
     _any(
-        "layer: dy missing",
+        "dy missing",
         "dw is computed without dy: the derivative by the output is missing.",
         "The chain rule: every gradient is a product with dy, the derivative by the output.",
         lambda p: p.pull(np.ones_like(p.dy)),

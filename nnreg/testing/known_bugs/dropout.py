@@ -5,122 +5,71 @@ The same mask, scale and all, on both ways; a new one for every step; none outsi
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dropout import Dropout
-from nnreg.random import RandomBits
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
 
 KEEP = 0.75
 
 
-class KeepsThree(Dropout):
-    """Dropout that keeps three units of four."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
-
-
 class WrongDropout(Dropout):
-    """Dropout with the right forward pass, and another backward formula."""
+    """Dropout that keeps three units of four, with another ``m`` or another ``dx``.
 
-    def __init__(self, wrong: Formula) -> None:
+    Parameters
+    ----------
+    mask : function (layer, x, cache) -> ndarray or float, optional
+        Returns ``m``.
+    wrong : function (FormulaInputs) -> ndarray, optional
+        Returns ``dx``.
+    """
+
+    def __init__(self, mask: Mask | None = None, wrong: Formula | None = None) -> None:
         super().__init__(keep_prob=KEEP)
-        self.wrong = wrong
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return the wrong ``dx``."""
-        right = super().backward(dy, cache)
-        masks = tuple((self._mask_of(s, cache, dy) > 0) * 1.0 for s in (cache.step, cache.step + 1))
-        point = FormulaInputs(right, x=dy, dy=dy, constant=float(cache.mask.max()), masks=masks)
-        return self.wrong(point).astype(dy.dtype)
-
-    def _mask_of(self, step: int, cache: Cache, x: Array) -> Array:
-        other = Cache(cache.dtype)
-        other.reset(training=True, step=step, first_row=cache.first_row)
-        return Dropout.forward(self, np.ones_like(x), other)
-
-
-class Redrawn(KeepsThree):
-    """Draws a mask in forward, and another in backward."""
-
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy`` times a new mask."""
-        new = np.random.default_rng(12345).random(dy.shape) < KEEP
-        dx: Array = (dy * new * float(cache.mask.max())).astype(dy.dtype)
-        return dx
-
-
-class ScaledAtInference(KeepsThree):
-    """Inverts in training, and scales outside it too."""
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m``, or ``keep_prob·x``."""
-        y = super().forward(x, cache)
-        return y if cache.training else KEEP * y
-
-
-class NotScaled(KeepsThree):
-    """Scales nowhere."""
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·[kept]``, or ``x``."""
-        y = super().forward(x, cache)
-        if cache.mask is None:
-            return y
-        np.sign(cache.mask, out=cache.mask)
-        kept: Array = x * cache.mask
-        return kept
-
-
-class OnAtInference(KeepsThree):
-    """Drops units outside training too."""
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` always."""
-        training, cache.training = cache.training, True
-        y = super().forward(x, cache)
-        cache.training = training
-        return y
-
-
-class DropsForKeeps(KeepsThree):
-    """Takes the probability to keep for the probability to drop."""
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` with a mask that keeps the wrong share."""
-        keep_prob, self.keep_prob = self.keep_prob, 1 - self.keep_prob
-        y = super().forward(x, cache)
-        self.keep_prob = keep_prob
-        return y
-
-
-class OneMaskForAllSteps(KeepsThree):
-    """Seeds its generator anew in every pass."""
-
-    def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` with the mask of step 0."""
-        step, cache.step = cache.step, 0
-        y = super().forward(x, cache)
-        cache.step = step
-        return y
-
-
-class OwnGenerator(Dropout):
-    """Draws from a generator that runs on, so that no step can be replayed."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_prob=KEEP)
+        self.mask, self.wrong = mask, wrong
         self.generator = np.random.default_rng(0)
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` with the next mask."""
-        cache.rng = RandomBits(self.generator.integers(0, 2**63, 2, dtype=np.uint64))
-        return super().forward(x, cache)
+        """Return ``x·m``."""
+        if self.mask is None:
+            return super().forward(x, cache)
+        cache.mask = (np.ones(x.shape) * self.mask(self, x, cache)).astype(x.dtype)
+        y: Array = x * cache.mask
+        return y
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dy·m``, or the wrong ``dx``."""
+        right = super().backward(dy, cache)
+        if self.wrong is None:
+            return right
+        masks = tuple((draw(self, dy, cache, s) > 0) * 1.0 for s in (cache.step, cache.step + 1))
+        point = FormulaInputs(right, x=dy, dy=dy, constant=float(cache.mask.max()), masks=masks)
+        return self.wrong(point).astype(dy.dtype)
+
+
+Mask: TypeAlias = Callable[[WrongDropout, Array, Cache], Any]
+
+
+def draw(
+    layer: Dropout, x: Array, cache: Cache, step: int | None = None, keep_prob: float = KEEP
+) -> Array:
+    """Return what dropout with this layer's key multiplies ``x`` by, at a step."""
+    other, opened = Dropout(keep_prob=keep_prob), Cache(x.dtype)
+    other._key = layer._key
+    step = cache.step if step is None else step
+    opened.reset(training=True, step=step, first_row=cache.first_row)
+    return other.forward(np.ones_like(x), opened)
+
+
+def draw_anew(layer: WrongDropout, x: Array, cache: Cache) -> Array:
+    """Return a mask from a generator that runs on."""
+    return (layer.generator.random(x.shape) < KEEP) / KEEP
 
 
 def _redrawn(point: FormulaInputs, returned: Array) -> bool:
@@ -137,17 +86,16 @@ def _another_step(point: FormulaInputs, returned: Array) -> bool:
     return any(close(returned, point.dy * mask * point.constant) for mask in point.masks[1:])
 
 
-def _backward(name: str, description: str, hint: str, wrong: Formula, **more: Any) -> KnownBug:
+def _backward(name: str, description: str, hint: str, wrong: Formula, seen: Any = None) -> KnownBug:
+    make, name = partial(WrongDropout, wrong=wrong), f"dropout: {name}"
     return KnownBug(
-        f"dropout: {name}",
-        "dropout",
-        description,
-        hint,
-        make=lambda: WrongDropout(wrong),
-        block="inputs",
-        wrong=wrong,
-        **more,
+        name, "dropout", description, hint, make, block="inputs", wrong=wrong, seen=seen
     )
+
+
+def _forward(name: str, code: str, description: str, hint: str, mask: Mask) -> KnownBug:
+    make, name = partial(WrongDropout, mask), f"dropout: {name}"
+    return KnownBug(name, "dropout", description, hint, make, code=code)
 
 
 BOTH_WAYS = "y = x·m, so dx = dy·m: keep the mask in the cache, its scale included."
@@ -190,61 +138,55 @@ DROPOUT = (
         lambda p: p.dy * p.masks[1] * p.constant,
         seen=_another_step,
     ),
-    KnownBug(
-        "dropout: mask redrawn in backward",
-        "dropout",
+    _backward(
+        "mask redrawn in backward",
         "dx has another mask than y: a new one was drawn in backward.",
         "Draw once, in forward, and keep the mask in the cache.",
-        make=Redrawn,
-        block="inputs",
+        lambda p: p.dy * (np.random.default_rng(12345).random(p.dy.shape) < KEEP) * p.constant,
         seen=_redrawn,
     ),
-    KnownBug(
-        "dropout: scaled at inference",
-        "dropout",
+    _forward(
+        "scaled at inference",
+        "expectation: inference",
         "Outside training the output is scaled, though training scales already.",
         "Inverted dropout divides by keep_prob in training so that inference need do nothing.",
-        make=ScaledAtInference,
-        code="expectation: inference",
+        lambda layer, x, cache: draw(layer, x, cache) if cache.training else KEEP,
     ),
-    KnownBug(
-        "dropout: not scaled",
-        "dropout",
+    _forward(
+        "not scaled",
+        "expectation: training",
         "Training does not divide by keep_prob, and inference does not make up for it.",
         "The mean over all masks must be the output of inference: divide the kept by keep_prob.",
-        make=NotScaled,
-        code="expectation: training",
+        lambda layer, x, cache: draw(layer, x, cache) * KEEP if cache.training else 1.0,
     ),
-    KnownBug(
-        "dropout: on at inference",
-        "dropout",
+    _forward(
+        "on at inference",
+        "inference is random",
         "Units are dropped outside training too.",
         "if not cache.training: return x",
-        make=OnAtInference,
-        code="inference is random",
+        draw,
     ),
-    KnownBug(
-        "dropout: keeps with the probability to drop",
-        "dropout",
+    _forward(
+        "keeps with the probability to drop",
+        "share",
         "keep_prob is used as the probability to drop: the wrong share of units is kept.",
         "keep_prob = 0.8 keeps four units of five: mask = random < keep_prob.",
-        make=DropsForKeeps,
-        code="share",
+        lambda layer, x, cache: (
+            draw(layer, x, cache, keep_prob=1 - KEEP) if cache.training else 1.0
+        ),
     ),
-    KnownBug(
-        "dropout: one mask for all steps",
-        "dropout",
+    _forward(
+        "one mask for all steps",
+        "one mask",
         "Every step has the same mask: a smaller network is trained, always the same one.",
         "Do not seed in forward. Make the mask a function of (seed, step), as cache.step allows.",
-        make=OneMaskForAllSteps,
-        code="one mask",
+        lambda layer, x, cache: draw(layer, x, cache, step=0) if cache.training else 1.0,
     ),
-    KnownBug(
-        "dropout: cannot be replayed",
-        "dropout",
+    _forward(
+        "cannot be replayed",
+        "replay",
         "The same step run twice gives two masks.",
         "Draw from a generator made of (seed, cache.step), so that a check can repeat the pass.",
-        make=OwnGenerator,
-        code="replay",
+        lambda layer, x, cache: draw_anew(layer, x, cache) if cache.training else 1.0,
     ),
 )

@@ -1,6 +1,8 @@
 """Known bugs of losses: a gradient that is not the derivative of the value beside it.
 
-Right, for N rows, M outputs ``z`` and targets ``t``: squared error ``2(z - t)/(N·M)``, Huber
+Right, for N rows, M outputs ``z`` and targets ``t``: softmax and sigmoid cross-entropy
+``(p - t)/N``, where most bugs come from differentiating softmax or sigmoid and the logarithm one
+after the other; squared error ``2(z - t)/(N·M)``, Huber
 ``clip(z - t, ±δ)/(N·M)``, Poisson ``(eᶻ - t)/N``.
 """
 
@@ -12,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import (
     Huber,
     Loss,
     MeanSquaredError,
     Poisson,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
 )
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
 
@@ -28,15 +33,11 @@ class WrongLoss(Loss):
     def __init__(self, right: Loss, wrong: Formula, *, summed: bool, constant: float) -> None:
         self.right, self.wrong, self.summed, self.constant = right, wrong, summed, constant
 
-    def __call__(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
-        """Return the value and the wrong gradient."""
-        return self.compute(np.asarray(outputs), self.check_targets(targets, outputs.shape[1]))
-
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return what the right loss returns."""
         return self.right.check_targets(targets, columns)
 
-    def compute(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
+    def __call__(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
         """Return the value and the wrong gradient."""
         value, gradient = self.right.compute(outputs, targets)
         if self.summed:
@@ -57,7 +58,7 @@ def one_hot(targets: Array, columns: int) -> Array:
     return np.eye(columns)[targets] if targets.dtype.kind in "iu" else targets
 
 
-def loss_bug(
+def _loss(
     subject: str,
     right: Callable[[], Loss],
     name: str,
@@ -68,7 +69,6 @@ def loss_bug(
     summed: bool = False,
     constant: float = 1.0,
 ) -> KnownBug:
-    """Return the bug of a loss whose gradient is ``wrong``."""
     return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
         subject,
@@ -79,13 +79,106 @@ def loss_bug(
     )
 
 
-_mse = partial(loss_bug, "squared error", MeanSquaredError)
-_huber = partial(loss_bug, "Huber", partial(Huber, 0.7), constant=0.7)
-_poisson = partial(loss_bug, "Poisson", Poisson)
-_any = partial(loss_bug, "any loss", partial(Huber, 0.7))
+_softmax = partial(_loss, "softmax cross-entropy", SoftmaxCrossEntropy)
+_sigmoid = partial(_loss, "sigmoid cross-entropy", SigmoidCrossEntropy)
+_mse = partial(_loss, "squared error", MeanSquaredError)
+_huber = partial(_loss, "Huber", partial(Huber, 0.7), constant=0.7)
+_poisson = partial(_loss, "Poisson", Poisson)
+_any = partial(_loss, "any loss", partial(Huber, 0.7))
 
+
+def _logistic_slope(p: FormulaInputs) -> Array:
+    s = kernels.sigmoid(p.x)
+    slope: Array = s * (1 - s)
+    return slope
+
+
+def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
+    return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)
+
+
+TWICE = "dz = p - t is the derivative by z already: the softmax's derivative is in it."
 
 LOSSES = (
+    _softmax(
+        "diagonal only",
+        "Only the entries of the true classes are right; the others are zero.",
+        "Every output moves every probability: the Jacobian of softmax is not its diagonal.",
+        lambda p: p.t * (p.p - 1) / p.N,
+    ),
+    _softmax(
+        "label number subtracted",
+        "The class number is subtracted from every probability; a one-hot row should be.",
+        "p - t needs t as a row of zeros with a single 1: p[range(N), y] -= 1.",
+        lambda p: (p.p - p.t.argmax(axis=1, keepdims=True)) / p.N,
+    ),
+    _softmax(
+        "labels counted from one",
+        "The 1 is subtracted one class too low: labels are counted from 1.",
+        "Classes are numbered from 0 here. y - 1 also turns class 0 into the last, silently.",
+        lambda p: (p.p - np.roll(p.t, -1, axis=1)) / p.N,
+    ),
+    _softmax(
+        "targets missing",
+        "The gradient is p/N: the targets were never subtracted.",
+        "dz = (p - t)/N. Without t nothing tells the classes apart.",
+        lambda p: p.p / p.N,
+    ),
+    _softmax(
+        "by the probabilities",
+        "The gradient is -t/p, by the probabilities; it should be by the outputs z.",
+        "Carry it on through the softmax. All but p - t cancels.",
+        lambda p: -p.t / p.p / p.N,
+    ),
+    _softmax(
+        "softmax differentiated twice",
+        "p - t was sent through the derivative of softmax again.",
+        TWICE,
+        lambda p: p.p * (p.right - (p.p * p.right).sum(axis=1, keepdims=True)),
+    ),
+    _softmax(
+        "extra p(1 - p)",
+        "p - t was multiplied by p(1 - p).",
+        f"{TWICE} (And softmax has no elementwise derivative.)",
+        lambda p: p.right * p.p * (1 - p.p),
+    ),
+    _softmax(
+        "softmax over the batch",
+        "The softmax was taken down the columns: over the batch, where it should be each row's.",
+        "Every example has its own distribution: max and sum go over axis=1, with keepdims.",
+        lambda p: (kernels.softmax(p.x.T).T - p.t) / p.N,
+    ),
+    _softmax(
+        "value summed, gradient averaged",
+        "The value is the sum over the rows, the gradient that of the mean.",
+        "Divide both by N or neither; here losses are means.",
+        lambda p: (p.p - p.t) / p.N,
+        summed=True,
+    ),
+    _sigmoid(
+        "extra p(1 - p)",
+        "p - t was multiplied by p(1 - p), which belongs to the squared error.",
+        "With the cross-entropy p(1 - p) cancels: that is why it is used.",
+        lambda p: p.right * _logistic_slope(p),
+    ),
+    _sigmoid(
+        "by the probabilities",
+        "The gradient is by the probabilities; it should be by the outputs z.",
+        "Multiply by p(1 - p), the derivative of the sigmoid: p - t is left.",
+        lambda p: p.right / _logistic_slope(p),
+    ),
+    _sigmoid(
+        "sigmoid missing",
+        "The gradient is (z - t)/N: the sigmoid is missing.",
+        "z is a raw output. p = σ(z), and dz = (p - t)/N.",
+        lambda p: (p.x - p.t) / p.N,
+    ),
+    _sigmoid(
+        "targets missing",
+        "The gradient is p/N: the targets were never subtracted.",
+        "dz = (p - t)/N. Without t all outputs would be pushed down.",
+        lambda p: kernels.sigmoid(p.x) / p.N,
+    ),
     _mse(
         "2 missing",
         "The gradient is half the right one: the 2 of the square is missing.",
@@ -213,7 +306,3 @@ LOSSES = (
         lambda p: 0.5 * p.right,
     ),
 )
-
-
-def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
-    return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)

@@ -8,7 +8,6 @@ the columns, the means of the third over the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,24 +16,34 @@ from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, make_wrong
 
 
 class Softmax(Layer):
-    """``softmax(x)``, or its logarithm."""
-
-    def __init__(self, wrong: Formula, *, log: bool) -> None:
-        self.wrong, self.log = wrong, log
+    """``softmax(x)``, row by row."""
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``p`` or ``log p``."""
-        cache.x, cache.p = x, kernels.softmax(x)
-        cache.y = np.log(cache.p) if self.log else cache.p.copy()
-        return np.array(cache.y)
+        """Return ``p``."""
+        cache.p = kernels.softmax(x)
+        return np.array(cache.p)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return the wrong ``dx``."""
-        return self.wrong(FormulaInputs(dy, x=cache.x, dy=dy, y=cache.y))
+        """Return ``p·(dy - Σₖ pₖ dyₖ)``."""
+        dx: Array = cache.p * (dy - (cache.p * dy).sum(axis=1, keepdims=True))
+        return dx
+
+
+class LogSoftmax(Softmax):
+    """``log softmax(x)``, row by row."""
+
+    def forward(self, x: Array, cache: Cache) -> Array:
+        """Return ``log p``."""
+        return np.log(super().forward(x, cache))
+
+    def backward(self, dy: Array, cache: Cache) -> Array:
+        """Return ``dy - p Σₖ dyₖ``."""
+        dx: Array = dy - cache.p * dy.sum(axis=1, keepdims=True)
+        return dx
 
 
 class BatchNormalization(Layer):
@@ -42,21 +51,18 @@ class BatchNormalization(Layer):
 
     independent_rows = False
 
-    def __init__(self, wrong: Formula) -> None:
-        self.wrong = wrong
-
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return the standardized columns."""
         centred = x - x.mean(axis=0)
-        deviation = np.sqrt((centred**2).mean(axis=0) + 1e-5)
-        cache.x, cache.y, cache.deviation = x, centred / deviation, deviation
+        cache.deviation = np.sqrt((centred**2).mean(axis=0) + 1e-5)
+        cache.y = centred / cache.deviation
         return np.array(cache.y)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return the wrong ``dx``."""
-        y = cache.y
-        right = (dy - dy.mean(axis=0) - y * (dy * y).mean(axis=0)) / cache.deviation
-        return self.wrong(FormulaInputs(right, x=cache.x, dy=dy, y=y))
+        """Return ``a·(dy - mean(dy) - x̂·mean(dy·x̂))``."""
+        spread = cache.y * (dy * cache.y).mean(axis=0)
+        dx: Array = (dy - dy.mean(axis=0) - spread) / cache.deviation
+        return dx
 
 
 def slope(p: FormulaInputs) -> Array:
@@ -67,19 +73,14 @@ def slope(p: FormulaInputs) -> Array:
 
 
 def _bug(
-    subject: str,
-    kind: Callable[[Formula], Layer],
-    name: str,
-    description: str,
-    hint: str,
-    wrong: Formula,
+    subject: str, kind: type[Layer], name: str, description: str, hint: str, wrong: Formula
 ) -> KnownBug:
-    make, name = partial(kind, wrong), f"{subject}: {name}"
-    return KnownBug(name, subject, description, hint, make=make, block="inputs", wrong=wrong)
+    make, name = partial(make_wrong, wrong, kind), f"{subject}: {name}"
+    return KnownBug(name, subject, description, hint, make, block="inputs", wrong=wrong)
 
 
-_softmax = partial(_bug, "softmax", partial(Softmax, log=False))
-_log_softmax = partial(_bug, "log-softmax", partial(Softmax, log=True))
+_softmax = partial(_bug, "softmax", Softmax)
+_log_softmax = partial(_bug, "log-softmax", LogSoftmax)
 _batch = partial(_bug, "batch normalization", BatchNormalization)
 
 JACOBIAN = "The Jacobian of softmax is diag(p) - p pᵀ: dx = p·(dy - Σₖ pₖ dyₖ), row by row."

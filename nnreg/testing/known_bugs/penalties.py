@@ -64,62 +64,42 @@ _elastic = partial(_penalty, "elastic net", partial(ElasticNet, STRENGTH, SECOND
 _any = partial(_penalty, "any penalty", partial(L2, STRENGTH))
 
 
-class _Network(Network):
-    """Two small layers under L2; subclasses add its gradient wrongly."""
+class WrongNetwork(Network):
+    """Two small layers under L2, whose gradient is added wrongly.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    add : function (gradients, net, right)
+        Adds the penalty's gradient to ``gradients``; ``right`` is that gradient.
+    """
+
+    def __init__(self, add: Callable[[Parameters, Network, Parameters], Any]) -> None:
         layers = [Dense(3), Tanh(), Dense(2)]
         super().__init__(layers, inputs=4, penalty=L2(STRENGTH), dtype="float64")
         self.parameters.biases[:] = 0.1, -0.2, 0.3, -0.4, 0.5
+        self.add = add
 
-    def _own(self) -> Parameters:
+    def add_penalty_gradient(
+        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
+    ) -> None:
+        """Add the gradient, wrongly."""
         right = self.parameters.like()
         super().add_penalty_gradient(right)
-        return right
+        self.add(gradients, self, right)
 
 
-class PenalizedBias(_Network):
-    """Penalizes all that is in the vector."""
-
-    def add_penalty_gradient(
-        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
-    ) -> None:
-        """Add to the biases too."""
-        gradients.vector[...] += STRENGTH * self.parameters.vector
+def _add(gradients: Parameters, term: Array) -> None:
+    gradients.vector[...] += term
 
 
-class PenaltyOverN(_Network):
-    """Divides the penalty's gradient by a number of rows."""
-
-    def add_penalty_gradient(
-        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
-    ) -> None:
-        """Add a fifth."""
-        gradients.vector[...] += self._own().vector / 5
-
-
-class PenaltyNotAdded(_Network):
-    """Counts the penalty in the value only."""
-
-    def add_penalty_gradient(
-        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
-    ) -> None:
-        """Add nothing."""
-
-
-class PenaltyOverwrites(_Network):
-    """Puts the penalty's gradient in the place of the data's."""
-
-    def add_penalty_gradient(
-        self, gradients: Parameters, part: slice | None = None, work: Array | None = None
-    ) -> None:
-        """Write, where adding was asked for."""
-        gradients.weights[...] = self._own().weights
-
-
-def _network(name: str, description: str, hint: str, make: Callable[[], Network]) -> KnownBug:
+def _network(name: str, description: str, hint: str, add: Callable[..., Any]) -> KnownBug:
     return KnownBug(
-        f"network: {name}", "network", description, hint, make=make, code=f"penalty: {name}"
+        f"network: {name}",
+        "network",
+        description,
+        hint,
+        make=partial(WrongNetwork, add),
+        code=f"penalty: {name}",
     )
 
 
@@ -255,24 +235,24 @@ NETWORKS = (
         "on biases",
         "The penalty's gradient reaches the biases.",
         "A bias does not make the function rough; it only moves it. Penalize weights alone.",
-        PenalizedBias,
+        lambda g, net, right: _add(g, STRENGTH * net.parameters.vector),
     ),
     _network(
         "divided",
         "The penalty's gradient is divided by a number by which its value is not.",
         SCALED,
-        PenaltyOverN,
+        lambda g, net, right: _add(g, right.vector / 5),
     ),
     _network(
         "not added",
         "The penalty is in the value, and its gradient is never added.",
         "net.add_penalty_gradient(gradients) has to change gradients.",
-        PenaltyNotAdded,
+        lambda g, net, right: None,
     ),
     _network(
         "overwrites",
         "The penalty's gradient replaces that of the data.",
         "total = data + penalty: add with +=.",
-        PenaltyOverwrites,
+        lambda g, net, right: np.copyto(g.weights, right.weights),
     ),
 )
