@@ -23,14 +23,13 @@ from nnreg.gradcheck import tree
 from nnreg.gradcheck.calling import bind_backward, name_of, names_of, output_of
 from nnreg.gradcheck.check import check_gradients, make_problem
 from nnreg.gradcheck.snapshot import Snapshot
-from nnreg.gradcheck.subjects import Problem
 from nnreg.layers.base import Layer
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import Penalty
 from nnreg.testing.contract import ContractError, assert_layer_contract
 from nnreg.testing.diagnosis import identify, samples
-from nnreg.testing.diagnosis.samples import GradientSample
+from nnreg.testing.diagnosis.samples import Call, GradientSample
 from nnreg.testing.known_bugs import KNOWN_BUGS
 from nnreg.testing.known_bugs.base import KnownBug, close
 from nnreg.testing.known_bugs.gradients import coefficients
@@ -54,7 +53,8 @@ class Diagnosis:
     block : str or None
         Whose gradient is wrong.
     right : bool
-        Whether nothing wrong was found.
+        Whether the gradient is right: for functions, the verdict of
+        :func:`nnreg.check_gradients`; a layer of nnreg must also keep the layer contract.
     others : tuple of Diagnosis
         The same for further gradients that are wrong.
 
@@ -128,63 +128,54 @@ def diagnose(
     affine_forward: db is the mean over the batch; it should be the sum.
       Hint: Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.
     """
-    rng = random.generator(validation.whole("seed", seed), "check")
+    seed = validation.whole("seed", seed)
+    name = type(subject).__name__
     if isinstance(subject, Network):
         return _of_network(subject, *arguments, seed=seed)
-    kinds: tuple[tuple[type, Callable[..., Diagnosis]], ...]
-    kinds = ((Layer, _of_layer), (Loss, _of_loss), (Penalty, _of_penalty))
-    for kind, of_kind in kinds:
-        if isinstance(subject, kind):
-            return of_kind(subject, *arguments, rng=rng)
-    if not callable(subject) or isinstance(subject, type):
+    if isinstance(subject, Layer):
+        found = _of_layer(subject, *arguments, seed=seed)
+    elif isinstance(subject, Loss):
+        found = _find_wrong_gradient(name, _calls_of_loss(subject, *arguments), seed)
+    elif isinstance(subject, Penalty):
+        found = _find_wrong_gradient(name, _calls_of_penalty(subject, *arguments), seed)
+    elif callable(subject) and not isinstance(subject, type):
+        name = name_of(subject)
+        options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
+        call = Call(subject, arguments, options)
+        found = _find_wrong_gradient(name, [call, call], seed)
+        found = found or _find_side_effect(name, call, seed)
+    else:
         raise TypeError(
             f"subject must be a Network, Layer, Loss, Penalty or a function, got {subject!r}"
         )
-    options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
-    return _of_functions(subject, arguments, options, seed, rng)
+    return found or Diagnosis(name, RIGHT, right=True)
 
 
-def _of_functions(
-    subject: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    options: dict[str, Any],
-    seed: int,
-    rng: Any,
-) -> Diagnosis:
-    name = name_of(subject)
-    report = check_gradients(subject, *arguments, seed=seed, **options)
-    failed = {row.block: row for row in report.rows if not row.passed}
-    problem = make_problem(subject, arguments, rng, "frozen", options)
-    problem.close()
-    if report.passed and arguments and callable(arguments[0]):
-        code = check_functions(subject, arguments, problem)
-        return _of_code(name, code, "") if code else Diagnosis(name, RIGHT, right=True)
-    if report.passed:
-        return Diagnosis(name, RIGHT, right=True)
-    if not failed:
-        gradient, reason = next(iter(report.unmatched.items()))
-        return Diagnosis(name, f"A gradient was not checked: {gradient}: {reason}.", block=gradient)
-    points = [
-        samples.of_functions(subject, arguments, options, problem.paths, rng) for _ in range(2)
-    ]
-    blocks = [list(block) for block in zip(*points, strict=True) if block[0].block in failed]
-    wrong = [_explain(name, block, failed[block[0].block].sentence()) for block in blocks]
-    return replace(wrong[0], others=tuple(wrong[1:]))
-
-
-def _of_layer(layer: Layer, x: Any, *, rng: Any) -> Diagnosis:
+def _of_layer(layer: Layer, x: Any, *, seed: int) -> Diagnosis | None:
     x = validation.matrix("x", x).astype(np.float64)
-    name = type(layer).__name__
-    # The second point has a row less, so that N and another number are not taken for each other.
-    batches = (x, x[:-1] if len(x) > 2 else x)
+    rng = random.generator(seed, "check")
+    parameters = {
+        name: np.array(getattr(layer, name), dtype=np.float64)
+        if layer._bound
+        else rng.standard_normal(parameter.shape)
+        for name, parameter in layer.parameters(x.shape[1]).items()
+    }
+    more = (parameters,) if parameters else ()
+    forward, backward = samples.as_functions(layer)
     try:
-        diagnosis = _explain_all(name, [samples.of_layer(layer, batch, rng) for batch in batches])
+        calls = []
+        # The second point has a row less, so that N and another number are not mistaken for it.
+        for rows in (x, x[:-1] if len(x) > 2 else x):
+            others = [samples.as_functions(layer, step)[0] for step in samples.OTHER_STEPS]
+            masked = tuple(other(np.ones_like(rows), *more)[0] for other in others)
+            calls.append(Call(forward, (backward, rows, *more), others=masked))
+        wrong = _find_wrong_gradient(type(layer).__name__, calls, seed)
     except Exception:  # the layer may raise anything; its contract says in which method
         broken = _find_broken_rule(layer, x)
         if broken is None:
             raise
         return broken
-    return diagnosis or _find_broken_rule(layer, x) or Diagnosis(name, RIGHT, right=True)
+    return wrong or _find_broken_rule(layer, x)
 
 
 def _find_broken_rule(layer: Layer, x: Array) -> Diagnosis | None:
@@ -196,34 +187,57 @@ def _find_broken_rule(layer: Layer, x: Array) -> Diagnosis | None:
     return None
 
 
-def _of_loss(loss: Loss, outputs: Any, targets: Any, *, rng: Any) -> Diagnosis:
+def _calls_of_loss(loss: Loss, outputs: Any, targets: Any) -> list[Call]:
     z = validation.matrix("outputs", outputs).astype(np.float64)
     t = loss.check_targets(targets, z.shape[1])
     validation.same_rows("targets", t, "outputs", len(z))
-    name, fewer = type(loss).__name__, slice(0, -1) if len(z) > 2 else slice(None)
-    points = [samples.of_loss(loss, z[rows], t[rows], rng) for rows in (slice(None), fewer)]
-    return _explain_all(name, points) or Diagnosis(name, RIGHT, right=True)
+    fewer = slice(0, -1) if len(z) > 2 else slice(None)
+    return [Call(loss.compute, (z, t)), Call(loss.compute, (z[fewer], t[fewer]))]
 
 
-def _of_penalty(penalty: Penalty, w: Any, *, rng: Any) -> Diagnosis:
+def _calls_of_penalty(penalty: Penalty, w: Any) -> list[Call]:
     w = validation.numeric("w", w).astype(np.float64)
     with_zero = w.copy()
     with_zero.flat[0] = 0.0
-    name = type(penalty).__name__
-    points = [samples.of_penalty(penalty, at, rng) for at in (w, w, with_zero)]
-    return _explain_all(name, points) or Diagnosis(name, RIGHT, right=True)
+
+    def value_and_gradient(w: Array) -> tuple[Any, Array]:
+        gradient = np.empty(w.shape)
+        if w.dtype.kind == "f":
+            penalty.gradient(w.copy(), gradient)
+        return penalty.value(w.copy()), gradient
+
+    return [Call(value_and_gradient, (at,), penalty=True) for at in (with_zero, w)]
+
+
+def _find_wrong_gradient(name: str, calls: list[Call], seed: int) -> Diagnosis | None:
+    """Return what is wrong where the check of the first call fails, or None where it passes."""
+    call, rng = calls[0], random.generator(seed, "check")
+    report = check_gradients(call.subject, *call.arguments, seed=seed, **call.options)
+    failed = {row.block: row.sentence() for row in report.rows if not row.passed}
+    if report.passed:
+        return None
+    if not failed:
+        gradient, reason = next(iter(report.unmatched.items()))
+        return Diagnosis(name, f"A gradient was not checked: {gradient}: {reason}.", block=gradient)
+    points = [samples.draw_samples(call, rng) for call in calls]
+    wrong = [
+        _explain(name, block, failed[block[0].block])
+        for block in zip(*points, strict=True)
+        if block[0].block in failed
+    ]
+    return replace(wrong[0], others=tuple(wrong[1:]))
 
 
 def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagnosis:
-    """Look at the layers, the loss and the penalties one by one, then at what the network adds."""
+    """Diagnose the layers, the loss and the penalties one by one, then what the network adds."""
     copied, cache = net.copy("float64"), Cache("float64")
     outputs = validation.matrix("x", x, net.inputs).astype(np.float64)
     parts: list[tuple[str, tuple[Any, ...]]] = []
     for layer in copied.layers:
         parts.append((layer.name, (layer, outputs)))
-        own = cache[layer.name]
-        own.reset(training=True, step=net.steps)
-        outputs = layer.forward(outputs.copy(), own).copy()
+        layer_cache = cache[layer.name]
+        layer_cache.reset(training=True, step=net.steps)
+        outputs = layer.forward(outputs.copy(), layer_cache).copy()
     parts.append(("the loss", (loss, outputs, y)))
     for penalty, where, shape in copied.regularization.penalties:
         parts.append(("the penalty", (penalty, copied.parameters.vector[where].reshape(shape))))
@@ -263,53 +277,45 @@ def _of_code(name: str, code: str, sentence: str) -> Diagnosis:
     return Diagnosis(name, sentence)
 
 
-def _explain_all(name: str, points: list[list[GradientSample]]) -> Diagnosis | None:
-    """Return what is wrong with the gradients, or None; one list of samples a point."""
-    wrong = [
-        _explain(name, list(block))
-        for block in zip(*points, strict=True)
-        if not all(e.right for e in block)
-    ]
-    return replace(wrong[0], others=tuple(wrong[1:])) if wrong else None
-
-
-def _explain(name: str, block: list[GradientSample], sentence: str = "") -> Diagnosis:
-    first = block[0]
-    for bug in _suspects(first):
-        if all(bug.explains(e.point, e.returned) for e in block):
-            own = OWN_NAME.get(first.block, f"d{first.block}")
-            own = own if own.isidentifier() else f"the gradient by {first.block}"
-            pattern = rf"\b{OWN_NAME.get(bug.block, 'dw')}\b"
-            text = re.sub(pattern, lambda _: own, bug.description)  # noqa: B023  # used at once
+def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Diagnosis:
+    """Return the known bug that gives the gradients returned at all points, or what differs."""
+    first = points[0]
+    block = first.block
+    for bug in _candidates(first):
+        if all(bug.explains(sample.point, sample.returned) for sample in points):
+            gradient = GRADIENTS.get(block, f"d{block}")
+            gradient = gradient if gradient.isidentifier() else f"the gradient by {block}"
+            pattern = rf"\b{GRADIENTS.get(bug.block, 'dw')}\b"
+            text = re.sub(pattern, lambda _: gradient, bug.description)  # noqa: B023  # used at once
             text = text[0].upper() + text[1:] if text.startswith("the ") else text
             if "penalty" in bug.name and (sk := coefficients(first.point, first.returned)):
-                text += f" The difference is {sk[1]:.4g} times {first.block}."
-            return Diagnosis(name, text, bug.hint, bug, first.block)
-    wrong = next((e for e in block if not e.right), None)
+                text += f" The difference is {sk[1]:.4g} times {block}."
+            return Diagnosis(name, text, bug.hint, bug, block)
+    wrong = next((sample for sample in points if not sample.right), None)
     difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence
     return Diagnosis(
         name,
-        f"The gradient by {first.block} is wrong, and no known bug matches: {difference}.",
-        block=first.block,
+        f"The gradient by {block} is wrong, and no known bug matches: {difference}.",
+        block=block,
     )
 
 
-#: How the descriptions call the gradient by a block.
-OWN_NAME: dict[str | None, str] = {"weight": "dw", "bias": "db", "inputs": "dx"}
+#: The names of the gradients in the descriptions.
+GRADIENTS: dict[str | None, str] = {"weight": "dw", "bias": "db", "inputs": "dx"}
 
 
-def _suspects(e: GradientSample) -> Iterator[KnownBug]:
+def _candidates(sample: GradientSample) -> Iterator[KnownBug]:
     """Yield the bugs that are possible there, the more specific first."""
-    families = [e.subject, e.family]
-    if e.family == "any activation":
+    families = [sample.subject, sample.family]
+    if sample.family == "any activation":
         families.append("any layer")
     if "any layer" in families:
         families.append("any gradient")
+    # A parameter of an unknown layer can be wrong as a weight can.
+    blocks = (None, "weight" if sample.role == "parameter" else sample.role, sample.role)
     for family in families:
         for bug in KNOWN_BUGS.values():
-            # A parameter of an unknown layer can be wrong as a weight can.
-            fits = bug.block in (None, e.role) or (e.role == "parameter" and bug.block == "weight")
-            if bug.subject == family and fits:
+            if bug.subject == family and bug.block in blocks:
                 yield bug
 
 
@@ -352,44 +358,50 @@ def _constant(values: Array) -> bool:
     return bool(np.ptp(values) <= 1e-6 * max(float(np.abs(values).max()), 1e-12))
 
 
-def check_functions(
-    forward: Callable[..., Any], arguments: tuple[Any, ...], problem: Problem
-) -> str | None:
-    """Return the code of the rule that a pair of functions with a right gradient breaks, or None.
+def _find_side_effect(name: str, call: Call, seed: int) -> Diagnosis | None:
+    """Return the rule that a pair of functions with a right gradient breaks, or None.
 
     They must not change the arrays that are differentiated by, or ``dout``; and the derivative of a
     rectifier at exactly zero is the one to the left.
     """
-    backward, given = arguments[0], list(copy.deepcopy(arguments[1:]))
+    forward, arguments = call.subject, call.arguments
+    if not arguments or not callable(arguments[0]):
+        return None
+    problem = make_problem(
+        forward, arguments, random.generator(seed, "check"), "frozen", call.options
+    )
+    problem.close()
+    backward, before, given = arguments[0], arguments[1:], list(copy.deepcopy(arguments[1:]))
     owners = [getattr(function, "__self__", None) for function in (forward, backward)]
     names = names_of(forward, len(given))
     snapshot = Snapshot(*owners, forward, backward)
-    watched = list(problem.paths.values())
 
     def run() -> tuple[Array, Array, Any]:
         result = forward(*given)
-        y = output_of(result, owners[0], name_of(forward))
-        call, _ = bind_backward(forward, backward, given, names, result, y)
+        y = output_of(result, owners[0], name)
+        call_backward, _ = bind_backward(forward, backward, given, names, result, y)
         dy = np.ones_like(y, dtype=np.float64)
-        return y, dy, call(dy)
+        return y, dy, call_backward(dy)
 
+    code = ""
     try:
         y, dy, _ = run()
-        before = list(arguments[1:])
-        if not all(np.array_equal(tree.get(given, p), tree.get(before, p)) for p in watched):
-            return "changes x"
-        if not (dy == 1).all():
-            return "changes dy"
-        slope = _rectifier_slope(np.asarray(given[0]), y) if given else None
-        if slope is not None:
+        paths = problem.paths.values()
+        if not all(np.array_equal(tree.get(given, p), tree.get(before, p)) for p in paths):
+            code = "changes x"
+        elif not (dy == 1).all():
+            code = "changes dy"
+        elif given and (slope := _rectifier_slope(np.asarray(given[0]), y)) is not None:
             given[0][...] = 0.0
             dx = run()[2]
             dx = np.asarray(dx[0] if isinstance(dx, tuple) else dx)
-            if not close(dx, np.full(given[0].shape, slope)):
-                return "at zero"
-        return None
+            code = "" if close(dx, np.full(given[0].shape, slope)) else "at zero"
     finally:
         snapshot.restore(everything=True)
+    if not code:
+        return None
+    diagnosis = _of_code(name, code, "")
+    return replace(diagnosis, sentence=f"{RIGHT[:-1]}, but: {diagnosis.sentence}", right=True)
 
 
 def _rectifier_slope(x: Array, y: Array) -> float | None:

@@ -73,7 +73,7 @@ def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognize
         ):
             return name, 1.0
     r, delta = z - t, float(np.abs(right).max()) * z.size
-    if close(right * z.size, np.clip(r, -delta, delta), tolerance):
+    if delta and close(right * z.size, np.clip(r, -delta, delta), tolerance):
         return "Huber", delta
     return UNKNOWN
 

@@ -58,6 +58,8 @@ class FormulaInputs:
         The relative error to which gradients are compared.
     counts : tuple of int
         Of a function: the numbers of rows and columns of its arguments.
+    arrays : tuple of ndarray
+        Of a function: the arrays that it can reach.
     """
 
     right: Array
@@ -72,6 +74,7 @@ class FormulaInputs:
     pull: Callable[[Array], Array] = field(default=lambda dy: NOTHING)
     own: Array = field(default_factory=lambda: NOTHING)
     counts: tuple[int, ...] = ()
+    arrays: tuple[Array, ...] = ()
     tolerance: float = 1e-6
 
     def row(self, n: int) -> Array:
@@ -222,7 +225,7 @@ class WrongLayer(Layer):
         if block == "inputs":
             return np.array(super().backward(dy, cache))
         names = self.parameters(cache.inputs.shape[1])
-        gradients = {name: np.empty_like(getattr(self, name)) for name in names}
+        gradients: dict[str, Array] = {name: np.empty_like(getattr(self, name)) for name in names}
         super().gradient(dy, cache, gradients)
         return gradients[block]
 

@@ -47,6 +47,7 @@ def _penalty(
     hint: str,
     wrong: Formula,
     factor: float = 1.0,
+    seen: Callable[[FormulaInputs, Array], bool] | None = None,
 ) -> KnownBug:
     return KnownBug(
         f"{subject.removeprefix('any ')}: {name}",
@@ -55,6 +56,7 @@ def _penalty(
         hint,
         make=lambda: WrongPenalty(right(), wrong, factor),
         wrong=wrong,
+        seen=seen,
     )
 
 
@@ -209,6 +211,7 @@ PENALTIES = (
         "The value must be what the gradient is the derivative of, or the printed loss misleads.",
         lambda p: STRENGTH * p.x,
         0.0,
+        seen=lambda p, returned: not p.right.any() and bool(returned.any()),
     ),
     _any(
         "sign",
