@@ -138,16 +138,11 @@ def diagnose(
         found = _find_wrong_gradient(name, _calls_of_loss(subject, *arguments), seed)
     elif isinstance(subject, Penalty):
         found = _find_wrong_gradient(name, _calls_of_penalty(subject, *arguments), seed)
-    elif callable(subject) and not isinstance(subject, type):
-        name = name_of(subject)
+    else:
         options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
-        call = Call(subject, arguments, options)
+        name, call = name_of(subject), Call(subject, arguments, options)
         found = _find_wrong_gradient(name, [call, call], seed)
         found = found or _find_side_effect(name, call, seed)
-    else:
-        raise TypeError(
-            f"subject must be a Network, Layer, Loss, Penalty or a function, got {subject!r}"
-        )
     return found or Diagnosis(name, RIGHT, right=True)
 
 

@@ -213,8 +213,9 @@ def _move(a: Array, rng: Any) -> Array:
 
 def _move_from_zero(a: Array, rng: Any) -> Array:
     """Return ``a`` with new entries for those near zero, where differences would meet a kink."""
-    near = np.abs(a) < 0.01 * max(1.0, float(np.abs(a).max(initial=0.0)))
-    return np.where(near, rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape), a)
+    size = max(1.0, float(np.abs(a).max(initial=0.0)))
+    new = size * rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape)
+    return np.where(np.abs(a) < 0.1 * size, new, a)
 
 
 def _measure(problem: Problem, arguments: list[Any], call: Call) -> list[GradientSample]:

@@ -6,14 +6,19 @@ measured, and the wrong one is compared with it, with ``w``, and with the sizes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import permutations, product
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import MeanSquaredError
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
+from nnreg.testing.known_bugs.losses import one_hot
 
 #: The strength of the penalty of the examples.
 STRENGTH = 0.3
@@ -26,28 +31,54 @@ class Regression:
     ----------
     wrong : function (FormulaInputs) -> ndarray
         The gradient by the block.
-    block : {"W", "b"}
+    block : str
     """
+
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {"W": (4, 3), "b": (3,)}
 
     def __init__(self, wrong: Formula, block: str) -> None:
         self.wrong, self.block = wrong, block
 
     def example(self, rng: Any) -> tuple[Any, ...]:
         """Return this function with arguments."""
-        params = {"W": rng.standard_normal((4, 3)), "b": rng.standard_normal(3)}
+        params = {name: rng.standard_normal(shape) for name, shape in self.shapes.items()}
         return self, params, rng.standard_normal((5, 4)), rng.standard_normal((5, 3))
 
-    def __call__(
-        self, params: dict[str, Array], x: Array, y: Array
-    ) -> tuple[Any, dict[str, Array]]:
-        """Return the loss and the gradients by ``params``."""
+    def compute(self, params: Any, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
+        """Return the loss and the right gradients."""
         w, b = params["W"], params["b"]
         data, dz = MeanSquaredError().compute(x @ w + b, y)
-        value = data + 0.5 * STRENGTH * (w * w).sum()
         grads = {"W": x.T @ dz + STRENGTH * w, "b": dz.sum(axis=0)}
+        return data + 0.5 * STRENGTH * (w * w).sum(), grads
+
+    def __call__(self, params: Any, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
+        """Return the loss and the gradients by ``params``, one of them wrong."""
+        value, grads = self.compute(params, x, y)
         if not np.iscomplexobj(value):
-            p = FormulaInputs(grads[self.block], x=x, own=params[self.block], counts=x.shape)
+            own, arrays = params[self.block], (*params.values(), x, y)
+            p = FormulaInputs(grads[self.block], x, own=own, counts=x.shape, arrays=arrays)
             grads[self.block] = self.wrong(p)
+        return value, grads
+
+
+class TwoLayers(Regression):
+    """The value and the gradients of a network of two layers with sigmoids."""
+
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {
+        "W1": (4, 6),
+        "b1": (6,),
+        "W2": (6, 3),
+        "b2": (3,),
+    }
+
+    def compute(self, params: Any, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
+        """Return the loss and the right gradients."""
+        h = kernels.sigmoid(x @ params["W1"] + params["b1"])
+        output = kernels.sigmoid(h @ params["W2"] + params["b2"])
+        value, error = MeanSquaredError().compute(output, y)
+        delta = error * output * (1 - output)
+        dh = (delta @ params["W2"].T) * h * (1 - h)
+        grads = {"W1": x.T @ dh, "b1": dh.sum(axis=0), "W2": h.T @ delta, "b2": delta.sum(axis=0)}
         return value, grads
 
 
@@ -59,6 +90,7 @@ def _gradient(
     *,
     block: str = "W",
     role: str | None = None,
+    kind: type[Regression] = Regression,
     seen: Callable[[FormulaInputs, Array], bool] | None = None,
 ) -> KnownBug:
     return KnownBug(
@@ -66,7 +98,7 @@ def _gradient(
         "any gradient",
         description,
         hint,
-        make=lambda: Regression(wrong, block),
+        make=partial(kind, wrong, block),
         block=role,
         wrong=wrong,
         seen=seen,
@@ -121,6 +153,75 @@ def _penalty_differs(p: FormulaInputs, returned: Array) -> bool:
 def _penalty_after_clip(p: FormulaInputs, returned: Array) -> bool:
     sk = coefficients(p, returned)
     return sk is not None and p.tolerance < sk[0] < 1 - p.tolerance and sk[1] > p.tolerance
+
+
+#: The functions of layers, with their derivatives by means of ``y``.
+LAYERS: tuple[tuple[Callable[[Array], Array], Callable[[Array], Array]], ...] = (
+    (kernels.sigmoid, lambda y: y * (1 - y)),
+    (np.tanh, lambda y: 1 - y * y),
+    (lambda z: np.maximum(z, 0.0), lambda y: (y > 0) * 1.0),
+    (lambda z: z, np.ones_like),
+    (kernels.softmax, np.ones_like),
+)
+
+
+def hidden_gradients(p: FormulaInputs) -> Iterator[Array]:
+    """Yield the gradients by a hidden layer's ``w`` or ``b`` that are made of the output's error.
+
+    Tried are all networks of two layers that the arrays could be the inputs, parameters and targets
+    of, and that have the right gradient. The first that is yielded carries back the error in the
+    place of the delta.
+    """
+    for x, w1, w2 in permutations([a for a in p.arrays if a.ndim == 2], 3):
+        if x.shape[1] != len(w1) or w1.shape[1] != len(w2):
+            continue
+        for (f, df), (g, dg), b1, b2 in product(LAYERS, LAYERS, _biases(p, w1), _biases(p, w2)):
+            if np.array_equal(p.own, w1) or np.array_equal(p.own, b1):
+                h = f(x @ w1 + b1)
+                y = g(h @ w2 + b2)
+                for error in _errors(p, y):
+                    yield from _from_error(p, error, w2, x, df(h), dg(y))
+
+
+def _biases(p: FormulaInputs, w: Array) -> list[Array]:
+    width = w.shape[1]
+    return [np.zeros(1), *(a for a in p.arrays if a.shape in ((width,), (1, width)))]
+
+
+def _errors(p: FormulaInputs, y: Array) -> list[Array]:
+    """Return what could be the derivative of the loss by the outputs ``y``, but for a factor."""
+    if p.dy.size > 1:
+        return [p.dy] if p.dy.shape == y.shape else []
+    labels = [a for a in p.arrays if a.dtype.kind in "iu" and a.shape == y.shape[:1]]
+    targets = [*p.arrays, *(one_hot(a % y.shape[1], y.shape[1]) for a in labels)]
+    return [y - t.reshape(y.shape) for t in targets if t.size == y.size]
+
+
+def _from_error(
+    p: FormulaInputs, error: Array, w: Array, x: Array, slope: Array, output_slope: Array
+) -> Iterator[Array]:
+    def differentiate(dh: Array) -> Array:
+        dh = np.broadcast_to(dh, slope.shape)
+        return x.T @ dh if len(p.own) == x.shape[1] else dh.sum(axis=0).reshape(p.own.shape)
+
+    for delta in (error * output_slope, error):
+        point = replace(p, right=differentiate((delta @ w.T) * slope))
+        factor, of_own = coefficients(point, p.right) or (_factor(point, p.right), 0.0)
+        if factor:
+            for back, local in product((error @ w.T, error, delta), (slope, output_slope)):
+                if {back.shape[1], local.shape[1]} <= {1, slope.shape[1]}:
+                    yield factor * differentiate(back * local) + of_own * p.own
+
+
+def _hidden_delta(p: FormulaInputs, returned: Array) -> bool:
+    """Return whether ``returned`` is such a gradient, of examples in rows or in columns."""
+    arrays = tuple(a.T for a in p.arrays)
+    turned = replace(p, dy=p.dy.T, own=p.own.T, right=p.right.T, arrays=arrays)
+    return any(
+        close(gradient, wrong, p.tolerance)
+        for point, wrong in ((p, returned), (turned, returned.T))
+        for gradient in hidden_gradients(point)
+    )
 
 
 def _clipped(p: FormulaInputs) -> Array:
@@ -203,5 +304,15 @@ GRADIENTS = (
         _clipped,
         role="weight",
         seen=_penalty_after_clip,
+    ),
+    _gradient(
+        "hidden delta from the output's error",
+        "dw is made of the output's error, or its slope, where the hidden layer's delta belongs.",
+        "Carry back the output's delta, which is error * g'(output), and multiply by the slope at "
+        "the hidden layer: delta_hidden = (delta_output @ W2.T) * f'(hidden).",
+        lambda p: next(hidden_gradients(p)),
+        block="W1",
+        kind=TwoLayers,
+        seen=_hidden_delta,
     ),
 )
