@@ -11,7 +11,7 @@ from experiments import fake_pictures, needs_matplotlib
 from pages import Page
 
 from nnreg import plots
-from nnreg.commands import bias_variance
+from nnreg.commands import experiments
 from nnreg.commands.main import main
 from nnreg.lab import (
     Bands,
@@ -62,7 +62,7 @@ def calls(monkeypatch):
         result.append((learners, process, design, options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bias_variance, "bias_variance_sweep", sweep)
+    monkeypatch.setattr(experiments, "bias_variance_sweep", sweep)
     return result
 
 

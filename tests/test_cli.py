@@ -15,10 +15,8 @@ import pytest
 from experiments import fake_pictures, needs_matplotlib
 
 import nnreg
-from nnreg import NonFiniteLossError
-from nnreg.commands import bias_variance as bias_variance_command
-from nnreg.commands import compare as compare_command
-from nnreg.commands import data
+from nnreg import NonFiniteLossError, datasets
+from nnreg.commands import experiments
 from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
 from nnreg.lab.comparison.report import NOISE_RULE
@@ -58,7 +56,7 @@ def seen(monkeypatch):
         result.append((dataset, settings))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compare_command, "compare", compare)
+    monkeypatch.setattr(experiments, "compare", compare)
     return result
 
 
@@ -186,7 +184,7 @@ class TestErrors:
 
 class TestInterruption:
     def test_later_it_keeps_the_finished_repeats_and_says_so(self, capsys, monkeypatch, tmp_path):
-        real = compare_command.compare
+        real = experiments.compare
 
         def compare_until(dataset, settings, progress):
             def stop(what, done, total):
@@ -195,7 +193,7 @@ class TestInterruption:
 
             return real(dataset, settings, stop)
 
-        monkeypatch.setattr(compare_command, "compare", compare_until)
+        monkeypatch.setattr(experiments, "compare", compare_until)
         assert compare() == 130
         out, err = capsys.readouterr()
         assert "nothing is known about the noise" in out
@@ -242,7 +240,7 @@ class TestTheRest:
         def describe():
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(data.datasets, "describe", describe)
+        monkeypatch.setattr(datasets, "describe", describe)
         assert main(["data"]) == 130
         assert capsys.readouterr().err.count("\n") == 1
 
@@ -336,7 +334,7 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
 @pytest.mark.slow
 def test_a_worker_that_dies_is_one_line(capsys, monkeypatch, tmp_path):
     pytest.importorskip("joblib")
-    monkeypatch.setattr(bias_variance_command, "sweep", lambda *given: {"1": _Dies(), "2": _Dies()})
+    monkeypatch.setattr(experiments, "sweep", lambda *given: {"1": _Dies(), "2": _Dies()})
     options = "--sweep degree --datasets 3 --seeds 1 --points 9 --jobs 2"
     assert main(["bias-variance", *options.split()]) == 1
     assert re.fullmatch("nnreg: a worker process died: .*\n", capsys.readouterr().err)

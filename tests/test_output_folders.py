@@ -8,8 +8,8 @@ import pytest
 from experiments import fake_pictures
 
 import nnreg.plots
-from nnreg.commands import bias_variance, compare, path
 from nnreg.commands.main import main
+from nnreg.lab import bias_variance, comparison, path
 from nnreg.lab.reporting.folder import open_folder, report_files, seal, written_files
 
 pytest.importorskip("matplotlib")
@@ -21,8 +21,8 @@ COMMANDS = {
     "bias-variance": "--hidden 2 --sweep width --values 1,2 --datasets 3 --seeds 1 --points 9 "
     "--epochs 1",
 }
-MODULES = {"compare": compare, "path": path, "bias-variance": bias_variance}
-FILES = {name: report_files(module.PICTURES) for name, module in MODULES.items()}
+REPORTS = {"compare": comparison.report, "path": path.report, "bias-variance": bias_variance.report}
+FILES = {name: report_files(report.PICTURES) for name, report in REPORTS.items()}
 
 DECOYS = {
     "a file": lambda name: name.write_text("years of work"),
@@ -85,7 +85,7 @@ def test_a_file_that_the_user_changed_later_is_the_users(command, tmp_path):
         (changed / name).write_bytes((changed / name).read_bytes() + b" ")
         before = snapshot(changed)
         with pytest.raises(FileExistsError, match="changed since"):
-            open_folder(changed, MODULES[command].PICTURES, force=True).__enter__()
+            open_folder(changed, REPORTS[command].PICTURES, force=True).__enter__()
         assert snapshot(changed) == before
 
 

@@ -10,7 +10,7 @@ from experiments import fake_pictures, needs_matplotlib
 from pages import Page
 
 from nnreg import plots
-from nnreg.commands import path as path_command
+from nnreg.commands import experiments
 from nnreg.commands.main import main
 from nnreg.datasets import load
 from nnreg.lab import PathSettings, study_path
@@ -194,7 +194,7 @@ class TestCommand:
             seen.append((settings, options["jobs"]))
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(path_command, "study_path", study)
+        monkeypatch.setattr(experiments, "study_path", study)
         self.walk(
             "--hidden 5,6 --l2 0.1 --points 4 --ratio 0.2 --epochs 7 --batch-size 9 "
             "--learning-rate 0.4 --optimizer sgd --train-size 50 --label-noise 0.25 --repeats 4 "
@@ -205,7 +205,7 @@ class TestCommand:
         assert (seen[1][0].hidden, seen[1][0].repeats) == ((), 1)
 
     def test_an_interrupted_walk_says_how_to_go_on_and_goes_on(self, capsys, monkeypatch, tmp_path):
-        real = path_command.study_path
+        real = experiments.study_path
 
         def stop(dataset, settings, *, progress, **options):
             def until(what, done, total):
@@ -214,13 +214,13 @@ class TestCommand:
 
             return real(dataset, settings, progress=until, **options)
 
-        monkeypatch.setattr(path_command, "study_path", stop)
+        monkeypatch.setattr(experiments, "study_path", stop)
         assert self.walk() == 130
         assert capsys.readouterr().err == (
             "nnreg: interrupted; 2 points are kept in nnreg-path; "
             "the same command with --out nnreg-path --resume goes on from there\n"
         )
-        monkeypatch.setattr(path_command, "study_path", real)
+        monkeypatch.setattr(experiments, "study_path", real)
         assert self.walk(f"{OPTIONS} --out nnreg-path --resume") == 0
         assert [path.name for path in tmp_path.iterdir()] == ["nnreg-path"]
         assert not list((tmp_path / "nnreg-path").glob("*.npz"))
@@ -229,7 +229,7 @@ class TestCommand:
         def study(*_, **__):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(path_command, "study_path", study)
+        monkeypatch.setattr(experiments, "study_path", study)
         assert self.walk() == 130
         assert capsys.readouterr().err == "nnreg: interrupted; nothing was kept\n"
         assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,5 @@
-"""The commands of `nnreg`, a module each.
+"""The command line of `nnreg`.
 
-``add(commands)`` adds the parser of a command; its default ``run`` is the function that takes the
-parsed arguments and returns the exit status.
+``add(commands)`` adds the parsers of commands; the default ``run`` of each is the function that
+takes the parsed arguments and returns the exit status.
 """

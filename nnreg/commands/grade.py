@@ -20,7 +20,7 @@ DESCRIPTION = (
 )
 
 
-def add(commands: Commands) -> argparse.ArgumentParser:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     command = commands.add_parser(
         "grade",
@@ -54,7 +54,6 @@ def add(commands: Commands) -> argparse.ArgumentParser:
         help="limit of memory, where the platform has it (default: 2048)",
     )
     command.set_defaults(run=run)
-    return command
 
 
 def run(given: argparse.Namespace) -> int:

@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from nnreg import datasets
 from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
-from nnreg.commands import bias_variance, compare, data, grade, path
+from nnreg.commands import experiments, grade
 from nnreg.commands.shared import fail, in_words
 from nnreg.lab.reporting.results import WorkerDiedError
 from nnreg.training.step import NonFiniteLossError
-
-COMMANDS = (data, compare, path, bias_variance, grade)
 
 EPILOG = """\
 example:
@@ -60,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nnreg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        module.add(commands)
+    data = commands.add_parser(
+        "data", help="list the bundled data, and the folders that are searched for others"
+    )
+    data.set_defaults(run=_list_data)
+    experiments.add(commands)
+    grade.add(commands)
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         parser.print_help(sys.stderr)
@@ -83,6 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (ValueError, TypeError, OSError, ImportError) as error:
             status = fail(in_words(error, names), 2)
     return 128 + signal.SIGTERM if terminated and status == 130 else status
+
+
+def _list_data(given: argparse.Namespace) -> int:
+    print(datasets.describe())
+    return 0
 
 
 class _Parser(argparse.ArgumentParser):
