@@ -255,7 +255,8 @@ def numeric(name: str, value: object) -> Array:
             f"{name} must be an array of numbers, got rows of different lengths"
         ) from None
     text = None
-    if array.dtype.kind == "O" and hasattr(value, "columns"):
+    is_lazy = hasattr(value, "collect_schema") and not hasattr(value, "__array__")
+    if array.dtype.kind == "O" and not is_lazy and hasattr(value, "columns"):
         parts = {column: np.asarray(value[column]) for column in value.columns}  # type: ignore[index]  # a frame
         text = [column for column, part in parts.items() if part.dtype.kind not in "fiub"]
         array = array if text else np.column_stack(list(parts.values()))
@@ -263,6 +264,8 @@ def numeric(name: str, value: object) -> Array:
         hint = CONVERSIONS[array.dtype.kind.replace("S", "U")]
         if isinstance(value, Mapping):
             hint = f"{type(value).__name__} with the names {list(value)}; write data[name]"
+        elif is_lazy:
+            hint = f"a {type(value).__name__} holds a query; {name}.collect() holds its values"
         elif text:
             hint = f"leave out the columns {text}, encode text by pandas.get_dummies, or {hint}"
         elif hasattr(value, "toarray"):

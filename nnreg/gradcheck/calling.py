@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -29,41 +28,37 @@ OUTPUT_ATTRIBUTES = ("output", "outputs", "out", "y", "A", "a")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev")
 
 
-def parameters_of(function: Callable[..., Any]) -> list[str] | None:
-    """Return the names of the positional parameters without a default, or None if unknown.
+def signature_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Return the parameters that a call may give values, or None if they are unknown.
 
-    >>> parameters_of(lambda dout, cache, scale=1.0: dout)
-    ['dout', 'cache']
+    >>> [str(parameter) for parameter in signature_of(lambda dout, cache, scale=1.0: dout)]
+    ['dout', 'cache', 'scale=1.0']
     """
-    result = _signature(function)
-    return None if result is None else [name for name, required in result if required]
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return [p for p in parameters if p.kind is not p.VAR_KEYWORD]
 
 
 def names_of(function: Callable[..., Any], count: int) -> list[str]:
     """Return the names of ``count`` arguments of a function."""
-    names = [name for name, _ in _signature(function) or ()][:count]
+    parameters = signature_of(function) or []
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY][:count]
     return names + [f"argument {i + 1}" for i in range(len(names), count)]
 
 
-def _signature(function: Callable[..., Any]) -> list[tuple[str, bool]] | None:
-    """Return the positional parameters with whether they are required, or None if unknown."""
-    if isinstance(function, FunctionType | MethodType) and not hasattr(function, "__wrapped__"):
-        code, defaults = function.__code__, function.__defaults__ or ()
-        if code.co_flags & inspect.CO_VARARGS:
-            return None
-        count = code.co_argcount - len(defaults)
-        names = code.co_varnames[: code.co_argcount]
-        result = [(name, index < count) for index, name in enumerate(names)]
-        return result[1:] if isinstance(function, MethodType) else result
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some functions written in C have no signature
-        return None
-    parameters = list(signature.parameters.values())
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [(p.name, p.default is p.empty) for p in parameters if p.kind in kinds]
+def write_first(function: Callable[..., Any], *, is_value: bool) -> str:
+    """Return the code of a function that returns the value and the first gradient, or it alone."""
+    required = [p for p in signature_of(function) or () if p.default is p.empty]
+    names = ", ".join(p.name for p in required)
+    values = ", ".join(
+        p.name if p.kind is not p.KEYWORD_ONLY else f"{p.name}={p.name}" for p in required
+    )
+    call = f"{name_of(function).replace('<lambda>', 'f')}({values})"
+    return f"lambda {names}: {call}{'[:2]' if is_value else '[0]'}"
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -76,23 +71,16 @@ def output_of(result: Any, owner: object, name: str) -> Array:
     """Return the output in what a forward function returned, or the attribute that holds it."""
     if isinstance(result, tuple) and result:
         result = result[0]
-    if type(result) is np.ndarray and result.dtype.kind in "fc":
-        return result
     if result is None:
-        held = tree.attributes(owner) if owner is not None else {}
-        result = next(
-            (
-                held[n]
-                for n in OUTPUT_ATTRIBUTES
-                if isinstance(held.get(n), np.ndarray | np.number | float)
-            ),
-            None,
+        kept = tree.attributes(owner)
+        outputs = (kept[n] for n in OUTPUT_ATTRIBUTES if n in kept)
+        numbers = np.ndarray | np.number | float
+        result = next((output for output in outputs if isinstance(output, numbers)), None)
+    if result is None:
+        raise TypeError(
+            f"{name} returned None, and its object has no attribute {OUTPUT_ATTRIBUTES[0]!r}: "
+            "end forward with `return output`"
         )
-        if result is None:
-            raise TypeError(
-                f"{name} returned None, and its object has no attribute {OUTPUT_ATTRIBUTES[0]!r}: "
-                "end forward with `return output`"
-            )
     output = np.asarray(result)
     if output.dtype.kind not in "fciub":
         raise TypeError(f"{name} must return one array of numbers, got {type(result).__name__}")
@@ -108,9 +96,9 @@ def split_value(result: Any, name: str) -> tuple[Array, Any]:
             f"check_gradients({name}, backward, ...)"
         )
     value, answer = result[0], result[1] if len(result) == 2 else tuple(result[1:])
-    if len(result) == 2 and not callable(answer) and not _is_scalar(value) and _is_scalar(answer):
+    if len(result) == 2 and _is_scalar(answer) and not _is_scalar(value):
         value, answer = answer, value  # (gradients, cost), as some courses have it
-    if isinstance(value, dict) or not tree.is_leaf(value):
+    if not tree.is_leaf(value):
         raise TypeError(f"the value that {name} returns must be a number, got {_kind(value)}")
     output = np.asarray(value)
     if callable(answer):
@@ -158,54 +146,55 @@ def bind_backward(
     """
     cached = isinstance(result, tuple) and len(result) > 1
     cache: Any = (result[1] if len(result) == 2 else result[1:]) if cached else None
-    required = parameters_of(backward)
-    if required is None:
+    parameters = signature_of(backward)
+    if parameters is None:
         return (lambda dout: backward(dout, cache) if cached else backward(dout)), ""
+    parameters = [
+        p for p in parameters if p.default is p.empty or (cached and CACHE.fullmatch(p.name))
+    ]
+    required = [p.name for p in parameters]
     if not required:
         return (lambda dout: backward()), "backward takes no dout: its output counts as the loss"
+    by_name = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def call(values: dict[str, Any]) -> Any:
+        positional = (values[name] for name in required if name not in by_name)
+        return backward(*positional, **{name: values[name] for name in by_name})
+
     known = dict(zip(names, arguments, strict=True))
     if not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in required):
-        call = f"{name_of(backward)}({', '.join(required)})"
-        note = f"{call} was taken for the derivative of the function"
-        values = [known[n] for n in required]
+        called = f"{name_of(backward)}({', '.join(required)})"
+        note = f"{called} was taken for the derivative of the function"
         if output.ndim == 0:
-            return (lambda dout: backward(*values)), note
-        return (lambda dout: dout * np.asarray(backward(*values))), note
+            return (lambda dout: call(known)), note
+        return (lambda dout: dout * np.asarray(call(known))), note
     if cached and len(required) == len(result) > 2:
-        return (lambda dout: backward(dout, *cache)), ""
-    derivatives = (i for i, n in enumerate(required) if DERIVATIVE.fullmatch(n) and n not in known)
-    index = next(derivatives, 0)
+        return (lambda dout: call(dict(zip(required, (dout, *cache), strict=True)))), ""
+    derivative = next(
+        (n for n in required if DERIVATIVE.fullmatch(n) and n not in known), required[0]
+    )
     known |= {name.lower(): value for name, value in known.items()}
     only_cache = cached and sum(not RATE.fullmatch(n) for n in required) == 2
-    values = []
-    for parameter in required[:index] + required[index + 1 :]:
-        if RATE.fullmatch(parameter) and parameter not in known:
-            values.append(0.0)
-        elif only_cache or (cached and CACHE.fullmatch(parameter)):
-            values.append(cache)
-        elif CACHE.fullmatch(parameter):
-            values.append(arguments[0] if len(arguments) == 1 else tuple(arguments))
-        elif parameter in known or parameter.lower() in known:
-            values.append(known.get(parameter, known.get(parameter.lower())))
-        elif OUTPUT.fullmatch(parameter):
-            values.append(output)
+    values: dict[str, Any] = {}
+    for name in required:
+        if name == derivative:
+            continue
+        if RATE.fullmatch(name) and name not in known:
+            values[name] = 0.0
+        elif only_cache or (cached and CACHE.fullmatch(name)):
+            values[name] = cache
+        elif CACHE.fullmatch(name):
+            values[name] = arguments[0] if len(arguments) == 1 else tuple(arguments)
+        elif name in known or name.lower() in known:
+            values[name] = known.get(name, known.get(name.lower()))
+        elif OUTPUT.fullmatch(name):
+            values[name] = output
         else:
-            raise TypeError(_unknown(forward, backward, required, names, index, parameter))
-    return (lambda dout: backward(*values[:index], dout, *values[index:])), ""
-
-
-def _unknown(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-    required: list[str],
-    names: list[str],
-    index: int,
-    parameter: str,
-) -> str:
-    passed = ", ".join("dout" if i == index else name for i, name in enumerate(required))
-    return (
-        f"{name_of(backward)} takes ({', '.join(required)}), and check_gradients calls "
-        f"backward(dout) or backward(dout, cache) with the cache that forward returns; it does not "
-        f"know what {parameter!r} is. Write check_gradients({name_of(forward)}, lambda dout: "
-        f"{name_of(backward)}({passed}), {', '.join(names)})"
-    )
+            passed = ", ".join("dout" if n == derivative else n for n in required)
+            raise TypeError(
+                f"{name_of(backward)} takes ({', '.join(required)}), and check_gradients calls "
+                "backward(dout) or backward(dout, cache) with the cache that forward returns; it "
+                f"cannot say what {name!r} is. Write check_gradients({name_of(forward)}, lambda "
+                f"dout: {name_of(backward)}({passed}), {', '.join(names)})"
+            )
+    return (lambda dout: call(values | {derivative: dout})), ""

@@ -149,7 +149,8 @@ backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.
     if error_metric is not None:
         validation.one_of("error_metric", error_metric, ERROR_METRICS)
     if dtype is not None:
-        validation.one_of("dtype", np.dtype(dtype).name, ["float32", "float64"])
+        name = getattr(dtype, "__name__", None) or str(dtype)  # np.float32 is a class
+        dtype = validation.one_of("dtype", name, ["float32", "float64"])
     if tolerance is not None:
         tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     rng = random.generator(validation.whole("seed", seed), "check")

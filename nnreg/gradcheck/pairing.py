@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
+from functools import partial
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.gradcheck import tree
+from nnreg.gradcheck import calling, tree
 from nnreg.gradcheck.tree import Path
 
 #: Names of arguments that are data to compare with, and of arguments that are inputs.
@@ -27,14 +29,20 @@ PARAMETERS = re.compile(
     r"(?i)w\d*|b\d*|weights?|theta|beta|coefs?|params?|parameters|bias|\w*_weights?"
 )
 
-Answers = dict[Path, Array]
+#: What a name of a gradient has before or behind the name of the argument.
+AFFIXES = (
+    r"^(d_|grads?_|grad(?=[A-Z])|nabla_|del_|delta_|d)|(_grads?|_gradient)$",
+    r"(?i)^d(l|j|c|e|loss|cost|error)_?d_?",
+)
+#: What follows the reason where a gradient belongs to no argument.
+HINT = ". Say with wrt= which argument it belongs to; None leaves it out"
 
 
 @dataclass
 class Pairs:
     """Gradients by the path of their argument, and those that belong to none, with a reason."""
 
-    matched: Answers = field(default_factory=dict)
+    matched: dict[Path, Array] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
@@ -46,26 +54,26 @@ class Pairs:
             if tree.is_leaf(answer):
                 self.matched[path] = np.array(answer)
             elif isinstance(answer, Mapping | list | tuple) and len(answer) == 1:
-                self.add(path, leaf, next(c for _, c in tree.children(answer)), label)
+                self.add(path, leaf, tree.children(answer)[0][1], label)
             else:
-                self.unmatched[label] = f"it is a {type(answer).__name__}, not an array"
+                self.unmatched[label] = f"it is a {type(answer).__name__}, not an array{HINT}"
             return
         inner = tree.children(leaf)
-        if isinstance(answer, np.ndarray) and len(inner) != 1 and len(answer) == len(inner):
-            answer = list(answer)
         if isinstance(answer, np.ndarray) and len(inner) == 1:
-            self.add((*path, inner[0][0]), inner[0][1], answer, label)
-        elif isinstance(answer, list | tuple):
-            numbers = [c for c in inner if holds_numbers(c[1])]
+            answer = [answer]
+        elif isinstance(answer, np.ndarray) and len(answer) == len(inner):
+            answer = list(answer)
+        if isinstance(answer, list | tuple):
+            numbers = [child for child in inner if holds_numbers(child[1])]
             targets = inner if len(answer) == len(inner) else numbers
             for (step, child), part in zip(targets, answer, strict=False):
                 self.add((*path, step), child, part, tree.name(label, (step,)))
             for index in range(len(targets), len(answer)):
-                self.unmatched[f"{label}[{index}]"] = "it has no counterpart in the argument"
+                self.unmatched[f"{label}[{index}]"] = "it has no counterpart in the argument" + HINT
         else:
-            own = {step[1]: ((*path, step), child) for step, child in inner}
+            by_name = {step[1]: ((*path, step), child) for step, child in inner}
             for step, part in tree.children(answer):
-                self.add_named(step[1], part, own, tree.name(label, (step,)))
+                self.add_named(step[1], part, by_name, tree.name(label, (step,)))
 
     def add_named(
         self, key: Any, answer: Any, targets: Mapping[Any, tuple[Path, Any]], label: str
@@ -75,37 +83,51 @@ class Pairs:
         if name is not None:
             self.add(*targets[name], answer, label)
         elif answer is not None and any(True for _ in tree.leaves(answer)):
-            self.unmatched[label] = "no argument is called so"
+            self.unmatched[label] = "no argument is called so" + HINT
 
 
 def plain_names(key: Any) -> list[Any]:
     """Return the names that a gradient called ``key`` may be the derivative by.
 
-    >>> plain_names("dW1"), plain_names("grad_b")
-    (['dW1', 'W1'], ['grad_b', 'b'])
+    >>> plain_names("dW1"), plain_names("grad_b"), plain_names("dL_dx")
+    (['dW1', 'W1'], ['grad_b', 'b'], ['dL_dx', 'L_dx', 'x'])
     """
     if not isinstance(key, str):
         return [key]
-    bare = re.sub(r"^(d_|grads?_|grad(?=[A-Z])|nabla_|del_|delta_|d)|(_grads?|_gradient)$", "", key)
-    return [key] if bare in ("", key) else [key, bare]
+    bare = (re.sub(affix, "", key) for affix in AFFIXES)
+    return [*dict.fromkeys(name for name in (key, *bare) if name)]
+
+
+def expand(answer: Any, names: Collection[str]) -> Any:
+    """Return gradients in a generator as a list, and those in an object as a dictionary.
+
+    A named tuple counts as a dictionary if one of its fields is a gradient by one of ``names``.
+    """
+    if isinstance(answer, Iterator | ValuesView):
+        return list(answer)
+    if hasattr(answer, "_asdict"):
+        known = any(name in names for key in answer._fields for name in plain_names(key))
+        return answer._asdict() if known else answer
+    if isinstance(answer, Mapping | list | tuple) or tree.is_leaf(answer):
+        return answer
+    return tree.attributes(answer) if tree.children(answer) else answer
 
 
 def holds_numbers(argument: Any) -> bool:
     """Return whether there is a number in a tree that something could be differentiated by."""
-    return any(_kind(leaf) in "fiu" for _, leaf in tree.leaves(argument))
+    return any(
+        np.asarray(leaf).dtype.kind in "fiu" and not isinstance(leaf, bool)
+        for _, leaf in tree.leaves(argument)
+    )
 
 
 def holds_floats(argument: Any) -> bool:
     """Return whether there is a floating-point array in a tree."""
-    return any(_kind(leaf) == "f" for _, leaf in tree.leaves(argument) if _is_array(leaf))
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray | np.floating)
-
-
-def _kind(leaf: Any) -> str:
-    return "b" if isinstance(leaf, bool) else np.asarray(leaf).dtype.kind
+    return any(
+        leaf.dtype.kind == "f"
+        for _, leaf in tree.leaves(argument)
+        if isinstance(leaf, np.ndarray | np.floating)
+    )
 
 
 def pair(
@@ -116,6 +138,7 @@ def pair(
     is_value: bool,
     wrt: str | Sequence[str | None] | Mapping[str, str | None] | None,
     blocks: Mapping[str, Path],
+    function: Callable[..., Any],
 ) -> Pairs:
     """Return which part of ``answer`` is the gradient by which argument.
 
@@ -130,13 +153,15 @@ def pair(
         The user's pairing.
     blocks : mapping of str to path
         The names that ``wrt`` may use.
+    function : callable
+        What returned the answer.
     """
     pairs = Pairs()
     tops = [(("item", i),) for i in range(len(arguments))]
     if isinstance(answer, Mapping):
         targets: dict[Any, tuple[Path, Any]] = {}
         for argument, top in zip(arguments, tops, strict=True):
-            for step, child in tree.children(argument) if not tree.is_leaf(argument) else ():
+            for step, child in tree.children(argument):
                 targets.setdefault(step[1], ((*top, step), child))
         targets |= {n: (t, a) for n, t, a in zip(names, tops, arguments, strict=True)}
         chosen = wrt if isinstance(wrt, Mapping) else {}
@@ -147,9 +172,9 @@ def pair(
             else:
                 pairs.add_named(key, part, targets, label)
         return pairs
+    answers = list(answer) if isinstance(answer, tuple | list) else [answer]
     if wrt is not None:
         listed = [wrt] if isinstance(wrt, str) else list(wrt)
-        answers = list(answer) if isinstance(answer, tuple | list) else [answer]
         if len(listed) != len(answers) or isinstance(wrt, Mapping):
             raise ValueError(
                 f"wrt must name an argument for each of the {len(answers)} gradients that are "
@@ -158,21 +183,45 @@ def pair(
         for index, (name, part) in enumerate(zip(listed, answers, strict=True)):
             _add_chosen(pairs, name, part, f"gradient {index + 1}", blocks, arguments)
         return pairs
+    if tree.is_leaf(answer):
+        answers = [answer]
     floats = [i for i, a in enumerate(arguments) if holds_floats(a)]
     if len(floats) == 1 and not tree.is_leaf(arguments[floats[0]]):
         only = arguments[floats[0]]  # one container: the gradients may be its counterpart
         if isinstance(answer, list | tuple) and len(answer) == len(tree.children(only)) != 1:
             pairs.add(tops[floats[0]], only, answer, "gradient")
             return pairs
-    answers = [answer] if tree.is_leaf(answer) else list(answer) if _is_many(answer) else [answer]
     positions = _positions(answers, arguments, names, is_value)
+    leaves = [tree.is_leaf(arguments[i]) for i in positions]
+    among = partial(
+        pair,
+        arguments=arguments,
+        names=names,
+        is_value=is_value,
+        wrt=None,
+        blocks=blocks,
+        function=function,
+    )
+    group = isinstance(answers[0], Mapping | list | tuple) and not tree.is_leaf(answers[0])
+    if len(answers) > 1 and group and leaves[:1] != [False] and all(map(_is_plain, answers[1:])):
+        pairs = among(answers[0])
+        code = calling.write_first(function, is_value=is_value)
+        for part in filter(holds_numbers, answers[1:]):
+            pairs.unmatched[f"the value {part}"] = (
+                f"it stands beside the gradients. If it is none, leave it out: {code}"
+            )
+        return pairs
     for index, part in enumerate(answers):
         label = f"gradient {index + 1} of {len(answers)}"
         if index >= len(positions):
-            if part is not None:
-                pairs.unmatched[label] = "there is no argument left that it could belong to"
-        elif isinstance(part, Mapping) and tree.is_leaf(arguments[positions[index]]):
-            rest = pair(part, arguments, names, is_value=is_value, wrt=None, blocks=blocks)
+            if any(True for _ in tree.leaves(part)):
+                frames = [
+                    n for n, a in zip(names, arguments, strict=True) if hasattr(a, "to_numpy")
+                ]
+                hint = f": {frames[0]} is a frame; pass {frames[0]}.to_numpy()" if frames else HINT
+                pairs.unmatched[label] = f"there is no argument left that it could belong to{hint}"
+        elif isinstance(part, Mapping) and leaves[index]:
+            rest = among(part)
             pairs.matched |= rest.matched
             pairs.unmatched |= rest.unmatched
         else:
@@ -180,8 +229,9 @@ def pair(
     return pairs
 
 
-def _is_many(answer: Any) -> bool:
-    return isinstance(answer, tuple | list)
+def _is_plain(part: Any) -> bool:
+    """Return whether there is nothing in a tree but single numbers."""
+    return all(isinstance(leaf, Number) for _, leaf in tree.leaves(part))
 
 
 def _add_chosen(
@@ -194,7 +244,7 @@ def _add_chosen(
 ) -> None:
     if name is None:
         pairs.left_out.append(label)
-    elif name in blocks:
+    elif isinstance(name, str) and name in blocks:
         pairs.add(blocks[name], tree.get(arguments, blocks[name]), answer, label)
     else:
         raise ValueError(f"wrt names {name!r}; the arguments are {', '.join(blocks)}")

@@ -21,10 +21,10 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.gradcheck import tree
 
-Saved = tuple[Callable[[], bool], Callable[[], None]]  # (has it changed?, put it back)
+Saved = tuple[Callable[[], bool], Callable[[], Any]]  # (has it changed?, put it back)
 ABSENT = object()
 
-#: Values without a state of their own.
+#: Values that have no state.
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, np.generic)
 
 
@@ -56,21 +56,20 @@ class Snapshot:
         self._final: list[Saved] = []  # what is put back at the end alone
         self._changing: list[Saved] | None = None
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
-        self._save(np.random.get_state, np.random.set_state, _equal)  # put back
+        self._save(np.random.get_state, np.random.set_state, _equal)
         self._save(random.getstate, random.setstate, operator.eq)
         queue = deque(objects)
         while queue:  # not recursion: linked layers may be thousands deep
             thing = queue.popleft()
-            if isinstance(thing, PLAIN) or id(thing) in self._seen:
-                continue
-            self._seen[id(thing)] = thing
-            queue.extend(self._keep(thing))
+            if not isinstance(thing, PLAIN) and id(thing) not in self._seen:
+                self._seen[id(thing)] = thing
+                queue.extend(self._keep(thing))
 
     def settle(self) -> None:
         """Put everything back; from now on :meth:`restore` puts back what had changed by then."""
         self._changing = [saved for saved in self._saved if saved[0]()]
-        for _, undo in self._saved:
-            undo()
+        for _, put_back in self._changing:
+            put_back()
 
     def restore(self, *, everything: bool = False) -> None:
         """Put back what changes, or everything.
@@ -79,8 +78,11 @@ class Snapshot:
         ``everything`` alone: a check must not hide that the function is random.
         """
         all_saved = [*self._saved, *self._final] if everything else self._saved
-        for _, undo in all_saved if everything or self._changing is None else self._changing:
-            undo()
+        for changed, put_back in (
+            all_saved if everything or self._changing is None else self._changing
+        ):
+            if changed():
+                put_back()
 
     def arrays(self) -> list[Array]:
         """Return all arrays that were saved."""
@@ -94,57 +96,49 @@ class Snapshot:
     ) -> None:
         """Save one state; ``same`` compares a later one with it."""
         state = get()
-
-        def changed() -> bool:
-            return not same(get(), state)
-
-        def undo() -> None:
-            if changed():
-                put(state)
-
-        self._saved.append((changed, undo))
+        self._saved.append((lambda: not same(get(), state), lambda: put(state)))
 
     def _keep(self, thing: Any) -> list[Any]:
         """Save the state of one object and return the objects that it holds."""
-        held: list[Any] = []
+        inner: list[Any] = []
         if isinstance(thing, np.ndarray):
             put = partial(_write_array, thing, thing.copy())
             self._save(partial(_read_array, thing), put, operator.eq)
-            held += [thing.base] if isinstance(thing.base, np.ndarray) else []
-            return held + (list(thing.flat) if thing.dtype == object else [])
+            inner += [thing.base] if isinstance(thing.base, np.ndarray) else []
+            return inner + (list(thing.flat) if thing.dtype == object else [])
         if isinstance(thing, np.random.Generator | np.random.BitGenerator):
             bits: Any = getattr(thing, "bit_generator", thing)
             self._save(lambda: bits.state, partial(setattr, bits, "state"), _equal)
-            return held
+            return inner
         if isinstance(thing, np.random.RandomState):
             self._save(thing.get_state, thing.set_state, _equal)
-            return held
+            return inner
         if isinstance(thing, types.MethodType):
             return [thing.__self__, thing.__func__]
         if isinstance(thing, partial):
-            held += [thing.func, thing.args, thing.keywords]
+            inner += [thing.func, thing.args, thing.keywords]
         elif isinstance(thing, types.FunctionType):
-            held += self._keep_function(thing)
+            inner += self._keep_function(thing)
         elif isinstance(thing, random.Random):
             self._save(thing.getstate, thing.setstate, operator.eq)
         elif isinstance(thing, dict):
-            held += self._keep_dict(thing)
+            inner += self._keep_dict(thing)
         elif isinstance(thing, list | deque):
-            held += thing
+            inner += thing
             self._save(lambda: list(thing), partial(_refill, thing, type(thing).extend), _identical)
         elif isinstance(thing, set | bytearray):
             fill = set.update if isinstance(thing, set) else bytearray.extend
             self._save(partial(copy.copy, thing), partial(_refill, thing, fill), operator.eq)
         elif isinstance(thing, tuple | frozenset):
-            held += thing
+            inner += thing
         if hasattr(thing, "__dict__"):
-            held += self._keep_dict(thing.__dict__)
+            inner += self._keep_dict(thing.__dict__)
         if type(thing).__module__.partition(".")[0] not in _LIBRARIES:
-            held += self._keep_class(thing, type(thing))
-        return held
+            inner += self._keep_class(thing, type(thing))
+        return inner
 
     def _keep_dict(self, mapping: dict[Any, Any]) -> list[Any]:
-        # The methods of dict would leave an OrderedDict's own list of its keys behind.
+        # The methods of dict would leave an OrderedDict's list of its keys behind.
         kind = OrderedDict if isinstance(mapping, OrderedDict) else dict
 
         def put(items: dict[Any, Any]) -> None:
@@ -156,44 +150,44 @@ class Snapshot:
         return list(mapping.values())
 
     def _keep_function(self, function: types.FunctionType) -> list[Any]:
-        held: list[Any] = []
+        inner: list[Any] = []
         for cell in function.__closure__ or ():
-            held += self._keep_name(cell, "cell_contents")
+            inner += self._keep_name(cell, "cell_contents")
         space = function.__globals__
         for name in function.__code__.co_names:
-            value = space.get(name, ABSENT)
-            if value is not ABSENT and not isinstance(value, types.ModuleType | type):
-                held.append(value)
+            value = space.get(name)
+            if name in space and not isinstance(value, types.ModuleType | type):
+                inner.append(value)
                 if not callable(value):
                     self._save(partial(space.get, name, ABSENT), partial(space.__setitem__, name))
-        for value in held:
-            generators = (np.random.Generator, np.random.RandomState, random.Random)
+        generators = (np.random.Generator, np.random.RandomState, random.Random)
+        for value in inner:
             if isinstance(value, generators) and id(value) not in self._seen:
                 self._seen[id(value)] = value
-                self._saved, saved = [], self._saved
+                count = len(self._saved)
                 self._keep(value)
-                self._final += self._saved
-                self._saved = saved
-        return [*held, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+                self._final += self._saved[count:]
+                del self._saved[count:]
+        return [*inner, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
     def _keep_class(self, thing: Any, kind: type) -> list[Any]:
         """Keep the slots of an object, and the data that its classes hold."""
-        held = []
+        inner = []
         for name in tree.slot_names(kind):
             if name not in getattr(thing, "__dict__", ()):
-                held += self._keep_name(thing, name)
+                inner += self._keep_name(thing, name)
         for parent in kind.__mro__:
             if id(parent) in self._seen or parent.__module__.partition(".")[0] in _LIBRARIES:
                 continue
             self._seen[id(parent)] = parent
             for name, value in vars(parent).items():
                 if not name.startswith("__") and isinstance(value, DATA):
-                    held += self._keep_name(parent, name)
-        return held
+                    inner += self._keep_name(parent, name)
+        return inner
 
     def _keep_name(self, holder: Any, name: str) -> list[Any]:
         """Keep an attribute that is in no dictionary: a slot, a cell, a class attribute."""
-        owner: Any = type if isinstance(holder, type) else object
+        base: Any = type if isinstance(holder, type) else object
 
         def get() -> Any:
             try:
@@ -203,9 +197,9 @@ class Snapshot:
 
         def put(value: Any) -> None:
             if value is ABSENT:
-                owner.__delattr__(holder, name)
+                base.__delattr__(holder, name)
             else:
-                owner.__setattr__(holder, name, value)
+                base.__setattr__(holder, name, value)
 
         self._save(get, put)
         return [get()]
