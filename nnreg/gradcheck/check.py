@@ -15,9 +15,9 @@ normal entries) shows ``e·v``, which is normal with standard deviation ``‖e�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -224,42 +224,38 @@ class _Check:
         self.problem, self.tolerance, self.rng = problem, tolerance, rng
         self.method = "float32" if problem.single else method
         self.notes = list(problem.notes)
-        self.not_checked = dict(problem.not_checked)
-        size = sum(values.size for values in problem.blocks.values())
-        self.entrywise = {
-            name: size <= ENTRIES or point.size <= SMALL_BLOCK
-            for name, point in problem.blocks.items()
-        }
+        self.size = sum(point.size for point in problem.blocks.values())
         self._middle: Values | None = None
-        self._single: bool | None = None
 
     def report(self, error_metric: str | None) -> GradientReport:
         """Return the report: every block of every quantity."""
-        rows = []
+        rows, not_checked = [], dict(self.problem.not_checked)
         for block, point in self.problem.blocks.items():
             if point.size:
                 rows += self._check_block(block)
             else:
-                self.not_checked[block] = "it is empty"
+                not_checked[block] = "it is empty"
         if not rows and not self.problem.unmatched:
-            raise ValueError(f"there is nothing to check: {_list_reasons(self.not_checked)}")
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in not_checked.items())
+            raise ValueError(f"there is nothing to check: {reasons or 'no gradient'}")
         order = list(self.problem.gradients)
         rows.sort(key=lambda row: order.index(row.quantity))
-        rows = [row if row.passed else self._explain(row) for row in rows]
-        self.notes += [f"not checked, since {r}: {name}" for name, r in self.not_checked.items()]
+        for row in rows:
+            if not row.passed:
+                row.note = self._explain(row)
+        self.notes += [f"not checked, since {r}: {name}" for name, r in not_checked.items()]
         return GradientReport(
             self.problem.name,
             rows,
             self.notes,
             error_metric,
-            self.not_checked | self.problem.unmatched,
+            not_checked | self.problem.unmatched,
             dict(self.problem.unmatched),
         )
 
     def _check_block(self, block: str) -> list[Row]:
         """Compare one block, with a second opinion where the complex step finds it wrong."""
-        seed = 0 if self.entrywise[block] else int(self.rng.integers(2**32))
-        shape = self.problem.blocks[block].shape
+        shape, size = self.problem.blocks[block].shape, self.problem.blocks[block].size
         misshapen = [
             Row(quantity, block, shape, self.method, f"shape {gradients[block].shape}", 0.0, np.inf)
             for quantity, gradients in self.problem.gradients.items()
@@ -267,151 +263,138 @@ class _Check:
         ]
         if misshapen:
             return misshapen
-        if self.method != "complex":
-            rows = self._compare(block, self.method, seed)
-            return rows if self._passed(rows) else self._compare_in_single(block, seed) or rows
-        try:
-            rows = self._compare(block, "complex", seed)
-            if self._passed(rows) and self._is_complex_safe(block, seed, rows):
-                return rows
-            note = f"by {block} complex and real differentiation disagree; the real one counts"
-        except NotComplexSafe as reason:
-            rows = []
-            note = f"not complex-safe, checked by differences: {reason}"
+        entrywise = self.size <= ENTRIES or size <= SMALL_BLOCK
+        directions = self._directions(shape, entrywise)
+        compare = partial(self._compare, block, directions, entrywise)
+        rows, note = [], ""
+        if self.method == "complex":
+            try:
+                rows = compare("complex")
+                if all(row.passed for row in rows) and self._is_complex_safe(
+                    rows, directions, entrywise
+                ):
+                    return rows
+                note = f"by {block} complex and real differentiation disagree; the real one counts"
+            except NotComplexSafe as reason:
+                note = f"not complex-safe, checked by differences: {reason}"
         # Either the gradient is wrong, or the code is wrong for complex numbers: real ones decide.
-        second = self._compare(block, "richardson", seed)
+        second = compare("richardson" if self.method == "complex" else self.method)
         if rows and all(_agree(a, b) for a, b in zip(rows, second, strict=True)):
             return rows
-        doubtful = not self._passed(second) or any(row.kinks for row in second)
-        if doubtful and (third := self._compare_in_single(block, seed)):
-            return third
-        if note not in self.notes:
+        doubtful = any(not row.passed or row.kinks for row in second)
+        if doubtful and self.method != "float32" and self._computes_in_float32:
+            return compare("float32")
+        if note and note not in self.notes:
             self.notes.append(note)
         return second
 
-    def _compare_in_single(self, block: str, seed: int) -> list[Row]:
-        """Return the comparison for code that computes in float32, or nothing if it does not."""
-        if self.problem.outputs is None or self.method == "float32":
-            return []
-        if self._single is None:
-            self._single = computes_in_float32(self.problem)
-            if self._single:
-                self.notes.append(
-                    f"{self.problem.name} computes in float32 (its output does not follow a change "
-                    f"of 1e-10): compared to {TOLERANCES['float32']:g} only"
-                )
-        return self._compare(block, "float32", seed) if self._single else []
+    @cached_property
+    def _computes_in_float32(self) -> bool:
+        result = self.problem.outputs is not None and computes_in_float32(self.problem)
+        if result:
+            self.notes.append(
+                f"{self.problem.name} computes in float32 (its output does not follow a change "
+                f"of 1e-10): compared to {TOLERANCES['float32']:g} only"
+            )
+        return result
 
-    def _passed(self, rows: list[Row]) -> bool:
-        return bool(rows) and all(row.passed for row in rows)
+    def _directions(self, shape: tuple[int, ...], entrywise: bool) -> Array:
+        if entrywise:
+            return _units(shape)
+        rng = np.random.Generator(np.random.Philox(int(self.rng.integers(2**32))))
+        return rng.standard_normal((DIRECTIONS, *shape))
 
     def _along(self, block: str, direction: Array, method: str) -> dict[str, tuple[float, float]]:
         point = (self.problem.blocks | self.problem.others)[block]
-        if method != "complex" and self._middle is None:
-            self._middle = self.problem.values(block, point.copy())
-        return directional_derivatives(
-            partial(self.problem.values, block),
-            point,
-            direction,
-            method,
-            self._middle,
-        )
+        values = partial(self.problem.values, block)
+        if self._middle is None:
+            self._middle = values(point.copy())
+        return directional_derivatives(values, point, direction, method, self._middle)
 
-    def _is_complex_safe(self, block: str, seed: int, rows: list[Row]) -> bool:
+    def _is_complex_safe(self, rows: list[Row], directions: Array, entrywise: bool) -> bool:
         """Return whether both ways of differentiating agree along one random direction.
 
         Code may drop an imaginary part without a warning, as ``np.var`` and ``abs`` do. A backward
         pass that forgets the same term would then agree with the complex step.
         """
-        point = self.problem.blocks[block]
-        direction = (
-            self.rng.standard_normal(point.shape)
-            if self.entrywise[block]
-            else next(_random_directions(point, seed))
-        )
+        block, shape = rows[0].block, rows[0].shape
+        direction = self.rng.standard_normal(shape) if entrywise else directions[0]
         by_real = self._along(block, direction, "central")
-        if self.entrywise[block]:
-            by_complex = {r.quantity: float(r.all_measured @ direction.ravel()) for r in rows}
-        else:
-            by_complex = {r.quantity: float(r.all_measured[0]) for r in rows}
-        return all(
-            abs(by_complex[quantity] - real) <= jump + 1e-3 * max(abs(real), FLOOR)
-            for quantity, (real, jump) in by_real.items()
-            if quantity in by_complex
-        )
+        for row in rows:
+            real, jump = by_real[row.quantity]
+            b = row.all_measured
+            by_complex = b @ direction.ravel() if entrywise else b[0]
+            if not abs(by_complex - real) <= jump + 1e-3 * max(abs(real), FLOOR):
+                return False
+        return True
 
-    def _compare(self, block: str, method: str, seed: int) -> list[Row]:
+    def _compare(self, block: str, directions: Array, entrywise: bool, method: str) -> list[Row]:
         """Return a row a quantity: the block's analytic and measured derivatives side by side."""
-        point, entrywise = self.problem.blocks[block], self.entrywise[block]
-        directions = _units(point) if entrywise else list(_random_directions(point, seed))
+        point = self.problem.blocks[block]
         measured: list[Any]
         if method == "complex":
             measured = complex_steps(partial(self.problem.values, block), point, directions)
         else:
             measured = [self._along(block, direction, method) for direction in directions]
+        tolerance = TOLERANCES[method] if self.tolerance is None else self.tolerance
+        points = f"all {point.size}" if entrywise else f"{DIRECTIONS} directions"
         rows = []
         for quantity, gradients in self.problem.gradients.items():
             if block not in gradients:
                 continue
-            gradient = gradients[block].astype(np.float64)
-            if entrywise:
-                a, norm = gradient.ravel(), 0.0
-            else:
+            a, norm = gradients[block].ravel(), 0.0
+            if not entrywise:
                 # Along a random direction a derivative is of the size of the gradient's norm.
-                a = np.array([np.vdot(gradient, direction) for direction in directions])
-                norm = float(np.linalg.norm(gradient))
+                norm = float(np.linalg.norm(a))
+                a = np.array([np.vdot(a, direction) for direction in directions])
             along = np.array([values[quantity] for values in measured])
             b, jumps = (along, 0.0) if method == "complex" else along.T
-            rows.append(self._row(quantity, block, method, a, b, jumps, norm))
+            size = max(float(np.abs(b).max()), norm, FLOOR)
+            difference = np.abs(a - b)
+            kinks = (difference > tolerance * size) & (difference <= jumps)
+            difference[kinks] = 0.0
+            worst = int(difference.argmax())
+            error = float(difference[worst] / size)
+            error = error if error < np.inf else np.inf  # not a number
+            kink_count = int(kinks.sum())
+            rows.append(
+                Row(
+                    quantity,
+                    block,
+                    point.shape,
+                    method,
+                    points,
+                    tolerance,
+                    error,
+                    kink_count,
+                    a,
+                    b,
+                    worst,
+                )
+            )
         return rows
 
-    def _row(
-        self, quantity: str, block: str, method: str, a: Array, b: Array, jumps: Any, norm: float
-    ) -> Row:
-        tolerance = TOLERANCES[method] if self.tolerance is None else self.tolerance
-        shape, entrywise = self.problem.blocks[block].shape, self.entrywise[block]
-        difference = np.abs(a - b)
-        size = max(float(np.abs(b).max()), norm, FLOOR)
-        kinks = (difference > tolerance * size) & (difference <= jumps)
-        error = np.where(kinks, 0.0, difference) / size
-        error[~np.isfinite(error)] = np.inf
-        worst = int(np.argmax(error))
-        return Row(
-            quantity,
-            block,
-            shape,
-            method,
-            f"all {len(b)}" if entrywise else f"{len(b)} directions",
-            tolerance,
-            float(error[worst]),
-            tuple(int(i) for i in np.unravel_index(worst, shape)) if entrywise else None,
-            int(kinks.sum()),
-            a,
-            b,
-            worst,
-        )
-
-    def _explain(self, row: Row) -> Row:
-        """Return a row that failed with what it may come from, where the numbers show it."""
+    def _explain(self, row: Row) -> str:
+        """Return what a failure may come from, where the numbers show it."""
         if row.block in self.problem.stale:
-            note = (
+            return (
                 f". forward does not use the array given as parameters[{row.block!r}]: the object "
                 "holds another array by now; take it from the object when calling the check"
             )
-            return replace(row, note=note)
         gradient = self.problem.gradients[row.quantity][row.block]
         for other, point in (self.problem.blocks | self.problem.others).items():
             if other == row.block or point.shape != gradient.shape or not point.size:
                 continue
             if self.problem.outputs is None or point.size > SMALL_BLOCK:
                 continue
-            units = _units(point)
-            right = [self._along(other, d, "richardson")[row.quantity][0] for d in units]
+            right = [
+                self._along(other, unit, "richardson")[row.quantity][0]
+                for unit in _units(point.shape)
+            ]
             size = max(float(np.abs(right).max()), FLOOR)
             if (np.abs(gradient.ravel() - right) <= 1e-6 * size).all():
-                note = f". It is the derivative by {other}: if that is meant, write wrt={[other]}"
-                return replace(row, note=note)
-        return row
+                return f". It is the derivative by {other}: if that is meant, write wrt={[other]}"
+        return ""
 
 
 def _agree(complex_row: Row, real_row: Row) -> bool:
@@ -419,10 +402,6 @@ def _agree(complex_row: Row, real_row: Row) -> bool:
     size = max(float(np.abs(real_row.all_measured).max()), FLOOR)
     apart = np.abs(complex_row.all_measured - real_row.all_measured)
     return bool((apart <= 10 * TOLERANCES["richardson"] * size).all())
-
-
-def _list_reasons(reasons: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "no gradient"
 
 
 def computes_in_float32(problem: Problem) -> bool:
@@ -447,12 +426,7 @@ def computes_in_float32(problem: Problem) -> bool:
     return same > 0.5 * changed
 
 
-def _units(point: Array) -> Array:
+def _units(shape: tuple[int, ...]) -> Array:
     """Return the directions of single entries, in flat order."""
-    return np.eye(point.size).reshape(point.size, *point.shape)
-
-
-def _random_directions(point: Array, seed: int) -> Iterator[Array]:
-    rng = np.random.Generator(np.random.Philox(seed))
-    for _ in range(DIRECTIONS):
-        yield rng.standard_normal(point.shape)
+    size = math.prod(shape)
+    return np.eye(size).reshape(size, *shape)

@@ -81,27 +81,27 @@ def directional_derivatives(
     if method == "complex":
         [measured] = complex_steps(values, point, [direction])
         return {quantity: (value, 0.0) for quantity, value in measured.items()}
-    h = STEPS[method]
-    # Scaled so that the point moves by about h of its own size, whatever that is.
-    h *= max(1.0, float(np.abs(point).max())) / max(1e-300, float(np.abs(direction).max()))
-    middle = values(point) if middle is None else middle
-    right, left = values(point + h * direction), values(point - h * direction)
-    if method == "central":
+    # Scaled so that the point moves by about h of its size, whatever that is.
+    scale = max(1.0, np.abs(point).max()) / max(1e-300, np.abs(direction).max())
+    h = STEPS[method] * scale
+    center = values(point) if middle is None else middle
+
+    def differences(h: float) -> dict[str, tuple[float, float]]:
+        right, left = values(point + h * direction), values(point - h * direction)
         return {
-            k: (
-                float((right[k] - left[k]) / (2 * h)),
-                abs(float((right[k] - 2 * middle[k] + left[k]) / h)),
-            )
-            for k in middle
+            k: ((right[k] - left[k]) / (2 * h), abs(right[k] - 2 * center[k] + left[k]) / h)
+            for k in center
         }
-    right_2, left_2 = values(point + h / 2 * direction), values(point - h / 2 * direction)
-    result = {}
-    for k in middle:
-        whole, half = (right[k] - left[k]) / (2 * h), (right_2[k] - left_2[k]) / h
-        # A kink lies within the half step, or between it and the whole step.
-        jump = abs(right_2[k] - 2 * middle[k] + left_2[k]) / (h / 2)
-        result[k] = float((4 * half - whole) / 3), float(max(jump, abs(whole - half)))
-    return result
+
+    whole = differences(h)
+    if method == "central":
+        return whole
+    half = differences(h / 2)
+    # A kink lies within the half step, or between it and the whole step.
+    return {
+        k: ((4 * half[k][0] - slope) / 3, max(half[k][1], abs(slope - half[k][0])))
+        for k, (slope, _) in whole.items()
+    }
 
 
 def complex_steps(

@@ -19,7 +19,7 @@ ERROR_METRICS = {
 HEAD = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """One block of one quantity's gradient.
 
@@ -39,12 +39,12 @@ class Row:
         The largest error that passes.
     error : float
         ``max|a - b| / max(max|b|, floor)``, ``a`` from the backward pass and ``b`` measured.
-    index : tuple of int, or None
-        Where the two differ most; None along a direction.
     kinks : int
         Points not counted, since a kink lies within the step.
     all_analytic, all_measured : ndarray of shape (P,)
         Every value that was compared.
+    worst : int
+        The number of the value where the two differ most.
     note : str
         What the failure may come from.
     """
@@ -56,7 +56,6 @@ class Row:
     points: str
     tolerance: float
     error: float
-    index: tuple[int, ...] | None = None
     kinks: int = 0
     all_analytic: Array = field(default_factory=lambda: np.full(1, np.nan), repr=False)
     all_measured: Array = field(default_factory=lambda: np.full(1, np.nan), repr=False)
@@ -67,6 +66,13 @@ class Row:
     def passed(self) -> bool:
         """Whether the block agrees; a block that is all kinks was not compared."""
         return self.error <= self.tolerance and self.kinks < max(1, self.all_measured.size)
+
+    @property
+    def index(self) -> tuple[int, ...] | None:
+        """Where the two differ most; None along a direction."""
+        if not self.points.startswith("all"):
+            return None
+        return tuple(int(i) for i in np.unravel_index(self.worst, self.shape))
 
     @property
     def analytic(self) -> float:

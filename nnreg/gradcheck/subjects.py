@@ -86,22 +86,22 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
     y = loss.check_targets(y, net.widths[-1])
     validation.same_rows("y", y, "x", len(x))
-    problem = _propagated(net, x, y, loss, dropout)
+    problem = _propagated(net.copy("float64"), x, y, loss, dropout)
     if net.dtype != np.float64:
         problem.notes.append(f"a float64 copy of the {net.dtype} network was checked")
     return problem
 
 
 def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
-    """Put a copy of the layer into a network of its own, whose loss is a random projection."""
+    """Put a copy of the layer into a network, whose loss is a random projection."""
     x = validation.matrix("x", x)
     copied = layer.clone()
     if layer._bound:  # its initializers, which may be generators, are not called again
-        own = {
+        declared = {
             name: dataclasses.replace(parameter, initializer=_copy_values(getattr(layer, name)))
             for name, parameter in layer.parameters(x.shape[1]).items()
         }
-        vars(copied)["parameters"] = lambda inputs: own
+        vars(copied)["parameters"] = lambda inputs: declared
     net = Network([copied], inputs=x.shape[1], dtype="float64")
     projection = _Projection(rng.standard_normal((len(x), net.widths[-1])))
     problem = _propagated(net, x, np.zeros(len(x)), projection, dropout)
@@ -130,17 +130,19 @@ class _Projection(Loss):
         return (self.weights * outputs).sum(), self.weights.copy()
 
 
-def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Problem:
-    """Return a network, a batch and a loss as functions of the parameters and the inputs."""
-    step = net.steps
-    real = net.copy("float64")
+def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Problem:
+    """Return a float64 network, which is used up, as a function of its parameters and inputs."""
+    step = real.steps
     if dropout == "off":
         disable_dropout(real.layers)
     copies = {"f": real, "c": real.copy("complex128")}
     caches = {kind: Cache(copied.dtype) for kind, copied in copies.items()}
     # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
-    snapshot = Snapshot(*(_own(layer) for copied in copies.values() for layer in copied.layers))
+    snapshot = Snapshot(
+        *(_without_parameters(layer) for copied in copies.values() for layer in copied.layers)
+    )
     x = validation.cast("x", x, real.dtype)
+    blocks = {name: real.parameters[name].copy() for name in real.parameters} | {"inputs": x}
     outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
     _, doutputs = loss.compute(outputs, y)
     cache.gradients = real.parameters.like()
@@ -148,14 +150,13 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
     data["inputs"] = real.run_deltas(doutputs, cache, inputs=True).copy()
-    penalty = real.parameters.like()
-    real.add_penalty_gradient(penalty)
     gradients = {"data loss": data}
-    if any(p.method != "proximal" for p, _, _ in real.regularization.penalties):
-        gradients["penalty"] = {n: penalty[n] for n in penalty}
-        total = gradient.copy()
-        real.add_penalty_gradient(total)
-        gradients["total"] = {n: total[n] for n in total}
+    smooth = [p for p in real.regularization.penalties if p.rule.method != "proximal"]
+    if smooth:
+        penalty, total = real.parameters.like(), gradient.copy()
+        for added in (penalty, total):
+            real.add_penalty_gradient(added)
+        gradients |= {"penalty": dict(penalty), "total": dict(total)}
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")  # a layer that is not complex-safe is dealt with later
         copies["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
@@ -170,34 +171,21 @@ def _propagated(net: Network, x: Array, y: Array, loss: Loss, dropout: str) -> P
             copied.parameters[block][...] = array
         try:
             z = copied.run_forward(inputs, caches[kind], training=True, step=step)
-            data_loss, penalty_value = loss.compute(z, y)[0], _smooth_penalty(copied)
+            data_loss = loss.compute(z, y)[0]
+            vector = copied.parameters.vector
+            penalty = sum(p.value(vector[where].reshape(shape)) for p, where, shape in smooth)
         finally:
             snapshot.restore()
             if block != "inputs":
                 copied.parameters[block][...] = blocks[block]
-        return {
-            "data loss": data_loss,
-            "penalty": penalty_value,
-            "total": data_loss + penalty_value,
-        }
+        return {"data loss": data_loss, "penalty": penalty, "total": data_loss + penalty}
 
-    blocks = {name: net.parameters[name].astype(np.float64) for name in net.parameters}
     close = partial(snapshot.restore, everything=True)
-    return Problem("the network", blocks | {"inputs": x}, gradients, values, close=close)
+    return Problem("the network", blocks, gradients, values, close=close)
 
 
-def _own(layer: Layer) -> dict[str, Any]:
-    """Return what a layer holds besides its parameters."""
+def _without_parameters(layer: Layer) -> dict[str, Any]:
     return {name: value for name, value in vars(layer).items() if name not in (layer._bound or ())}
-
-
-def _smooth_penalty(net: Network) -> Any:
-    """Return the value of the penalties that add to the gradient, complex if the parameters are."""
-    return sum(
-        penalty.value(net.parameters.vector[where].reshape(shape))
-        for penalty, where, shape in net.regularization.penalties
-        if penalty.method != "proximal"
-    )
 
 
 def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Problem:
