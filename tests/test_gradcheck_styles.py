@@ -5,6 +5,7 @@ import copy
 import itertools
 import pickle
 import random
+import types
 
 import numpy as np
 import pytest
@@ -63,6 +64,23 @@ def object_loss(p):
     return (p.w**2).sum() + p.scale, {"w": 2 * p.w, "scale": 1.0}
 
 
+Gradients = collections.namedtuple("Gradients", "dw dx db")
+Unnamed = collections.namedtuple("Unnamed", "first second third")
+
+
+def affine_into(make):
+    """Return a backward pass whose gradients are what ``make`` makes of those by x, w and b."""
+    return lambda dout, cache: make(*affine_backward(dout, cache))
+
+
+def keyword_backward(dout, *, cache):
+    return affine_backward(dout, cache)
+
+
+def optional_cache(dout, cache=None):
+    return affine_backward(dout, cache)
+
+
 class Params:
     __slots__ = ("scale", "w")
 
@@ -91,6 +109,20 @@ RIGHT = [
     ("X, y, w", (regression, X, T[:, 0], W[:, 0]), {}, "w"),
     ("integers as indices", (embedding, X, np.array([1, 1, 3])), {}, "table"),
     ("object", (object_loss, Params()), {}, "p.scale p.w"),
+    ("namespace", (affine, affine_into(lambda x, w, b: types.SimpleNamespace(b=b, dw=w, x=x)),
+                   X, W, B), {}, "x w b"),
+    ("named tuple", (affine, affine_into(lambda x, w, b: Gradients(w, x, b)), X, W, B), {},
+     "x w b"),
+    ("tuple of other names", (affine, affine_into(Unnamed), X, W, B), {}, "x w b"),
+    ("generator", (affine, affine_into(lambda *gradients: (g for g in gradients)), X, W, B), {},
+     "x w b"),
+    ("dictionary's values", (affine, affine_into(lambda x, w, b: {1: x, 2: w, 3: b}.values()),
+                             X, W, B), {}, "x w b"),
+    ("dL_dx", (affine, affine_into(lambda x, w, b: {"dL_dx": x, "dLdw": w, "dloss_db": b}),
+               X, W, B), {}, "x w b"),
+    ("keyword-only cache", (affine, keyword_backward, X, W, B), {}, "x w b"),
+    ("optional cache", (affine, optional_cache, X, W, B), {}, "x w b"),
+    ("text beside", (lambda w: ((w**2).sum(), 2 * w, "log"), W), {}, "w"),
     ("two dictionaries", (lambda p, q: (p["w"] * q["w"], (p["w"], q["w"])),
                           lambda d, c: ({"w": d * c[1]}, {"w": d * c[0]}),
                           {"w": W}, {"w": W + 1}), {}, 'p["w"] q["w"]'),
@@ -131,6 +163,9 @@ WRONG = [
      'p["a"]["w"]'),
     ("cast inside", (lambda x: np.tanh(x.astype(np.float32)), lambda d: d, X), "x"),
     ("unmentioned attribute", None, "w"),
+    ("namespace", (affine, affine_into(lambda x, w, b: types.SimpleNamespace(x=x, w=w, b=2 * b)),
+                   X, W, B), "b"),
+    ("generator", (affine, affine_into(lambda x, w, b: (g for g in (x, 2 * w, b))), X, W, B), "w"),
 ]  # fmt: skip
 
 
@@ -154,6 +189,11 @@ REFUSED = [
     ((mse, X, T), {"wrt": ["z"]}, "wrt names 'z'; the arguments are pred, y"),
     ((mse, X, T), {"tolerance": -1.0}, "tolerance must be"),
     ((mse, X, T), {"dtype": "float16"}, "dtype must be one of"),
+    ((mse, X, T), {"dtype": 3}, "dtype must be one of"),
+    ((mse, X, T), {"wrt": 3}, "wrt must be a name, or a list"),
+    ((mse, X, T), {"wrt": [["pred"]]}, r"wrt names \['pred'\]"),
+    ((mse, X, T), {"parameters": 3}, "parameters must be a dictionary"),
+    ((affine, affine_backward, X, W, B), {"parameters": {}, "gradients": 3}, "must be a function"),
 ]
 
 
@@ -173,6 +213,45 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
     assert not report.passed
     ints = nn.check_gradients(lambda i, w: (w[i].sum(), (w, 0 * w)), np.array([0, 1]), W)
     assert "astype(float)" in str(ints)
+
+
+def test_a_number_beside_the_gradients_is_named_with_the_line_that_leaves_it_out():
+    def loss(w, b):
+        return (w**2).sum() + (b**2).sum(), (2 * w, 2 * b), 0.75
+
+    def backward(dout, cache):
+        return affine_backward(dout, cache), 0.75
+
+    for call, line in (
+        ((loss, W, B), "lambda w, b: loss(w, b)[:2]"),
+        ((affine, backward, X, W, B), "lambda dout, cache: backward(dout, cache)[0]"),
+    ):
+        report = nn.check_gradients(*call)
+        assert not report.passed
+        assert all(row.passed for row in report.rows)
+        assert report.unmatched["the value 0.75"].endswith(line)
+    assert nn.check_gradients(lambda w, b: loss(w, b)[:2], W, B).passed
+    assert nn.check_gradients(lambda w: (*mse(w, B), 0.75), B + 1, wrt=["w", None]).passed
+
+
+def test_a_frame_is_named_with_the_line_that_makes_an_array_of_it():
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    square = lambda x: ((np.asarray(x) ** 2).sum(), 2 * np.asarray(x))
+    for frame in (pandas.DataFrame(X), polars.DataFrame(X)):
+        assert "pass x.to_numpy()" in str(nn.check_gradients(square, frame))
+    for call in ((square, polars.LazyFrame(X)), (nn.Tanh(), polars.LazyFrame(X))):
+        with pytest.raises(TypeError, match=r"a LazyFrame holds a query; x.collect\(\)"):
+            nn.check_gradients(*call)
+
+
+def test_a_backward_pass_that_overwrites_its_dout_passes_and_this_is_noted():
+    def backward(dout, x):
+        dout *= x > 0
+        return dout
+
+    report = nn.check_gradients(lambda x: (x * (x.real > 0), x), backward, X)
+    assert report.passed
+    assert "changes the derivative that it is given in place" in report.notes[0]
 
 
 def test_a_permutation_that_would_match_is_named_in_the_failure():

@@ -1,5 +1,8 @@
 """Every gradient against the derivative that SymPy derives from the value's formula."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,15 +54,15 @@ ACTIVATIONS = {
 
 
 def backward(layer, x, dy):
-    """Return the gradients of a layer in a network of its own, by name."""
+    """Return the gradients of a layer in a network, by name."""
     net = nn.Network([layer.clone()], inputs=x.shape[1], dtype="float64")
     for name, values in (("weight", W), ("bias", B)):
         if net.parameters.of(net.layers[0].name):
             net.parameters[f"{net.layers[0].name}.{name}"] = values
     _, cache = net.forward(x, training=True)
     gradient = net.backward(dy, cache)
-    found = {name.rpartition(".")[2]: gradient[name].copy() for name in gradient}
-    return found | {"inputs": net.run_deltas(dy, cache, inputs=True)}
+    returned = {name.rpartition(".")[2]: gradient[name].copy() for name in gradient}
+    return returned | {"inputs": net.run_deltas(dy, cache, inputs=True)}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -73,9 +76,9 @@ def test_activations(name):
 def test_dense():
     x, w, b = symbols("x", X), symbols("w", W), symbols("b", B)
     scalar, at = (R * (x.dot(w) + b)).sum(), [(x, X), (w, W), (b, B)]
-    found = backward(nn.Dense(2), X, R)
+    returned = backward(nn.Dense(2), X, R)
     for name, by in (("inputs", x), ("weight", w), ("bias", b)):
-        np.testing.assert_allclose(found[name], derivative(scalar, by, at), rtol=1e-13)
+        np.testing.assert_allclose(returned[name], derivative(scalar, by, at), rtol=1e-13)
 
 
 def test_dropout():
@@ -129,6 +132,10 @@ def test_losses(name):
     np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-15)
 
 
+def norms(groups):
+    return sum(sp.sqrt((group**2).sum()) for group in groups)
+
+
 PENALTIES = {
     "L2": (nn.L2(0.25), lambda w: (w**2).sum() / 8),
     "L1": (nn.L1(0.25), lambda w: apply(sp.Abs, w).sum() / 4),
@@ -136,6 +143,8 @@ PENALTIES = {
         nn.ElasticNet(0.25, 0.5),
         lambda w: apply(sp.Abs, w).sum() / 4 + (w**2).sum() / 4,
     ),
+    "group lasso, inputs": (nn.GroupLasso(0.25, groups="inputs"), lambda w: norms(w) / 4),
+    "group lasso, units": (nn.GroupLasso(0.25, groups="units"), lambda w: norms(w.T) / 4),
 }
 
 
@@ -145,3 +154,33 @@ def test_penalties(name):
     w, out = symbols("w", W), np.empty_like(W)
     penalty.gradient(W, out)
     np.testing.assert_allclose(out, derivative(formula(w), w, [(w, W)]), rtol=1e-13)
+
+
+#: By heading of the derivations, the formulas that are checked here.
+CHECKED = {
+    "Gradient with respect to the input": ["dense"],
+    "Gradient with respect to the weights": ["dense"],
+    "Gradient with respect to the bias": ["dense"],
+    "ReLU and LeakyReLU": ["ReLU", "LeakyReLU"],
+    "ELU": ["ELU"],
+    "GELU": ["GELU"],
+    "Tanh and sigmoid": ["Tanh", "Sigmoid"],
+    "Softplus": ["Softplus"],
+    "The mask": ["dropout"],
+    "Softmax cross-entropy": [name for name in LOSSES if name.startswith("softmax")],
+    "Sigmoid cross-entropy": ["sigmoid cross-entropy"],
+    "Squared error": ["squared error"],
+    "Huber": ["Huber"],
+    "Poisson": ["Poisson"],
+    "L2 and L1": ["L2", "L1", "elastic net"],
+    "The group threshold": ["group lasso, inputs", "group lasso, units"],
+}
+
+
+def test_the_derivations_name_the_formulas_that_are_checked_symbolically():
+    page = Path(__file__).parents[1] / "docs" / "understand" / "derivations.md"
+    sections = re.split("^### ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    named = {s.partition("\n")[0] for s in sections if "checked at random points, and sym" in s}
+    assert named == set(CHECKED)
+    tested = {"dense", "dropout", *ACTIVATIONS, *LOSSES, *PENALTIES}
+    assert {name for names in CHECKED.values() for name in names} == tested

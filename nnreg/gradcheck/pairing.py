@@ -202,7 +202,7 @@ def pair(
         blocks=blocks,
         function=function,
     )
-    group = isinstance(answers[0], Mapping | list | tuple) and not tree.is_leaf(answers[0])
+    group = not tree.is_leaf(answers[0]) and isinstance(answers[0], Mapping | list | tuple)
     if len(answers) > 1 and group and leaves[:1] != [False] and all(map(_is_plain, answers[1:])):
         pairs = among(answers[0])
         code = calling.write_first(function, is_value=is_value)
@@ -236,7 +236,7 @@ def _is_plain(part: Any) -> bool:
 
 def _add_chosen(
     pairs: Pairs,
-    name: str | None,
+    name: Any,
     answer: Any,
     label: str,
     blocks: Mapping[str, Path],

@@ -7,8 +7,8 @@ all of this and restores it in place, so that every object remains the same obje
 
 from __future__ import annotations
 
-import copy
 import operator
+import pickle
 import random
 import types
 from collections import OrderedDict, deque
@@ -121,33 +121,35 @@ class Snapshot:
             inner += self._keep_function(thing)
         elif isinstance(thing, random.Random):
             self._save(thing.getstate, thing.setstate, operator.eq)
-        elif isinstance(thing, dict):
-            inner += self._keep_dict(thing)
-        elif isinstance(thing, list | deque):
-            inner += thing
-            self._save(lambda: list(thing), partial(_refill, thing, type(thing).extend), _identical)
-        elif isinstance(thing, set | bytearray):
-            fill = set.update if isinstance(thing, set) else bytearray.extend
-            self._save(partial(copy.copy, thing), partial(_refill, thing, fill), operator.eq)
         elif isinstance(thing, tuple | frozenset):
             inner += thing
+        for kind, fill in CONTAINERS.items():
+            if isinstance(thing, kind):
+                inner += self._keep_items(thing, kind, fill)
+                break
         if hasattr(thing, "__dict__"):
-            inner += self._keep_dict(thing.__dict__)
+            inner += self._keep_items(thing.__dict__, dict, dict.__setitem__)
         if type(thing).__module__.partition(".")[0] not in _LIBRARIES:
             inner += self._keep_class(thing, type(thing))
         return inner
 
-    def _keep_dict(self, mapping: dict[Any, Any]) -> list[Any]:
-        # The methods of dict would leave an OrderedDict's list of its keys behind.
-        kind = OrderedDict if isinstance(mapping, OrderedDict) else dict
+    def _keep_items(self, thing: Any, kind: Any, fill: Callable[..., Any]) -> list[Any]:
+        """Keep what a container holds, past any method that its class redefines."""
+        is_dict = issubclass(kind, dict)
 
-        def put(items: dict[Any, Any]) -> None:
-            kind.clear(mapping)
-            for key, value in items.items():
-                kind.__setitem__(mapping, key, value)
+        def get() -> list[Any]:
+            return [part for item in thing.items() for part in item] if is_dict else list(thing)
 
-        self._save(lambda: dict(mapping), put, _identical_values)
-        return list(mapping.values())
+        def put(parts: list[Any]) -> None:
+            kind.clear(thing)
+            if not is_dict:
+                fill(thing, parts)
+                return
+            for key, value in zip(parts[::2], parts[1::2], strict=True):
+                fill(thing, key, value)
+
+        self._save(get, put, _identical)
+        return get()
 
     def _keep_function(self, function: types.FunctionType) -> list[Any]:
         inner: list[Any] = []
@@ -205,6 +207,16 @@ class Snapshot:
         return [get()]
 
 
+#: Containers by their type, and the method that fills them. The methods of dict would leave an
+#: OrderedDict's list of its keys behind.
+CONTAINERS: dict[type, Callable[..., Any]] = {
+    OrderedDict: OrderedDict.__setitem__,
+    dict: dict.__setitem__,
+    list: list.extend,
+    deque: deque.extend,
+    set: set.update,
+    bytearray: bytearray.extend,
+}
 #: Attributes of classes that are data.
 DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
@@ -225,25 +237,10 @@ def _write_array(array: Any, copied: Any, state: tuple[Any, ...]) -> None:
     array.flags.writeable = writeable
 
 
-def _refill(thing: Any, fill: Callable[..., Any], items: Any) -> None:
-    thing.clear()
-    fill(thing, items)
-
-
 def _identical(one: list[Any], other: list[Any]) -> bool:
     return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
-def _identical_values(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    return [*one] == [*other] and all(one[k] is value for k, value in other.items())
-
-
 def _equal(one: Any, other: Any) -> bool:
-    """Return whether two states of a generator, of one structure, are equal."""
-    if isinstance(one, dict):
-        return all(_equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, np.ndarray):
-        return bool((one == other).all())
-    if isinstance(one, tuple):
-        return all(map(_equal, one, other))
-    return bool(one == other)
+    """Return whether two states of a generator are equal."""
+    return pickle.dumps(one) == pickle.dumps(other)
