@@ -42,8 +42,7 @@ def lost(number, text, suffix=".py"):
     """Return, by check, why a submission loses points."""
     tested = exercise(f"exercise_{number}")
     submission = Local(text, suffix, tested.modules)
-    with np.errstate(all="ignore"):
-        reasons = {check.name: failure(check, submission) for check in tested}
+    reasons = {check.name: failure(check, submission) for check in tested}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

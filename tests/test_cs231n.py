@@ -116,8 +116,8 @@ def test_a_students_function_goes_with_the_other_half_from_here():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([1, 2, 3, 2, 1], "from 0 to 2, got 3 in row 2"),
-        ([0, 1, -1, 2, 1], "from 0 to 2, got -1 in row 2"),
+        ([1, 2, 3, 2, 1], "from 0 to 2, got 3 at index"),
+        ([0, 1, -1, 2, 1], "from 0 to 2, got -1 at index"),
         ([[0], [1], [2], [1], [0]], r"shape \(5,\), got int64 of shape \(5, 1\): use .ravel"),
         ([0.0, 1.0, 2.0, 1.0, 0.0], "got float64"),
         ([0, 1, 2, 1], r"got int64 of shape \(4,\)"),
@@ -133,6 +133,12 @@ def test_labels_that_are_no_class_numbers_are_refused(y, message):
     if "from 0 to 2, got 3" not in message:
         with pytest.raises(ValueError, match="y_train must hold class numbers"):
             Solver(TwoLayerNet(3, 4, 3), data)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5, 3, 1)])
+def test_scores_that_are_no_matrix_are_refused(shape):
+    with pytest.raises(ValueError, match=r"x must be scores of shape \(N, C\), got shape"):
+        softmax_loss(np.zeros(shape), np.zeros(5, int))
 
 
 def test_nothing_that_is_given_is_changed():

@@ -91,11 +91,11 @@ def test_labels_are_text_or_whole_numbers(read, labels, classes):
         ({"x": X * 1j, "y": Y}, "x: features must be real numbers, got dtype complex128"),
         ({"x": X.astype(str), "y": Y}, "x: features must be real numbers, got dtype <U32"),
         ({"x": X.astype(object), "y": Y}, "allow_pickle"),
-        ({"x": np.where(X == 5, np.nan, X), "y": Y}, "x: nan in row 2, column 1"),
-        ({"x": np.where(X == 2, -np.inf, X), "y": Y}, "x: -inf in row 1, column 0"),
+        ({"x": np.where(X == 5, np.nan, X), "y": Y}, r"x must be finite, got nan at index \[2, 1\]"),
+        ({"x": np.where(X == 2, -np.inf, X), "y": Y}, r"x must be finite, got -inf at index \[1, 0\]"),
         ({"x": X, "y": Y[:3]}, r"y: labels must have the shape \(4,\).*got \(3,\)"),
         ({"x": X, "y": Y[:, None]}, r"y: labels must have the shape \(4,\).*got \(4, 1\)"),
-        ({"x": X, "y": Y + 0.5}, r"y: 3\.5 \(row 0\) is not a class"),
+        ({"x": X, "y": Y + 0.5}, r"y must hold classes: .*, got 3\.5 at index \[0\]"),
         ({"x": X, "y": Y * 1j}, "y: labels must be whole numbers or text, got dtype complex128"),
         ({"x": X, "y": Y * 0}, "y: 1 different labels in 4 rows"),
         ({"x": X, "y": np.arange(4)}, "y: 4 different labels in 4 rows"),
@@ -103,7 +103,7 @@ def test_labels_are_text_or_whole_numbers(read, labels, classes):
         ({"x": X, "y": Y, "x_test": X, "y_test": Y[:1]}, r"y_test: labels must have the shape"),
         (
             {"x": X, "y": Y, "x_test": X, "y_test": np.array([3, 8, 9, 8])},
-            r"y_test: label 9 \(row 2\) is not one of \[3, 8\]",
+            r"y_test must hold labels that are among \[3, 8\], got 9 at index \[2\]",
         ),
         (
             {"x": X, "y": Y, "x_test": X, "y_test": np.array(["3", "8", "3", "8"])},

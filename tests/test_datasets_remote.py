@@ -12,8 +12,7 @@ import pytest
 
 from nnreg.datasets import describe, load, load_fashion_mnist, load_mnist, locations
 from nnreg.datasets.idx import PARTS
-from nnreg.datasets.mnist import REGISTRY
-from nnreg.datasets.remote import cache_folder, download
+from nnreg.datasets.mnist import REGISTRY, cache_folder, download
 
 DATA = b"the right bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -14,8 +14,7 @@ import pytest
 from handed_in import COURSE, solution
 
 from nnreg.course import exercise, grade
-from nnreg.course.grading.process import SHOWN, Process
-from nnreg.course.grading.worker import PRINTED
+from nnreg.course.grading.process import PRINTED, SHOWN, Process
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="Unix has this")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to limits of memory")

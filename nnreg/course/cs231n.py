@@ -141,7 +141,7 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     Raises
     ------
     ValueError
-        If ``y`` has another shape, or a class that is not there.
+        If ``x`` or ``y`` has another shape, or ``y`` a class that is not there.
 
     Examples
     --------
@@ -151,6 +151,8 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     >>> dx[0]
     array([-0.375,  0.125,  0.125,  0.125])
     """
+    if np.ndim(x) != 2:
+        raise ValueError(f"x must be scores of shape (N, C), got shape {np.shape(x)}")
     value, dx = kernels.softmax_cross_entropy(x, _check_labels("y", y, *x.shape))
     dx /= len(x)
     return value.mean(), dx
@@ -164,10 +166,9 @@ def _check_labels(name: str, labels: Any, rows: int, classes: int | None = None)
             f"{name} must hold class numbers, integers of shape ({rows},), got {y.dtype} of shape "
             f"{y.shape}{': use .ravel()' if y.size == rows and y.ndim > 1 else ''}"
         )
-    bad = (y < 0) if classes is None else (y < 0) | (y >= classes)
-    if bad.any():
-        row, last = int(np.argmax(bad)), "" if classes is None else f" to {classes - 1}"
-        raise ValueError(f"{name} must hold class numbers from 0{last}, got {y[row]} in row {row}")
+    last = np.inf if classes is None else classes - 1
+    expected = f"hold class numbers from 0{'' if classes is None else f' to {last}'}"
+    validation.reject(name, y, (y < 0) | (y > last), expected)
     return y
 
 
@@ -254,7 +255,7 @@ def sgd(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arra
     (array([0.5]), {'learning_rate': 0.25})
     """
     config = _with_defaults(config, learning_rate=1e-2)
-    return _apply(SGD(_rate(config)), w, dw), config
+    return _update(SGD(config["learning_rate"]), w, dw, config)
 
 
 def sgd_momentum(
@@ -287,13 +288,13 @@ def sgd_momentum(
     (array([-1.25]), array([-0.75]))
     """
     config = _with_defaults(config, learning_rate=1e-2, momentum=0.9, velocity=np.zeros_like(w))
-    rate = _rate(config)
+    rate = config["learning_rate"]
     rule = SGD(rate, momentum=config["momentum"])
     if not rule.momentum:
-        return _apply(rule, w, dw), {**config, "velocity": -rate * dw}
-    rule.state["velocity"] = np.array(config["velocity"], w.dtype).ravel() / -rate
-    next_w = _apply(rule, w, dw)
-    return next_w, {**config, "velocity": -rate * rule.state["velocity"].reshape(w.shape)}
+        return _update(rule, w, dw, {**config, "velocity": -rate * dw})
+    scaled = {**config, "velocity": np.array(config["velocity"], w.dtype) / -rate}
+    next_w, scaled = _update(rule, w, dw, scaled, velocity="velocity")
+    return next_w, {**scaled, "velocity": -rate * scaled["velocity"]}
 
 
 def rmsprop(
@@ -322,11 +323,9 @@ def rmsprop(
     config = _with_defaults(
         config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8, cache=np.zeros_like(w)
     )
-    rho = config["decay_rate"]
-    rule = RMSprop(_rate(config), rho=rho, epsilon=config["epsilon"])
-    rule.state["mean_square"] = np.array(config["cache"], w.dtype).ravel()
-    next_w = _apply(rule, w, dw)
-    return next_w, {**config, "cache": rule.state["mean_square"].reshape(w.shape)}
+    rate, rho = config["learning_rate"], config["decay_rate"]
+    rule = RMSprop(rate, rho=rho, epsilon=config["epsilon"])
+    return _update(rule, w, dw, config, cache="mean_square")
 
 
 def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
@@ -356,14 +355,11 @@ def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arr
         **{"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
         **{"m": np.zeros_like(w), "v": np.zeros_like(w), "t": 0},
     )
-    one, two = config["beta1"], config["beta2"]
-    rule = Adam(_rate(config), beta_1=one, beta_2=two, epsilon=config["epsilon"])
-    rule.state["mean"] = np.array(config["m"], w.dtype).ravel()
-    rule.state["mean_square"] = np.array(config["v"], w.dtype).ravel()
+    rate, one, two = config["learning_rate"], config["beta1"], config["beta2"]
+    rule = Adam(rate, beta_1=one, beta_2=two, epsilon=config["epsilon"])
     rule.steps = validation.whole('config["t"]', config["t"])
-    next_w = _apply(rule, w, dw)
-    m, v = rule.state["mean"].reshape(w.shape), rule.state["mean_square"].reshape(w.shape)
-    return next_w, {**config, "m": m, "v": v, "t": rule.steps}
+    config["t"] = rule.steps + 1
+    return _update(rule, w, dw, config, m="mean", v="mean_square")
 
 
 #: The rules by name, for ``Solver(update_rule=)``.
@@ -373,25 +369,28 @@ RULES = {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": a
 def _with_defaults(config: dict[str, Any] | None, **defaults: Any) -> dict[str, Any]:
     """Return a copy of the configuration, completed by the defaults."""
     given = {} if config is None else dict(config)
-    unknown = {name: value for name, value in given.items() if name not in defaults}
-    validation.unknown_arguments("config", unknown, defaults)
-    return {**defaults, **given}
+    validation.unknown_arguments("config", given, defaults)
+    config = {**defaults, **given}
+    rate = config["learning_rate"]
+    validation.number('config["learning_rate"]', rate, 0, open_low=True)
+    return config
 
 
-def _rate(config: dict[str, Any]) -> float:
-    return validation.number('config["learning_rate"]', config["learning_rate"], 0, open_low=True)
-
-
-def _apply(rule: Optimizer, w: Array, dw: Array) -> Array:
-    """Return ``w`` after one step of the rule; ``w`` itself is not changed."""
+def _update(
+    rule: Optimizer, w: Array, dw: Array, config: dict[str, Any], **states: str
+) -> tuple[Array, dict[str, Any]]:
+    """Return ``w`` after one step, and the configuration with the rule's new states."""
     if np.shape(dw) != np.shape(w):
         raise ValueError(f"dw must have the shape of w, {np.shape(w)}, got {np.shape(dw)}")
     parameters = Parameters({"w": Parameter((w.size,), zeros)}, w.dtype)
     gradients = parameters.like()
     parameters.vector[...] = np.ravel(w)
     gradients.vector[...] = np.ravel(dw)
+    for name, state in states.items():
+        rule.state[state] = np.array(config[name], w.dtype).ravel()
     rule.update(parameters, gradients)
-    return parameters.vector.reshape(w.shape).copy()
+    arrays = {name: rule.state[state].reshape(w.shape) for name, state in states.items()}
+    return parameters.vector.reshape(w.shape).copy(), {**config, **arrays}
 
 
 DATA = ("X_train", "y_train", "X_val", "y_val")
@@ -476,9 +475,8 @@ class Solver:
         verbose: bool = True,
         seed: int = 0,
     ) -> None:
-        for name in DATA:
-            if name not in data:
-                raise ValueError(f"data must have {', '.join(DATA)}; {name} is missing")
+        if missing := [name for name in DATA if name not in data]:
+            raise ValueError(f"data must have {', '.join(DATA)}; {missing[0]} is missing")
         self.model = model
         self.X_train, self.X_val = np.asarray(data["X_train"]), np.asarray(data["X_val"])
         self.y_train = _check_labels("y_train", data["y_train"], len(self.X_train))

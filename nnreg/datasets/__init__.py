@@ -7,14 +7,12 @@
 """
 
 from nnreg.datasets.bundled import load_breast_cancer, load_digits
-from nnreg.datasets.csv import read_csv
-from nnreg.datasets.dataset import Dataset
+from nnreg.datasets.dataset import Dataset, split_rows
 from nnreg.datasets.idx import read_idx, read_idx_folder
 from nnreg.datasets.loading import NAMES, describe, load
 from nnreg.datasets.mnist import Location, load_fashion_mnist, load_mnist, locations
-from nnreg.datasets.npz import read_npz
-from nnreg.datasets.splits import split_rows
 from nnreg.datasets.synthetic import flip_labels, noisy_sine, sparse_linear, two_moons
+from nnreg.datasets.tables import read_csv, read_npz
 
 __all__ = [
     "NAMES",

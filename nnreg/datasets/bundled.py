@@ -11,8 +11,7 @@ import os
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.datasets.dataset import Split
-from nnreg.datasets.splits import split_rows
+from nnreg.datasets.dataset import Split, split_rows
 
 DIGIT_NAMES = tuple("0123456789")
 """Classes of the digits, and of MNIST."""

@@ -153,10 +153,11 @@ def find_parts(folder: str) -> dict[str, str]:
     """
     paths = {}
     for part in PARTS:
-        for name in (part, part.replace("-idx", ".idx")):
-            for path in (os.path.join(folder, name), os.path.join(folder, name + ".gz")):
-                if part not in paths and os.path.isfile(path):
-                    paths[part] = path
+        dotted = part.replace("-idx", ".idx")
+        names = (part, f"{part}.gz", dotted, f"{dotted}.gz")
+        for path in (os.path.join(folder, name) for name in names):
+            if part not in paths and os.path.isfile(path):
+                paths[part] = path
     return paths
 
 

@@ -17,7 +17,6 @@ from nnreg.datasets.bundled import (
     load_breast_cancer,
     load_digits,
 )
-from nnreg.datasets.csv import read_csv
 from nnreg.datasets.dataset import Dataset, Split, make_dataset
 from nnreg.datasets.idx import PARTS, read_bytes, read_idx_folder
 from nnreg.datasets.mnist import (
@@ -27,9 +26,9 @@ from nnreg.datasets.mnist import (
     load_fashion_mnist,
     load_mnist,
     locations,
+    sha256,
 )
-from nnreg.datasets.npz import read_npz
-from nnreg.datasets.remote import sha256
+from nnreg.datasets.tables import read_csv, read_npz
 
 
 def _pixels(side: int) -> tuple[str, ...]:
@@ -122,24 +121,20 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     if name.lower().endswith(".npz"):
         return read_npz(name)
     if os.path.isdir(name):
-        return _load_folder(name)
+        training, test = read_idx_folder(name)
+        return make_dataset(
+            os.path.basename(os.path.abspath(name)),
+            training,
+            test,
+            where=(f"{name}, training labels", f"{name}, test labels"),
+            feature_names=(f"pixel {index}" for index in range(training[0].shape[1])),
+            source=f"IDX files in {name}",
+        )
     if os.path.exists(name):
         raise ValueError(f"source: {name} is neither a .csv file, nor an .npz file, nor a folder")
     raise ValueError(
         f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "
         "a .csv file, an .npz file, and a folder of IDX files"
-    )
-
-
-def _load_folder(folder: str) -> Dataset:
-    training, test = read_idx_folder(folder)
-    return make_dataset(
-        os.path.basename(os.path.abspath(folder)),
-        training,
-        test,
-        where=(f"{folder}, training labels", f"{folder}, test labels"),
-        feature_names=(f"pixel {index}" for index in range(training[0].shape[1])),
-        source=f"IDX files in {folder}",
     )
 
 

@@ -3,18 +3,22 @@
 Both are four IDX files of the same names, looked for in the folder that the environment variable
 ``NNREG_DATA`` names (in its sub-folder ``mnist`` or ``fashion-mnist``, then in itself), then in the
 user's cache, where downloads are stored. Every load compares the SHA-256 of the decompressed bytes:
-it tells the two data sets from each other and from any damaged or altered copy.
+it tells the two data sets from each other and from any damaged or altered copy. (A mirror may have
+compressed a file anew.) A download is checked before anything is written, and written whole or not
+at all, so one that is interrupted or wrong leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnreg._support import validation
+from nnreg._support.files import write_whole
 from nnreg.datasets.dataset import Split
-from nnreg.datasets.idx import PARTS, decode_idx, find_parts, join_parts, read_bytes
-from nnreg.datasets.remote import cache_folder, check_digest, download, sha256
+from nnreg.datasets.idx import PARTS, decode_idx, decompress, find_parts, join_parts, read_bytes
 
 FASHION_NAMES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -247,3 +251,96 @@ def _find(name: str, fetch: bool) -> dict[str, str]:
     except OSError as error:
         raise OSError(f"{error}\n{advice}") from error
     return find_parts(cache.folder)
+
+
+def cache_folder() -> str:
+    """Return the folder for downloads, by the operating system's convention.
+
+    Returns
+    -------
+    str
+        ``~/.cache/nnreg``, or in ``XDG_CACHE_HOME`` if that is set; on macOS
+        ``~/Library/Caches/nnreg``; on Windows ``nnreg`` in ``LOCALAPPDATA``. It need not exist.
+
+    Examples
+    --------
+    >>> os.path.basename(cache_folder())
+    'nnreg'
+    """
+    home = os.path.expanduser("~")
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    elif sys.platform == "darwin":
+        base = os.path.join(home, "Library", "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+    return os.path.join(base, "nnreg")
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal digits.
+
+    >>> sha256(b"")[:16]
+    'e3b0c44298fc1c14'
+    """
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def check_digest(data: bytes, expected: str, source: str) -> None:
+    """Raise ``ValueError``, naming the source, unless decompressed bytes have this SHA-256.
+
+    >>> check_digest(b"", sha256(b""), "nothing")
+    """
+    digest = sha256(data)
+    if digest != expected:
+        raise ValueError(
+            f"{source}: wrong SHA-256 of the decompressed bytes: expected {expected}, got {digest}"
+        )
+
+
+def download(urls: Sequence[str], path: str, expected: str, *, timeout: float = 30.0) -> None:
+    """Fetch a file from the first address that has the expected one.
+
+    Parameters
+    ----------
+    urls : sequence of str
+        Addresses of the same file, tried in this order.
+    path : str
+        Where to store the file, compressed if it was sent so. Its folder is made if need be.
+    expected : str
+        SHA-256 of the decompressed bytes.
+    timeout : float, default 30
+        Seconds to wait for an answer, and for each further piece.
+
+    Raises
+    ------
+    OSError
+        If no address gave the expected file, with the reason for each. Nothing is written then.
+
+    Examples
+    --------
+    >>> download(["file:///no/such/file"], "copy", sha256(b"abc"))
+    Traceback (most recent call last):
+    ...
+    OSError: copy could not be downloaded:
+      file:///no/such/file: ...
+    """
+    import http.client
+    import urllib.request
+
+    failures = []
+    for url in urls:
+        try:
+            with urllib.request.urlopen(url, timeout=timeout) as response:
+                raw = response.read()
+            check_digest(decompress(raw, url), expected, url)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = str(error).removeprefix(f"{url}: ")
+            failures.append(f"  {url}: {reason or type(error).__name__}")
+        else:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            write_whole(path, raw, overwrite=True)
+            return
+    raise OSError("\n".join([f"{path} could not be downloaded:", *failures]))

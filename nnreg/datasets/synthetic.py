@@ -196,10 +196,7 @@ def flip_labels(y: Array, share: float, *, classes: int, seed: int = 0) -> tuple
     classes = validation.whole("classes", classes, 2)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(f"y must be integers of shape (N,), got {y.dtype} of shape {y.shape}")
-    outside = (y < 0) | (y >= classes)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise ValueError(f"y must be from 0 to {classes - 1}, got {y[row]} in row {row}")
+    validation.reject("y", y, (y < 0) | (y >= classes), f"be from 0 to {classes - 1}")
     rng = _generator(seed)
     rows = np.sort(rng.permutation(len(y))[: round(share * len(y))]).astype(np.int64)
     flipped = y.astype(np.int64)

@@ -19,9 +19,8 @@ from nnreg.gradcheck.report import GradientReport
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.losses import Loss
 from nnreg.network import Network
-from nnreg.tracing import page
+from nnreg.tracing.rendering import render_fragment, render_html, render_text
 from nnreg.tracing.stages import RecordedStep, StepData, build_stages, mark_not_finite
-from nnreg.tracing.text import render_text
 from nnreg.training.data import validate_data
 from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
@@ -53,7 +52,7 @@ class Trace(StepData):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        return page.render_fragment(self)
+        return render_fragment(self)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the step as one HTML page, which loads nothing from elsewhere.
@@ -68,7 +67,7 @@ class Trace(StepData):
         FileExistsError
             If there is such a file and ``overwrite`` is False.
         """
-        write_whole(path, page.render(self).encode(), overwrite=overwrite)
+        write_whole(path, render_html(self).encode(), overwrite=overwrite)
 
 
 def explain(

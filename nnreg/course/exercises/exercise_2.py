@@ -12,7 +12,6 @@ from nnreg.course.grading.assertions import (
     assert_close,
     assert_slope,
     call_pair,
-    copy_arrays,
     expect,
     patched,
 )
@@ -52,9 +51,9 @@ def softmax_values(submission: Any, rng: np.random.Generator) -> None:
 @check(10)
 def softmax_large(submission: Any, rng: np.random.Generator) -> None:
     """softmax: logits of 1000 and -1000 overflow nowhere."""
-    p = _quietly(submission.softmax, LARGE)
+    p = submission.softmax(LARGE.copy())
     expect(np.all(np.isfinite(p)), f"softmax of logits of 1000 is not finite.\nHint: {OVERFLOW}")
-    right = _quietly(submission.softmax, LARGE / 1000)
+    right = submission.softmax(LARGE / 1000)
     if np.allclose(right, kernels.softmax(LARGE / 1000)):  # else that is what is wrong
         assert_close("p", p, kernels.softmax(LARGE))
 
@@ -82,8 +81,7 @@ def loss_value(submission: Any, rng: np.random.Generator) -> None:
 @check(10)
 def loss_large(submission: Any, rng: np.random.Generator) -> None:
     """softmax_cross_entropy: a hopeless prediction costs a finite value."""
-    with np.errstate(all="ignore"):
-        result = np.mean(loss(submission, HOPELESS, np.array([2]))[0])
+    result = np.mean(loss(submission, HOPELESS, np.array([2]))[0])
     message = "Write log p as z - max - log(sum(exp(z - max))): no log of a p that has become 0."
     expect(np.isfinite(result), f"At a logit of -10,000 it is {result}.\nHint: {message}")
     expect(
@@ -115,8 +113,3 @@ def loss_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
     assert_arguments_unchanged(submission.softmax, Z)
     with patched(submission.softmax_cross_entropy, softmax=kernels.softmax):
         assert_arguments_unchanged(submission.softmax_cross_entropy, Z, LABELS)
-
-
-def _quietly(function: Any, *arguments: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return function(*copy_arrays(arguments))

@@ -7,44 +7,47 @@ from typing import Any
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.course.grading.assertions import assert_close, expect, hint, match_known_error, patched
+from nnreg.course.grading.assertions import (
+    assert_close,
+    expect,
+    hint,
+    library,
+    patched,
+)
 from nnreg.course.grading.exercises import check
-from nnreg.layers.activations import Tanh
-from nnreg.layers.dense import Dense
-from nnreg.layers.dropout import Dropout
-from nnreg.losses import SoftmaxCrossEntropy
-from nnreg.network import Network
-from nnreg.penalties import L2
 
 MODULES = ("numpy", "matplotlib", "nnreg")
 RNG = np.random.default_rng(5)
-N, EPOCHS, RATE, STRENGTH, LOSS = 90, 8, 0.25, 0.5, SoftmaxCrossEntropy()
+N, EPOCHS, RATE, STRENGTH = 90, 8, 0.25, 0.5
 LABELS = np.arange(N) % 3
 X = 3 * np.array([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]])[LABELS] + RNG.standard_normal((N, 2))
 FEW, FEW_LABELS = X[:7], LABELS[:7]
+IS_WEIGHT = np.arange(51) < 2 * 8 + 8 * 3  # of the parameters of the network below
 
 
-def network(penalty: L2 | None = None, keep_prob: float = 1.0) -> Network:
-    """Return a new network with biases that are not zero."""
-    layers = [Dense(8), Tanh(), Dropout(keep_prob=keep_prob), Dense(3)]
-    net = Network(layers, inputs=2, penalty=penalty, seed=3, dtype="float64")
+def network(submission: Any = None, strength: float = 0.0, keep_prob: float = 1.0) -> Any:
+    """Return a new network with biases that are not zero, in the submission's process or here."""
+    nn = library(submission)
+    layers = [nn.Dense(8), nn.Tanh(), nn.Dropout(keep_prob=keep_prob), nn.Dense(3)]
+    penalty = nn.L2(strength) if strength else None
+    net = nn.Network(layers, inputs=2, penalty=penalty, seed=3, dtype="float64")
     net.parameters.biases[:] = np.linspace(-0.5, 0.5, net.parameters.biases.size)
     return net
 
 
-def parameter_change(submission: Any, net: Network) -> Array:
-    """Return the change of a copy's parameters by one step of the submission."""
-    copied = net.copy()
-    submission.train_step(copied, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
-    return copied.parameters.vector - net.parameters.vector
+def run_step(submission: Any, **options: float) -> tuple[Array, Any]:
+    """Return the change of the parameters by one step of the submission, and what it returns."""
+    net, loss = network(submission, **options), library(submission).SoftmaxCrossEntropy()
+    result = submission.train_step(net, loss, FEW.copy(), FEW_LABELS.copy(), RATE)
+    return net.parameters.vector - network(**options).parameters.vector, result
 
 
-def gradient(net: Network) -> tuple[float, Array]:
-    """Return the data loss and its gradient, in the next training pass."""
-    copied = net.copy()
-    outputs, cache = copied.forward(FEW, training=True)
-    value, doutputs = LOSS(outputs, FEW_LABELS)
-    return float(value), copied.backward(doutputs, cache).vector.copy()
+def gradient(**options: float) -> tuple[float, Array]:
+    """Return the data loss and its gradient, in the first training pass."""
+    net = network(**options)
+    outputs, cache = net.forward(FEW, training=True)
+    value, doutputs = library(None).SoftmaxCrossEntropy()(outputs, FEW_LABELS)
+    return float(value), net.backward(doutputs, cache).vector
 
 
 def right_batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
@@ -53,7 +56,7 @@ def right_batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Arr
     return [order[start : start + batch_size] for start in range(0, n, batch_size)]
 
 
-def right_step(net: Network, loss: Any, x: Array, y: Array, learning_rate: float) -> float:
+def right_step(net: Any, loss: Any, x: Array, y: Array, learning_rate: float) -> float:
     """Make a step without a penalty, and return the loss before it."""
     outputs, cache = net.forward(x, training=True)
     value, doutputs = loss(outputs, y)
@@ -106,11 +109,9 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
 @check(20)
 def step_descends(submission: Any, rng: np.random.Generator) -> None:
     """train_step: without a penalty, the parameters move by -learning_rate * gradient."""
-    net = network()
-    result, (_, g) = parameter_change(submission, net), gradient(net)
-    weights = net.parameters.weights.size
-    only_weights = np.concatenate([g[:weights], np.zeros_like(g[weights:])])
-    message = match_known_error(result, {
+    result, g = run_step(submission)[0], gradient()[1]
+    only_weights = np.where(IS_WEIGHT, g, 0.0)
+    assert_close("The change of the parameters", result, -RATE * g, {
         "The parameters do not move.\nHint: -= on net.parameters.vector works in place;"
         " a new array in a name of yours changes no network.": 0 * g,
         "The step goes uphill.\nHint: the gradient points to where the loss grows.": RATE * g,
@@ -120,41 +121,31 @@ def step_descends(submission: Any, rng: np.random.Generator) -> None:
         "Only the weights move.\nHint: biases are trained too.": -RATE * only_weights,
         "Two steps are made in one, or the step is doubled.": -2 * RATE * g,
     })  # fmt: skip
-    expect(not message, message)
-    assert_close("The change of the parameters", result, -RATE * g)
 
 
 @check(15)
 def step_penalty(submission: Any, rng: np.random.Generator) -> None:
     """train_step: a penalty moves the weights too, and no bias."""
-    plain, penalized = network(), network(L2(STRENGTH))
-    weights = plain.parameters.weights.size
-    _, g = gradient(plain)
-    without = parameter_change(submission, plain)
+    without, g = run_step(submission)[0], gradient()[1]
     expect(np.any(without), "The parameters do not move.")
-    share = np.vdot(without[:weights], g[:weights]) / np.vdot(g[:weights], -RATE * g[:weights])
-    result = (
-        parameter_change(submission, penalized) - without
-    ) / share  # whatever the step's length is
-    every = -RATE * STRENGTH * penalized.parameters.vector
-    right = np.where(np.arange(g.size) < weights, every, 0.0)
-    message = match_known_error(result, {
+    added = run_step(submission, strength=STRENGTH)[0] - without
+    share = np.vdot(without[IS_WEIGHT], g[IS_WEIGHT]) / np.vdot(g[IS_WEIGHT], -RATE * g[IS_WEIGHT])
+    result = added / share  # whatever the step's length is
+    every = -RATE * STRENGTH * network().parameters.vector
+    right = np.where(IS_WEIGHT, every, 0.0)
+    assert_close("What the penalty adds to the step", result, right, {
         hint("network: not added"): 0 * g,
         hint("network: on biases"): every,
         hint("network: divided"): right / 7,
         "The penalty's gradient is added twice.": 2 * right,
     })  # fmt: skip
-    expect(not message, message)
-    assert_close("What the penalty adds to the step", result, right)
 
 
 @check(10)
 def step_dropout(submission: Any, rng: np.random.Generator) -> None:
     """train_step: forward and backward are in training mode, with one mask."""
-    net = network(keep_prob=0.5)
-    _, g = gradient(net)
-    weights = net.parameters.weights.size
-    result, g = parameter_change(submission, net)[:weights], g[:weights]
+    result = run_step(submission, keep_prob=0.5)[0][IS_WEIGHT]
+    g = gradient(keep_prob=0.5)[1][IS_WEIGHT]
     expect(np.any(result), "The parameters do not move.")
     cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
     message = "With dropout, the step is not along the gradient of the pass that was made."
@@ -165,14 +156,14 @@ def step_dropout(submission: Any, rng: np.random.Generator) -> None:
 @check(8)
 def step_value(submission: Any, rng: np.random.Generator) -> None:
     """train_step: it returns the data loss plus the penalty, before the step."""
-    net = network(L2(STRENGTH))
-    value, penalty = gradient(net)[0], net.penalty_value()
-    copied = net.copy()
-    result = submission.train_step(copied, LOSS, FEW.copy(), FEW_LABELS.copy(), RATE)
+    net = network(strength=STRENGTH)
+    value, penalty = gradient()[0], net.penalty_value()
+    moved, result = run_step(submission, strength=STRENGTH)
+    net.parameters.vector += moved
     known_errors = {
         "The penalty is missing: net.penalty_value().": value,
         "Add the data loss to the penalty.": penalty,
-        "Take the penalty before the step, not after it.": value + copied.penalty_value(),
+        "Take the penalty before the step, not after it.": value + net.penalty_value(),
     }
     expect(result is not None and np.ndim(result) == 0, "train_step must return one number.")
     assert_close("The objective", result, value + penalty, known_errors)
@@ -181,37 +172,35 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
 @check(7)
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
     """train: the objective falls from epoch to epoch, and the points are classified."""
-    net = network()
-    history = run_training(submission, net, rng)
+    net, history = run_training(submission, rng)
     fell = f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs."
     expect(history[-1] < history[0] / 2, fell)
-    right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
+    trained = network()
+    trained.parameters.vector[...] = net.parameters.vector
+    right = np.mean(trained.predict(X).argmax(axis=1) == LABELS)
     expect(right > 0.9, f"After {EPOCHS} epochs only {right:.0%} of the easy points are right.")
 
 
 @check(5)
 def training_steps(submission: Any, rng: np.random.Generator) -> None:
     """train: each epoch makes a step for each of its batches."""
-    net = network()
-    run_training(submission, net, rng)
-    expected = EPOCHS * 6
-    message = f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {net.steps}."
-    expect(net.steps == expected, message)
+    steps, expected = run_training(submission, rng)[0].steps, EPOCHS * 6
+    message = f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {steps}."
+    expect(steps == expected, message)
 
 
 @check(5)
 def accuracy_share(submission: Any, rng: np.random.Generator) -> None:
     """accuracy: the share of rows whose largest output is at their label."""
-    net = network()
-    right = np.mean(net.predict(X).argmax(axis=1) == LABELS)
-    result = submission.accuracy(net, X.copy(), LABELS.copy())
+    right = np.mean(network().predict(X).argmax(axis=1) == LABELS)
+    result = submission.accuracy(network(submission), X.copy(), LABELS.copy())
     assert_close("accuracy", result, right, {"The share, not the number.": right * N})
 
 
 @check(5)
 def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
     """accuracy: nothing is dropped, and the network stays as it was."""
-    net = network(keep_prob=0.5)
+    net = network(submission, keep_prob=0.5)
     result = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
     message = (
         "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none."
@@ -220,11 +209,12 @@ def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
     expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
 
 
-def run_training(submission: Any, net: Network, rng: np.random.Generator) -> list[float]:
-    """Train with the submission and return its list of one number for each epoch."""
+def run_training(submission: Any, rng: np.random.Generator) -> tuple[Any, list[float]]:
+    """Return the network that the submission trained, and its numbers, one for each epoch."""
+    net, loss = network(submission), library(submission).SoftmaxCrossEntropy()
     how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
     with patched(submission.train, batches=right_batches, train_step=right_step):
-        history = submission.train(net, LOSS, X.copy(), LABELS.copy(), **how)
+        history = submission.train(net, loss, X.copy(), LABELS.copy(), **how)
     listed = isinstance(history, list) and len(history) == EPOCHS
     expect(listed, "train must return a list with one number for each epoch.")
-    return [float(value) for value in history]
+    return net, [float(value) for value in history]

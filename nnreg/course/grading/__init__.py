@@ -2,11 +2,10 @@
 
 ``exercises`` defines a check; ``assertions`` has what checks are written with; ``submission`` makes
 a module of a file or notebook; ``worker`` is the process in which it runs; ``process`` starts and
-ends that process; ``grader`` puts these together; ``result`` is what comes out.
+ends that process; ``grader`` puts these together, and has what comes out.
 """
 
 from nnreg.course.grading.exercises import Check, Exercise, check, exercise
-from nnreg.course.grading.grader import grade
-from nnreg.course.grading.result import Grade, Result
+from nnreg.course.grading.grader import Grade, Result, grade
 
 __all__ = ["Check", "Exercise", "Grade", "Result", "check", "exercise", "grade"]

@@ -5,6 +5,7 @@ Arrays are passed as copies, so a submission that changes them loses only the po
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nnreg.course.grading.submission import MissedError
-from nnreg.course.grading.wire import Answers, Remote, Wire, replace_names, restore_names
+from nnreg.course.grading.wire import Answers, Remote, replaced
 from nnreg.gradcheck.check import check_gradients
 from nnreg.layers.base import Layer
 from nnreg.testing.contract import (
@@ -102,9 +103,8 @@ def assert_close(
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
         entry = f"{name}{list(at) if at else ''}"
-        message = match_known_error(result, known_errors or {})
-        hinted = f"\nHint: {message}" if message else ""
-        expect(False, f"{entry} is {result[at]:.6g}, expected {expected[at]:.6g}.{hinted}")
+        known = describe_known_error(result, known_errors or {})
+        raise MissedError(f"{entry} is {result[at]:.6g}, expected {expected[at]:.6g}.{known}")
 
 
 def assert_nonzero(name: str, result: Any) -> None:
@@ -112,17 +112,17 @@ def assert_nonzero(name: str, result: Any) -> None:
     expect(np.any(result), f"{name} is zero everywhere.")
 
 
-def match_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
-    """Return the hint of the first known error whose values equal the result, or "".
+def describe_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
+    r"""Return a line with the hint of the first known error whose values equal the result, or "".
 
-    >>> match_known_error([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
-    'twice'
+    >>> describe_known_error([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
+    '\nHint: twice'
     """
     for words, wrong in known_errors.items():
         if np.shape(result) == np.shape(wrong) and np.allclose(
             result, wrong, rtol=1e-6, atol=1e-12
         ):
-            return words
+            return f"\n{words}" if "Hint: " in words else f"\nHint: {words}"
     return ""
 
 
@@ -140,29 +140,22 @@ def patched(function: Callable[..., Any], **replacements: Any) -> Iterator[None]
     ...     four_times(3)
     12
     """
-    if isinstance(function, Remote):
-        ask = Wire.open[function._wire].ask
-        ask("patch", replacements)
-        try:
+    if not isinstance(function, Remote):
+        with replaced(getattr(function, "__globals__", {}), replacements):
             yield
-        finally:
-            ask("restore")
         return
-    names = getattr(function, "__globals__", {})
-    before = replace_names(names, replacements)
+    function._wire.ask("patch", replacements)
     try:
         yield
     finally:
-        restore_names(names, replacements, before)
+        function._wire.ask("restore")
 
 
-def library(submission: Any) -> Any:
-    """Return nnreg as imported by the submission's process, to create arguments there."""
+def library(submission: Any, name: str = "nnreg") -> Any:
+    """Return a module as imported by the submission's process, to create arguments there."""
     if isinstance(submission, Answers):
-        return submission.wire.ask("library", "nnreg")
-    import nnreg
-
-    return nnreg
+        return submission.wire.ask("library", name)
+    return importlib.import_module(name)
 
 
 def with_reference_output(
@@ -219,8 +212,8 @@ def assert_diagnosed(
     rows = check_gradients(*subject).rows
     wrong = [row for row in rows if not row.passed and block in (None, row.block)]
     if wrong:
-        message = match_known_error(result, known_errors or {})
-        expect(not message, f"{wrong[0].sentence()}.\nHint: {message}")
+        message = describe_known_error(result, known_errors or {})
+        expect(not message, f"{wrong[0].sentence()}.{message}")
         first = diagnose(*subject)
         known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
         if known:

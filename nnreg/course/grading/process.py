@@ -7,10 +7,9 @@ and when all checks are done.
 
 from __future__ import annotations
 
-import base64
 import json
+import math
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -20,12 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from nnreg.course.grading.wire import Answers, Wire
-from nnreg.course.grading.worker import PRINTED
 
 START = 120.0  # seconds that Python and NumPy may take to start
-POLL = 0.02  # seconds between two checks of the amount printed
+POLL = 0.02  # seconds between two checks of the limits
 LONGEST_LINE = 64_000_000  # bytes; a longer line is not a message
+PRINTED = 1_000_000  # bytes that one check may print
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
 SHOWN = 2_000  # characters of the output that are shown
 ENVIRONMENT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
@@ -57,49 +58,47 @@ class Process:
     def __init__(
         self, submission: Path, folder: Path, modules: tuple[str, ...], megabytes: int
     ) -> None:
+        self._file = np.frombuffer(submission.read_bytes(), np.uint8), submission.suffix == ".ipynb"
         self._output = folder / "printed"
-        self._output.write_bytes(b"")
-        self._seen = 0
+        self._seen, self._ended = 0, ""
         work = folder / "work"
         work.mkdir(exist_ok=True)
-        self._ended = ""
-        worker = str(Path(__file__).with_name("worker.py"))
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-s", "-B", worker, str(self._output)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=work,
-            env=_environment(work),
-            start_new_session=True,
-        )
-        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=16)
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-        self._wire = Wire(self._read, self._write, {}, trusting=False)
+        worker = Path(__file__).with_name("worker.py")
+        options = json.dumps({"modules": modules, "megabytes": megabytes})
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-u", "-B", worker, options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                cwd=work,
+                env=_environment(work),
+                start_new_session=True,
+            )
+        self._wire = Wire(self._read, self._write, {}, worker=False)
         self.answers = Answers(self._wire)
-        job = {
-            "submission": base64.b64encode(submission.read_bytes()).decode(),
-            "notebook": submission.suffix == ".ipynb",
-            "modules": modules,
-            "megabytes": megabytes,
-            "above": str(Path(__file__).parents[3]),
-        }
+        self._seconds, self._limit = START, time.monotonic() + START
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
         try:
-            self._seconds, self._limit = START, time.monotonic() + START
-            self._write(json.dumps(job).encode() + b"\n")
-            self._read()
+            self.begin(START, 0)
         except EndedError as error:
-            self._process.kill()
-            assert self._process.stderr is not None
-            output = self._process.stderr.read(SHOWN).decode("utf-8", "replace")
             self.end()
-            raise RuntimeError(f"the grader's process did not start: {output}") from error
+            raise RuntimeError(f"the grader's process did not start: {self.printed()}") from error
 
     def ask(self, seconds: float, what: str, *arguments: Any) -> Any:
         """Send a request with a time limit, which also holds for the requests that follow."""
         self._seconds, self._limit = seconds, time.monotonic() + seconds
         return self._wire.ask(what, *arguments)
+
+    def load(self, seconds: float) -> None:
+        """Read the submission."""
+        self.ask(seconds, "load", *self._file)
+
+    def begin(self, seconds: float, seed: int) -> None:
+        """Begin a check."""
+        self.ask(seconds, "begin", seed)
+        self._wire.forget()
 
     @property
     def ended(self) -> str:
@@ -108,25 +107,27 @@ class Process:
             return "The submission writes where only the grader writes."
         return self._ended
 
-    def begin(self, seconds: float, seed: int) -> None:
-        """Begin a check."""
-        self.ask(seconds, "begin", seed)
-        self._wire.forget()
+    def _watch(self) -> None:
+        """End the process when it exceeds a limit."""
+        while self._process.poll() is None:
+            time.sleep(POLL)
+            self._check_limits()
 
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as back:
-            while line := back.readline(LONGEST_LINE):
-                self._lines.put(line)
-        self._lines.put(b"")
+    def _check_limits(self) -> None:
+        if self._ended:
+            return
+        if self._output.stat().st_size - self._seen > PRINTED:
+            self._ended = f"It prints more than {PRINTED:,} characters."
+        elif time.monotonic() > self._limit:
+            self._ended = f"It took more than {self._seconds:g} s: does a loop never end?"
+        if self._ended:
+            self._kill()
 
     def _write(self, message: bytes) -> None:
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # if the process has ended, _read reports it
             self._process.stdin.write(message)
             self._process.stdin.flush()
-        except OSError:  # the process has ended; _read reports it
-            return
 
     def _read(self) -> bytes:
         """Return the next message.
@@ -136,29 +137,24 @@ class Process:
         EndedError
             If there is none in time, it prints too much, or it has ended.
         """
-        line = b""
-        while not self._ended:
-            with suppress(queue.Empty):
-                line = self._lines.get(timeout=POLL)
-                self._ended = "" if line else self._describe_end()
-            if self._output.stat().st_size - self._seen > PRINTED:
-                self._ended = f"It prints more than {PRINTED:,} characters."
-            elif not line and time.monotonic() > self._limit:
-                self._ended = f"It took more than {self._seconds:g} s: does a loop never end?"
-            if line and not self._ended:
-                return line
-        raise EndedError(self._ended)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline(LONGEST_LINE)
+        self._check_limits()
+        if not line and not self._ended:
+            self._ended = self._describe_end()
+        if self._ended:
+            raise EndedError(self._ended)
+        return line
 
     def printed(self) -> str:
-        """Return what was printed since the last call, cut where it is long."""
-        size = self._output.stat().st_size
+        """Lift the limit of time, and return what was printed since the last call, cut if long."""
+        self._limit = math.inf
         with self._output.open("rb") as file:
             file.seek(self._seen)
-            text = file.read(min(4 * SHOWN, max(0, size - self._seen))).decode("utf-8", "replace")
-        cut = size - self._seen > 4 * SHOWN or len(text) > SHOWN
-        self._seen = size
+            text = file.read().decode("utf-8", "replace")
+            self._seen = file.tell()
         shown = "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in text[:SHOWN])
-        return f"{shown}{' ... (cut)' if cut else ''}"
+        return f"{shown}{' ... (cut)' if len(text) > SHOWN else ''}"
 
     def _describe_end(self) -> str:
         try:
@@ -179,20 +175,15 @@ class Process:
 
     def end(self) -> None:
         """End the process and those that it started."""
-        self._wire.close()
+        with suppress(OSError), self._process:  # which closes its streams
+            self._kill()
+        self._watcher.join()
+
+    def _kill(self) -> None:
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):  # macOS says so when all are gone
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stderr):
-            assert stream is not None
-            with suppress(OSError):
-                stream.close()
-        with suppress(queue.Empty):
-            while True:
-                self._lines.get_nowait()  # the listener may wait for room
-        self._listener.join(1.0)  # a process that left the group may keep the pipe open
 
 
 def _environment(work: Path) -> dict[str, str]:

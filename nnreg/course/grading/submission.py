@@ -116,7 +116,12 @@ class Submission:
         cells = read_cells(text) if notebook else [(NAME, text)]
         self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
         for statement in self._statements:
-            self._check_import(statement)
+            node, modules = statement.node, _imported(statement.node)
+            if modules[:1] == ["__future__"]:
+                for module in modules[1:]:
+                    self._flags |= getattr(__future__, module.partition(".")[2]).compiler_flag
+            if not self._allowed(modules):
+                self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
 
     def get(self, name: str) -> Any:
         """Return the value of a global name, after running the statements that it needs.
@@ -133,7 +138,9 @@ class Submission:
             return self.names[name]
         if name in self._reasons:
             raise MissingError(self._reasons[name])
-        stars = [s for s in self._statements if _is_star(s.node) and not self._allowed_import(s)]
+        stars = [
+            s for s in self._statements if _is_star(s.node) and not self._allowed(_imported(s.node))
+        ]
         if stars:
             raise MissingError(
                 f"The submission has no {name} of its own, and {ast.unparse(stars[0].node)!r} is "
@@ -216,7 +223,7 @@ class Submission:
                 stop, source = at, "\n".join(lines[starts[at] : ends[at]])
                 names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", source))
                 names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", source))
-                why = "" if source[0] in "%!?" else f": {_describe(failure)}"
+                why = "" if source[0] in "%!?" or failure is None else f": {reason(failure)}"
                 self._skip(f"{origin}, line {starts[at] + 1}", source, f"no Python{why}", names)
             at = stop + 1
 
@@ -230,7 +237,7 @@ class Submission:
             statement.run = True
             for used in sorted(statement.uses - {name}):
                 self._resolve(used)
-            if self._allowed_import(statement):
+            if self._allowed(_imported(statement.node)):
                 self._execute(statement)
 
     def _execute(self, statement: Statement) -> None:
@@ -277,20 +284,8 @@ class Submission:
     def _terms(self) -> str:
         return f"this exercise allows {', '.join(self._modules)} and simple standard modules"
 
-    def _allowed(self, module: str) -> bool:
-        return allowed(module, self._modules)
-
-    def _allowed_import(self, statement: Statement) -> bool:
-        return all(self._allowed(module) for module in _imported(statement.node))
-
-    def _check_import(self, statement: Statement) -> None:
-        """Report an import that is not allowed, and note the flags of ``__future__``."""
-        node = statement.node
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            for alias in node.names:
-                self._flags |= getattr(__future__, alias.name).compiler_flag
-        if not self._allowed_import(statement):
-            self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
+    def _allowed(self, modules: list[str]) -> bool:
+        return all(allowed(module, self._modules) for module in modules)
 
     def _import(
         self,
@@ -302,7 +297,7 @@ class Submission:
     ) -> ModuleType:
         """Import for the submission's own code."""
         modules = [name, *(f"{name}.{item}" for item in fromlist or ())]
-        if level or not all(map(self._allowed, modules)):
+        if level or not self._allowed(modules):
             raise ImportError(f"{name} cannot be imported: {self._terms()}")
         return builtins.__import__(name, globals, locals, fromlist, level)
 
@@ -339,12 +334,6 @@ def read_cells(text: str) -> list[tuple[str, str]]:
             f"The notebook cannot be read: it is not JSON of the notebook format 3 or 4 ({error!r})"
         ) from None
     return [(f"{NAME}, code cell {number}", code) for number, code in enumerate(codes, start=1)]
-
-
-def _describe(error: Exception | None) -> str:
-    line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}{line}: {text}"
 
 
 def _symbols(node: ast.stmt) -> tuple[set[str], set[str]]:
@@ -403,24 +392,28 @@ def reason(error: BaseException) -> str:
     >>> reason(NotImplementedError("relu_forward"))
     'relu_forward is not written yet.'
     """
-    location = _location(error)
-    if isinstance(error, MissingError) or getattr(error, "explained", False):
-        text = str(error)
-    elif isinstance(error, NotImplementedError):
-        text = f"{_message(error)} is not written yet."
-    elif isinstance(error, SystemExit):
-        text = "The submission ends the program: remove exit() and sys.exit()."
-    elif isinstance(error, MemoryError):
-        text = "It asks for more memory than the grader allows."
-    elif isinstance(error, RecursionError):
-        text = f"A function calls itself without end{location}."
+    if isinstance(error, MissingError) or hasattr(error, "explained"):
+        text = getattr(error, "explained", str(error))
     elif isinstance(error, AttributeError) and getattr(error.obj, "__name__", "") == NAME:
         text = f"The submission has no {error.name}."
-    elif isinstance(error, AssertionError) and not location:
+    elif isinstance(error, AssertionError) and not _location(error):
         text = _message(error) or "It is not as the check asks."
     else:
-        text = f"{type(error).__name__}: {_message(error)}{location}"
+        form = next(form for kind, form in REASONS.items() if isinstance(error, kind))
+        text = form.format(
+            kind=type(error).__name__, message=_message(error), location=_location(error)
+        )
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+#: What a student is told of an exception; the first class that fits counts.
+REASONS: dict[type[BaseException], str] = {
+    NotImplementedError: "{message} is not written yet.",
+    SystemExit: "The submission ends the program: remove exit() and sys.exit().",
+    MemoryError: "It asks for more memory than the grader allows.",
+    RecursionError: "A function calls itself without end{location}.",
+    BaseException: "{kind}: {message}{location}",
+}
 
 
 def _message(error: BaseException) -> str:

@@ -1,8 +1,8 @@
 """Worker process, in which a submission runs.
 
 It is started as a script, so that nothing of nnreg is imported unless the exercise allows it. The
-first line of stdin is the job, as JSON; the others are messages of a `Wire`, as are the lines that
-it writes to stdout. The stdout of the submission is another one: its output goes into a file.
+lines that it reads from stdin and writes to stdout are messages of a `Wire`. The stdout of the
+submission is another one: its output goes where stderr goes, into a file.
 
 The results of the submission are checked in another process. An audit hook, which cannot be
 removed, refuses what no exercise needs: other modules, files, processes, signals.
@@ -10,13 +10,14 @@ removed, refuses what no exercise needs: other modules, files, processes, signal
 
 from __future__ import annotations
 
-import base64
+import importlib
 import json
 import os
 import random
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,61 +26,39 @@ import numpy as np
 FOLDER = Path(__file__).resolve().parent
 if TYPE_CHECKING or __name__ != "__main__":
     from nnreg.course.grading.submission import Submission, allowed, reason
-    from nnreg.course.grading.wire import Wire, replace_names, restore_names
+    from nnreg.course.grading.wire import Wire, replaced
 else:
-    sys.path.insert(0, str(FOLDER))
     from submission import Submission, allowed, reason
-    from wire import Wire, replace_names, restore_names
+    from wire import Wire, replaced
 
     sys.path.remove(str(FOLDER))
 
-PRINTED = 1_000_000  # bytes that one check may print
-LARGEST_FILE = 16 * PRINTED
+LARGEST_FILE = 16_000_000  # bytes
 
 
 def main() -> None:
-    """Do what stdin says, and end without the submission's ``atexit``."""
-    read, write = separate_streams()
-    job = json.loads(read())
-    modules = tuple(job["modules"])
-    if "nnreg" in modules:
-        sys.path.append(job["above"])
-        __import__("nnreg")
-    warnings.simplefilter("error", np.exceptions.ComplexWarning)
-    server = Server(base64.b64decode(job["submission"]), job["notebook"], modules)
-    wire = Wire(read, write, server.functions, trusting=True, explain=server.explain)
-    server.forget = wire.forget
-    write(b"{}\n")
-    limit(job["megabytes"])
-    refuse(modules, os.getcwd())
-    wire.wait()
-
-
-def separate_streams() -> tuple[Callable[[], bytes], Callable[[bytes], None]]:
-    """Keep stdin and stdout for messages, and send what is printed to the file of ``argv``."""
-    source, goal = os.fdopen(os.dup(0), "rb"), os.dup(1)
-    printed = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for stream, handle in enumerate((nothing, printed, printed)):
-        os.dup2(handle, stream)
-    os.close(printed)
-    os.close(nothing)
-    streams, send, leave = (sys.stdout, sys.stderr), os.write, os._exit
+    """Answer what stdin asks for, and end without the submission's ``atexit``."""
+    options = json.loads(sys.argv[1])
+    modules, leave = tuple(options["modules"]), os._exit
+    source, goal = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
 
     def read() -> bytes:
         return source.readline() or leave(0)
 
     def write(message: bytes) -> None:
-        for stream in streams:
-            try:
-                stream.flush()
-            except (OSError, ValueError):  # full, or closed by the submission
-                continue
-        rest = memoryview(message)
-        while rest:
-            rest = rest[send(goal, rest) :]
+        goal.write(message)
+        goal.flush()
 
-    return read, write
+    if "nnreg" in modules:
+        sys.path.append(str(FOLDER.parents[2]))
+        __import__("nnreg")
+    warnings.simplefilter("error", np.exceptions.ComplexWarning)
+    server = Server(modules, read, write)
+    limit(options["megabytes"])
+    refuse(modules, os.getcwd())
+    server.wire.wait()
 
 
 class Server:
@@ -87,45 +66,46 @@ class Server:
 
     Parameters
     ----------
-    raw : bytes
-    notebook : bool
     modules : tuple of str
         As for `Submission`.
+    read, write : function
+        As for `Wire`.
     """
 
-    def __init__(self, raw: bytes, notebook: bool, modules: tuple[str, ...]) -> None:
-        self._arguments = raw, notebook, modules
+    def __init__(
+        self, modules: tuple[str, ...], read: Callable[[], bytes], write: Callable[[bytes], None]
+    ) -> None:
+        self._modules = modules
         self._submission: Any = None
-        self._patches: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self.forget: Callable[[], None] = lambda: None
-        self.functions: dict[str, Callable[..., Any]] = {
+        self._patches = ExitStack()
+        functions: dict[str, Callable[..., Any]] = {
             "load": self._load,
             "begin": self._begin,
             "report": lambda: tuple(self._submission.report()),
             "answer": lambda name: self._submission.get(name),
-            "library": __import__,
+            "library": importlib.import_module,
             "get": getattr,
             "set": setattr,
             "list": list,
             "patch": self._patch,
-            "restore": lambda: restore_names(self._submission.names, *self._patches.pop()),
+            "restore": self._patches.close,
         }
+        self.wire = Wire(read, write, functions, worker=True, explain=self._explain)
 
-    def explain(self, error: BaseException) -> str:
-        """Return why something failed, for a student."""
+    def _explain(self, error: BaseException) -> str:
         return str(self._submission.explain(error)) if self._submission else reason(error)
 
-    def _load(self) -> None:
-        self._submission = Submission(*self._arguments)
+    def _load(self, raw: Any, notebook: bool) -> None:
+        self._submission = Submission(raw.tobytes(), notebook, self._modules)
 
     def _begin(self, seed: int) -> None:
         """Seed the global generators, so that a check draws the same each time."""
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - it is the submission that may draw from there
-        self.forget()
+        self.wire.forget()
 
     def _patch(self, names: dict[str, Any]) -> None:
-        self._patches.append((dict(names), replace_names(self._submission.names, names)))
+        self._patches.enter_context(replaced(self._submission.names, dict(names)))
 
 
 def limit(megabytes: int) -> None:
@@ -168,9 +148,10 @@ def refuse(modules: tuple[str, ...], work: str) -> None:
         "cpython.",
     )
     harmless = ("os.listdir", "os.scandir", "os.putenv", "os.unsetenv", "os.getxattr")
-    processes = ("_posixsubprocess", "subprocess", "multiprocessing", "ctypes", "socket")
-    others = ("scipy", "torch", "tensorflow", "jax", "sklearn", "keras", "autograd")
-    libraries = () if "nnreg" in modules else others
+    no_imports = {"_posixsubprocess", "subprocess", "multiprocessing", "ctypes", "socket"}
+    if "nnreg" not in modules:
+        others = {"scipy", "torch", "tensorflow", "jax", "sklearn", "keras", "autograd"}
+        no_imports |= others.difference(modules)
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     may_import, inside = allowed, f"{work}/"
 
@@ -178,9 +159,7 @@ def refuse(modules: tuple[str, ...], work: str) -> None:
         if event == "import":
             name = str(arguments[0])
             top = name.partition(".")[0]
-            if top in processes or (top in libraries and top not in modules):
-                raise ImportError(f"{name} cannot be imported here")
-            if top == "nnreg" and not may_import(name, modules):
+            if top in no_imports or (top == "nnreg" and not may_import(name, modules)):
                 raise ImportError(f"{name} cannot be imported here")
         elif event == "open":
             path, mode, flags = arguments
