@@ -6,8 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from handed_in import COURSE, EVERY, changed, solution
-from handed_in_later import MISTAKES
+from submissions import COURSE, EVERY, MISTAKES, changed, solution
 
 import nnreg as nn
 from nnreg.course import exercise, grade
@@ -78,6 +77,27 @@ def test_gradients_may_come_in_a_list():
     text = solution(1).replace("return dx, dw, db", "return [dx, dw, db]")
     assert text != solution(1)
     assert lost(1, text) == {}
+
+
+NAMED = "from collections import namedtuple\n\nCache = namedtuple('Cache', 'x w')\n"
+DATACLASS = "from dataclasses import dataclass\n\n\n@dataclass\nclass Cache:\n    x: object\n"
+SUBCLASSES = "class Cache(list): size = 1\n\n\nclass Gradients(tuple): pass\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "before", "replacements"),
+    [
+        (1, NAMED, [("b, (x, w)", "b, Cache(x, w)"), ("x, w = cache", "x, w = cache.x, cache.w")]),
+        (1, SUBCLASSES, [("b, (x, w)", "b, Cache([x, w])"), ("x, w = cache", "x, w = cache[:]"),
+                         ("return dx, dw, db", "return Gradients([dx, dw, db][:3 * cache.size])")]),
+        (1, DATACLASS, [("x, 0), x", "x, 0), Cache(x)"), ("x = cache", "x = cache.x")]),
+        (4, NAMED, [("return x, None", "return x, Cache(None, 0)"), ("mask = cache", "mask = cache.x"),
+                    ("mask, mask", "mask, Cache(mask, (keep_prob, Cache(x, 1)))")]),
+    ],
+)  # fmt: skip
+def test_a_cache_of_any_class_comes_back_as_it_is(number, before, replacements, tmp_path):
+    (tmp_path / "ada.py").write_text(f"{before}\n{changed(number, *replacements)}")
+    assert grade(tmp_path / "ada.py", f"exercise_{number}", seconds=30).lost == {}
 
 
 @every_exercise

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from handed_in import COURSE, changed, solution
+from submissions import COURSE, changed, solution
 
 from nnreg.commands.main import main
 from nnreg.course import check, exercise, grade

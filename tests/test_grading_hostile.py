@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from handed_in import COURSE, solution
+from submissions import COURSE, solution
 
 from nnreg.course import exercise, grade
 from nnreg.course.grading.process import PRINTED, SHOWN, Process
@@ -302,7 +302,7 @@ CHEATS = {
 def cheat(tmp_path, monkeypatch):
     """Return a function that grades a cheating submission to exercise 1."""
     monkeypatch.setenv("SECRET_TOKEN", "hidden")
-    folder = tmp_path / "handed_in"
+    folder = tmp_path / "submissions"
     folder.mkdir()
     (folder / "bob.py").write_text(solution(1), encoding="utf-8")
 

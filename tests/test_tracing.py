@@ -393,7 +393,7 @@ def test_a_constraint_is_told_where_it_acts():
 
 def test_without_a_penalty_the_total_is_the_data_loss():
     trace = explained()
-    assert trace["forward", "penalty"].thing == "no penalty"
+    assert trace["forward", "penalty"].subject == "no penalty"
     assert trace.total == trace.data_loss
 
 

@@ -40,7 +40,7 @@ def render_text(trace: StepData) -> str:
     for part, stages in trace.parts().items():
         lines += ["", TITLES[part], "-" * len(TITLES[part])]
         for number, stage in stages:
-            lines += ["", f"{number}. {stage.name}  {stage.thing}"]
+            lines += ["", f"{number}. {stage.name}  {stage.subject}"]
             lines += [textwrap.indent(line, "   ") for line in _body(stage)]
     return "\n".join(lines)
 
@@ -297,7 +297,7 @@ def render_html(trace: StepData) -> str:
             f'<section id="stage-{number}" data-name="{escape(stage.name)}, {stage.part}" '
             f'aria-labelledby="title-{number}"><h2 id="title-{number}">'
             f"{number}. {escape(stage.name)} {_direction(stage)}"
-            f"<small>{escape(stage.thing)}</small></h2>\n{_stage(stage)}</section>"
+            f"<small>{escape(stage.subject)}</small></h2>\n{_stage(stage)}</section>"
             for number, stage in enumerate(trace.stages, 1)
         ),
     )

@@ -28,7 +28,7 @@ class Stage:
     part : {"forward", "backward"}
     name : str
         The layer's name, ``"loss"`` or ``"penalty"``.
-    thing : str
+    subject : str
         The layer, the loss or the penalty as the call that makes it.
     formulas : list of Formula
     arrays : dict of str to ndarray
@@ -47,7 +47,7 @@ class Stage:
 
     part: str
     name: str
-    thing: str
+    subject: str
     formulas: list[Formula] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

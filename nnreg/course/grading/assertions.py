@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -158,6 +158,10 @@ def library(submission: Any, name: str = "nnreg") -> Any:
     return importlib.import_module(name)
 
 
+class Deferred(partial[Any]):
+    """A call whose result, a cache, is only needed where backward is called."""
+
+
 def with_reference_output(
     right: Callable[..., Any], forward: Callable[..., Any]
 ) -> Callable[..., Any]:
@@ -165,7 +169,23 @@ def with_reference_output(
 
     @wraps(right)
     def both(*arguments: Any) -> Any:
-        return right(*arguments), call_pair(forward, *arguments)[1]
+        cache = Deferred(lambda *given: call_pair(forward, *given)[1], *copy_arrays(arguments))
+        return right(*arguments), cache
+
+    return both
+
+
+def with_reference_value(
+    right: Callable[..., Any], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a function with the right value and the submission's gradient, at real arguments."""
+
+    @wraps(right)
+    def both(x: Any, *others: Any) -> Any:
+        gradient = np.zeros_like(x)
+        if not np.iscomplexobj(x):  # at others, for differentiation, only the value is needed
+            gradient = call_pair(function, x, *others, form="(value, gradient)")[1]
+        return right(x, *others), gradient
 
     return both
 
@@ -174,10 +194,15 @@ def assert_gradient(
     block: str, forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
     """Raise, with a diagnosis, unless the derivative by one argument is right."""
+
+    @wraps(backward)
+    def resolved(dy: Any, cache: Any) -> Any:
+        return backward(dy, cache() if isinstance(cache, Deferred) else cache)
+
     y, cache = forward(*copy_arrays(arguments))
     arrays = sum(isinstance(a, np.ndarray) for a in arguments)
-    require_gradients(backward(np.ones_like(y), cache), arrays)
-    assert_diagnosed(block, forward, backward, *arguments)
+    require_gradients(resolved(np.ones_like(y), cache), arrays)
+    assert_diagnosed(block, forward, resolved, *arguments)
 
 
 def assert_slope(function: Callable[..., Any], *arguments: Any) -> None:

@@ -116,11 +116,11 @@ class Submission:
         cells = read_cells(text) if notebook else [(NAME, text)]
         self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
         for statement in self._statements:
-            node, modules = statement.node, _imported(statement.node)
-            if modules[:1] == ["__future__"]:
-                for module in modules[1:]:
-                    self._flags |= getattr(__future__, module.partition(".")[2]).compiler_flag
-            if not self._allowed(modules):
+            node, imported = statement.node, _imported(statement.node)
+            if imported[:1] == ["__future__"]:
+                for feature in imported[1:]:
+                    self._flags |= getattr(__future__, feature.partition(".")[2]).compiler_flag
+            if not self._allowed(imported):
                 self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
 
     def get(self, name: str) -> Any:

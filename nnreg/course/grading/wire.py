@@ -25,7 +25,7 @@ import numpy as np
 PLAIN = (type(None), bool, int, float, str)
 
 #: Objects of these classes cross as data and may change, arrays of these kinds of numbers or text.
-MUTABLE = np.ndarray | dict | list | np.random.Generator
+MUTABLE = (np.ndarray, dict, list, np.random.Generator)
 DTYPES = "biufcUS"
 
 #: Exceptions that keep their kind when they cross; others become ``RuntimeError``.
@@ -233,14 +233,14 @@ class Wire:
             return ["scalar", *_pack(np.asarray(value))]
         if isinstance(value, Remote):
             return ["object", value._number]
-        if type(value) is tuple:
-            return ["tuple", None, *map(self._encode, value)]
         number = self._numbers.get(id(value))
         if number is not None:
             return ["object", number]
-        if isinstance(value, tuple):  # one with names, for instance, which comes back as it is
+        if isinstance(value, tuple):
             items = [self._encode(item) for item in value]
-            return ["tuple", self._register(value, next(self._new)), *items]
+            if type(value) is not tuple:  # one with names, for instance, which comes back as it is
+                number = self._register(value, next(self._new))
+            return ["tuple", number, *items]
         number = self._register(value, next(self._new))
         self._pending.append(number)
         return ["object", number]
@@ -276,7 +276,9 @@ class Wire:
             return Remote(self, number, str(rest[0]), _signature(rest[1]))
         if kind == "array":
             return _unpack(*rest)
-        return {"dict": dict, "list": list, "generator": np.random.default_rng}[kind]()
+        make: dict[str, Callable[[], Any]]
+        make = {"dict": dict, "list": list, "generator": np.random.default_rng}
+        return make[kind]()
 
     def _restore(self, obj: Any, kind: str, *rest: Any) -> None:
         if kind == "array":
