@@ -91,7 +91,8 @@ SUBCLASSES = "class Cache(list): size = 1\n\n\nclass Gradients(tuple): pass\n\n\
         (1, SUBCLASSES, [("b, (x, w)", "b, Cache([x, w])"), ("x, w = cache", "x, w = cache[:]"),
                          ("return dx, dw, db", "return Gradients([dx, dw, db][:3 * cache.size])")]),
         (1, DATACLASS, [("x, 0), x", "x, 0), Cache(x)"), ("x = cache", "x = cache.x")]),
-        (4, NAMED, [("return x, None", "return x, Cache(None, 0)"), ("mask = cache", "mask = cache.x"),
+        (4, NAMED, [("return x, None", "return x, Cache(None, 0)"),
+                    ("mask = cache", "mask = cache.x"),
                     ("mask, mask", "mask, Cache(mask, (keep_prob, Cache(x, 1)))")]),
     ],
 )  # fmt: skip
