@@ -14,10 +14,8 @@ import numpy as np
 
 from nnreg._support import memory
 from nnreg._support.typing import Array
-
-if TYPE_CHECKING:
-    from nnreg.parameters import Parameters
-    from nnreg.random import RandomBits
+from nnreg.parameters import Parameters
+from nnreg.random import RandomBits
 
 
 class Cache(memory.Copyable):

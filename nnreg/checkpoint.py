@@ -106,6 +106,8 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
 
     Raises
     ------
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If the file is not such a file, names something unknown, or has a value that cannot be: the
         error names the file and the field. Nothing is drawn, and no memory is allocated for
@@ -128,27 +130,21 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     if not isinstance(custom, Mapping | None):
         raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
     path = check_path("path", path)
+    content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
     try:
-        content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
         with np.load(content, allow_pickle=False) as file:
             if any(entry.compress_type for entry in file.zip.infolist()):
                 raise ValueError("it is compressed")  # and might unpack to any size
             vector, description = file["parameters"], json.loads(str(file["description"]))
-        version = description["format"]
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path} is not a network saved by nnreg: {error}") from error
-    if version != FORMAT:
-        raise ValueError(f"{path} has format {version}, this version reads {FORMAT}")
-    if missing := FIELDS - description.keys():
-        raise ValueError(f"{path} is not a network saved by nnreg: it lacks {sorted(missing)}")
-    if unknown := description.keys() - FIELDS - OPTIONAL:
-        raise ValueError(f"{path} has fields that this version does not know: {sorted(unknown)}")
-    try:
+        if description["format"] != FORMAT:
+            raise ValueError(f"it has format {description['format']}, this version reads {FORMAT}")
+        if wrong := (FIELDS ^ description.keys()) - OPTIONAL:
+            raise ValueError(
+                f"its fields must be {sorted(FIELDS)}, this differs in {sorted(wrong)}"
+            )
         return _decode_network(description, vector, _get_kinds() | dict(custom or {}))
     except Exception as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read as a network saved by nnreg: {error}") from error
 
 
 def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) -> Network:

@@ -59,10 +59,7 @@ class Convention:
         """Return ``c``: what a strength of 1 adds to the derivative, times ``w`` or ``sign(w)``."""
         rows = {"": 1, "n": n, "batch": batch}[self.divided_by]
         if rows is None:
-            whose = "the training set" if self.divided_by == "n" else "a batch"
-            raise ValueError(
-                f"{self.source} divides by the rows of {whose}: give {self.divided_by}="
-            )
+            raise ValueError(f"{self.source} divides by a number of rows: give {self.divided_by}=")
         return self.factor / rows
 
 

@@ -9,14 +9,11 @@ are zero.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
 
 from nnreg._support.typing import Array
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 def zeros(shape: tuple[int, ...], rng: Generator) -> Array:

@@ -275,8 +275,7 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
     s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
-    flat, index = s.flat, np.arange(0, z.size, z.shape[1])  # indexing by one number is faster
-    index += labels
+    flat, index = s.flat, np.arange(0, z.size, z.shape[1]) + labels  # by one number, it is faster
     chosen = flat[index]
     np.exp(s, out=s)
     total = np.add.reduce(s, axis=1)

@@ -217,6 +217,12 @@ def sigmoid(z: Any) -> Array:
     return result.reshape(z.shape)[()]
 
 
+ONE_OUTPUT = (
+    ". There is one output only: for yes or no use SigmoidCrossEntropy with targets of shape "
+    "(N, 1), or two units"
+)
+
+
 class SoftmaxCrossEntropy(RowLoss):
     """``mean over rows of -Σₖ tₖ log softmax(z)ₖ``, for one of K classes a row.
 
@@ -249,12 +255,7 @@ class SoftmaxCrossEntropy(RowLoss):
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return labels as int64 (N,), or probabilities (N, K)."""
         t: Array = validation.numeric("targets", targets)
-        hint = ""
-        if columns == 1:
-            hint = (
-                ". There is one output only: for yes or no use SigmoidCrossEntropy with targets "
-                "of shape (N, 1), or two units"
-            )
+        hint = ONE_OUTPUT if columns == 1 else ""
         if t.ndim == 1:
             if t.dtype.kind not in "iu":
                 whole = t.dtype.kind == "f" and np.array_equal(t, np.rint(t))

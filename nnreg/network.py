@@ -235,8 +235,7 @@ class Network(memory.Copyable):
         """
         training = validation.flag("training", training)
         values = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
-        if cache is None:
-            cache = Cache(self.dtype)
+        cache = Cache(self.dtype) if cache is None else cache
         validation.instance("cache", cache, Cache, "a Cache")
         if cache.dtype != self.dtype:
             raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
@@ -267,15 +266,14 @@ class Network(memory.Copyable):
         ``x`` is of the network's dtype already, and nothing is counted.
         """
         cache.reset(training=training, step=step, first_row=first_row)
-        rows = len(x)
+        cache.rows = len(x)
         for layer, width in zip(self.layers, self.widths[1:], strict=True):
             layer_cache = cache[layer.name]
             layer_cache.reset(training=training, step=step, first_row=first_row)
             x = layer.forward(x, layer_cache)
-            _check_result(layer, "forward", x, (rows, width), cache.dtype)
+            _check_result(layer, "forward", x, (cache.rows, width), cache.dtype)
             if not training:
                 layer_cache.clear()
-        cache.rows = rows
         return x
 
     def backward(self, doutputs: Any, cache: Cache) -> Parameters:

@@ -113,21 +113,20 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         self._make_views(vector)
 
     def _make_views(self, vector: Array) -> None:
-        sizes = {name: math.prod(parameter.shape) for name, parameter in self.declared.items()}
-        weights = [name for name, parameter in self.declared.items() if parameter.weight]
-        self._scratch = vector[:0]
-        self.slices: dict[str, slice] = {}
+        weights = {name: p for name, p in self.declared.items() if p.weight}
+        middle = sum(math.prod(p.shape) for p in weights.values())
         stop = 0
-        for name in sorted(sizes, key=lambda name: not self.declared[name].weight):
-            start, stop = stop, stop + sizes[name]
+        self.slices: dict[str, slice] = {}
+        for name, parameter in (weights | self.declared).items():  # the weights first
+            start, stop = stop, stop + math.prod(parameter.shape)
             self.slices[name] = slice(start, stop)
+        self._scratch = vector[:0]
         self._views: dict[str, Array] = {}
         self._layers: dict[str, dict[str, Array]] = {}
         for name, parameter in self.declared.items():
             view = self._views[name] = vector[self.slices[name]].reshape(parameter.shape)
             layer, _, parameter_name = name.rpartition(".")
             self._layers.setdefault(layer, {})[parameter_name] = view
-        middle = sum(sizes[name] for name in weights)
         self.__dict__.update(vector=vector, weights=vector[:middle], biases=vector[middle:])
 
     def __getstate__(self) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from nnreg._support.typing import Array
 from nnreg._support.validation import number, one_of
 
 METHODS = ("subgradient", "proximal")
-GROUPS = ("inputs", "units")
 
 
 class Penalty(Configurable):
@@ -266,7 +265,7 @@ class GroupLasso(Penalty):
     """
 
     strength = Checked(number, 0)
-    groups = Checked(one_of, GROUPS)
+    groups = Checked(one_of, ["inputs", "units"])
     method = Checked(one_of, METHODS)
 
     def __init__(self, strength: float, *, groups: str, method: str = "subgradient") -> None:

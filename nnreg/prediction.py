@@ -51,8 +51,7 @@ class SampledPredictions:
     @property
     def mean(self) -> Array:
         """The mean of the raw outputs over the samples, (N, M)."""
-        mean: Array = self.outputs.mean(axis=0)
-        return mean
+        return np.asarray(self.outputs.mean(axis=0))
 
     @property
     def std(self) -> Array:
@@ -60,13 +59,11 @@ class SampledPredictions:
 
         It is that of the network's outputs. The noise of the targets comes on top.
         """
-        std: Array = self.outputs.std(axis=0, ddof=1)
-        return std
+        return np.asarray(self.outputs.std(axis=0, ddof=1))
 
     def probabilities(self, loss: Loss) -> Array:
         """Return the mean over the samples of ``loss.probabilities``, (N, K), in float64."""
-        mean: Array = self._probabilities(loss).mean(axis=0)
-        return mean
+        return np.asarray(self._probabilities(loss).mean(axis=0))
 
     def entropy(self, loss: Loss) -> Array:
         """Return the entropy of the mean probabilities, (N,), in nats.
@@ -83,16 +80,13 @@ class SampledPredictions:
         uncertain each is; large where each is certain of another class. More data would lower it.
         """
         each = _entropy(self._probabilities(loss), loss).mean(axis=0)
-        between: Array = np.maximum(self.entropy(loss) - each, 0.0)  # below 0 only by rounding
-        return between
+        return np.asarray(np.maximum(self.entropy(loss) - each, 0.0))  # below 0 only by rounding
 
     def _probabilities(self, loss: Loss) -> Array:
-        if not isinstance(loss, Loss):
-            raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+        validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
         samples, rows, columns = self.outputs.shape
         flat = self.outputs.reshape(-1, columns).astype(np.float64)
-        p: Array = loss.probabilities(flat).reshape(samples, rows, columns)
-        return p
+        return loss.probabilities(flat).reshape(samples, rows, columns)
 
 
 def sample_predictions(
@@ -135,8 +129,7 @@ def sample_predictions(
     >>> samples.mean.round(1), samples.std.round(1)  # 100 coins, each 0 or 0.2: 10 and 1
     (array([[10.]], dtype=float32), array([[1.]], dtype=float32))
     """
-    if not isinstance(net, Network):
-        raise TypeError(f"net must be a Network, got {net!r}")
+    validation.instance("net", net, Network, "a Network")
     samples = validation.whole("samples", samples, 2, SEEDS)
     step = FIRST_STEP + SEEDS * validation.whole("seed", seed, 0, SEEDS - 1)
     first = next((i for i, layer in enumerate(net.layers) if layer.stochastic), None)
@@ -171,5 +164,4 @@ def _entropy(p: Array, loss: Loss) -> Array:
     if isinstance(loss, SigmoidCrossEntropy):
         p = np.concatenate([p, 1 - p], axis=-1)
     logs = np.log(p, where=p > 0, out=np.zeros_like(p))
-    result: Array = -(p * logs).sum(axis=-1)
-    return result
+    return np.asarray(-(p * logs).sum(axis=-1))

@@ -158,8 +158,7 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
     array([4.])
     """
     root: Array = np.maximum(column_norms(a) - d.max(axis=0), 0) / b.max(axis=0)
-    growing = True
-    while growing:
+    while True:
         y = d + root * b
         share = b / y
         np.divide(a, y, out=y)
@@ -174,5 +173,5 @@ def secular_root(a: Array, d: Array, b: Array) -> Array:
             where=slope > 0,
         )
         root = root + growth
-        growing = bool((growth > 4.0 * np.finfo(root.dtype).eps * root).any())
-    return root
+        if not (growth > 4.0 * np.finfo(root.dtype).eps * root).any():
+            return root

@@ -60,7 +60,7 @@ def test_every_row_is_verified_with_a_library_or_its_formula():
 
 
 def test_a_missing_number_of_rows_is_asked_for():
-    with pytest.raises(ValueError, match="sklearn divides by the rows of a batch: give batch="):
+    with pytest.raises(ValueError, match="sklearn divides by a number of rows: give batch="):
         convert_penalty(0.1, source="nnreg", target="sklearn")
 
 

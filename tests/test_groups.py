@@ -128,10 +128,10 @@ def network(groups, strength):
 )
 @both
 def test_whole_inputs_or_units_go_to_zero_and_the_others_stay_whole(groups, optimizer, rng):
-    x = rng.normal(size=(1000, 8))
+    x = rng.normal(size=(200, 8))
     y = np.tanh(x[:, :3] @ [[1.0], [-2.0], [1.0]])
     net = network(groups, 0.1)
-    fit(net, x, y, loss=nn.MeanSquaredError(), optimizer=optimizer(), epochs=600, batch_size=1000)
+    fit(net, x, y, loss=nn.MeanSquaredError(), optimizer=optimizer(), epochs=600, batch_size=200)
     length = np.linalg.norm(net.layers[0].weight, axis=1 if groups == "inputs" else 0)
     zeros = net.layers[0].weight == 0
     if groups == "inputs":

@@ -118,7 +118,7 @@ def test_a_copy_may_be_cast(dtype, rng):
 
 def test_layers_of_a_refused_network_are_free_for_another():
     layers = [nn.Dense(2)]
-    with pytest.raises(TypeError, match="penalty must be a Penalty"):
+    with pytest.raises(TypeError, match="penalty must be None or a Penalty"):
         nn.Network(layers, inputs=3, penalty=0.1)
     assert nn.Network(layers, inputs=3, penalty=nn.L2(0.1)).penalty_value() > 0
 

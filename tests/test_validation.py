@@ -514,15 +514,23 @@ def evaluate_with(name):
 for name, call, values, error, words in [  # the same error for each of the values
     (
         *("Network(penalty)", lambda _, v: nn.Network([nn.Dense(1)], inputs=1, penalty=v)),
-        *(["inherit", *NO_PENALTIES], TypeError, "penalty must be a Penalty such as .*, got"),
+        *(
+            ["inherit", *NO_PENALTIES],
+            TypeError,
+            "penalty must be None or a Penalty such as",
+        ),
     ),
     (
         *("net.penalty", lambda net, v: setattr(net, "penalty", v)),
-        *(["inherit", *NO_PENALTIES], TypeError, "penalty must be a Penalty such as .*, got"),
+        *(
+            ["inherit", *NO_PENALTIES],
+            TypeError,
+            "penalty must be None or a Penalty such as",
+        ),
     ),
     (
         *("constraint", lambda _, v: nn.Network([nn.Dense(1)], inputs=1, constraint=v)),
-        *(NO_CONSTRAINTS, TypeError, "constraint must be a Constraint such as"),
+        *(NO_CONSTRAINTS, TypeError, "constraint must be None or a Constraint such as"),
     ),
     (
         *("Dense(constraint)", lambda _, v: nn.Dense(1, constraint=v), NO_CONSTRAINTS, TypeError),
@@ -530,7 +538,7 @@ for name, call, values, error, words in [  # the same error for each of the valu
     ),
     (
         *("Dense(penalty)", lambda _, v: nn.Dense(1, penalty=v), NO_PENALTIES, TypeError),
-        'penalty must be "inherit", None or a Penalty, got',
+        'penalty must be "inherit", None or a Penalty such',
     ),
     (
         *("initializer", lambda _, v: nn.Dense(1, initializer=v)),

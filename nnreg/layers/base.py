@@ -133,15 +133,13 @@ def check_rule(name: str, value: Any, *, inherit: bool = False) -> Any:
     >>> check_rule("penalty", "l2", inherit=True)
     Traceback (most recent call last):
         ...
-    TypeError: penalty must be "inherit", None or a Penalty, got 'l2'
+    TypeError: penalty must be "inherit", None or a Penalty such as nn.L2(1e-4), got 'l2'
     """
-    if value is None or (inherit and isinstance(value, str) and value == "inherit"):
-        return value
-    kind, example = RULES[name.rpartition(".")[2]]
-    expected = f"a {kind.__name__} such as {example}, or None"
-    if inherit:
-        expected = f'"inherit", None or a {kind.__name__}'
-    validation.instance(name, value, kind, expected)
+    inherited = inherit and isinstance(value, str) and value == "inherit"
+    if value is not None and not inherited:
+        kind, example = RULES[name.rpartition(".")[2]]
+        options = '"inherit", None or' if inherit else "None or"
+        validation.instance(name, value, kind, f"{options} a {kind.__name__} such as {example}")
     return value
 
 
