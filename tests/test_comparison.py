@@ -342,21 +342,21 @@ class TestJudgement:
         assert not is_inside_noise(np.array([0.1, 0.1]))
 
     def test_none_is_not_compared_with_itself(self, small):
-        assert small.summarize("none", "test_loss").inside_noise is None
+        assert small.summarize("none", "test_loss")["inside_noise"] is None
 
     def test_figures_that_are_equal_in_every_repeat_are_not_marked(self, small):
-        assert small.summarize("L2", "zeros").inside_noise is None
+        assert small.summarize("L2", "zeros")["inside_noise"] is None
 
     def test_one_repeat_says_nothing_about_noise(self):
         summary = quick(repeats=1).summarize("L2", "test_loss")
-        assert summary.sd is None
-        assert summary.inside_noise is None
+        assert summary["sd"] is None
+        assert summary["inside_noise"] is None
 
     def test_mean_and_deviation_are_those_of_the_repeats(self, small):
         a, b = small.values("L1", "gap")
         summary = small.summarize("L1", "gap")
-        assert summary.mean == pytest.approx((a + b) / 2)
-        assert summary.sd == pytest.approx(abs(a - b) / 2**0.5)
+        assert summary["mean"] == pytest.approx((a + b) / 2)
+        assert summary["sd"] == pytest.approx(abs(a - b) / 2**0.5)
 
     def test_what_is_no_better_than_guessing_is_no_right_fit(self):
         """All five alike, hardly trained: the lowest test loss is nothing to be near to."""

@@ -111,7 +111,7 @@ def test_many_rows_are_worked_through_in_parts(weighted, monkeypatch, rng):
     weights = rng.uniform(0, 2, len(x)) if weighted else None
     options = {"loss": nn.SoftmaxCrossEntropy(), "sample_weight": weights}
     whole = measure_stationarity(network(), x, y, **options)
-    monkeypatch.setattr("nnreg.lab.stationarity.CHUNK_ROWS", 7)
+    monkeypatch.setattr("nnreg.network.CHUNK_ROWS", 7)
     parts = measure_stationarity(network(), x, y, **options)
     assert parts.data_loss == pytest.approx(whole.data_loss, rel=1e-13)
     for one, other in zip(parts.parameters, whole.parameters, strict=True):

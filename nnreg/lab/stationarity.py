@@ -40,8 +40,6 @@ from nnreg.parameters import Parameters
 from nnreg.penalties import L1, L2, ElasticNet
 from nnreg.training import data
 
-CHUNK_ROWS = 1024
-
 
 @dataclass(frozen=True)
 class ParameterStationarity:

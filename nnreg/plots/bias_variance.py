@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, describe_figure, label_ends, new_panels, outer_labels
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.plots.frame import (
+    LIGHT,
+    Figure,
+    Theme,
+    describe_figure,
+    label_ends,
+    new_panels,
+    outer_labels,
+)
 
 HEADROOM = 4  # times the lowest risk; higher values are cut off
 LINES = 25  # models that are drawn beside the first

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, annotate, describe_figure, new_panels, outer_labels
+from nnreg.plots.frame import (
+    LIGHT,
+    Figure,
+    Theme,
+    annotate,
+    describe_figure,
+    new_panels,
+    outer_labels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.colors import LinearSegmentedColormap
-
-    from nnreg.plots.frame import Figure
 
 MASKS_KEY = """\
 across: training steps

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg._support.typing import Array
-from nnreg.plots.frame import LIGHT, Theme, describe_figure, draw_repeats, label_ends, new_panels
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.plots.frame import (
+    LIGHT,
+    Figure,
+    Theme,
+    describe_figure,
+    draw_repeats,
+    label_ends,
+    new_panels,
+)
 
 LINES = 100  # weights that are drawn; more could not be distinguished
 

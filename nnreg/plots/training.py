@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.plots.frame import (
     LIGHT,
+    Figure,
     Theme,
     annotate,
     describe_figure,
@@ -18,9 +18,6 @@ from nnreg.plots.frame import (
     new_panels,
     outer_labels,
 )
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
 
 CURVES_KEY = """\
 thick line: mean of the repeats

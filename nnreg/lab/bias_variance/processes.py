@@ -14,15 +14,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 
 class DataGeneratingProcess(ABC):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from nnreg.lab.bias_variance.processes import Classification
 from nnreg.lab.reporting.report import Report, Table
 from nnreg.lab.verdicts import FIT_RULE
 from nnreg.plots import LIGHT, Theme
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.plots.frame import Figure
 
 Results = Mapping[str, BiasVariance]
 

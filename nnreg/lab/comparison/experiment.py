@@ -11,8 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,10 +24,11 @@ from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
 from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
-from nnreg.training.callbacks import TrainingState
 from nnreg.training.history import History
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
+
+LOSS = SoftmaxCrossEntropy()
 
 
 def compare(
@@ -106,30 +106,28 @@ class _Experiment:
     settings: Settings
     classes: int
     count: Callable[[str], None]
-    loss: SoftmaxCrossEntropy = field(default_factory=SoftmaxCrossEntropy)
 
     def validation_loss(self, strengths: Strengths, rows: Rows) -> float:
         """Train without the validation rows and return their data loss."""
-        net = self._build(strengths, rows, self.settings.seed)
         try:
-            self._fit(net, rows, lambda state: self.count(f"selecting {strengths}"))
+            net, _ = self._train(
+                strengths, rows, 0, lambda net: self.count(f"selecting {strengths}")
+            )
         except NonFiniteLossError:
             return math.inf
-        return float(self.loss.compute(net.predict(rows.x_test), rows.y_test)[0])
+        return float(LOSS.compute(net.predict(rows.x_test), rows.y_test)[0])
 
     def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> VariantRun:
         """Train one variant in one repeat, measured after every epoch."""
-        settings = self.settings
-        net = self._build(strengths, rows, settings.seed + repeat)
         curves: dict[str, list[float]] = {}
 
-        def record(state: TrainingState) -> None:
+        def record(net: Network) -> None:
             for name, value in self.measure(net, rows).items():
                 curves.setdefault(name, []).append(value)
             self.count(f"{variant}, repeat {repeat + 1}")
 
         try:
-            history = self._fit(net, rows, record)
+            net, history = self._train(strengths, rows, repeat, record)
         except NonFiniteLossError as error:
             error.args = (f"{variant} ({strengths}), repeat {repeat + 1}: {error}",)
             raise
@@ -149,8 +147,8 @@ class _Experiment:
         figures: dict[str, float] = {}
         for part, x, y in (("train", rows.x, rows.y), ("test", rows.x_test, rows.y_test)):
             outputs = net.predict(x)
-            figures[f"{part}_accuracy"] = float(np.mean(self.loss.classes(outputs) == y))
-            figures[f"{part}_loss"] = float(self.loss.compute(outputs, y)[0])
+            figures[f"{part}_accuracy"] = float(np.mean(LOSS.classes(outputs) == y))
+            figures[f"{part}_loss"] = float(LOSS.compute(outputs, y)[0])
         # The mean over all ways to make labels wrong: with a share ν of wrong labels, a label has
         # the probability 1 - ν and each other class ν/(K - 1): label smoothing by νK/(K - 1).
         smoothing = self.settings.label_noise * self.classes / (self.classes - 1)
@@ -159,24 +157,27 @@ class _Experiment:
         figures["penalty"] = float(net.penalty_value())
         return figures
 
-    def _build(self, strengths: Strengths, rows: Rows, seed: int) -> Network:
-        return build_network(
-            self.settings.hidden,
+    def _train(
+        self, strengths: Strengths, rows: Rows, repeat: int, callback: Callable[[Network], None]
+    ) -> tuple[Network, History]:
+        """Train a network; the callback takes it after every epoch."""
+        settings = self.settings
+        net = build_network(
+            settings.hidden,
             strengths,
             inputs=rows.x.shape[1],
             outputs=self.classes,
-            seed=seed,
-            l1_method=self.settings.l1_method,
+            seed=settings.seed + repeat,
+            l1_method=settings.l1_method,
         )
-
-    def _fit(self, net: Network, rows: Rows, callback: Callable[[TrainingState], Any]) -> History:
-        return fit(
+        history = fit(
             net,
             rows.x,
             rows.y,
-            loss=self.loss,
-            optimizer=self.settings.new_optimizer(),
-            epochs=self.settings.epochs_for(len(rows.x)),
-            batch_size=self.settings.batch_size,
-            callbacks=[callback],
+            loss=LOSS,
+            optimizer=settings.new_optimizer(),
+            epochs=settings.epochs_for(len(rows.x)),
+            batch_size=settings.batch_size,
+            callbacks=[lambda state: callback(net)],
         )
+        return net, history

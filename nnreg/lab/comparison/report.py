@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,7 @@ from nnreg.lab.reporting.report import (
 from nnreg.lab.settings import VARIANTS, Settings, Strengths
 from nnreg.lab.verdicts import FIT_RULE, classify_fit, compute_baseline
 from nnreg.plots import LIGHT, Theme, histogram_edges
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.plots.frame import Figure
 
 CONFIDENCE = 0.95
 
@@ -133,30 +131,6 @@ class VariantRun:
     weights: Array
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One figure of one variant, over the repeats.
-
-    Parameters
-    ----------
-    mean : float
-    sd : float or None
-        Standard deviation (with R - 1); None of one repeat.
-    inside_noise : bool or None
-        Whether the difference from ``none`` may be chance; None where there is no difference to
-        test: for ``none`` itself, where all differences are 0, and with one repeat.
-
-    Examples
-    --------
-    >>> Summary(0.5, None, None).mean
-    0.5
-    """
-
-    mean: float
-    sd: float | None
-    inside_noise: bool | None
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """All results of a comparison.
@@ -216,13 +190,22 @@ class Comparison:
         """Return one curve of all repeats, of shape (R, epochs)."""
         return np.array([run.curves[curve] for run in self.runs[variant]])
 
-    def summarize(self, variant: str, figure: str) -> Summary:
-        """Return mean, deviation, and whether the difference from ``none`` is inside the noise."""
+    def summarize(self, variant: str, figure: str) -> dict[str, float | bool | None]:
+        """Return a figure's ``mean`` and ``sd``, and whether a difference may be chance.
+
+        ``sd`` (with R - 1) is None of one repeat. ``inside_noise`` is True if the difference from
+        ``none`` may be chance; it is None where there is no difference to test: for ``none``
+        itself, where all differences are 0, and with one repeat.
+        """
         values = self.values(variant, figure)
-        sd = float(values.std(ddof=1)) if len(values) > 1 else None
+        several = len(values) > 1
         differences = values - self.values(VARIANTS[0], figure)
-        testable = len(values) > 1 and bool(differences.any())
-        return Summary(float(values.mean()), sd, is_inside_noise(differences) if testable else None)
+        testable = several and bool(differences.any())
+        return {
+            "mean": float(values.mean()),
+            "sd": float(values.std(ddof=1)) if several else None,
+            "inside_noise": is_inside_noise(differences) if testable else None,
+        }
 
     def verdict(self, variant: str) -> str:
         """Return ``"underfit"``, ``"right fit"``, ``"overfit"`` or ``"diverged"``.
@@ -260,7 +243,7 @@ class Comparison:
         if best == "none":
             return f"{first} No regularization does better on test rows."
         gain = round(100 * test[best], 1) - round(100 * test["none"], 1)
-        unsure = self.summarize(best, "test_accuracy").inside_noise is not False
+        unsure = self.summarize(best, "test_accuracy")["inside_noise"] is not False
         return (
             f"{first} Best on test rows is {best} with {format_percent(test[best])}, "
             f"{gain:.1f} points more{', which may be chance' if unsure else ''}."
@@ -286,7 +269,7 @@ class Comparison:
 
     def cell(self, variant: str, column: Column) -> str:
         """Return a cell of the table, marked where the difference from ``none`` may be chance."""
-        inside = self.summarize(variant, column.key).inside_noise
+        inside = self.summarize(variant, column.key)["inside_noise"]
         # Where there may be marks, the other cells have a space, so that digits align.
         mark = "~" if inside else " " * (self.repeats > 1)
         return column.format(self.values(variant, column.key)) + mark
@@ -419,7 +402,7 @@ def _variant(comparison: Comparison, variant: str, edges: Array) -> dict[str, An
     return {
         "verdict": comparison.verdict(variant),
         "strengths": asdict(comparison.selection.strengths[variant]),
-        "figures": {name: asdict(comparison.summarize(variant, name)) for name in runs[0].figures},
+        "figures": {name: comparison.summarize(variant, name) for name in runs[0].figures},
         "repeats": [
             {"seed": run.seed, "figures": run.figures, "curves": run.curves} for run in runs
         ],

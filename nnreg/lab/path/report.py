@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +21,7 @@ from nnreg.lab.reporting.report import (
     format_percent,
     get_data_facts,
 )
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.plots.frame import Figure
 
 TOLERANCE = 0.01  # of accuracy
 MAX_WEIGHTS = 5000  # that are drawn

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import platform
 import textwrap
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from html import escape
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from string import Template
+from typing import Any
 
 import numpy as np
 
 from nnreg import plots
 from nnreg._support import tables
 from nnreg._support.files import write_whole
+from nnreg._support.page import DARK, render_page
+from nnreg._support.tables import Markup
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 from nnreg.datasets import Dataset
 from nnreg.lab.preprocessing import MAX_DEVIATION, PreparedRows
-from nnreg.lab.reporting import page
 from nnreg.lab.reporting.folder import PAGE, REPORT, report_files, seal, written_files
 from nnreg.lab.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from nnreg.plots.frame import Figure
+from nnreg.lab.verdicts import VERDICTS
+from nnreg.plots.frame import Figure
 
 WIDTH = 80
 ACCURACY = "The share of {} rows whose most probable class is the labelled one."
@@ -41,6 +44,45 @@ LAYOUTS = {
     "dark_wide": (plots.DARK, 3),
     "dark_narrow": (plots.DARK, 1),
 }
+
+STYLE = """\
+:root { --over: #b34700; --right: #00694d; --under: #6b4fa0; }
+@media (prefers-color-scheme: dark) { :root { --over: #ffa45c; --right: #4fd0a5;
+  --under: #c3aef0; } }
+.lead { font-size: 1.15rem; }
+figcaption { color: var(--soft); font-size: .9rem; }
+dt { font-weight: 600; margin-top: .6rem; }
+dd { margin: 0; }
+table { font-size: .88rem; }
+th, td { padding: .4rem .55rem; vertical-align: top; }
+thead th { vertical-align: bottom; border-bottom: 2px solid var(--ink); white-space: normal;
+  line-height: 1.25; }
+th:first-child { position: sticky; left: 0; background: var(--back); }
+tbody tr:nth-child(odd) > * { background: var(--band); }
+abbr { text-decoration: none; margin-right: -.55em; }
+.sd { display: block; color: var(--soft); font-size: .82em; }
+.fit { font-weight: 600; }
+.overfit, .diverged { color: var(--over); } .right { color: var(--right); }
+.underfit { color: var(--under); }
+figure { margin: 1rem 0 0; }
+img { display: block; width: 100%; height: auto; }
+details { margin-top: 1rem; }
+"""
+
+NARROW = "(max-width: 700px)"
+
+FIGURE = Template("""\
+<h2>$title</h2>
+<figure>
+<picture>
+<source media="$dark and $narrow" srcset="$dark_narrow">
+<source media="$narrow" srcset="$light_narrow">
+<source media="$dark" srcset="$dark_wide">
+<img src="$light_wide" alt="$alt">
+</picture>
+<figcaption>$caption</figcaption>
+</figure>
+""")
 
 
 @dataclass(frozen=True)
@@ -126,7 +168,7 @@ class Table:
         heads = [*self.words, *chain.from_iterable(self.groups)]
         return tables.html_table(
             [head.replace(" %", "\N{NO-BREAK SPACE}%") for head in heads],
-            [[page.mark_cell(cell) for cell in row] for row in self.rows],
+            [[mark_cell(cell) for cell in row] for row in self.rows],
             right=range(len(self.words), len(heads)),
             row_heads=True,
         )
@@ -188,21 +230,23 @@ class Report:
         pictures : mapping of str to mapping of str to bytes
             By name, the SVG files of a picture by layout. Without matplotlib there are none.
         """
-        return page.render_report(
-            self.title,
-            self.headline,
-            page.render_definitions(self.facts),
+        body = [
+            f'<main>\n<h1>{escape(self.title)}</h1>\n<p class="lead">{escape(self.headline)}</p>',
+            render_definitions(self.facts),
             *(f"<h2>{head}</h2>\n{table._repr_html_()}" for head, table in self.tables.items()),
-            *(page.render_figure(files, **self.pictures[name]) for name, files in pictures.items()),
+            *(render_figure(files, **self.pictures[name]) for name, files in pictures.items()),
             "<h2>How to read the tables</h2>",
             tables.paragraphs(self.notes),
-            page.render_definitions(self.rules),
+            render_definitions(self.rules),
             *(
                 f"<details><summary>{head}</summary>\n{table._repr_html_()}\n</details>"
                 for head, table in self.details.items()
                 if table.rows
             ),
-        )
+            "</main>",
+        ]
+        footer = "All numbers are in report.json."
+        return render_page(self.title, "\n".join(body), style=STYLE, footer=footer)
 
     def write(self, folder: Path) -> list[str]:
         """Write the files and return their names.
@@ -253,6 +297,56 @@ class Report:
             "files": {name: digest for name, digest in files.items() if name != REPORT},
         }
         write_whole(folder / REPORT, seal(content), overwrite=REPORT in earlier)
+
+
+def render_definitions(parts: Mapping[str, str]) -> str:
+    r"""Return terms and their definitions, escaped.
+
+    >>> render_definitions({"gap": "test - train"})
+    '<dl>\n<dt>gap</dt><dd>test - train</dd>\n</dl>'
+    """
+    lines = (f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in parts.items())
+    return "\n".join(("<dl>", *lines, "</dl>"))
+
+
+def mark_cell(cell: str) -> Markup:
+    """Return a cell's text as HTML: verdicts in their colour, deviations in a line of their own.
+
+    >>> mark_cell("right fit")
+    '<span class="fit right">right fit</span>'
+    >>> mark_cell("0.5 ± 0.1~")
+    '0.5<abbr title="inside the noise">~</abbr> <span class="sd">± 0.1</span>'
+    """
+    if cell in VERDICTS:
+        return Markup(f'<span class="fit {cell.split()[0]}">{cell}</span>')
+    mark = '<abbr title="inside the noise">~</abbr>' if cell.endswith("~") else ""
+    value, plus, deviation = escape(cell.rstrip("~ ")).partition(" ± ")
+    return Markup(value + mark + (f' <span class="sd">± {deviation}</span>' if plus else ""))
+
+
+def render_figure(files: Mapping[str, bytes], *, title: str, alt: str, caption: str) -> str:
+    """Return a picture with its heading.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        SVG: ``light_wide``, ``light_narrow``, ``dark_wide`` and ``dark_narrow``.
+    title, alt, caption : str
+
+    Examples
+    --------
+    >>> layouts = ("light_wide", "light_narrow", "dark_wide", "dark_narrow")
+    >>> figure = render_figure(dict.fromkeys(layouts, b""), title="Path", alt="", caption="")
+    >>> figure.splitlines()[0]
+    '<h2>Path</h2>'
+    """
+    sources = {
+        layout: f"data:image/svg+xml;base64,{b64encode(content).decode()}"
+        for layout, content in files.items()
+    }
+    return FIGURE.substitute(
+        sources, title=title, alt=alt, caption=caption, dark=DARK, narrow=NARROW
+    )
 
 
 def _wrap(line: str, indent: int = 0) -> str:
