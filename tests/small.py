@@ -111,15 +111,12 @@ def taught(
     batch_size: int = 16,
     weights: Any = None,
     shuffle: bool = True,
-    schedule: Callable[[int], float] | None = None,
 ) -> list[float]:
     """Train by the taught loop, on one BLAS thread, and return each epoch's mean loss over rows."""
     means = []
     for _ in range(epochs):
         total = 0.0
         for batch in nn.batches(len(x), batch_size, net, shuffle=shuffle):
-            if schedule is not None:
-                optimizer.learning_rate = schedule(net.steps)
             outputs, cache = net.forward(x[batch], training=True)
             row_weights = None if weights is None else weights[batch]
             data_loss, doutputs = loss(outputs, y[batch], weights=row_weights)

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from small import Watch, callback, error_of, fit, network, problem, taught, unchanged
+from small import Watch, callback, error_of, fit, network, unchanged
 
 import nnreg as nn
 
@@ -89,16 +89,6 @@ def test_a_keep_probability_follows_its_schedule():
     ease = nn.HyperparameterScheduler(dropout, "keep_prob", lambda step: [0.25, 0.5, 1.0][step])
     fit(net, ones, ones[:, :1], loss=nn.MeanSquaredError(), batch_size=2, callbacks=[ease])
     assert largest == [4.0, 2.0, 1.0]
-
-
-def test_a_schedule_by_hand_is_the_same():
-    by_callback, by_hand = network(), network()
-    schedule, optimizer = nn.CosineDecay(0.1, 8), nn.SGD(0.5)
-    follow = nn.HyperparameterScheduler(optimizer, "learning_rate", schedule)
-    fit(by_callback, optimizer=optimizer, epochs=2, callbacks=[follow], threads=1)
-    options = {"loss": nn.SoftmaxCrossEntropy(), "optimizer": nn.SGD(0.5), "epochs": 2}
-    taught(by_hand, *problem(), schedule=schedule, **options)
-    assert (by_callback.parameters.vector == by_hand.parameters.vector).all()
 
 
 def test_a_scheduled_value_is_checked_as_any_other():

@@ -53,17 +53,6 @@ def test_fit_with_one_thread_is_the_taught_loop_where_blas_would_use_more(optimi
     assert everything(by_hand) == everything(by_fit)
 
 
-def test_the_taught_loop_on_digits_is_fit():
-    (x, y), _ = nn.datasets.load_digits()
-    layers = lambda: [nn.Dense(64), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]
-    options = {"inputs": 64, "penalty": nn.L2(1e-4), "seed": 0, "dtype": "float64"}
-    by_hand, by_fit = (nn.Network(layers(), **options) for _ in range(2))
-    options = {"loss": nn.SoftmaxCrossEntropy(), "epochs": 2, "batch_size": 32}
-    taught(by_hand, x, y, optimizer=nn.Adam(1e-3), **options)
-    nn.fit(by_fit, x, y, optimizer=nn.Adam(1e-3), threads=1, **options)
-    assert everything(by_hand) == everything(by_fit)
-
-
 @each_optimizer
 @pytest.mark.parametrize("penalty", ["L2", "proximal L1"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -136,25 +125,11 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert [rows.tolist() for rows in nn.batches(10, 3, network(seed=1))] != first
 
 
-def test_a_batch_may_be_larger_than_the_data():
-    net = network()
-    fit(net, epochs=2, batch_size=10_000)
-    assert net.steps == 2
-
-
 def test_without_shuffling_rows_come_in_their_order():
     assert [r.tolist() for r in nn.batches(5, 2, network(), shuffle=False)] == [[0, 1], [2, 3], [4]]
 
 
 # --- It learns ------------------------------------------------------------------------------------
-
-
-def test_xor_is_learned():
-    x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
-    net = nn.Network([nn.Dense(8), nn.Tanh(), nn.Dense(1)], inputs=2)
-    loss = nn.SigmoidCrossEntropy()
-    fit(net, x, y, loss=loss, optimizer=nn.Adam(0.05), epochs=200)
-    assert nn.evaluate(net, x, y, loss=loss)["accuracy"] == 1.0
 
 
 def test_twenty_digits_are_learned_by_heart():

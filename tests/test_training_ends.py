@@ -23,11 +23,6 @@ def spoil(x):
     return x * math.inf
 
 
-def at_epoch(number, act):
-    """Return a callback that acts when the epoch of this number has ended."""
-    return lambda run: act(run) if run.history["epoch"][-1] == number else None
-
-
 class Raising(nn.Callback):
     """Runs ``act`` at one event, the first time or at a step; records the ends."""
 
@@ -43,14 +38,6 @@ EVENTS = ["on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", 
 
 
 # --- KeyboardInterrupt ----------------------------------------------------------------------------
-
-
-def test_an_interruption_between_epochs_ends_the_run_with_its_history():
-    net, same = network(), network()
-    error = error_of(KeyboardInterrupt, net, epochs=10, callbacks=[at_epoch(2, interrupt)])
-    assert (len(error.history), error.history.stopped) == (2, "interrupted")
-    fit(same, epochs=2)
-    assert everything(net) == everything(same)
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
