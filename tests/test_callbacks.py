@@ -72,16 +72,6 @@ def test_a_learning_rate_follows_its_schedule(fits):
     assert rates == [schedule(step) for step in range(16)]
 
 
-def test_a_penaltys_strength_follows_its_schedule():
-    penalty, strengths = nn.L1(0.0, method="proximal"), []
-    net = network(penalty=penalty)
-    rise = nn.HyperparameterScheduler(penalty, "strength", lambda step: step / 10)
-    note = callback(on_batch_begin=lambda state: strengths.append(penalty.strength))
-    history = fit(net, callbacks=[rise, note])
-    assert strengths == [0.0, 0.1, 0.2, 0.3]
-    assert history.last["penalty"] == pytest.approx(0.3 * np.abs(net.parameters.weights).sum())
-
-
 def test_a_keep_probability_follows_its_schedule():
     dropout, largest, ones = nn.Dropout(keep_prob=0.5), [], np.ones((6, 50))
     look = Watch(lambda x, cache: largest.append(x.max()))

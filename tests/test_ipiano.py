@@ -9,14 +9,6 @@ import nnreg as nn
 from nnreg.training.step import TrainingStep
 
 
-def test_without_a_proximal_map_it_is_sgd_with_momentum():
-    nets = network(penalty=nn.L2(0.1)), network(penalty=nn.L2(0.1))
-    fit(nets[0], optimizer=nn.IPiano(0.05, momentum=0.8), epochs=5)
-    fit(nets[1], optimizer=nn.SGD(0.05, momentum=0.8), epochs=5)
-    vectors = [net.parameters.vector for net in nets]
-    np.testing.assert_allclose(*vectors, rtol=1e-10, atol=1e-12)
-
-
 def test_the_whole_last_step_is_carried_on_proximal_map_and_projection_included(rng):
     net = network(penalty=nn.ElasticNet(0.05, 0.1, method="proximal"))
     net.constraint = nn.MaxNorm(1.0)

@@ -13,7 +13,7 @@ from nnreg._support.blas import blas_threads
 
 def threads():
     """Return how many threads each loaded BLAS may use."""
-    return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
 
 def set_threads(number):
@@ -60,21 +60,15 @@ def test_none_leaves_blas_alone():
 
 
 @pytest.mark.parametrize("first_out", [0, 1])
-def test_overlapping_limits_end_with_the_last_user(first_out):
-    users = [blas_threads(1), blas_threads(1)]
-    for user in users:
-        user.__enter__()
-    users[first_out].__exit__(None, None, None)
-    assert set(threads()) == {1}
-    users[1 - first_out].__exit__(None, None, None)
-    assert set(threads()) == {2}
-
-
-def test_the_first_limit_holds_for_all_that_overlap_it():
-    with blas_threads(1):
-        with blas_threads(2):
-            assert set(threads()) == {1}
+def test_the_first_of_overlapping_limits_holds_until_the_last_block_ends(first_out):
+    blocks = [blas_threads(1), blas_threads(2)]
+    for block in blocks:
+        in_a_thread(block.__enter__)
         assert set(threads()) == {1}
+    blocks[first_out].__exit__(None, None, None)
+    assert set(threads()) == {1}
+    blocks[1 - first_out].__exit__(None, None, None)
+    assert set(threads()) == {2}
 
 
 def run_fit(limit=1):
@@ -99,28 +93,6 @@ def test_a_fit_in_another_thread_is_limited_too():
     seen = [run_fit()]
     in_a_thread(lambda: seen.append(run_fit()))
     assert seen == [{1}, {1}]
-    assert set(threads()) == {2}
-
-
-def test_overlapping_fits_leave_blas_as_they_found_it():
-    inside, first_has_ended, seen = threading.Event(), threading.Event(), []
-
-    def of_second(run):
-        seen.extend(threads())
-        inside.set()
-        first_has_ended.wait(20)
-        seen.extend(threads())
-
-    second = threading.Thread(target=lambda: fit(network(), threads=1, callbacks=[of_second]))
-
-    def of_first(run):
-        second.start()
-        inside.wait(20)
-
-    fit(network(), threads=1, callbacks=[of_first])
-    first_has_ended.set()
-    second.join()
-    assert set(seen) == {1}
     assert set(threads()) == {2}
 
 

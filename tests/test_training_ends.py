@@ -90,21 +90,13 @@ def test_an_interrupted_metric_leaves_its_epoch_uncounted():
 # --- A callback's own error -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failing", ["on_batch_begin", "on_epoch_end", "on_train_end"])
+@pytest.mark.parametrize("failing", ["on_train_begin", *EVENTS[2:], "on_train_end"])
 def test_every_callback_that_began_is_ended_after_an_error(failing):
-    ended = []
+    net, ended = network(), []
     first, last = (callback(on_train_end=lambda state, n=n: ended.append(n)) for n in (0, 2))
     callbacks = [first, callback(**{failing: fail}), last]
-    error_of(RuntimeError, network(), match="of the callback's own", callbacks=callbacks)
-    assert ended == [2, 0]
-
-
-def test_a_callback_that_fails_at_the_beginning_ends_those_before_it():
-    net, callbacks = network(), [Raising("on_epoch_end", id) for _ in range(3)]
-    callbacks[1] = Raising("on_train_begin", fail)
-    with unchanged(net):
-        error_of(RuntimeError, net, match="of the callback's own", callbacks=callbacks)
-    assert [raising.ends for raising in callbacks] == [["error"], [], []]
+    error_of(RuntimeError, net, match="of the callback's own", callbacks=callbacks)
+    assert (ended, net.steps) == (([0], 0) if failing == "on_train_begin" else ([2, 0], net.steps))
 
 
 # --- One use at a time ----------------------------------------------------------------------------
