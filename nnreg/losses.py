@@ -283,12 +283,15 @@ class SoftmaxCrossEntropy(RowLoss):
     ) -> tuple[Array, Array]:
         """Return one value a row and its gradient."""
         a, classes = self.label_smoothing, outputs.shape[1]
+        if targets.ndim == 1 and not a:
+            return kernels.softmax_cross_entropy(outputs, targets, out)
         if targets.ndim == 1:
-            if not a:
-                return kernels.softmax_cross_entropy(outputs, targets, out)
-            targets = np.equal.outer(targets, np.arange(classes)).astype(outputs.real.dtype)
+            labels, targets = targets, np.zeros(outputs.shape, outputs.real.dtype)
+            targets[np.arange(len(labels)), labels] = 1.0 - a
+        elif a:
+            targets = targets * (1.0 - a)
         if a:
-            targets = targets * (1.0 - a) + a / classes
+            targets += a / classes  # in place: one array of this size is enough
         return kernels.soft_cross_entropy(outputs, targets, out)
 
     def probabilities(self, outputs: Array) -> Array:
