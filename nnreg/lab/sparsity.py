@@ -15,7 +15,7 @@ has measurements.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,14 +106,13 @@ def prune(net: Network) -> PrunedNetwork:
     >>> prune(net).network.widths
     (4, 1, 1, 2)
     """
-    check_layers(net)
-    copied = net.copy()
+    trained, copied = dense_layers(net), net.copy()
     layers = [layer.clone() for layer in copied.layers]
-    weights = [layer.weight.astype(np.float64) for layer in dense_layers(net.layers)]
-    biases = [get_bias(layer).astype(np.float64) for layer in dense_layers(net.layers)]
+    weights = [layer.weight.astype(np.float64) for layer in trained]
+    biases = [get_bias(layer).astype(np.float64) for layer in trained]
     fold_constant_units(layers, weights, biases)
     inputs = drop_unused_units(weights, biases)
-    dense = dense_layers(layers)
+    dense = [layer for layer in layers if isinstance(layer, Dense)]
     for layer, bias in zip(dense, biases, strict=True):
         layer.units, layer.use_bias = bias.size, layer.use_bias or bool(bias.any())
     used = [bias for layer, bias in zip(dense, biases, strict=True) if layer.use_bias]
@@ -131,29 +130,28 @@ def prune(net: Network) -> PrunedNetwork:
     return PrunedNetwork(network, inputs, net.inputs)
 
 
-def check_layers(net: Network) -> None:
-    """Raise unless a network has `Dense` layers, and otherwise only layers of `UNITWISE`.
+def dense_layers(net: Network) -> list[Dense]:
+    """Return the `Dense` layers, in order; raise unless all others are of `UNITWISE`.
 
     >>> import nnreg as nn
-    >>> check_layers(nn.Network([nn.Tanh()], inputs=1))
+    >>> dense_layers(nn.Network([nn.Tanh()], inputs=1))
     Traceback (most recent call last):
         ...
     ValueError: net must have a Dense layer, got Network([Tanh()], ...
     """
     validation.instance("net", net, Network, "a Network")
+    dense: list[Dense] = []
     for layer in net.layers:
-        if type(layer) not in (Dense, *UNITWISE):
+        if type(layer) is Dense:
+            dense.append(layer)
+        elif type(layer) not in UNITWISE:
             names = ", ".join(kind.__name__ for kind in (Dense, *UNITWISE))
             raise TypeError(
                 f"net must have layers of the kinds {names}, got {layer.name}: {layer!r}"
             )
-    if not dense_layers(net.layers):
+    if not dense:
         raise ValueError(f"net must have a Dense layer, got {net!r}")
-
-
-def dense_layers(layers: Iterable[Layer]) -> list[Dense]:
-    """Return the `Dense` layers, in order."""
-    return [layer for layer in layers if isinstance(layer, Dense)]
+    return dense
 
 
 def get_bias(layer: Dense) -> Array:
@@ -244,7 +242,7 @@ class SparsePredictor:
     def __init__(self, net: Network) -> None:
         from scipy.sparse import csr_array
 
-        check_layers(net)
+        dense_layers(net)  # an error for other kinds of layers
         self.inputs, self.outputs, self.dtype = net.inputs, net.widths[-1], net.dtype
         self.nonzeros = self.nbytes = 0
         self._layers: list[Layer | tuple[Any, Array]] = []

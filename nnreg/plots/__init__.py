@@ -5,10 +5,15 @@ those of Okabe and Ito, which people with colour blindness can distinguish. Line
 their ends, so a plot needs no legend.
 """
 
-from nnreg.plots.bias_variance import Fit, bias_variance_curves, fit_curves
 from nnreg.plots.dropout import dropout_masks, first_layer_filters, prediction_band
+from nnreg.plots.experiments import (
+    Fit,
+    bias_variance_curves,
+    fit_curves,
+    regularization_path,
+    weight_trajectories,
+)
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
-from nnreg.plots.path import regularization_path, weight_trajectories
 from nnreg.plots.training import gap_bars, histogram_edges, loss_curves, weight_histograms
 
 __all__ = [

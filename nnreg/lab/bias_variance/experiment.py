@@ -68,83 +68,75 @@ class SamplingDesign(CheckedSettings):
     points: int = 4000
     seed: int = 0
 
+    def draw(
+        self, process: DataGeneratingProcess, dataset: int
+    ) -> tuple[Array, Array, Array, Array, list[int]]:
+        """Return the training rows (x, y), fresh rows (x, y), and seeds of one data set.
 
-@dataclass(frozen=True)
-class Sampler:
-    """Draws data sets, and evaluates learners on them.
+        >>> from nnreg.lab import Sine
+        >>> x, y, *_ = SamplingDesign(rows=5).draw(Sine(), 0)
+        >>> x.shape, y.shape
+        ((5, 1), (5, 1))
+        """
+        rng = random.generator(self.seed, "sampling", dataset + 1)
+        x = process.draw_inputs(self.rows, rng)
+        y = process.draw_targets(x, rng)
+        fresh_x = process.draw_inputs(self.points, rng)
+        fresh_y = process.draw_targets(fresh_x, rng)
+        return x, y, fresh_x, fresh_y, rng.integers(2**31, size=self.seeds).tolist()
 
-    Parameters
-    ----------
-    process : DataGeneratingProcess
-    design : SamplingDesign
-
-    Examples
-    --------
-    >>> from nnreg.lab import Sine
-    >>> x, y, *_ = Sampler(Sine(), SamplingDesign(rows=5)).draw(0)
-    >>> x.shape, y.shape
-    ((5, 1), (5, 1))
-    """
-
-    process: DataGeneratingProcess
-    design: SamplingDesign
-
-    def draw(self, dataset: int) -> tuple[Array, Array, Array, Array, list[int]]:
-        """Return the training rows (x, y), fresh rows (x, y), and seeds of one data set."""
-        rng = random.generator(self.design.seed, "sampling", dataset + 1)
-        x = self.process.draw_inputs(self.design.rows, rng)
-        y = self.process.draw_targets(x, rng)
-        fresh_x = self.process.draw_inputs(self.design.points, rng)
-        fresh_y = self.process.draw_targets(fresh_x, rng)
-        return x, y, fresh_x, fresh_y, rng.integers(2**31, size=self.design.seeds).tolist()
-
-    def common_points(self) -> Array:
+    def common_points(self, process: DataGeneratingProcess) -> Array:
         """Return the inputs (N, D) at which all models are evaluated; with one feature, sorted."""
-        rng = random.generator(self.design.seed, "sampling", 0)
-        x = self.process.draw_inputs(self.design.points, rng)
+        x = process.draw_inputs(self.points, random.generator(self.seed, "sampling", 0))
         return np.sort(x, axis=0) if x.shape[1] == 1 else x
 
-    def evaluate(self, learner: Learner, dataset: int) -> dict[str, Array]:
-        """Train on one data set with every seed, and evaluate the models.
 
-        Returns
-        -------
-        dict of str to ndarray
-            ``predictions`` (R, N, M) or, of classes, (R, N), at the common points; ``risk``, the
-            mean loss on the fresh rows; ``spread``, the variance of that loss over the rows;
-            ``train``, the mean loss on the training rows.
-        """
-        x, y, fresh_x, fresh_y, seeds = self.draw(dataset)
-        points, process = self.common_points(), self.process
-        predictions, fresh, train = [], [], []
-        with blas_threads(1):
-            for seed in seeds:
-                predict = learner(x.copy(), y.copy(), process.outputs, seed)
-                predictions.append(self._predict(predict, points, y))
-                fresh.append(process.losses(fresh_y, self._predict(predict, fresh_x, y)))
-                train.append(process.losses(y, self._predict(predict, x, y)).mean())
-        losses = np.mean(fresh, axis=0)  # over the seeds: rows are independent, seeds are not
-        return {
-            "predictions": np.array(predictions),
-            "risk": losses.mean(),
-            "spread": losses.var(ddof=1),
-            "train": np.mean(train),
-        }
+def evaluate(
+    learner: Learner, process: DataGeneratingProcess, design: SamplingDesign, dataset: int
+) -> dict[str, Array]:
+    """Train on one data set with every seed, and evaluate the models.
 
-    def _predict(self, predict: Predict, x: Array, targets: Array) -> Array:
-        """Return checked predictions, and let a learner modify neither ``x`` nor them."""
-        predictions = validation.numeric("predictions", predict(x.copy())).copy()
-        shape, classes = (len(x), *targets.shape[1:]), range(self.process.outputs)
-        if predictions.shape != shape:
-            raise ValueError(f"the learner must predict shape {shape}, got {predictions.shape}")
-        validation.finite("predictions", predictions)
-        integers = predictions.dtype.kind in "iu"
-        if targets.ndim == 1 and not (integers and np.isin(predictions, classes).all()):
-            raise ValueError(
-                f"the learner must predict class numbers from 0 to {classes[-1]}, integers, "
-                f"got {np.unique(predictions)}"
+    Returns
+    -------
+    dict of str to ndarray
+        ``predictions`` (R, N, M) or, of classes, (R, N), at the common points; ``risk``, the mean
+        loss on the fresh rows; ``spread``, the variance of that loss over the rows; ``train``, the
+        mean loss on the training rows.
+    """
+    x, y, fresh_x, fresh_y, seeds = design.draw(process, dataset)
+    points = design.common_points(process)
+    predictions, fresh, train = [], [], []
+    with blas_threads(1):
+        for seed in seeds:
+            predict = partial(
+                _predict, learner(x.copy(), y.copy(), process.outputs, seed), process, y
             )
-        return predictions
+            predictions.append(predict(points))
+            fresh.append(process.losses(fresh_y, predict(fresh_x)))
+            train.append(process.losses(y, predict(x)).mean())
+    losses = np.mean(fresh, axis=0)  # over the seeds: rows are independent, seeds are not
+    return {
+        "predictions": np.array(predictions),
+        "risk": losses.mean(),
+        "spread": losses.var(ddof=1),
+        "train": np.mean(train),
+    }
+
+
+def _predict(predict: Predict, process: DataGeneratingProcess, targets: Array, x: Array) -> Array:
+    """Return checked predictions, and let a learner modify neither ``x`` nor them."""
+    predictions = validation.numeric("predictions", predict(x.copy())).copy()
+    shape, classes = (len(x), *targets.shape[1:]), range(process.outputs)
+    if predictions.shape != shape:
+        raise ValueError(f"the learner must predict shape {shape}, got {predictions.shape}")
+    validation.finite("predictions", predictions)
+    integers = predictions.dtype.kind in "iu"
+    if targets.ndim == 1 and not (integers and np.isin(predictions, classes).all()):
+        raise ValueError(
+            f"the learner must predict class numbers from 0 to {classes[-1]}, integers, "
+            f"got {np.unique(predictions)}"
+        )
+    return predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +190,7 @@ class BiasVariance:
 
     def training_rows(self, dataset: int = 0) -> tuple[Array, Array]:
         """Return the training rows ``(x, y)`` of one data set."""
-        return Sampler(self.process, self.design).draw(dataset)[:2]
+        return self.design.draw(self.process, dataset)[:2]
 
     def __str__(self) -> str:
         terms = self.terms
@@ -314,7 +306,6 @@ def bias_variance_sweep(
         "process", process, DataGeneratingProcess, "a DataGeneratingProcess such as Sine()"
     )
     validation.instance("design", design, SamplingDesign, "a SamplingDesign")
-    sampler = Sampler(process, design)
     drawn = asdict(replace(design, datasets=3))  # a data set does not depend on their number
     keys = {
         (name, dataset): f"{name}\n{dataset}"
@@ -324,19 +315,29 @@ def bias_variance_sweep(
         for dataset in range(design.datasets)
     }
     results = run_cached(
-        {key: partial(sampler.evaluate, learners[name], d) for (name, d), key in keys.items()},
+        {
+            key: partial(evaluate, learners[name], process, design, d)
+            for (name, d), key in keys.items()
+        },
         folder=None if folder is None else Path(folder),
         jobs=jobs,
         progress=None if progress is None else partial(progress, "data sets"),
     )
     return {
-        name: _summarize(learner, sampler, [results[keys[name, d]] for d in range(design.datasets)])
+        name: _summarize(
+            learner, process, design, [results[keys[name, d]] for d in range(design.datasets)]
+        )
         for name, learner in learners.items()
     }
 
 
-def _summarize(learner: Learner, sampler: Sampler, results: list[dict[str, Array]]) -> BiasVariance:
-    process, design, points = sampler.process, sampler.design, sampler.common_points()
+def _summarize(
+    learner: Learner,
+    process: DataGeneratingProcess,
+    design: SamplingDesign,
+    results: list[dict[str, Array]],
+) -> BiasVariance:
+    points = design.common_points(process)
     predictions, risks, spreads, train = (
         np.array([result[name] for result in results])
         for name in ("predictions", "risk", "spread", "train")

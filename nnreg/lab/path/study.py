@@ -237,7 +237,7 @@ class PathFitter:
         for point in path.points:
             net.parameters.vector[...] = point.parameters
             pruned.append(prune(net))
-        hidden = [dense_layers(part.network.layers)[:-1] for part in pruned]
+        hidden = [dense_layers(part.network)[:-1] for part in pruned]
         return {
             **{name: path.values(name) for name in path.points[0].figures},
             "seconds": np.array([seconds[strength] for strength in path.strengths]),
