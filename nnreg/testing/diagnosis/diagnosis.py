@@ -276,7 +276,8 @@ def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Di
     """Return the known bug that gives the gradients returned at all points, or what differs."""
     first = points[0]
     block = first.block
-    for bug in _candidates(first):
+    wrong = next((sample for sample in points if not sample.right), None)
+    for bug in _candidates(first) if wrong else ():
         if all(bug.explains(sample.point, sample.returned) for sample in points):
             gradient = GRADIENTS.get(block, f"d{block}")
             gradient = gradient if gradient.isidentifier() else f"the gradient by {block}"
@@ -286,7 +287,6 @@ def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Di
             if "penalty" in bug.name and (sk := coefficients(first.point, first.returned)):
                 text += f" The difference is {sk[1]:.4g} times {block}."
             return Diagnosis(name, text, bug.hint, bug, block)
-    wrong = next((sample for sample in points if not sample.right), None)
     difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence
     return Diagnosis(
         name,

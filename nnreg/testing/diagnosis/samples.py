@@ -192,8 +192,12 @@ def draw_samples(call: Call, rng: Any) -> list[GradientSample]:
                 path = (("item", path[0][1] + 1), *path[1:])
             leaf = tree.get(given, path)
             moved = _move(np.array(leaf, dtype=np.float64), rng)
-            # At zero a rectifier has no derivative; a penalty's zeros are kept.
-            moved = _move_from_zero(moved, rng) if is_pair else moved
+            # At zero a rectifier has no derivative; the zeros of losses and penalties are kept.
+            moved = (
+                _move_from_zero(moved, rng)
+                if problem.dout is not None and problem.dout.ndim
+                else moved
+            )
             undo.append(tree.put(given, path, tree.as_leaf(leaf, moved)))
         problem = make_problem(subject, tuple(given), rng, "frozen", options)
         try:
@@ -237,16 +241,17 @@ def _measure(problem: Problem, arguments: list[Any], call: Call) -> list[Gradien
         problem.dout,
         y,
         counts=tuple(sorted({n for array in reachable for n in array.shape})),
-        arrays=(*problem.blocks.values(), *reachable),
+        arrays=tuple(
+            {(a.shape, a.tobytes()): a for a in (*problem.blocks.values(), *reachable)}.values()
+        ),
         tolerance=SINGLE if single else 1e-6,
     )
     if y.ndim:
         return _of_output(measured, common, call.others)
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
-    alone = arrays if len(measured) == 1 else []
+    alone = len(measured) == 1
     return [
-        _of_value(block, m, common, [*arrays, *reachable], alone, call.penalty)
-        for block, m in measured.items()
+        _of_value(block, m, common, arrays, alone, call.penalty) for block, m in measured.items()
     ]
 
 
@@ -257,26 +262,27 @@ def _of_value(
     block: str,
     measured: Measured,
     common: FormulaInputs,
-    arrays: list[Array],
-    alone: list[Array],
+    arguments: list[Array],
+    alone: bool,
     penalty: bool,
 ) -> GradientSample:
     """Give a block its role in what the code seems to compute.
 
-    ``alone`` holds the arguments, if the only gradient is by one of them.
+    ``alone`` says that there is no gradient by another block.
     """
     x, returned = measured.at, measured.returned
     common = replace(common, right=measured.jacobian.reshape(x.shape), x=x, own=x)
-    for t in arrays:
+    for t in (*arguments, *common.arrays):
         if not penalty and _may_be_targets(t, x):
             sample = _of_loss(block, t, common, returned)
             if sample.subject:
                 return sample
-    targets = [a for a in alone if _may_be_targets(a, x)]
-    if len(targets) > 1:
+    targets = [a for a in arguments if _may_be_targets(a, x)]
+    if alone and len(targets) > 1:
         return _of_loss(block, targets[-1], common, returned)
     name, first, second = identify.penalty(x, common.right, common.tolerance)
-    if penalty or (len(alone) == 1 and (name or not common.right.any())):
+    constant = not common.right.any() and len(arguments) < 2
+    if penalty or (alone and (name or constant)):
         point = replace(common, constant=first, second=second)
         return GradientSample(block, name, "any penalty", "w", point, returned)
     role = "bias" if x.ndim < 2 or 1 in x.shape else "weight"
