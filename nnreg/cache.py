@@ -70,9 +70,7 @@ class Cache(memory.Copyable):
 
     def __init__(self, dtype: Any = "float32") -> None:
         self.dtype = np.dtype(dtype)
-        self.training = False
-        self.step = 0
-        self.first_row = 0
+        self.reset(training=False, step=0)
         self.owner: object = None
         self.gradients: Parameters | None = None
         self.rng: RandomBits | None = None

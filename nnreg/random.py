@@ -9,19 +9,16 @@ counter says which draw it is. NumPy's global state is not touched.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator, Philox, SeedSequence
 
 from nnreg._support.typing import Array
 
-if TYPE_CHECKING:
-    from numpy.random import Generator, Philox
-
-
 WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
 BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
-PIECE = 512  # blocks drawn at once
+PIECE = 512  # blocks drawn at once, where a row has no more
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 
@@ -32,7 +29,7 @@ def key(seed: int, purpose: str, index: int = 0) -> Array:
     >>> bool((key(0, "mask", 1) != key(0, "mask", 2)).any())
     True
     """
-    return np.random.SeedSequence([seed, PURPOSES[purpose], index]).generate_state(2, np.uint64)
+    return SeedSequence([seed, PURPOSES[purpose], index]).generate_state(2, np.uint64)
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> Generator:
@@ -42,7 +39,7 @@ def generator(seed: int, purpose: str, index: int = 0) -> Generator:
     >>> orders[0] == orders[1]
     True
     """
-    return np.random.Generator(np.random.Philox(key=key(seed, purpose, index)))
+    return Generator(Philox(key=key(seed, purpose, index)))
 
 
 class RandomBits:
@@ -65,7 +62,7 @@ class RandomBits:
 
     def __init__(self, key: Array) -> None:
         self.key = key
-        self._philox = np.random.Philox(key=key)
+        self._philox = Philox(key=key)
         self._state = self._philox.state
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -80,23 +77,19 @@ class RandomBits:
 
     def rows(
         self, counter: int, first_row: int, shape: tuple[int, int]
-    ) -> Iterator[tuple[tuple[slice, slice], Array]]:
-        """Yield ``(index, bits)``, random uint16 that cover an array of this shape by pieces.
+    ) -> Iterator[tuple[slice, Array]]:
+        """Yield ``(index, bits)``, random uint16 that cover an array of this shape by its rows.
 
         Every row of the *whole* batch owns the same number of blocks, so rows from ``first_row`` on
-        are the same bits in however many parts they are drawn. A piece is at most 32 KiB: raw words
-        cannot be drawn in place.
+        are the same bits in however many parts they are drawn. Raw words cannot be drawn in place,
+        so few rows are drawn at once.
         """
         rows, columns = shape
         blocks = -(-columns // BITS_PER_BLOCK)
-        height, width = max(1, PIECE // blocks), min(blocks, PIECE)
+        height = max(1, PIECE // blocks)
         philox = self.at(counter, first_row * blocks)
         for top in range(0, rows, height):
             count = min(height, rows - top)
-            for left in range(0, blocks, width):
-                across = min(width, blocks - left)
-                words = philox.random_raw(count * across * WORDS_PER_BLOCK)
-                bits = words.view(np.uint16).reshape(count, across * BITS_PER_BLOCK)
-                begin = left * BITS_PER_BLOCK
-                end = min(columns, begin + across * BITS_PER_BLOCK)
-                yield (slice(top, top + count), slice(begin, end)), bits[:, : end - begin]
+            words = philox.random_raw(count * blocks * WORDS_PER_BLOCK)
+            bits = words.view(np.uint16).reshape(count, blocks * BITS_PER_BLOCK)
+            yield slice(top, top + count), bits[:, :columns]

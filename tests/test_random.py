@@ -100,10 +100,10 @@ def test_no_two_steps_share_words():
     assert len(set(drawn.tolist())) == drawn.size
 
 
-def test_no_piece_is_larger_than_32_kib():
+def test_no_piece_of_several_rows_is_larger_than_32_kib():
     for shape in [(1000, 512), (5, 100_000), (4000, 1)]:
         for _, piece in random.RandomBits(random.key(0, "mask")).rows(0, 0, shape):
-            assert piece.base.nbytes <= 32 * 1024
+            assert len(piece) == 1 or piece.base.nbytes <= 32 * 1024
 
 
 def test_another_process_draws_the_same():
