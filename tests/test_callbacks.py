@@ -113,12 +113,6 @@ def test_an_existing_log_is_not_overwritten(tmp_path):
     assert path.read_text().startswith("epoch,")
 
 
-def test_a_log_in_a_folder_that_is_not_there_is_refused_before_training(tmp_path):
-    net, log = network(), nn.CSVLog(tmp_path / "nowhere" / "log.csv")
-    with unchanged(net):
-        error_of(FileNotFoundError, net, match=r"there is no folder .*nowhere", callbacks=[log])
-
-
 # --- Progress -------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ class Script:
 
 
 def scripted(values, *, mode="min", callbacks=(), net=None, **options):
-    """Return how to train while the figure takes these values, the callback, and what it kept."""
+    """Return functions that train with these values and say what was restored, and the callback."""
     net = network() if net is None else net
     script = Script(net, values)
     stop = nn.EarlyStopping("figure", mode=mode, **options)
@@ -28,12 +28,12 @@ def scripted(values, *, mode="min", callbacks=(), net=None, **options):
     def run():
         return fit(net, metrics=[script.figure], epochs=len(values), callbacks=[stop, *callbacks])
 
-    def kept():
+    def restored():
         """Return which epoch's parameters the network has."""
         same = [(v == net.parameters.vector).all() for v in script.vectors]
         return same.index(True) + 1 if any(same) else None
 
-    return run, stop, kept
+    return run, stop, restored
 
 
 FALLING = [5, 4, 6, 3, 7, 8, 2.9, 9]
@@ -54,9 +54,9 @@ FALLING = [5, 4, 6, 3, 7, 8, 2.9, 9]
     ids=str,
 )
 def test_it_stops_when_patience_ends_and_restores_the_best_epoch(values, options, epochs, best):
-    run, stop, kept = scripted(values, **options)
+    run, stop, restored = scripted(values, **options)
     history = run()
-    assert (len(history), stop.best_epoch, stop.best, kept()) == (
+    assert (len(history), stop.best_epoch, stop.best, restored()) == (
         *(epochs, best),
         *(values[best - 1], best),
     )
@@ -67,9 +67,9 @@ def test_it_stops_when_patience_ends_and_restores_the_best_epoch(values, options
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_figure_that_is_not_finite_is_never_the_best(mode, bad):
-    run, stop, kept = scripted([bad, 2, bad, 2], mode=mode)
+    run, stop, restored = scripted([bad, 2, bad, 2], mode=mode)
     run()
-    assert (stop.best_epoch, stop.best, kept()) == (2, 2.0, 2)
+    assert (stop.best_epoch, stop.best, restored()) == (2, 2.0, 2)
 
 
 def after_four(act):
@@ -97,10 +97,10 @@ def fail():
     ids=["interruption", "another callback's error", "loss that is not finite"],
 )
 def test_the_best_parameters_are_restored_however_training_ends(options, error, words):
-    run, stop, kept = scripted([3, 1, 2, 2, 2], **options)
+    run, stop, restored = scripted([3, 1, 2, 2, 2], **options)
     with pytest.raises(error, match=words) as caught:
         run()
-    assert (stop.best_epoch, kept()) == (2, 2)
+    assert (stop.best_epoch, restored()) == (2, 2)
     assert error is RuntimeError or caught.value.history.stopped in (
         "interrupted",
         "non-finite loss",
@@ -163,9 +163,9 @@ def test_an_unknown_column_is_refused_before_training(monitor, message):
 
 
 def test_the_last_parameters_may_be_kept_instead():
-    run, stop, kept = scripted([3, 1, 2], restore_best_weights=False)
+    run, stop, restored = scripted([3, 1, 2], restore_best_weights=False)
     run()
-    assert (stop.best_epoch, kept()) == (2, 3)
+    assert (stop.best_epoch, restored()) == (2, 3)
 
 
 # --- ReduceLROnPlateau ----------------------------------------------------------------------------

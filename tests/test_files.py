@@ -5,6 +5,8 @@ import os
 import signal
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -98,15 +100,12 @@ def test_of_several_writers_one_creates_the_file(tmp_path, hard_links, monkeypat
 
         def write(content, path=path, barrier=barrier, created=created):
             barrier.wait()
-            try:
+            with suppress(FileExistsError):
                 write_whole(path, content)
                 created.append(content)
-            except FileExistsError:
-                pass
 
-        writers = [threading.Thread(target=write, args=(b"%d" % i,)) for i in range(4)]
-        [writer.start() for writer in writers]
-        [writer.join() for writer in writers]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, (b"a", b"b", b"c", b"d")))
         assert [path.read_bytes()] == created
     assert len(os.listdir(tmp_path)) == 20
 

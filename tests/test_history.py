@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from small import fit, network
 
@@ -51,11 +50,6 @@ def test_its_text_shows_the_first_and_last_three_of_many_epochs():
     assert "..." not in repr(of_epochs(6))
 
 
-def test_seconds_are_measured():
-    seconds = fit(network(), epochs=3)["seconds"]
-    assert (np.array(seconds) > 0).all()
-
-
 def test_loss_and_val_loss_are_sums_of_columns():
     net = network(penalty=nn.L2(0.1))
     history = fit(net, epochs=3, validation_split=0.2)
@@ -65,12 +59,3 @@ def test_loss_and_val_loss_are_sums_of_columns():
     assert {"loss", "val_loss"} <= {name for name in ("loss", "val_loss", "mse") if name in history}
     assert "loss" not in history.to_dict()
     assert "val_loss" not in fit(network())
-
-
-def test_a_row_of_other_columns_is_refused_whole():
-    history = of_epochs(2)
-    with pytest.raises(
-        ValueError, match=r"row must have the columns \['epoch', 'data_loss'\], got"
-    ):
-        history.append({"epoch": 3})
-    assert {len(column) for column in history.columns.values()} == {2}

@@ -79,10 +79,10 @@ def test_a_second_one_ends_a_callback_that_hangs(event):
 
 def test_a_handler_of_the_users_is_called_at_the_end_of_the_step(handler):
     calls, net = [], with_ctrl_c(1)
-    handler(own := lambda number, frame: calls.append((number, net.steps)))
+    handler(custom := lambda number, frame: calls.append((number, net.steps)))
     assert len(fit(net, epochs=2)) == 2
     assert calls == [(signal.SIGINT, 2)]
-    assert signal.getsignal(signal.SIGINT) is own
+    assert signal.getsignal(signal.SIGINT) is custom
 
 
 @pytest.mark.parametrize("ignoring", [signal.SIG_IGN, None])
@@ -96,9 +96,9 @@ def test_a_handler_that_python_does_not_call_is_left_alone(ignoring, handler, mo
 
 
 def test_a_handler_that_a_callback_installs_stays(handler):
-    own = lambda number, frame: None
-    fit(network(), callbacks=[lambda state: handler(own)])
-    assert signal.getsignal(signal.SIGINT) is own
+    custom = lambda number, frame: None
+    fit(network(), callbacks=[lambda state: handler(custom)])
+    assert signal.getsignal(signal.SIGINT) is custom
 
 
 def test_a_fit_in_another_thread_touches_no_handler():

@@ -53,13 +53,13 @@ def measured(step: TrainingStep, x, y, batch: int, weights=None) -> tuple[int, i
     for _ in range(3):
         start = in_use()
         for i in range(4):
-            # What the step before left is held: else its release would hide as large an allocation.
-            held = [dict(vars(step.cache[layer.name])) for layer in step.net.layers]
+            # What the step before left is kept: else its release would hide as large an allocation.
+            previous = [dict(vars(step.cache[layer.name])) for layer in step.net.layers]
             before, _ = tracemalloc.get_traced_memory()
             tracemalloc.reset_peak()
             step(x, y, batches[i % len(batches)], weights)
             highest = max(highest, tracemalloc.get_traced_memory()[1] - before)
-        held.clear()
+        previous.clear()
         left.append(in_use() - start)
     return min(left), highest
 

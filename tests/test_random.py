@@ -1,8 +1,6 @@
 """Randomness: a draw is a function of seed, purpose and counter, however it is split."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -104,12 +102,6 @@ def test_no_piece_of_several_rows_is_larger_than_32_kib():
     for shape in [(1000, 512), (5, 100_000), (4000, 1)]:
         for _, piece in random.RandomBits(random.key(0, "mask")).rows(0, 0, shape):
             assert len(piece) == 1 or piece.base.nbytes <= 32 * 1024
-
-
-def test_another_process_draws_the_same():
-    code = "from nnreg import random; print(random.generator(5, 'initial', 2).integers(2**60))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(run.stdout) == random.generator(5, "initial", 2).integers(2**60)
 
 
 def test_the_streams_are_the_ones_they_have_always_been():

@@ -45,13 +45,6 @@ def two_threads():
     set_threads(before[0])
 
 
-def test_a_limit_holds_inside_the_block_again_and_again():
-    for _ in range(3):
-        with blas_threads(1):
-            assert set(threads()) == {1}
-        assert set(threads()) == {2}
-
-
 def test_none_leaves_blas_alone():
     with blas_threads(None):
         assert set(threads()) == {2}

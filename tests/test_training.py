@@ -83,13 +83,6 @@ def test_no_epochs_change_nothing():
     assert (len(history), history.stopped, optimizer.steps) == (0, "epochs", 0)
 
 
-def test_data_are_not_changed():
-    x, y = problem()
-    options = {"validation_split": 0.3, "class_weight": "balanced", "metrics": ["accuracy"]}
-    fit(network(), x, y, epochs=2, **options)
-    assert all((now == then).all() for now, then in zip((x, y), problem(), strict=True))
-
-
 # --- Batches --------------------------------------------------------------------------------------
 
 
@@ -130,16 +123,6 @@ def test_without_shuffling_rows_come_in_their_order():
 
 
 # --- It learns ------------------------------------------------------------------------------------
-
-
-def test_twenty_digits_are_learned_by_heart():
-    (x, y), _ = nn.datasets.load_digits()
-    net = nn.Network([nn.Dense(32), nn.ReLU(), nn.Dense(10)], inputs=64)
-    history = fit(
-        net, x[:20], y[:20], optimizer=nn.Adam(0.01), epochs=100, batch_size=5, metrics=["accuracy"]
-    )
-    assert history.last["accuracy"] == 1.0
-    assert history.last["data_loss"] < 0.01
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ SQUARED, SOFTMAX, ONE_HOT = nn.MeanSquaredError(), nn.SoftmaxCrossEntropy(), np.
 
 
 class Rows:
-    """A metric that notes which rows it was shown, told apart by their targets."""
+    """A metric that notes which rows it was given, by their targets."""
 
     def __init__(self):
         self.seen = []
@@ -130,12 +130,6 @@ def without_dropout():
     return net
 
 
-def gradient(x, y, sample_weight=None):
-    net = without_dropout()
-    outputs, cache = net.forward(x, training=True)
-    return net.backward(SOFTMAX(outputs, y, weights=sample_weight)[1], cache).vector
-
-
 def trained(x, y, **options):
     """Return the parameters after two steps, each on all rows."""
     net = without_dropout()
@@ -143,14 +137,13 @@ def trained(x, y, **options):
     return net.parameters.vector
 
 
-@pytest.mark.parametrize("after", [gradient, trained])
 @pytest.mark.parametrize("most", [1, 3])
-def test_a_weight_of_zero_is_a_removed_row_and_whole_weights_repeat_rows(after, most):
+def test_a_weight_of_zero_is_a_removed_row_and_whole_weights_repeat_rows(most):
     x, y = problem()
     weights = np.minimum(np.arange(len(x)) % 4, most)
     rows = np.repeat(np.arange(len(x)), weights)
-    expected = after(x[rows], y[rows])
-    np.testing.assert_allclose(after(x, y, sample_weight=weights), expected, atol=1e-14)
+    expected = trained(x[rows], y[rows])
+    np.testing.assert_allclose(trained(x, y, sample_weight=weights), expected, atol=1e-14)
 
 
 def test_a_batch_of_zero_weights_moves_nothing_but_the_counter():
@@ -197,7 +190,6 @@ def test_class_weights_are_row_weights(options, by_row):
 
 def test_balanced_gives_every_class_that_has_rows_the_same_sum():
     x, y = problem()
-    assert np.bincount(y, BALANCED) == pytest.approx([50 / 3] * 3)
     x, y = x[y != 1], y[y != 1]
     by_row = len(y) / (2 * np.bincount(y)[y])
     balanced = trained(x, y, class_weight="balanced")

@@ -197,8 +197,8 @@ def finite(name: str, values: Array) -> None:
     reject(name, values, ~np.isfinite(values), "be finite")
 
 
-def instance(name: str, value: object, kind: type, expected: str) -> None:
-    """Raise ``TypeError`` unless ``value`` is a ``kind``.
+def instance(name: str, value: Any, kind: Any, expected: str) -> Any:
+    """Return ``value`` if it is a ``kind``, a class or ``collections.abc.Callable``.
 
     For a class in its place and for another library's name, the error says what to write.
 
@@ -218,6 +218,7 @@ def instance(name: str, value: object, kind: type, expected: str) -> None:
         elif (known := str(value).lower().replace("_", "")) in EQUIVALENTS:
             hint = f": write {name}=nn.{EQUIVALENTS[known]}"
         raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
+    return value
 
 
 # What turns an array of this kind of dtype into numbers.

@@ -23,7 +23,7 @@ from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 from nnreg.training.history import History
-from nnreg.training.schedules import check_schedule
+from nnreg.training.schedules import SCHEDULE
 
 
 @dataclass
@@ -151,7 +151,7 @@ class HyperparameterScheduler(Callback):
     ValueError: attribute must be one of ... 'momentum', got 'momentun' (did you mean 'momentum'?)
     """
 
-    schedule = hyperparameters.Checked(check_schedule)
+    schedule = hyperparameters.Checked(validation.instance, Callable, SCHEDULE)
 
     def __init__(self, target: Any, attribute: str, schedule: Callable[[int], float]) -> None:
         names = hyperparameters.number_names(target.__class__)

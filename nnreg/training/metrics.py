@@ -153,7 +153,7 @@ def _adapt(name: str, metric: Metric, module: str) -> Metric:
         for arguments, code, names in SKLEARN:
             if name in names:
                 return partial(_call_sklearn, name, metric, arguments, code)
-        raise TypeError(_explain(name, "is not one that nnreg knows", "outputs"))
+        raise TypeError(_explain(name, "is not supported", "outputs"))
     try:
         first = next(iter(inspect.signature(metric).parameters), "")
     except (TypeError, ValueError):  # a function that is not written in Python

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from nnreg._support.hyperparameters import Checked, Configurable
-from nnreg._support.validation import number, whole
+from nnreg._support.validation import instance, number, whole
+
+SCHEDULE = "a schedule or a function of the step"  # in the errors about other values
 
 
 class Schedule(Configurable):
@@ -35,13 +36,6 @@ class Schedule(Configurable):
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
         raise NotImplementedError
-
-
-def check_schedule(name: str, value: Any) -> Any:
-    """Return ``value`` if it can be called; it is a schedule or a function of the step."""
-    if not callable(value):
-        raise TypeError(f"{name} must be a schedule or a function of the step, got {value!r}")
-    return value
 
 
 class ConstantSchedule(Schedule):
@@ -143,7 +137,7 @@ class Warmup(Schedule):
     """
 
     steps = Checked(whole, 1)
-    after = Checked(check_schedule)
+    after = Checked(instance, Callable, SCHEDULE)
 
     def __init__(self, steps: int, after: Callable[[int], float]) -> None:
         self.steps, self.after = steps, after

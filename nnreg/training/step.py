@@ -191,17 +191,17 @@ class TrainingStep:
         """Cut the vector: the weights of each layer, the last one first, then everything else."""
         net, parameters = self.net, self.net.parameters
         layers, size = list(net.trainable_layers()), parameters.vector.size
-        parts, weightless, length = [(layers, slice(0, size))], [], size
+        parts, length = [(layers, slice(0, size))], size
         if size > SMALL:
-            parts, length = [], BLOCK
+            parts, length, waiting = [], BLOCK, []
             for layer in reversed(layers):
+                waiting.append(layer)  # until a layer with weights follows
                 names = [f"{layer.name}.{name}" for name in parameters.of(layer.name)]
                 weights = [parameters.slices[n] for n in names if parameters.declared[n].weight]
                 if weights:
-                    parts.append(([layer], slice(weights[0].start, weights[-1].stop)))
-                else:
-                    weightless.append(layer)
-            parts.append((weightless, slice(parameters.weights.size, size)))
+                    parts.append((waiting, slice(weights[0].start, weights[-1].stop)))
+                    waiting = []
+            parts.append((waiting, slice(parameters.weights.size, size)))
         for first, part in parts:
             whole = net.regularization.needs_whole(part)
             for start in range(part.start, part.stop, length):
