@@ -155,7 +155,7 @@ def reads_pickles(node: ast.AST) -> bool:
         case ast.ImportFrom(module=str(module)):
             return module.partition(".")[0] in picklers | {"pickle"}
         case ast.Attribute(value=ast.Name(id="pickle"), attr=name):
-            return name != "dumps"
+            return name not in ("dumps", "Pickler")
         case ast.keyword(arg="allow_pickle", value=value):
             return not (isinstance(value, ast.Constant) and value.value is False)
     return False
