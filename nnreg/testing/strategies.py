@@ -93,11 +93,7 @@ def batches(
     low, high = np.nextafter(kind.type(MARGIN), kind.type(1)), kind.type(bound)
     width: Any = 8 * kind.itemsize
     size = st.floats(float(low), float(high), width=width)
-    return hnp.arrays(kind, shape, elements=st.builds(lambda a, sign: sign * a, size, _signs()))
-
-
-def _signs() -> st.SearchStrategy[int]:
-    return st.sampled_from([1, -1])
+    return hnp.arrays(kind, shape, elements=st.one_of(size, size.map(lambda a: -a)))
 
 
 def labels(rows: int, classes: int) -> st.SearchStrategy[Array]:
@@ -211,9 +207,10 @@ def losses(
     )
 
 
+@st.composite
 def networks(
-    *, max_rows: int = 3, max_width: int = 3, max_layers: int = 5
-) -> st.SearchStrategy[tuple[Network, Array, Array, Loss]]:
+    draw: st.DrawFn, *, max_rows: int = 3, max_width: int = 3, max_layers: int = 5
+) -> tuple[Network, Array, Array, Loss]:
     """Draw ``(net, x, y, loss)``, as :func:`nnreg.check_gradients` takes them.
 
     The network is float64, of any layers, dropout included, under any penalties; no rectifier's
@@ -233,13 +230,6 @@ def networks(
     ...     nn.check_gradients(*example).assert_ok()
     >>> test_gradients()
     """
-    return _networks(max_rows, max_width, max_layers)
-
-
-@st.composite
-def _networks(
-    draw: st.DrawFn, max_rows: int, max_width: int, max_layers: int
-) -> tuple[Network, Array, Array, Loss]:
     rows, inputs = draw(shapes(max_rows, max_width))
     kinds = st.one_of(_dense(max_width), _between())
     drawn = draw(st.lists(kinds, min_size=1, max_size=max_layers))

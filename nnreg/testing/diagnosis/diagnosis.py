@@ -244,18 +244,20 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     rows = [row for row in check_gradients(net, x, y, loss).rows if not row.passed]
     if not rows:
         return Diagnosis(name, RIGHT, right=True)
-    penalty_rows = [row for row in rows if row.quantity == "penalty"]
-    if any(not net.parameters.declared[row.block].weight for row in penalty_rows):
-        return _of_code(name, "penalty: on biases", "")
-    if penalty_rows:
+    code = ""
+    if penalty_rows := [row for row in rows if row.quantity == "penalty"]:
         returned = np.concatenate([row.all_analytic for row in penalty_rows])
         right = np.concatenate([row.all_measured for row in penalty_rows])
-        if not returned.any():
-            return _of_code(name, "penalty: not added", "")
-        if close(returned, returned[0] / right[0] * right):
-            return _of_code(name, "penalty: divided", "")
+        if any(not net.parameters.declared[row.block].weight for row in penalty_rows):
+            code = "on biases"
+        elif not returned.any():
+            code = "not added"
+        elif close(returned, returned[0] / right[0] * right):
+            code = "divided"
     elif all(row.quantity == "total" for row in rows):
-        return _of_code(name, "penalty: overwrites", "")
+        code = "overwrites"
+    if code:
+        return _of_code(name, f"penalty: {code}", "")
     return Diagnosis(
         name,
         "Layers, loss and penalties are right one by one; the network joins them wrongly: "
