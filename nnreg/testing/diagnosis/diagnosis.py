@@ -214,7 +214,8 @@ def _find_wrong_gradient(name: str, calls: list[Call], seed: int) -> Diagnosis |
     if not failed:
         gradient, reason = next(iter(report.unmatched.items()))
         return Diagnosis(name, f"A gradient was not checked: {gradient}: {reason}.", block=gradient)
-    points = [samples.draw_samples(call, rng) for call in calls]
+    methods = {row.block: row.method for row in report.rows}
+    points = [samples.draw_samples(call, methods, rng) for call in calls]
     wrong = [
         _explain(name, block, failed[block[0].block])
         for block in zip(*points, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnreg import kernels
 from nnreg._support.typing import Array
-from nnreg.testing.known_bugs.base import close
+from nnreg.testing.known_bugs.base import NOTHING, close
 
 Recognized = tuple[str, float]
 UNKNOWN = ("", 1.0)
@@ -52,25 +52,23 @@ def activation(x: Array, y: Array, slope: Array, tolerance: float = 1e-6) -> Rec
 
 
 def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognized:
-    """Return which loss has this gradient at outputs ``z`` and targets ``t``, both (N, M).
+    """Return which loss has this gradient at outputs ``z`` and targets ``t``, of one shape.
 
     >>> z, t = np.zeros((1, 2)), np.array([[1.0, 0.0]])
     >>> loss(z, t, kernels.softmax(z) - t)
     ('softmax cross-entropy', 1.0)
     """
-    if z.shape != t.shape or z.ndim != 2:
+    if z.shape != t.shape:
         return UNKNOWN
     shapes = {
-        "softmax cross-entropy": kernels.softmax(z) - t,
+        "softmax cross-entropy": kernels.softmax(z) - t if z.ndim == 2 else NOTHING,
         "sigmoid cross-entropy": kernels.sigmoid(z) - t,
         "squared error": z - t,
     }
     with np.errstate(over="ignore"):
         shapes["Poisson"] = np.exp(z) - t
     for name, shape in shapes.items():
-        if not (name.startswith("softmax") and z.shape[1] == 1) and _multiple(
-            right, shape, tolerance
-        ):
+        if _is_multiple(right, shape, tolerance):
             return name, 1.0
     r, delta = z - t, float(np.abs(right).max()) * z.size
     if delta and close(right * z.size, np.clip(r, -delta, delta), tolerance):
@@ -113,8 +111,10 @@ def normalization(x: Array, y: Array, tolerance: float = 1e-6) -> str:
     return "batch normalization" if close(centred[1], factor * centred[0], tolerance) else ""
 
 
-def _multiple(a: Array, b: Array, tolerance: float) -> bool:
+def _is_multiple(a: Array, b: Array, tolerance: float) -> bool:
     """Return whether ``a`` is a positive multiple of ``b``."""
+    if a.shape != b.shape:
+        return False
     size = float(np.vdot(b, b))
     factor = float(np.vdot(a, b)) / size if size else 0.0
     return factor > 0 and close(a, factor * b, tolerance)

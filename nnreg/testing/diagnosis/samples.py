@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import random
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck import tree
-from nnreg.gradcheck.check import computes_in_float32, make_problem
+from nnreg.gradcheck.check import make_problem
 from nnreg.gradcheck.numerical import NotComplexSafe, complex_steps, directional_derivatives
 from nnreg.gradcheck.subjects import Problem
 from nnreg.layers.base import Layer
@@ -85,16 +84,10 @@ class GradientSample:
         return close(self.returned, self.point.right, self.point.tolerance)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The values of a block, the gradient returned, and each output's derivative by each entry."""
-
-    at: Array
-    returned: Array
-    jacobian: Array
+Measured = tuple[Array, Array, Array]  # the point, the gradient returned, the Jacobian
 
 
-def jacobian(outputs: Callable[[Array], Any], at: Array, *, single: bool = False) -> Array:
+def jacobian(outputs: Callable[[Array], Any], at: Array, method: str = "complex") -> Array:
     """Return every output's derivative by every entry of ``at``: (entries, outputs).
 
     >>> jacobian(lambda a: a**2, np.array([1.0, 3.0]))
@@ -110,26 +103,16 @@ def jacobian(outputs: Callable[[Array], Any], at: Array, *, single: bool = False
     def values(array: Array) -> dict[str, Any]:
         return {str(i): value for i, value in enumerate(np.ravel(outputs(array)))}
 
-    def differentiate(direction: Array, method: str) -> Array:
-        return np.array([*directional_derivatives(values, at, direction, method, middle).values()])
-
-    middle = values(at.copy())
     directions = np.eye(at.size).reshape(at.size, *at.shape)
-    try:
-        steps = [] if single else complex_steps(values, at, directions)
-        exact = np.array([[*step.values()] for step in steps])
-    except NotComplexSafe:
-        exact = NOTHING
-    if exact.size:
-        # Code that treats complex numbers wrongly shows along almost every direction, in a
-        # difference that is not a kink's; then the real ones count.
-        direction = random.generator(0, "check").standard_normal(at.shape)
-        real, jumps = differentiate(direction, "richardson").T
-        allowed = 1e-5 * np.abs(real).max(initial=0.0) + jumps
-        if (np.abs(direction.ravel() @ exact - real) <= allowed).all():
-            return exact
-    method = "float32" if single else "richardson"
-    return np.array([differentiate(direction, method)[:, 0] for direction in directions])
+    if method == "complex":
+        try:
+            steps = complex_steps(values, at, directions)
+            return np.array([[*step.values()] for step in steps])
+        except NotComplexSafe:
+            method = "richardson"
+    middle = values(at.copy())
+    measured = [directional_derivatives(values, at, d, method, middle) for d in directions]
+    return np.array([[slope for slope, _ in by_output.values()] for by_output in measured])
 
 
 class AnyShape(np.ndarray[Any, Any]):
@@ -176,10 +159,11 @@ def as_functions(
     return forward, backward
 
 
-def draw_samples(call: Call, rng: Any) -> list[GradientSample]:
+def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[GradientSample]:
     """Return the gradients of functions, at a random point near the arguments.
 
-    The arguments are moved in place, since the functions may refer to the objects, and put back.
+    ``methods`` are the methods of differentiation that suit the code, by block. The arguments are
+    moved in place, since the functions may refer to the objects, and put back.
     """
     subject, options = call.subject, call.options
     problem = make_problem(subject, call.arguments, rng, "frozen", options)
@@ -201,7 +185,7 @@ def draw_samples(call: Call, rng: Any) -> list[GradientSample]:
             undo.append(tree.put(given, path, tree.as_leaf(leaf, moved)))
         problem = make_problem(subject, tuple(given), rng, "frozen", options)
         try:
-            return _measure(problem, given[is_pair:], call)
+            return _measure(problem, given[is_pair:], call, methods)
         finally:
             problem.close()
     finally:
@@ -222,15 +206,14 @@ def _move_from_zero(a: Array, rng: Any) -> Array:
     return np.where(np.abs(a) < 0.1 * size, new, a)
 
 
-def _measure(problem: Problem, arguments: list[Any], call: Call) -> list[GradientSample]:
+def _measure(
+    problem: Problem, arguments: list[Any], call: Call, methods: Mapping[str, str]
+) -> list[GradientSample]:
     assert problem.outputs is not None
     assert problem.dout is not None
-    single = problem.single or computes_in_float32(problem)
     returned = problem.gradients["output"]
     measured = {
-        block: Measured(
-            at, returned[block], jacobian(partial(problem.outputs, block), at, single=single)
-        )
+        block: (at, returned[block], jacobian(partial(problem.outputs, block), at, methods[block]))
         for block, at in problem.blocks.items()
     }
     reachable = problem.arrays()
@@ -244,7 +227,7 @@ def _measure(problem: Problem, arguments: list[Any], call: Call) -> list[Gradien
         arrays=tuple(
             {(a.shape, a.tobytes()): a for a in (*problem.blocks.values(), *reachable)}.values()
         ),
-        tolerance=SINGLE if single else 1e-6,
+        tolerance=SINGLE if "float32" in methods.values() else 1e-6,
     )
     if y.ndim:
         return _of_output(measured, common, call.others)
@@ -270,8 +253,8 @@ def _of_value(
 
     ``alone`` says that there is no gradient by another block.
     """
-    x, returned = measured.at, measured.returned
-    common = replace(common, right=measured.jacobian.reshape(x.shape), x=x, own=x)
+    x, returned, slope = measured
+    common = replace(common, right=slope.reshape(x.shape), x=x, own=x)
     for t in (*arguments, *common.arrays):
         if not penalty and _may_be_targets(t, x):
             sample = _of_loss(block, t, common, returned)
@@ -299,12 +282,7 @@ def _may_be_targets(t: Array, z: Array) -> bool:
 
 
 def _of_loss(block: str, t: Array, common: FormulaInputs, returned: Array) -> GradientSample:
-    if common.x.ndim == 1 and t.ndim == 1:  # one output
-        column = (len(t), 1)
-        x, right = common.x.reshape(column), common.right.reshape(column)
-        common, t = replace(common, x=x, right=right), t.reshape(column)
-        returned = returned.reshape(column) if returned.shape == (len(t),) else returned
-    t = one_hot(t, common.x.shape[1]) if t.ndim == 1 else t
+    t = one_hot(t, common.x.shape[1]) if t.ndim < common.x.ndim else t
     subject, constant = identify.loss(common.x, t, common.right, common.tolerance)
     point = replace(common, t=t, constant=constant)
     return GradientSample(block, subject, "any loss", "outputs", point, returned)
@@ -317,13 +295,12 @@ def _of_output(
     measured: dict[str, Measured], common: FormulaInputs, others: tuple[Array, ...]
 ) -> list[GradientSample]:
     """Give each block its role in what the code seems to compute; the first is the inputs."""
-    inputs, (x, *_) = next(iter(measured)), [m.at for m in measured.values()]
+    inputs, (x, _, by_inputs) = next(iter(measured.items()))
     y, dy, tolerance = common.y, common.dy, common.tolerance
     point = replace(common, x=_rows(x), dy=_rows(dy), y=_rows(y))
-    rights = {block: (m.jacobian @ dy.ravel()).reshape(m.at.shape) for block, m in measured.items()}
+    rights = {name: (of @ dy.ravel()).reshape(at.shape) for name, (at, _, of) in measured.items()}
     roles = _affine_roles(rights, inputs, point)
     subject, family = "dense" if roles else "", "any layer"
-    by_inputs = measured[inputs].jacobian
     if not roles and x.shape == y.shape and _is_diagonal(by_inputs, tolerance):
         family, slope = "any activation", np.diag(by_inputs).reshape(x.shape)
         subject, constant = identify.activation(x, y, slope, tolerance)
@@ -333,18 +310,18 @@ def _of_output(
         subject = identify.normalization(x, y, tolerance)
     for block, role in roles.items():
         if role == "weight":
-            point = replace(point, w=measured[block].at)
+            point = replace(point, w=measured[block][0])
     described = []
-    for block, m in measured.items():
-        shape, returned = rights[block].shape, m.returned
+    for block, (values, returned, of) in measured.items():
+        shape = values.shape
         if block == inputs:
             shape = point.x.shape
             returned = returned.reshape(shape) if returned.size == x.size else returned
         at = replace(
             point,
             right=rights[block].reshape(shape),
-            own=m.at.reshape(shape),
-            pull=partial(_pull, m.jacobian, shape),
+            own=values.reshape(shape),
+            pull=partial(_pull, of, shape),
         )
         role = roles.get(block, "inputs" if block == inputs else "parameter")
         described.append(GradientSample(block, subject, family, role, at, returned))

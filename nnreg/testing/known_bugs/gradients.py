@@ -114,19 +114,12 @@ def _factor(p: FormulaInputs, returned: Array) -> float:
     return factor if factor and close(returned, factor * p.right, p.tolerance) else 0.0
 
 
-def _is_count(number: float, p: FormulaInputs) -> bool:
-    return any(n > 2 and abs(number - n) < 10 * p.tolerance * n for n in p.counts)
-
-
-def _times_count(p: FormulaInputs, returned: Array) -> bool:
+def _by_count(p: FormulaInputs, returned: Array, power: int) -> bool:
+    """Return whether ``returned`` is too large, or (power -1) too small, by a number of rows."""
     # A penalty's gradient beside it may be right.
-    sk = coefficients(p, returned) or (_factor(p, returned), 0.0)
-    return _is_count(sk[0], p)
-
-
-def _divided_by_count(p: FormulaInputs, returned: Array) -> bool:
-    sk = coefficients(p, returned) or (_factor(p, returned), 0.0)
-    return sk[0] != 0 and _is_count(1 / sk[0], p)
+    factor, _ = coefficients(p, returned) or (_factor(p, returned), 0.0)
+    counts = [n for n in p.counts if n > 2]
+    return factor != 0 and any(abs(factor**power - n) < 10 * p.tolerance * n for n in counts)
 
 
 def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float] | None:
@@ -261,14 +254,14 @@ GRADIENTS = (
         "dw is too large by the number of rows or columns: the value is a mean, dw a sum.",
         ONCE,
         lambda p: p.right * p.counts[0],
-        seen=_times_count,
+        seen=partial(_by_count, power=1),
     ),
     _gradient(
         "divided by N",
         "dw is too small by the number of rows or columns: it is divided once more than the value.",
         ONCE,
         lambda p: p.right / p.counts[0],
-        seen=_divided_by_count,
+        seen=partial(_by_count, power=-1),
     ),
     _gradient(
         "transposed",
