@@ -1,5 +1,7 @@
 """The gradient check on code that was never written for it."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,20 @@ def test_a_mask_drawn_inside_from_numpys_global_state_stays_the_same():
     state = np.random.get_state()[1].copy()
     assert nn.check_gradients(forward, lambda dout, mask: dout * mask, X, 0.5).passed
     assert (np.random.get_state()[1] == state).all()
+
+
+@pytest.mark.parametrize("before", [0, 3, 4, 624])  # an odd number leaves a second value behind
+@pytest.mark.parametrize("draw", [np.random.rand, np.random.randn, lambda *shape: np.ones(shape)])
+def test_numpys_global_generator_is_put_back_to_the_bit(before, draw):
+    def forward(x):
+        noise = draw(3, 1)[:, 0]
+        return x * noise, noise
+
+    np.random.seed(5)
+    np.random.randn(before)
+    state = pickle.dumps(np.random.get_state())
+    assert nn.check_gradients(forward, lambda dout, noise: dout * noise, X).passed
+    assert pickle.dumps(np.random.get_state()) == state
 
 
 @pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])

@@ -305,7 +305,8 @@ class _Check:
         return rng.standard_normal((DIRECTIONS, *shape))
 
     def _along(self, block: str, direction: Array, method: str) -> dict[str, tuple[float, float]]:
-        point = (self.problem.blocks | self.problem.others)[block]
+        is_checked = block in self.problem.blocks
+        point = (self.problem.blocks if is_checked else self.problem.others)[block]
         values = partial(self.problem.values, block)
         if self._middle is None:
             self._middle = values(point.copy())

@@ -7,6 +7,7 @@ all of this and restores it in place, so that every object remains the same obje
 
 from __future__ import annotations
 
+import ctypes
 import operator
 import pickle
 import random
@@ -56,7 +57,7 @@ class Snapshot:
         self._final: list[Saved] = []  # what is put back at the end alone
         self._changing: list[Saved] | None = None
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
-        self._save(np.random.get_state, np.random.set_state, _equal)
+        self._save(_read_global_generator, _write_global_generator, _equal)
         self._save(random.getstate, random.setstate, operator.eq)
         queue = deque(objects)
         while queue:  # not recursion: linked layers may be thousands deep
@@ -217,9 +218,38 @@ CONTAINERS: dict[type, Callable[..., Any]] = {
     set: set.update,
     bytearray: bytearray.extend,
 }
+STATE_BYTES = 625 * 4  # of the Mersenne twister: 624 words and the position in them
 #: Attributes of classes that are data.
 DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
+
+
+def _read_global_generator() -> Any:
+    """Return the state of NumPy's global generator.
+
+    ``np.random.get_state`` takes longer than all else in a small check, so the memory of the bit
+    generator is read. That leaves out a second normal value, which may wait for the next call.
+    """
+    bits: Any = np.random.get_bit_generator()  # type: ignore[attr-defined]  # no stub yet
+    if type(bits) is not np.random.MT19937:
+        return np.random.get_state()
+    address = bits.ctypes.state_address
+    memory = ctypes.string_at(address, STATE_BYTES)
+    value = np.random.standard_normal()  # noqa: NPY002  # it is the global generator that is read
+    if ctypes.string_at(address, STATE_BYTES) == memory:  # the second value, drawn before
+        _write_global_generator((memory, value))
+        return memory, value
+    np.random.standard_normal()  # noqa: NPY002  # the second value, which must not stay
+    ctypes.memmove(address, memory, STATE_BYTES)
+    return memory, None
+
+
+def _write_global_generator(state: Any) -> None:
+    if len(state) == 2:
+        memory, value = state
+        *key, position = np.frombuffer(memory, np.uint32)
+        state = ("MT19937", key, position, value is not None, value or 0.0)
+    np.random.set_state(state)
 
 
 def _read_array(array: Any) -> tuple[Any, ...]:
