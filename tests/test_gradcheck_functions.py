@@ -102,11 +102,13 @@ def test_numpys_global_generator_is_put_back_to_the_bit(before, draw):
         noise = draw(3, 1)[:, 0]
         return x * noise, noise
 
+    untouched = np.random.get_state()
     np.random.seed(5)
     np.random.randn(before)
     state = pickle.dumps(np.random.get_state())
     assert nn.check_gradients(forward, lambda dout, noise: dout * noise, X).passed
     assert pickle.dumps(np.random.get_state()) == state
+    np.random.set_state(untouched)
 
 
 @pytest.mark.parametrize("make", [np.random.default_rng, np.random.RandomState])
