@@ -211,6 +211,14 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
     assert "wrt=" in str(report)
     report = nn.check_gradients(lambda w: ((w**2).sum(), 2 * w, w), W)
     assert not report.passed
+    for whole in (W, np.array(1.0), 1.0):  # in the place of a gradient by each part
+        report = nn.check_gradients(
+            lambda p, w, g=whole: ((w**2).sum() + p["b"].sum(), (g, 2 * w)), {"a": B, "b": B}, W
+        )
+        assert "it is one array, and the argument holds 2" in str(report)
+        assert not report.passed
+    twice = nn.check_gradients(lambda w: ((w**2).sum(), {"w": w, "dw": 2 * w}), W)
+    assert "another gradient belongs to the same argument" in str(twice)
     ints = nn.check_gradients(lambda i, w: (w[i].sum(), (w, 0 * w)), np.array([0, 1]), W)
     assert "astype(float)" in str(ints)
 

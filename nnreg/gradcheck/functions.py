@@ -305,18 +305,20 @@ class _Functions:
         by_name: dict[Any, list[Any]] = {}
         for path, leaf in self._attributes().items():
             by_name.setdefault(path[-1][1], []).append(leaf)
-        result = {}
+        result: dict[str, Array] = {}
         for key, part in answer.items():
             label = f'"{key}"' if isinstance(key, str) else repr(key)
-            state = self.blocks.keys() - self.paths
+            if label not in pairs.unmatched or not tree.is_leaf(part):
+                continue
             for name in plain_names(key):
-                if name not in state and len(by_name.get(name, ())) != 1:
+                is_known = name in self.blocks and name not in self.paths
+                if name in result or not (is_known or len(by_name.get(name, ())) == 1):
                     continue
-                if label in pairs.unmatched and tree.is_leaf(part):
-                    if name not in state:
-                        self.blocks[name] = self._find_attribute(by_name[name][0])
-                    result[name] = np.array(part)
-                    del pairs.unmatched[label]
+                if not is_known:
+                    self.blocks[name] = self._find_attribute(by_name[name][0])
+                result[name] = np.array(part)
+                del pairs.unmatched[label]
+                break
         return result
 
     def _pair_attributes(self, before: dict[Path, Any], answers: dict[str, Array]) -> None:

@@ -51,7 +51,9 @@ class Pairs:
         if answer is None:
             return
         if tree.is_leaf(leaf):
-            if tree.is_leaf(answer):
+            if path in self.matched:
+                self.unmatched[label] = "another gradient belongs to the same argument" + HINT
+            elif tree.is_leaf(answer):
                 self.matched[path] = np.array(answer)
             elif isinstance(answer, Mapping | list | tuple) and len(answer) == 1:
                 self.add(path, leaf, tree.children(answer)[0][1], label)
@@ -61,9 +63,11 @@ class Pairs:
         inner = tree.children(leaf)
         if isinstance(answer, np.ndarray) and len(inner) == 1:
             answer = [answer]
-        elif isinstance(answer, np.ndarray) and len(answer) == len(inner):
+        elif isinstance(answer, np.ndarray) and np.shape(answer)[:1] == (len(inner),):
             answer = list(answer)
-        if isinstance(answer, list | tuple):
+        if tree.is_leaf(answer) and not isinstance(answer, list):
+            self.unmatched[label] = f"it is one array, and the argument holds {len(inner)}{HINT}"
+        elif isinstance(answer, list | tuple):
             numbers = [child for child in inner if holds_numbers(child[1])]
             targets = inner if len(answer) == len(inner) else numbers
             for (step, child), part in zip(targets, answer, strict=False):
@@ -222,7 +226,8 @@ def pair(
                 pairs.unmatched[label] = f"there is no argument left that it could belong to{hint}"
         elif isinstance(part, Mapping) and leaves[index]:
             rest = among(part)
-            pairs.matched |= rest.matched
+            for path, gradient in rest.matched.items():
+                pairs.add(path, gradient, gradient, label)
             pairs.unmatched |= rest.unmatched
         else:
             pairs.add(tops[positions[index]], arguments[positions[index]], part, label)
