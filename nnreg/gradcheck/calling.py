@@ -173,7 +173,7 @@ def bind_backward(
     derivative = next(
         (n for n in required if DERIVATIVE.fullmatch(n) and n not in known), required[0]
     )
-    known |= {name.lower(): value for name, value in known.items()}
+    known = {name.lower(): value for name, value in known.items()} | known
     only_cache = cached and sum(not RATE.fullmatch(n) for n in required) == 2
     values: dict[str, Any] = {}
     for name in required:

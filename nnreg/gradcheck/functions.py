@@ -244,11 +244,11 @@ class _Functions:
             call, note = calling.bind_backward(
                 self.forward, self.backward, given, self.names, result, out
             )
-            self._note(note)
+            self.notes += [note] if note else []
         if call is not None:
             answer = call(dout)
             if out.ndim and not np.array_equal(dout, self.weights.astype(dtype)):
-                self._note(
+                self.notes.append(
                     "backward changes the derivative that it is given in place: code that uses it "
                     "again gets other numbers"
                 )
@@ -282,10 +282,6 @@ class _Functions:
                 "arguments, write check_gradients(lambda p: ..., p) with p a dictionary of them"
             )
         return answers, pairs
-
-    def _note(self, note: str) -> None:
-        if note and note not in self.notes:
-            self.notes.append(note)
 
     def _explicit(self, explicit: dict[str, Any], pairs: Pairs) -> dict[str, Array]:
         """Return what ``gradients()`` returned; what is no parameter is unmatched."""
@@ -379,7 +375,7 @@ class _Functions:
             points,
             {"output": gradients},
             self.values,
-            notes=self.notes,
+            notes=list(dict.fromkeys(self.notes)),
             not_checked=not_checked,
             unmatched=unmatched,
             outputs=self.outputs,

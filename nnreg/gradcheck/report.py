@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 
 from nnreg._support.tables import html_table, paragraphs, text_table
 from nnreg._support.typing import Array
 
-#: Other measures of agreement: the formula, and the largest value that passes.
-ERROR_METRICS = {
-    "cs231n": ("max |a - b| / max(1e-8, |a| + |b|)", 1e-7),
-    "deeplearning.ai": ("‖a - b‖ / (‖a‖ + ‖b‖) over all blocks", 2e-7),
-    "allclose": ("max |a - b| / (1e-5 + 1e-3·|b|)", 1.0),
+
+def _norm_ratio(a: Array, b: Array) -> Any:
+    norms = np.linalg.norm(a) + np.linalg.norm(b)
+    return np.linalg.norm(a - b) / norms if norms else 0.0
+
+
+#: Other measures of agreement: the formula, the largest value that passes, and the function.
+ERROR_METRICS: dict[str, tuple[str, float, Callable[[Array, Array], Any]]] = {
+    "cs231n": (
+        "max |a - b| / max(1e-8, |a| + |b|)",
+        1e-7,
+        lambda a, b: (np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))).max(),
+    ),
+    "deeplearning.ai": ("‖a - b‖ / (‖a‖ + ‖b‖) over all blocks", 2e-7, _norm_ratio),
+    "allclose": (
+        "max |a - b| / (1e-5 + 1e-3·|b|)",
+        1.0,
+        lambda a, b: (np.abs(a - b) / (1e-5 + 1e-3 * np.abs(b))).max(),
+    ),
 }
 HEAD = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
 
@@ -148,25 +164,19 @@ class GradientReport:
 
         Kinks are not excused there. A measure over all blocks has one line a quantity.
         """
-        limit = ERROR_METRICS[error_metric][1]
-        lines = []
+        _, limit, measure = ERROR_METRICS[error_metric]
+        groups = {(row.quantity, row.block): [row] for row in self.rows}
         if error_metric == "deeplearning.ai":
-            for quantity in dict.fromkeys(row.quantity for row in self.rows):
-                rows = [row for row in self.rows if row.quantity == quantity]
-                a = np.concatenate([row.all_analytic for row in rows])
-                b = np.concatenate([row.all_measured for row in rows])
-                norms = float(np.linalg.norm(a) + np.linalg.norm(b))
-                value = float(np.linalg.norm(a - b)) / norms if norms else 0.0
-                lines.append((quantity, "all", value, value <= limit))
-            return lines
-        for row in self.rows:
-            a, b = row.all_analytic, row.all_measured
-            if error_metric == "cs231n":
-                ratio = np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))
-            else:
-                ratio = np.abs(a - b) / (1e-5 + 1e-3 * np.abs(b))
-            value = float(ratio.max())
-            lines.append((row.quantity, row.block, value, value <= limit))
+            quantities = dict.fromkeys(row.quantity for row in self.rows)
+            groups = {
+                (q, "all"): [row for row in self.rows if row.quantity == q] for q in quantities
+            }
+        lines = []
+        for (quantity, block), rows in groups.items():
+            a = np.concatenate([row.all_analytic for row in rows])
+            b = np.concatenate([row.all_measured for row in rows])
+            value = float(measure(a, b))
+            lines.append((quantity, block, value, value <= limit))
         return lines
 
     def assert_ok(self) -> None:
@@ -202,34 +212,31 @@ class GradientReport:
         remarks = [*self.notes, *(line.removeprefix("- ") for line in self._failures())]
         if self.error_metric is None:
             return remarks
-        formula, limit = ERROR_METRICS[self.error_metric]
+        formula, limit, _ = ERROR_METRICS[self.error_metric]
         remarks.append(f"{self.error_metric}: {formula}, passes up to {limit:g}")
-        ours = {(row.quantity, row.block): row.passed for row in self.rows}
+        verdict = {True: "passed", False: "failed"}
         for quantity, block, value, passed in self.measured_by(self.error_metric):
-            here = ours.get((quantity, block))
-            if here is None:
-                here = all(ok for (other, _), ok in ours.items() if other == quantity)
-            differs = "" if here == passed else f", though the verdict here is {_verdict(here)}"
-            remarks.append(f"  {quantity} by {block}: {value:.2e}, {_verdict(passed)}{differs}")
+            rows = [row for row in self.rows if row.quantity == quantity]
+            here = all(row.passed for row in rows if block in (row.block, "all"))
+            differs = "" if here == passed else f", though the verdict here is {verdict[here]}"
+            remarks.append(f"  {quantity} by {block}: {value:.2e}, {verdict[passed]}{differs}")
         return remarks
+
+    @property
+    def _heading(self) -> str:
+        return f"{self.subject}: {'passed' if self.passed else 'FAILED'}"
 
     def __str__(self) -> str:
         table = text_table(HEAD, self._cells(), right=[5, 6])
-        verdict = "passed" if self.passed else "FAILED"
-        return "\n".join([f"{self.subject}: {verdict}", table, *self._remarks()])
+        return "\n".join([self._heading, table, *self._remarks()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        verdict = "passed" if self.passed else "FAILED"
         wrong = [i for i, row in enumerate(self.rows) if not row.passed]
         return (
-            f"<p><b>{escape(self.subject)}: {verdict}</b></p>"
+            f"<p><b>{escape(self._heading)}</b></p>"
             + html_table(HEAD, self._cells(), right=[5, 6], wrong=wrong)
             + paragraphs(self._remarks())
         )
-
-
-def _verdict(passed: bool) -> str:
-    return "passed" if passed else "failed"

@@ -138,8 +138,12 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
     copies = {"f": real, "c": real.copy("complex128")}
     caches = {kind: Cache(copied.dtype) for kind, copied in copies.items()}
     # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
+    layers = [layer for copied in copies.values() for layer in copied.layers]
     snapshot = Snapshot(
-        *(_without_parameters(layer) for copied in copies.values() for layer in copied.layers)
+        *(
+            {n: v for n, v in vars(layer).items() if n not in (layer._bound or ())}
+            for layer in layers
+        )
     )
     x = validation.cast("x", x, real.dtype)
     blocks = {name: real.parameters[name].copy() for name in real.parameters} | {"inputs": x}
@@ -182,10 +186,6 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
 
     close = partial(snapshot.restore, everything=True)
     return Problem("the network", blocks, gradients, values, close=close)
-
-
-def _without_parameters(layer: Layer) -> dict[str, Any]:
-    return {name: value for name, value in vars(layer).items() if name not in (layer._bound or ())}
 
 
 def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Problem:

@@ -42,13 +42,9 @@ def slot_names(kind: type) -> list[str]:
 
 def is_leaf(thing: object) -> bool:
     """Return whether ``thing`` is an array, a number, or a list of numbers, nested or not."""
-    if isinstance(thing, np.ndarray | Number):
-        return True
-    return isinstance(thing, list) and bool(thing) and all(map(_is_number_or_list, thing))
-
-
-def _is_number_or_list(thing: object) -> bool:
-    return isinstance(thing, Number) or (isinstance(thing, list) and is_leaf(thing))
+    if isinstance(thing, list):
+        return bool(thing) and all(isinstance(t, Number | list) and is_leaf(t) for t in thing)
+    return isinstance(thing, np.ndarray | Number)
 
 
 def children(thing: object) -> list[tuple[Step, Any]]:
