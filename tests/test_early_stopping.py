@@ -129,7 +129,7 @@ def test_each_fit_begins_anew():
         *[("loss", min), ("val_loss", min), ("accuracy", max), ("val_accuracy", max)],
     ],
 )
-def test_known_columns_know_which_way_is_better(monitor, best_of):
+def test_the_direction_of_a_known_column_is_right(monitor, best_of):
     stop = nn.EarlyStopping(monitor, patience=50)
     options = {"validation_data": problem(30, seed=1), "metrics": ["accuracy"], "epochs": 8}
     net, optimizer = network(penalty=nn.L2(0.1)), nn.Adam(0.05)
@@ -143,7 +143,7 @@ def test_errors_are_to_be_small(name):
     assert nn.EarlyStopping(f"val_{name}").mode == "min"
 
 
-def test_a_measure_of_ones_own_needs_to_be_told():
+def test_the_direction_of_another_figure_must_be_given():
     with pytest.raises(ValueError, match=r'mode must be "min" or "max" for \'figure\''):
         nn.EarlyStopping("figure")
 

@@ -179,17 +179,12 @@ def test_a_users_rule_gets_blocks_and_working_memory_of_their_kind(dtype):
 
 def test_momentum_may_be_turned_on_and_off_in_mid_training(rng):
     p, optimizer = parameters(), nn.SGD(0.1)
-    optimizer.update(p, filled(p, rng))
-    optimizer.momentum = 0.5
     g = filled(p, rng)
     optimizer.update(p, g)
-    before = p.vector.copy()
-    optimizer.update(p, g)
-    np.testing.assert_allclose(before - p.vector, 0.1 * 1.5 * g.vector)
-    optimizer.momentum = 0
-    before = p.vector.copy()
-    optimizer.update(p, g)
-    np.testing.assert_allclose(before - p.vector, 0.1 * g.vector)
+    for momentum, factor in ((0.5, 1.0), (0.5, 1.5), (0.0, 1.0)):
+        optimizer.momentum, before = momentum, p.vector.copy()
+        optimizer.update(p, g)
+        np.testing.assert_allclose(before - p.vector, 0.1 * factor * g.vector)
 
 
 # --- step_size ------------------------------------------------------------------------------------
