@@ -170,7 +170,7 @@ class Optimizer(Configurable):
         """
         w = parameters.vector
         if self._network is None:
-            check_dtype(self, w.dtype)
+            check_dtype(w.dtype, self)
             self._network = w.size, w.dtype, parameters.origin
         if parameters.origin is None:  # loaded from a file
             parameters.origin = self._network[2]

@@ -71,14 +71,14 @@ def number_names(kind: type) -> list[str]:
     ]
 
 
-def check_dtype(owner: Any, dtype: Any) -> None:
+def check_dtype(dtype: Any, *owners: Any) -> None:
     """Raise ``ValueError`` if a hyperparameter would become zero or infinite in ``dtype``.
 
     >>> class Step:
     ...     size = Checked(validation.number, 0)
     >>> step = Step()
     >>> step.size = 1e-46
-    >>> check_dtype(step, "float32")
+    >>> check_dtype("float32", step)
     Traceback (most recent call last):
         ...
     ValueError: size of Step must be 0 or from 1.4e-45 to 3.4e+38 in a network of float32,
@@ -86,13 +86,14 @@ def check_dtype(owner: Any, dtype: Any) -> None:
     """
     limits = np.finfo(dtype)
     low, high = float(limits.smallest_subnormal), float(limits.max)
-    for name in number_names(owner.__class__):
-        value = getattr(owner, name, None) or 0.0
-        if value and not low <= abs(value) <= high:
-            raise ValueError(
-                f"{name} of {type(owner).__name__} must be 0 or from {low:.2g} to {high:.2g} in a "
-                f"network of {dtype}, got {value!r}"
-            )
+    for owner in owners:
+        for name in number_names(owner.__class__):
+            value = getattr(owner, name, None) or 0.0
+            if value and not low <= abs(value) <= high:
+                raise ValueError(
+                    f"{name} of {type(owner).__name__} must be 0 or from {low:.2g} to {high:.2g} "
+                    f"in a network of {dtype}, got {value!r}"
+                )
 
 
 def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -172,8 +173,7 @@ def fit(
         )
         measures = get_metrics(metrics, net, data.y, loss)
         rules = [segment.rule for segment in net.regularization.resolve().all]
-        for thing in (loss, optimizer, *net.layers, *rules):
-            hyperparameters.check_dtype(thing, net.dtype)
+        hyperparameters.check_dtype(net.dtype, loss, optimizer, *net.layers, *rules)
         optimizer.prepare(net.parameters)
         columns = ["epoch", "data_loss", "penalty", "total", *measures]
         evaluated = {"": data.without_removed_rows()} if measures else {}
@@ -314,11 +314,11 @@ def _finite_penalty(net: Network) -> float:
     """Return the penalty, if all is finite: the last update of an epoch is followed by no loss."""
     with np.errstate(**IGNORE_FLOAT_ERRORS):
         penalty: float = net.penalty_value()
-    for name, values in {**net.parameters, "penalty": np.asarray(penalty)}.items():
-        if not np.isfinite(values).all():
-            step, layer = net.steps - 1, name.split(".")[0]
-            raise NonFiniteLossError(f"after step {step}, {name} is not finite", step, layer)
-    return penalty
+    if math.isfinite(penalty) and np.isfinite(net.parameters.vector).all():
+        return penalty
+    names = [name for name, values in net.parameters.items() if not np.isfinite(values).all()]
+    step, name = net.steps - 1, [*names, "penalty"][0]
+    raise NonFiniteLossError(f"after step {step}, {name} is not finite", step, name.split(".")[0])
 
 
 def evaluate(
