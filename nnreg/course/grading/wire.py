@@ -35,10 +35,6 @@ KINDS: dict[str, type[Exception]] = {
 }
 
 
-class WireError(Exception):
-    """The other process sends what is no message."""
-
-
 class Remote:
     """An object of the other process: attributes are fetched, and calls are made, there.
 
@@ -143,8 +139,6 @@ class Wire:
 
     def ask(self, what: str, *arguments: Any) -> Any:
         """Ask the other end for something, and return the answer."""
-        if self.broken:
-            raise WireError
         self._send({"do": what}, arguments)
         while True:
             message, value = self._receive()
@@ -159,7 +153,7 @@ class Wire:
 
     def wait(self) -> None:
         """Answer what the other end asks for, until it ends."""
-        while not self.broken:
+        while True:
             message, value = self._receive()
             self._answer(message["do"], value)
 
@@ -201,7 +195,7 @@ class Wire:
             return message, value
         except Exception as error:  # a message may be anything
             self.broken = True
-            raise WireError(str(error)) from error
+            raise ConnectionError(f"no message: {error}") from error
 
     def _drop(self) -> list[int]:
         """Remove the objects that the checks no longer use, and return their numbers."""
