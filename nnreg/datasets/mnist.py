@@ -215,16 +215,14 @@ def locations(name: str) -> list[Location]:
 
 def _load(name: str, fetch: bool) -> tuple[Split, Split]:
     paths = _find(name, validation.flag("fetch", fetch))
+    hint = (
+        f". This is not the published {name}: remove the file, or read other data of this format "
+        "with read_idx_folder"
+    )
     arrays = {}
     for part in PARTS:
         raw = read_bytes(paths[part])
-        try:
-            check_digest(raw, REGISTRY[name].digests[part], paths[part])
-        except ValueError as error:
-            raise ValueError(
-                f"{error}. This is not the published {name}: remove the file, "
-                "or read other data of this format with read_idx_folder"
-            ) from None
+        check_digest(raw, REGISTRY[name].digests[part], paths[part], hint)
         arrays[part] = decode_idx(raw, paths[part]), paths[part]
     return join_parts(arrays)
 
@@ -288,7 +286,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check_digest(data: bytes, expected: str, source: str) -> None:
+def check_digest(data: bytes, expected: str, source: str, hint: str = "") -> None:
     """Raise ``ValueError``, naming the source, unless decompressed bytes have this SHA-256.
 
     >>> check_digest(b"", sha256(b""), "nothing")
@@ -297,6 +295,7 @@ def check_digest(data: bytes, expected: str, source: str) -> None:
     if digest != expected:
         raise ValueError(
             f"{source}: wrong SHA-256 of the decompressed bytes: expected {expected}, got {digest}"
+            f"{hint}"
         )
 
 

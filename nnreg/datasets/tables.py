@@ -88,7 +88,12 @@ def read_csv(
     first = next(records, None)
     if first is None:
         raise ValueError(f"{file}: the file is empty; a header and rows are expected")
-    names = _check_width(file, *first, separator)
+    names = [name.strip() for name in first[1]]
+    if len(names) < 2:
+        raise ValueError(
+            f"{file}, line {first[0]}: one column, {names[0]!r}; at least one feature and the "
+            f"labels are expected, separated by {_SEPARATORS[separator]}{_advise(file, separator)}"
+        )
     if header is False:
         records = chain([first], records)
         names = [f"column {index}" for index in range(len(names))]
@@ -149,17 +154,6 @@ def _advise(file: str, separator: str) -> str:
     if line.count(likely) <= line.count(separator):
         return ""
     return f"; the fields seem to be separated by {_SEPARATORS[likely]}: say separator={likely!r}"
-
-
-def _check_width(file: str, line: int, fields: list[str], separator: str) -> list[str]:
-    """Return the fields of the first line without spaces around them, at least two."""
-    names = [name.strip() for name in fields]
-    if len(names) < 2:
-        raise ValueError(
-            f"{file}, line {line}: one column, {names[0]!r}; at least one feature and the labels "
-            f"are expected, separated by {_SEPARATORS[separator]}{_advise(file, separator)}"
-        )
-    return names
 
 
 def _check_names(file: str, line: int, names: list[str]) -> None:

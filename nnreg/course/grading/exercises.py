@@ -11,13 +11,12 @@ nbgrader, in a notebook.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import operator
 import os
+import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -226,29 +225,22 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
     """
     name = check_path("exercise", source)
     if name in EXERCISES:
-        module = importlib.import_module(f"nnreg.course.exercises.{name}")
+        names = vars(importlib.import_module(f"nnreg.course.exercises.{name}"))
     elif Path(name).is_file():
         name = str(Path(name).resolve())
-        module = _imported(name)
+        if not name.endswith(".py"):
+            raise ValueError(f"exercise must be a Python file, .py, got {name}")
+        names = runpy.run_path(name, run_name=FILE_MODULE)
     else:
         raise ValueError(
             f"exercise must be one of {', '.join(EXERCISES)} or a Python file, got {name!r}"
             f"{validation.nearest(name, EXERCISES)}"
         )
-    checks = tuple(value for value in vars(module).values() if isinstance(value, Check))
+    checks = tuple(value for value in names.values() if isinstance(value, Check))
     if not checks:
         raise ValueError(
             f"exercise: there are no checks in {name}: write @check(points) above each"
         )
-    title = (module.__doc__ or Path(name).stem).strip().partition("\n")[0]
-    modules = tuple(getattr(module, "MODULES", MODULES))
+    title = (names["__doc__"] or Path(name).stem).strip().partition("\n")[0]
+    modules = tuple(names.get("MODULES", MODULES))
     return Exercise(name, title, checks, modules)
-
-
-def _imported(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(FILE_MODULE, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"exercise must be a Python file, .py, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

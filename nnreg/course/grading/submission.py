@@ -62,6 +62,8 @@ class Statement:
     origin : str
         The file name in tracebacks: the submission, or one of its cells.
     node : ast.stmt
+    allowed : bool
+        Whether it imports no module that the exercise does not allow.
     binds, uses : set of str
         The global names that it assigns and reads; functions inside it included in ``uses``.
     run : bool
@@ -70,6 +72,7 @@ class Statement:
 
     origin: str
     node: ast.stmt
+    allowed: bool
     binds: set[str]
     uses: set[str]
     run: bool = False
@@ -116,11 +119,11 @@ class Submission:
         cells = read_cells(text) if notebook else [(NAME, text)]
         self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
         for statement in self._statements:
-            node, imported = statement.node, _imported(statement.node)
-            if imported[:1] == ["__future__"]:
-                for feature in imported[1:]:
-                    self._flags |= getattr(__future__, feature.partition(".")[2]).compiler_flag
-            if not self._allowed(imported):
+            node = statement.node
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                for feature in node.names:
+                    self._flags |= getattr(__future__, feature.name).compiler_flag
+            if not statement.allowed:
                 self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
 
     def get(self, name: str) -> Any:
@@ -138,9 +141,7 @@ class Submission:
             return self.names[name]
         if name in self._reasons:
             raise MissingError(self._reasons[name])
-        stars = [
-            s for s in self._statements if _is_star(s.node) and not self._allowed(_imported(s.node))
-        ]
+        stars = [s for s in self._statements if _is_star(s.node) and not s.allowed]
         if stars:
             raise MissingError(
                 f"The submission has no {name} of its own, and {ast.unparse(stars[0].node)!r} is "
@@ -167,10 +168,8 @@ class Submission:
 
     def explain(self, error: BaseException) -> str:
         """Return why a call failed, with the reason for a name that is not there."""
-        text = reason(error)
-        if isinstance(error, NameError) and error.name in self._reasons:
-            text = f"{text}. {self._reasons[error.name]}"
-        return text
+        why = self._reasons.get(error.name or "") if isinstance(error, NameError) else None
+        return f"{reason(error)}. {why}" if why else reason(error)
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -198,14 +197,14 @@ class Submission:
         if first.startswith("%%") and first not in PYTHON_MAGICS:
             self._skip(origin, first, "a cell of another language")
             return
-        for nodes in self._parse(origin, lines):
-            for node in nodes:
-                try:
-                    yield Statement(origin, node, *_symbols(node))
-                except (SyntaxError, ValueError, RecursionError) as error:
-                    self._skip(f"{origin}, line {node.lineno}", type(node).__name__, reason(error))
+        for node in self._parse(origin, lines):
+            allowed = self._allowed(_imported(node))
+            try:
+                yield Statement(origin, node, allowed, *_symbols(node))
+            except (SyntaxError, ValueError, RecursionError) as error:
+                self._skip(f"{origin}, line {node.lineno}", type(node).__name__, reason(error))
 
-    def _parse(self, origin: str, lines: list[str]) -> Iterator[list[ast.stmt]]:
+    def _parse(self, origin: str, lines: list[str]) -> Iterator[ast.stmt]:
         """Yield the statements of the longest runs of lines that are Python; skip the others."""
         starts = [i for i, line in enumerate(lines) if re.match(r"[^\s#)\]}]", line)]
         ends = [*starts[1:], len(lines)]
@@ -215,7 +214,7 @@ class Submission:
             for stop in (last, *range(at, min(at + MAX_PIECES, last))):
                 try:
                     source = "\n" * starts[at] + "\n".join(lines[starts[at] : ends[stop]])
-                    yield ast.parse(source, origin).body
+                    yield from ast.parse(source, origin).body
                     break
                 except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                     failure = error if failure is None or stop == at else failure
@@ -237,41 +236,38 @@ class Submission:
             statement.run = True
             for used in sorted(statement.uses - {name}):
                 self._resolve(used)
-            if self._allowed(_imported(statement.node)):
+            if statement.allowed:
                 self._execute(statement)
 
     def _execute(self, statement: Statement) -> None:
         node = statement.node
-        module = ast.Module([node], [])
         try:
-            exec(compile(module, statement.origin, "exec", self._flags, True), self.names)
+            code = compile(ast.Module([node], []), statement.origin, "exec", self._flags, True)
+            exec(code, self.names)
         except BaseException as error:  # a statement may raise anything
             if isinstance(node, ast.ImportFrom) and _is_star(node):  # a submodule is refused
                 found = vars(sys.modules.get(str(node.module), self))
                 public = (name for name in found.get("__all__", ()) if name in found)
                 self.names.update({name: found[name] for name in public})
-            what = ast.unparse(node)
-            decorated = isinstance(node, ast.FunctionDef) and node.decorator_list
-            missing = statement.binds - set(self.names)
-            self._skip(statement.place, what, reason(error), set() if decorated else missing)
-            if isinstance(node, ast.FunctionDef) and decorated:
-                node.decorator_list = []
+            decorated = getattr(node, "decorator_list", [])
+            missing = set() if decorated else statement.binds.difference(self.names)
+            self._skip(statement.place, ast.unparse(node), reason(error), missing)
+            if decorated:
+                decorated.clear()
                 self._execute(statement)
 
     def _take_method(self, name: str) -> None:
         """Take an answer that is a method of a class."""
-        for statement in self._statements:
-            node = statement.node
-            if not isinstance(node, ast.ClassDef):
-                continue
-            methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == name]
-            if methods:
+        classes = [s.node for s in self._statements if isinstance(s.node, ast.ClassDef)]
+        methods = [(owner, method) for owner in classes for method in owner.body]
+        for node, method in methods:
+            if isinstance(method, ast.FunctionDef) and method.name == name:
                 self._resolve(node.name)
-                arguments = [a.arg for a in (*methods[0].args.posonlyargs, *methods[0].args.args)]
+                first = ast.unparse(method.args).partition(",")[0]
                 try:
-                    owner = self.names[node.name]
-                    bound = arguments[:1] == ["self"] and not methods[0].decorator_list
-                    self.names[name] = getattr(owner() if bound else owner, name)
+                    made = self.names[node.name]
+                    bound = first == "self" and not method.decorator_list
+                    self.names[name] = getattr(made() if bound else made, name)
                     self.skipped.append(f"{name}: the method of the class {node.name} is taken")
                 except Exception as error:  # the constructor is the submission's
                     self._reasons[name] = (
@@ -316,10 +312,8 @@ def allowed(module: str, modules: tuple[str, ...]) -> bool:
     (True, False)
     """
     package, *rest = module.split(".")
-    return (package in STANDARD or package in modules) and [package, *rest[:1]] != [
-        "nnreg",
-        "course",
-    ]
+    of_course = package == "nnreg" and rest[:1] == ["course"]
+    return package in STANDARD.union(modules) and not of_course
 
 
 def read_cells(text: str) -> list[tuple[str, str]]:
