@@ -22,6 +22,7 @@ RNG = np.random.default_rng(2)
 Z, LABELS = 2 * RNG.standard_normal((5, 4)), np.array([3, 0, 2, 1, 2])
 LARGE = np.array([[1000.0, 0.0, -1000.0], [-1000.0, -1001.0, -1000.0]])
 HOPELESS = np.array([[1e4, 0.0, -1e4]])
+NO_LOG = "Write log p as z - max - log(sum(exp(z - max))): no log of a p that has become 0."
 OVERFLOW = "Subtract each row's largest logit before np.exp: it cancels, and nothing overflows."
 
 
@@ -83,10 +84,9 @@ def loss_value(submission: Any, rng: np.random.Generator) -> None:
 def loss_large(submission: Any, rng: np.random.Generator) -> None:
     """softmax_cross_entropy: a hopeless prediction costs a finite value."""
     result = np.mean(loss(submission, HOPELESS, np.array([2]))[0])
-    message = "Write log p as z - max - log(sum(exp(z - max))): no log of a p that has become 0."
-    expect(np.isfinite(result), f"At a logit of -10,000 it is {result}.\nHint: {message}")
+    expect(np.isfinite(result), f"At a logit of -10,000 it is {result}.\nHint: {NO_LOG}")
     expect(
-        abs(result) > 5000, f"At a logit of -10,000 it is cut off, {result:.6g}.\nHint: {message}"
+        abs(result) > 5000, f"At a logit of -10,000 it is cut off, {result:.6g}.\nHint: {NO_LOG}"
     )
 
 

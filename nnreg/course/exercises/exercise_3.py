@@ -96,10 +96,10 @@ def proximal(submission: Any, rng: np.random.Generator) -> None:
 def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
     """l1_proximal: what is smaller than the threshold becomes exactly 0."""
     result = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
-    message = "Nothing may pass zero and come out on the other side: max(|w| - threshold, 0)."
     expect(
         not np.any(result),
-        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}.\nHint: {message}",
+        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}.\n"
+        "Hint: Nothing may pass zero and come out on the other side: max(|w| - threshold, 0).",
     )
 
 
@@ -148,6 +148,8 @@ def right_l2(w: Any, strength: float) -> tuple[Any, Any]:
 def _added(submission: Any) -> dict[str, Any]:
     with patched(submission.add_l2, l2=right_l2):
         result = submission.add_l2(*copy_arrays((GRADIENTS, PARAMETERS, STRENGTH)))
-    given = isinstance(result, dict) and result.keys() == GRADIENTS.keys()
-    expect(given, "add_l2 must return a dictionary with the same names as gradients.")
+    expect(
+        isinstance(result, dict) and result.keys() == GRADIENTS.keys(),
+        "add_l2 must return a dictionary with the same names as gradients.",
+    )
     return dict(result)

@@ -46,12 +46,13 @@ def share(submission: Any, rng: np.random.Generator) -> None:
             f"The units of a row are kept or dropped together.\n{EACH}",
         )
         keep = mask.mean()
-        message = f"With keep_prob = {keep_prob}, {keep:.0%} of the units are kept."
-        if abs(keep - (1 - keep_prob)) < 0.02:
-            message += f"\n{hint('dropout: keeps with the probability to drop')}"
-        else:
-            message += "\nHint: mask = rng.random(x.shape) < keep_prob, of uniform numbers."
-        expect(abs(keep - keep_prob) < 0.02, message)
+        known = hint("dropout: keeps with the probability to drop")
+        if abs(keep - (1 - keep_prob)) > 0.02:
+            known = "Hint: mask = rng.random(x.shape) < keep_prob, of uniform numbers."
+        expect(
+            abs(keep - keep_prob) < 0.02,
+            f"With keep_prob = {keep_prob}, {keep:.0%} of the units are kept.\n{known}",
+        )
 
 
 @check(20)
@@ -61,11 +62,15 @@ def scale(submission: Any, rng: np.random.Generator) -> None:
     factors = dropout_factors(MANY, y)
     factor = factors.max()
     expect(np.allclose(factors[factors != 0], factor), "The kept units have different factors.")
-    if np.isclose(factor, 1):
-        expect(False, PAPER if is_paper(submission, rng) else hint("dropout: not scaled"))
+    expect(
+        not np.isclose(factor, 1),
+        PAPER if is_paper(submission, rng) else hint("dropout: not scaled"),
+    )
     right = np.isclose(factor, 1 / KEEP_PROB) or abs(factor * np.mean(factors != 0) - 1) < 0.1
-    expected = f"expected 1/keep_prob = {1 / KEEP_PROB:g}."
-    expect(right, f"The kept units are multiplied by {factor:.3g}, {expected}")
+    expect(
+        right,
+        f"The kept units are multiplied by {factor:.3g}, expected 1/keep_prob = {1 / KEEP_PROB:g}.",
+    )
 
 
 @check(20)

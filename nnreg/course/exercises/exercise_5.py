@@ -70,10 +70,16 @@ def batches_cover(submission: Any, rng: np.random.Generator) -> None:
     rows = np.concatenate([np.ravel(batch) for batch in submission.batches(23, 5, rng)])
     counts = np.bincount(rows.astype(int), minlength=23)
     missing = int((counts == 0).sum())
-    twice = "Hint: draw without replacement: rng.permutation(n), cut into batches."
-    expect(counts.max() <= 1, f"Of 23 rows {missing} are missing and others come twice.\n{twice}")
-    dropped = "Hint: the last batch may be smaller than the others; it counts too."
-    expect(missing == 0, f"Of 23 rows {missing} are missing.\n{dropped}")
+    expect(
+        counts.max() <= 1,
+        f"Of 23 rows {missing} are missing and others come twice.\n"
+        "Hint: draw without replacement: rng.permutation(n), cut into batches.",
+    )
+    expect(
+        missing == 0,
+        f"Of 23 rows {missing} are missing.\n"
+        "Hint: the last batch may be smaller than the others; it counts too.",
+    )
     expect(len(counts) == 23, f"There is no row {len(counts) - 1}: rows are counted from 0.")
 
 
@@ -91,10 +97,10 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
     first, second, replayed = (
         np.concatenate(list(submission.batches(20, 20, g))).tolist() for g in (rng, rng, again)
     )
-    unshuffled = (
-        "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle."
+    expect(
+        first != list(range(20)),
+        "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle.",
     )
-    expect(first != list(range(20)), unshuffled)
     expect(
         first != second,
         "Two epochs have the same order.\nHint: seed nothing inside the function; draw from rng.",
@@ -148,9 +154,11 @@ def step_dropout(submission: Any, rng: np.random.Generator) -> None:
     g = gradient(keep_prob=0.5)[1][IS_WEIGHT]
     expect(np.any(result), "The parameters do not move.")
     cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
-    message = "With dropout, the step is not along the gradient of the pass that was made."
-    how = "Hint: one forward with training=True, and backward with its cache."
-    expect(abs(cosine) > 0.999999, f"{message}\n{how}")
+    expect(
+        abs(cosine) > 0.999999,
+        "With dropout, the step is not along the gradient of the pass that was made.\n"
+        "Hint: one forward with training=True, and backward with its cache.",
+    )
 
 
 @check(8)
@@ -173,8 +181,10 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
     """train: the objective falls from epoch to epoch, and the points are classified."""
     net, history = run_training(submission, rng)
-    fell = f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs."
-    expect(history[-1] < history[0] / 2, fell)
+    expect(
+        history[-1] < history[0] / 2,
+        f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs.",
+    )
     trained = network()
     trained.parameters.vector[...] = net.parameters.vector
     right = np.mean(trained.predict(X).argmax(axis=1) == LABELS)
@@ -185,8 +195,10 @@ def training_learns(submission: Any, rng: np.random.Generator) -> None:
 def training_steps(submission: Any, rng: np.random.Generator) -> None:
     """train: each epoch makes a step for each of its batches."""
     steps, expected = run_training(submission, rng)[0].steps, EPOCHS * 6
-    message = f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {steps}."
-    expect(steps == expected, message)
+    expect(
+        steps == expected,
+        f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {steps}.",
+    )
 
 
 @check(5)
@@ -202,10 +214,10 @@ def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
     """accuracy: nothing is dropped, and the network stays as it was."""
     net = network(submission, keep_prob=0.5)
     result = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
-    message = (
-        "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none."
+    expect(
+        net.steps == 0 and len(set(result)) == 1,
+        "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none.",
     )
-    expect(net.steps == 0 and len(set(result)) == 1, message)
     expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
 
 
@@ -215,6 +227,8 @@ def run_training(submission: Any, rng: np.random.Generator) -> tuple[Any, list[f
     how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
     with patched(submission.train, batches=right_batches, train_step=right_step):
         history = submission.train(net, loss, X.copy(), LABELS.copy(), **how)
-    listed = isinstance(history, list) and len(history) == EPOCHS
-    expect(listed, "train must return a list with one number for each epoch.")
+    expect(
+        isinstance(history, list) and len(history) == EPOCHS,
+        "train must return a list with one number for each epoch.",
+    )
     return net, [float(value) for value in history]

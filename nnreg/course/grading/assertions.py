@@ -67,9 +67,9 @@ def require_pair(function: Callable[..., Any], result: Any, form: str = "(y, cac
 def require_gradients(result: Any, count: int) -> tuple[Any, ...]:
     """Return the result of a backward function as a tuple of ``count`` gradients."""
     result = result if isinstance(result, tuple | list) else (result,)
-    given = len(result) == count and all(a is not None for a in result)
     expect(
-        given, f"The backward function must return {count} gradient(s): check its return statement."
+        len(result) == count and all(a is not None for a in result),
+        f"The backward function must return {count} gradient(s): check its return statement.",
     )
     return tuple(result)
 
@@ -96,8 +96,10 @@ def assert_close(
     Hint: There is a factor 1/2.
     """
     result, expected = np.asarray(result), np.asarray(expected)
-    shapes = f"{name} has the shape {result.shape}, expected {expected.shape}."
-    expect(result.shape == expected.shape, shapes)
+    expect(
+        result.shape == expected.shape,
+        f"{name} has the shape {result.shape}, expected {expected.shape}.",
+    )
     expect(result.dtype.kind in "fiub", f"{name} must hold numbers, got {result.dtype}.")
     close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
     if not close.all():
@@ -212,8 +214,10 @@ def assert_slope(function: Callable[..., Any], *arguments: Any) -> None:
     """
     gradient = call_pair(function, *arguments, form="(value, gradient)")[1]
     expected = np.shape(arguments[0])
-    shapes = f"The gradient has the shape {np.shape(gradient)}, expected {expected}."
-    expect(np.shape(gradient) == expected, shapes)
+    expect(
+        np.shape(gradient) == expected,
+        f"The gradient has the shape {np.shape(gradient)}, expected {expected}.",
+    )
     assert_diagnosed(None, function, *arguments)
 
 
@@ -267,10 +271,9 @@ def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) ->
     """Raise unless a function leaves its arguments unchanged."""
     given = copy_arrays(arguments)
     function(*given)
-    name = function.__name__
     expect(
         all(map(_equal, given, arguments)),
-        f"{name} changes an array that it is given: make a new one.",
+        f"{function.__name__} changes an array that it is given: make a new one.",
     )
 
 
