@@ -104,7 +104,7 @@ def prune(net: Network) -> PrunedNetwork:
     >>> net.parameters["dense_1.weight"][:, 0] = 0.0  # this unit is constant
     >>> net.parameters["dense_2.weight"][1] = 0.0  # this unit is unused
     >>> prune(net).network.widths
-    (4, 1, 1, 2)
+    [4, 1, 1, 2]
     """
     trained, copied = dense_layers(net), net.copy()
     layers = [layer.clone() for layer in copied.layers]
