@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import sys
 
 import numpy as np
@@ -24,7 +23,6 @@ from nnreg.lab import (
     sweep,
 )
 from nnreg.lab.bias_variance.experiment import classify_fits, find_best
-from nnreg.lab.bias_variance.learners import AXES
 from nnreg.lab.bias_variance.report import (
     PICTURES,
     draw_fits,
@@ -87,19 +85,6 @@ def bands():
 
 @pytest.mark.usefixtures("without_pictures")
 class TestCommand:
-    @needs_matplotlib
-    def test_it_prints_a_table_and_writes_a_folder(self, capsys, tmp_path):
-        assert command() == 0
-        out, err = capsys.readouterr()
-        assert re.search(r"^3 +right fit", out, re.MULTILINE)
-        assert f"Written to nnreg-bias-variance: {', '.join(FILES)}" in out
-        assert err == ""
-        assert sorted(p.name for p in (tmp_path / "nnreg-bias-variance").iterdir()) == sorted(FILES)
-
-    def test_the_folder_has_a_number_when_it_exists(self, capsys):
-        assert command() == command() == 0
-        assert "Written to nnreg-bias-variance-2" in capsys.readouterr().out
-
     def test_every_option_reaches_its_place(self, calls):
         command(
             "--process bands --noise 0.2 --rows 7 --datasets 8 --seeds 3 --points 9 --seed 11 "
@@ -119,32 +104,6 @@ class TestCommand:
         command("--sweep degree --values 3")
         assert calls[1][0]["3"] == Polynomial(3)
 
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ("--values 1,x", "argument --values: must be numbers with commas between them"),
-            ("--sweep depth", "argument --sweep: invalid choice: 'depth'"),
-            ("--sweep width --values 1.5", "width must be a whole number of at least 1, got 1.5"),
-            ("--noise -1", "--noise must be a number in [0, inf), got -1.0"),
-            ("--datasets 2", "--datasets must be a whole number of at least 3, got 2"),
-            ("--keep-prob 2", "--keep-prob must be a number in (0, 1], got 2.0"),
-            ("--sweep l1 --l2 0.1", "--l1 must be 0 where l2 is not"),
-            ("--jobs 0", "--jobs must be a whole number of at least 1, got 0"),
-            ("--optimizer adm", "--optimizer must be one of"),
-        ],
-    )
-    def test_a_wrong_argument_is_one_line_and_exit_2(self, capsys, tmp_path, options, message):
-        try:
-            status = command(options)
-        except SystemExit as exit:
-            status = exit.code
-        out, err = capsys.readouterr()
-        assert status == 2
-        assert out == ""
-        assert message in err
-        assert err.count("\n") == 1
-        assert list(tmp_path.iterdir()) == []
-
     def test_several_jobs_without_joblib_are_one_line_that_names_the_extra(
         self, capsys, monkeypatch, tmp_path
     ):
@@ -152,20 +111,6 @@ class TestCommand:
         assert command(f"{QUICK} --jobs 2") == 2
         assert "pip install 'nnreg[parallel]'" in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
-
-    def test_training_that_breaks_down_is_one_line_and_exit_1(self, capsys):
-        assert command("--optimizer sgd --learning-rate 1e30 --datasets 3") == 1
-        err = capsys.readouterr().err
-        assert "the loss of step" in err
-        assert err.count("\n") == 1
-
-    def test_help_says_what_columns_and_verdicts_mean(self, capsys):
-        with pytest.raises(SystemExit, match="0"):
-            command("--help")
-        out = " ".join(capsys.readouterr().out.split())
-        assert "right fit if its test loss is at most 1.2 times" in out
-        assert "Should be chance" in out
-        assert all(name in out for name in AXES)
 
 
 @pytest.mark.usefixtures("without_pictures")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -178,15 +177,6 @@ class TestCommand:
     def walk(self, options=OPTIONS):
         return main(["path", *options.split()])
 
-    @needs_matplotlib
-    def test_it_prints_a_table_and_writes_a_folder(self, capsys, tmp_path):
-        assert self.walk() == 0
-        out, err = capsys.readouterr()
-        assert "Written to nnreg-path: report.json, report.html, path.png" in out
-        assert err == ""
-        names = {path.name for path in (tmp_path / "nnreg-path").iterdir()}
-        assert names == {"report.json", "report.html", "path.png"}
-
     def test_every_option_reaches_its_setting(self, monkeypatch):
         seen = []
 
@@ -224,47 +214,6 @@ class TestCommand:
         assert self.walk(f"{OPTIONS} --out nnreg-path --resume") == 0
         assert [path.name for path in tmp_path.iterdir()] == ["nnreg-path"]
         assert not list((tmp_path / "nnreg-path").glob("*.npz"))
-
-    def test_an_early_interruption_keeps_nothing(self, capsys, monkeypatch, tmp_path):
-        def study(*_, **__):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(experiments, "study_path", study)
-        assert self.walk() == 130
-        assert capsys.readouterr().err == "nnreg: interrupted; nothing was kept\n"
-        assert list(tmp_path.iterdir()) == []
-
-    def test_without_matplotlib_one_line_names_the_extra(self, capsys, monkeypatch):
-        monkeypatch.setitem(sys.modules, "matplotlib", None)
-        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-        assert self.walk() == 0
-        assert (
-            "No pictures without matplotlib: pip install 'nnreg[plots]'" in capsys.readouterr().out
-        )
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ("--points 1", "--points must be a whole number of at least 2, got 1"),
-            ("--ratio 2", "--ratio must be a number in (0, 1), got 2.0"),
-            ("--jobs 0", "--jobs must be a whole number of at least 1, got 0"),
-            ("--data digit", "--data: unknown data 'digit'"),
-        ],
-    )
-    def test_a_wrong_argument_is_one_line_and_exit_2(self, capsys, tmp_path, options, message):
-        assert self.walk(f"{OPTIONS} {options}") == 2
-        out, err = capsys.readouterr()
-        assert (out, err.count("\n")) == ("", 1)
-        assert message in err
-        assert list(tmp_path.iterdir()) == []
-
-    def test_help_states_the_rules_and_names_every_setting(self, capsys):
-        with pytest.raises(SystemExit, match="0"):
-            main(["path", "--help"])
-        out = capsys.readouterr().out
-        assert RULES["strengths"] in " ".join(out.split())
-        for name in PathSettings.__dataclass_fields__:
-            assert f"--{name.replace('_', '-')} " in out
 
 
 @needs_matplotlib

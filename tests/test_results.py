@@ -1,4 +1,4 @@
-"""Cached results: each is computed once, kept when it is finished, and found again."""
+"""Cached results: each is computed once, stored when it is finished, and read again."""
 
 import sys
 from functools import partial
@@ -9,34 +9,28 @@ import pytest
 from nnreg.lab.reporting.results import cache_key, list_results, run_cached
 
 
-def square(number, log=None):
-    if log is not None:
-        log.append(number)
+def square(number, log):
+    log.append(number)
     if number < 0:
         raise KeyboardInterrupt
     return {"square": np.array(number**2), "root": np.sqrt(np.full((1, 2), float(number)))}
 
 
 def squares(*numbers, log=None):
-    return {f"piece-{number}": partial(square, number, log) for number in numbers}
+    log = [] if log is None else log
+    return {f"task-{number}": partial(square, number, log) for number in numbers}
 
 
-def test_results_are_in_the_order_of_the_pieces_whatever_was_kept(tmp_path):
-    run_cached(squares(9), folder=tmp_path)
-    found = run_cached(squares(4, 9, 1), folder=tmp_path)
-    assert {name: int(result["square"]) for name, result in found.items()} == {
-        "piece-4": 16,
-        "piece-9": 81,
-        "piece-1": 1,
-    }
-    assert list(found) == ["piece-4", "piece-9", "piece-1"]
-
-
-def test_what_is_kept_is_not_computed_again_and_is_the_same(tmp_path):
-    log = []
-    first = run_cached(squares(2, 3, log=log), folder=tmp_path)
-    again = run_cached(squares(2, 3, log=log), folder=tmp_path)
-    assert log == [2, 3]
+def test_stored_results_are_read_in_the_order_of_the_tasks_and_are_the_same(tmp_path):
+    log, progress = [], []
+    run_cached(squares(9, log=log), folder=tmp_path)
+    tasks = squares(4, 9, 1, log=log)
+    first = run_cached(tasks, folder=tmp_path, progress=lambda *done: progress.append(done))
+    again = run_cached(tasks, folder=tmp_path)
+    assert log == [9, 4, 1]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
+    assert list(first) == list(again) == ["task-4", "task-9", "task-1"]
+    assert [int(result["square"]) for result in first.values()] == [16, 81, 1]
     for name, result in first.items():
         for key, values in result.items():
             np.testing.assert_array_equal(again[name][key], values, strict=True)
@@ -50,56 +44,49 @@ def test_after_an_interruption_only_the_rest_is_computed(tmp_path):
     assert log == [2, 3, -1, 5]
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+def test_without_a_folder_or_a_result_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_cached(squares(2))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_folder_is_made_for_the_first_result_only(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run_cached(squares(-1), folder=tmp_path / "pieces")
+        run_cached(squares(-1), folder=tmp_path / "results")
     assert list(tmp_path.iterdir()) == []
 
 
-def keep(folder, *numbers):
-    """Keep results in a folder and return their files."""
-    run_cached(squares(*numbers), folder=folder)
-    return sorted(folder.iterdir())
+@pytest.fixture
+def stored(tmp_path):
+    """A file with the result of task 3."""
+    run_cached(squares(3), folder=tmp_path)
+    return next(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("place", [0, 3, 30, 100, -1])
-def test_a_file_of_which_a_byte_has_changed_is_not_read_and_left_as_it_is(tmp_path, place):
-    (path,) = keep(tmp_path, 3)
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-    assert run_cached(squares(3), folder=tmp_path)["piece-3"]["square"] == 9
-    assert path.read_bytes() == content
-    assert list_results(tmp_path, "piece") == []
+def assert_not_read(path):
+    content = None if path.is_symlink() else path.read_bytes()
+    assert list_results(path.parent, "task") == []
+    assert run_cached(squares(3), folder=path.parent)["task-3"]["square"] == 9
+    assert list(path.parent.iterdir()) == [path]
+    assert content is None or path.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"", b"PK no archive", b"PK\x03\x04"])
-def test_what_has_the_name_of_a_result_and_is_none_is_left_as_it_is(tmp_path, content):
-    (path,) = keep(tmp_path, 3)
-    path.write_bytes(content)
-    assert run_cached(squares(3), folder=tmp_path)["piece-3"]["square"] == 9
-    assert path.read_bytes() == content
-    path.unlink()
-    path.symlink_to(tmp_path / "missing")
-    assert run_cached(squares(3), folder=tmp_path)["piece-3"]["square"] == 9
-    assert path.is_symlink()
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("byte", [0, 3, 30, 100, -1])
+def test_a_file_of_which_a_byte_has_changed_is_not_read_and_left_as_it_is(stored, byte):
+    content = bytearray(stored.read_bytes())
+    content[byte] ^= 1
+    stored.write_bytes(content)
+    assert_not_read(stored)
 
 
-def test_progress_counts_what_was_kept(tmp_path):
-    run_cached(squares(1), folder=tmp_path)
-    counts = []
-    run_cached(squares(1, 2), folder=tmp_path, progress=lambda *done: counts.append(done))
-    assert counts == [(1, 2), (2, 2)]
+@pytest.mark.parametrize("content", [b"", b"PK no archive", b"PK\x03\x04", "a link"])
+def test_what_has_the_name_of_a_result_and_is_none_is_left_as_it_is(stored, content):
+    stored.unlink()
+    if content == "a link":
+        stored.symlink_to("missing")
+    else:
+        stored.write_bytes(content)
+    assert_not_read(stored)
+    assert stored.is_symlink() == (content == "a link")
 
 
-def test_two_processes_find_what_one_finds(tmp_path):
+def test_two_processes_compute_what_one_computes(tmp_path):
     pytest.importorskip("joblib")
     one, two = run_cached(squares(2, 3, 4)), run_cached(squares(2, 3, 4), folder=tmp_path, jobs=2)
     assert list(one) == list(two)
@@ -120,7 +107,7 @@ def test_jobs_are_a_whole_number_of_at_least_1(jobs):
         run_cached({}, jobs=jobs)
 
 
-def test_a_name_tells_apart_what_the_result_depends_on():
+def test_a_key_tells_apart_what_the_result_depends_on():
     long = np.linspace(0.0, 1.0, 2000)
     other, near = long.copy(), long.copy()
     other[1000], near[1] = 7.0, np.nextafter(near[1], 1.0)  # neither is seen in a default repr
@@ -129,6 +116,6 @@ def test_a_name_tells_apart_what_the_result_depends_on():
     assert len({cache_key(*part) for part in parts}) == len(parts)
 
 
-def test_what_only_an_address_tells_apart_has_no_name():
+def test_what_only_an_address_tells_apart_has_no_key():
     with pytest.raises(ValueError, match="repr"):
         cache_key("l2", object())
