@@ -1,7 +1,5 @@
 """The cache: attributes that live for one pass, buffers that live for many."""
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -70,11 +68,3 @@ def test_each_layer_has_a_cache_of_its_own():
     cache["dense_2"].x = 2
     assert cache["dense_1"] is cache["dense_1"]
     assert (cache["dense_1"].x, cache["dense_2"].x) == (1, 2)
-
-
-def test_a_cache_can_be_copied():
-    cache = nn.Cache()
-    cache.x = np.ones(2)
-    other = copy.deepcopy(cache)
-    other.x[:] = 0
-    assert cache.x.all()

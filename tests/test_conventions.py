@@ -59,14 +59,7 @@ def test_every_row_is_verified_with_a_library_or_its_formula():
     assert {c.verified_with for c in CONVENTIONS if c.verified_with} == libraries
 
 
-def test_a_missing_number_of_rows_is_asked_for():
-    with pytest.raises(ValueError, match="sklearn divides by a number of rows: give batch="):
-        convert_penalty(0.1, source="nnreg", target="sklearn")
-
-
 def test_decoupled_decay_is_a_penalty_for_plain_sgd_only():
-    with pytest.raises(ValueError, match="torch-adamw subtracts its decay from the weights"):
-        convert_penalty(0.1, source="torch-adamw", target="nnreg")
     assert convert_penalty(0.1, source="torch-adamw", target="nnreg", plain_sgd=True) == 0.1
     assert convert_penalty(0.1, source="torch-adamw", target="thinc") == 0.1
 
@@ -80,6 +73,9 @@ def test_decoupled_decay_is_a_penalty_for_plain_sgd_only():
         ({"plain_sgd": "no"}, TypeError, "plain_sgd must be True or False, got 'no'"),
         ({"n": "x"}, TypeError, "n must be a whole number of at least 1, got 'x'"),
         ({"batch": 0}, ValueError, "batch must be a whole number of at least 1, got 0"),
+        ({"source": "nielsen"}, ValueError, "nielsen divides by a number of rows: give n="),
+        ({"target": "sklearn"}, ValueError, "sklearn divides by a number of rows: give batch="),
+        ({"source": "torch-adamw"}, ValueError, "torch-adamw subtracts its decay from the weights"),
         ({"strength": -1.0}, ValueError, "strength must be .*got -1.0"),
     ],
 )

@@ -208,23 +208,10 @@ def test_probabilities_and_classes_take_any_numbers_and_refuse_the_rest(loss):
     rows = [[1, 2], [0, -1]]
     for link in (loss.probabilities, loss.classes):
         expected = link(np.array(rows, float))
-        for outputs in (rows, np.array(rows, np.longdouble), Frame(np.array(rows, object))):
+        for outputs in (rows, np.array(rows, np.longdouble)):
             np.testing.assert_allclose(link(outputs), expected, rtol=1e-15)
         with pytest.raises(TypeError, match="outputs must hold real numbers, got dtype <U1"):
             link([["a"]])
-
-
-class Frame:
-    """A data frame of object columns."""
-
-    def __init__(self, rows):
-        self.rows, self.columns = rows, range(rows.shape[1])
-
-    def __array__(self, dtype=None, copy=None):
-        return self.rows
-
-    def __getitem__(self, column):
-        return self.rows[:, column].astype(float)
 
 
 @pytest.mark.parametrize(
