@@ -16,14 +16,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from nnreg._support import hyperparameters, memory, validation
+from nnreg._support import hyperparameters, memory, tables, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer, declare, initialize, name_layers
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
 from nnreg.regularization import Regularization
-from nnreg.summary import summarize, summarize_html
+from nnreg.summary import NUMBERS, summarize
 
 CHUNK_ROWS = 1024  # rows that inference takes at once
 MAX_STEP = 2**62 - 1
@@ -459,10 +459,12 @@ class Network(memory.Copyable):
 
     def summary(self) -> None:
         """Print the layers: shapes, parameters, initial values, and each parameter's penalty."""
-        print(summarize(self))
+        head, rows, remarks = summarize(self)
+        print(tables.text_table(head, rows, right=NUMBERS), *remarks, sep="\n")
 
     def _repr_html_(self) -> str:
-        return summarize_html(self)
+        head, rows, remarks = summarize(self)
+        return tables.html_table(head, rows, right=NUMBERS) + tables.paragraphs(remarks)
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))

@@ -20,8 +20,8 @@ def soft_threshold(w: Array, threshold: float | Array, out: Array | None = None)
     >>> soft_threshold(np.array([-3.0, 0.5, 2.0]), 1.0)
     array([-2.,  0.,  1.])
     """
-    result: Array = np.subtract(w, np.clip(w, -threshold, threshold), out=out)
-    return result
+    clipped: Array = np.clip(w, -threshold, threshold)
+    return np.subtract(w, clipped, out=out)
 
 
 def column_norms(w: Array) -> Array:
@@ -30,10 +30,9 @@ def column_norms(w: Array) -> Array:
     >>> column_norms(np.array([[3.0, 0.0], [4.0, 0.0]]))
     array([5., 0.])
     """
-    squares = np.einsum("dm,dm->m", w, w)
+    squares: Array = np.einsum("dm,dm->m", w, w)
     squares *= squares.real > 0  # so that a column of zeros has the derivative 0 by a complex step
-    length: Array = np.sqrt(squares)
-    return length
+    return np.sqrt(squares)
 
 
 def group_threshold(w: Array, threshold: float | Array, out: Array | None = None) -> Array:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnreg._support import tables
-
 NUMBERS = (1, 4)  # columns of the summary that are aligned to the right
 
 
-def summarize(net: Any) -> str:
-    """Return the text that ``net.summary()`` prints.
+def summarize(net: Any) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return the table of ``net.summary()``: headings, rows and remarks.
+
+    There is a row for each parameter, and for a layer without any.
 
     Examples
     --------
@@ -18,7 +18,7 @@ def summarize(net: Any) -> str:
     >>> net = nn.Network(
     ...     [nn.Dense(3), nn.ReLU(), nn.Dense(2, penalty=None)], inputs=4, penalty=nn.L2(0.1)
     ... )
-    >>> print(summarize(net))
+    >>> net.summary()
     layer    outputs  parameter  shape   values  initial         penalty
     -------  -------  ---------  ------  ------  --------------  ----------------
     dense_1        3  weight     (4, 3)      12  he_normal       L2(strength=0.1)
@@ -30,18 +30,6 @@ def summarize(net: Any) -> str:
     Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; never divided, never on
     biases.
     """
-    head, rows = _summary_table(net)
-    return "\n".join([tables.text_table(head, rows, right=NUMBERS), *_remarks(net)])
-
-
-def summarize_html(net: Any) -> str:
-    """Return the same as a table in HTML, which notebooks show."""
-    head, rows = _summary_table(net)
-    return tables.html_table(head, rows, right=NUMBERS) + tables.paragraphs(_remarks(net))
-
-
-def _summary_table(net: Any) -> tuple[list[str], list[list[str]]]:
-    """Return the headings, and a row for each parameter, or for a layer without any."""
     rules = net.regularization
     head = ["layer", "outputs", "parameter", "shape", "values", "initial", "penalty"]
     head += ["constraint"] if rules.constraints else []
@@ -58,14 +46,11 @@ def _summary_table(net: Any) -> tuple[list[str], list[list[str]]]:
         if label[0]:
             settings = repr(layer).partition("(")[2].rstrip(")")
             rows.append([f"{layer.name} {settings}".rstrip(), str(width), *[""] * (len(head) - 2)])
-    return head, rows
-
-
-def _remarks(net: Any) -> list[str]:
     p = net.parameters
-    return [
+    remarks = [
         f"{p.vector.size:,} values: {p.weights.size:,} weights, {p.biases.size:,} others; "
         f"{net.inputs} inputs, {net.dtype}, seed {net.seed}",
         "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
         "never divided, never on biases.",
     ]
+    return head, rows, remarks
