@@ -58,13 +58,13 @@ def summarize(trace: StepData) -> list[str]:
         else:
             verdict = "✗ wrong, though each layer alone is right"
     widths = "-".join(map(str, trace.widths))
-    lines = [
+    return [
         f"A {widths} network in {trace.dtype}; {trace.rows:,} rows, "
         f"dropout as in step {trace.step}.",
         f"Data loss {trace.data_loss:.6g} + penalty {trace.penalty:.6g} = {trace.total:.6g}.",
         f"Derivatives: {verdict}.",
+        *(f"! {alarm}" for alarm in trace.alarms),
     ]
-    return lines + [f"! {alarm}" for alarm in trace.alarms]
 
 
 def overview(trace: StepData) -> list[list[str]]:

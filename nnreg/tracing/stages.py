@@ -234,10 +234,14 @@ def _arrays_of(layer: Layer, values: Parameters, prefix: str = "") -> dict[str, 
 def _forward(step: RecordedStep, layer: Layer) -> Stage:
     net, seen = step.net, step.seen[layer.name]
     x, y = seen["x"], seen["y"]
-    formula = formulas.forward_of(layer, x.shape, y.shape, net.parameters.of(layer.name))
-    arrays = {"x": x} | _arrays_of(layer, net.parameters)
-    stage = Stage("forward", layer.name, repr(layer), [formula], arrays)
-    stage.notes += formulas.docstring_of(layer)
+    stage = Stage(
+        "forward",
+        layer.name,
+        repr(layer),
+        [formulas.forward_of(layer, x.shape, y.shape, net.parameters.of(layer.name))],
+        {"x": x} | _arrays_of(layer, net.parameters),
+        formulas.docstring_of(layer),
+    )
     mask = step.masks.get(layer.name)
     if mask is not None and mask.shape == x.shape:
         stage.arrays["m"] = mask
@@ -278,8 +282,8 @@ def _backward(step: RecordedStep, layer: Layer, dy: Array | None) -> Stage:
 def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
     """Return the loss and the penalty on the way up, and the loss on the way down."""
     value, gradient = formulas.loss_formulas(loss, step.outputs.shape, step.y.shape)
-    up = Stage("forward", "loss", repr(loss), [value], {"z": step.outputs, "t": step.y})
-    up.notes += [*formulas.docstring_of(loss), f"L = {step.data_loss:.6g}, the data loss."]
+    notes = [*formulas.docstring_of(loss), f"L = {step.data_loss:.6g}, the data loss."]
+    up = Stage("forward", "loss", repr(loss), [value], {"z": step.outputs, "t": step.y}, notes)
     down = Stage("backward", "loss", repr(loss), [gradient], {"dz": step.doutputs})
     if not step.doutputs.any():
         down.notes.append("The derivative of the loss is 0.")

@@ -171,8 +171,8 @@ def with_reference_output(
 
     @wraps(right)
     def both(*arguments: Any) -> Any:
-        cache = Deferred(lambda *given: call_pair(forward, *given)[1], *copy_arrays(arguments))
-        return right(*arguments), cache
+        given = copy_arrays(arguments)
+        return right(*arguments), Deferred(lambda: call_pair(forward, *given)[1])
 
     return both
 

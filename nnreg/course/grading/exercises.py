@@ -242,5 +242,4 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
             f"exercise: there are no checks in {name}: write @check(points) above each"
         )
     title = (names["__doc__"] or Path(name).stem).strip().partition("\n")[0]
-    modules = tuple(names.get("MODULES", MODULES))
-    return Exercise(name, title, checks, modules)
+    return Exercise(name, title, checks, tuple(names.get("MODULES", MODULES)))

@@ -63,11 +63,11 @@ class Process:
         self._seen, self._ended = 0, ""
         work = folder / "work"
         work.mkdir(exist_ok=True)
-        worker = Path(__file__).with_name("worker.py")
-        options = json.dumps({"modules": modules, "megabytes": megabytes})
+        command = [sys.executable, "-s", "-u", "-B", str(Path(__file__).with_name("worker.py"))]
+        options = {"modules": modules, "megabytes": megabytes}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-u", "-B", worker, options],
+                [*command, json.dumps(options)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
