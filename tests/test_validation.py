@@ -338,7 +338,7 @@ for options, error, words in [
 
 # --- Numbers and whole numbers --------------------------------------------------------------------
 
-ANY, FROM_0, OVER_0, UNIT = "a finite number", "[0, inf", "(0, inf", "[0, 1)"
+ANY, FROM_0, OVER_0, UNIT = "(-inf, inf)", "[0, inf)", "(0, inf)", "[0, 1)"
 NUMBERS = [  # argument, a call with it, its bounds as the message gives them, values outside
     ("strength", nn.L2, FROM_0, [-1e-4]),
     ("strength", nn.L1, FROM_0, [-0.1]),

@@ -7,9 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-Result = TypeVar("Result")
+from typing import Any
 
 
 class Interrupts:
@@ -47,7 +45,7 @@ class Interrupts:
         else:
             self.pending = True
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(*arguments)``, which a second SIGINT may end."""
         calling, self.calling = self.calling, True
         try:

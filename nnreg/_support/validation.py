@@ -87,10 +87,9 @@ def number(
         ...
     ValueError: momentum must be a number in [0, 1), got 1.0
     """
-    end = ")" if open_high or math.isinf(high) else "]"
-    expected = f"a number in {'(' if open_low else '['}{low:g}, {high:g}{end}"
-    if math.isinf(low) and math.isinf(high):
-        expected = "a finite number"
+    open_low, open_high = open_low or math.isinf(low), open_high or math.isinf(high)
+    begin, end = "(" if open_low else "[", ")" if open_high else "]"
+    expected = f"a number in {begin}{low:g}, {high:g}{end}"
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
         raise TypeError(f"{name} must be {expected}, got {value!r}")
     try:
@@ -99,9 +98,8 @@ def number(
         raise TypeError(f"{name} must be {expected}, got {value!r}") from None
     except OverflowError:
         result = math.inf
-    below = result <= low if open_low else result < low
-    above = result >= high if open_high else result > high
-    if not math.isfinite(result) or below or above:
+    at_an_end = (result == low and not open_low) or (result == high and not open_high)
+    if not (low < result < high or at_an_end):  # no comparison with NaN is true
         raise ValueError(f"{name} must be {expected}, got {value!r}")
     return result
 

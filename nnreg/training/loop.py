@@ -278,7 +278,7 @@ def _train_epoch(
     vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
     arrays = {name: values.copy() for name, values in optimizer.state.items()}
 
-    def call(function: Callable[..., float], *arguments: Any) -> float:
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return interrupts.call(function, *arguments)
         except BaseException as error:
