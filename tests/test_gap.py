@@ -1,10 +1,9 @@
 """The loss gap: penalty, dropout and generalization."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
-from small import Centred
+from experiments import needs_matplotlib
+from small import Centred, everything
 
 import nnreg as nn
 from nnreg import plots
@@ -81,15 +80,10 @@ def test_without_dropout_and_penalty_all_is_generalization(digits):
     assert gap.difference == gap.generalization
 
 
-def test_the_same_rows_generalize_for_nothing(trained, digits):
+def test_the_same_rows_generalize_for_nothing_and_the_network_is_left_as_it_was(trained, digits):
+    before = everything(trained)
     assert explain_gap(trained, *digits[:2], *digits[:2], loss=LOSS).generalization == 0.0
-
-
-def test_the_network_is_left_as_it_was(trained, digits):
-    before = trained.parameters.vector.copy(), trained.steps, trained.epochs
-    explain_gap(trained, *digits, loss=LOSS)
-    np.testing.assert_array_equal(trained.parameters.vector, before[0])
-    assert (trained.steps, trained.epochs) == before[1:]
+    assert everything(trained) == before
 
 
 def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
@@ -115,9 +109,7 @@ def test_a_wrong_argument_is_refused(trained, digits, options, message):
         explain_gap(**{"net": trained, "loss": LOSS, **given, **options})
 
 
-@pytest.mark.skipif(
-    find_spec("matplotlib") is None, reason="needs matplotlib, as nnreg[plots] has it"
-)
+@needs_matplotlib
 class TestPlot:
     def test_the_bars_lead_from_the_objective_to_the_test_loss(self):
         gap = LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)

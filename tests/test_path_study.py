@@ -104,7 +104,7 @@ class TestResuming:
         assert same(study_path(digits, QUICK, folder=tmp_path), small)
         assert len(list(tmp_path.iterdir())) == 12
 
-    def test_two_processes_find_what_one_finds(self, digits, small):
+    def test_two_processes_compute_what_one_computes(self, digits, small):
         pytest.importorskip("joblib")
         calls = []
         result = study_path(digits, QUICK, jobs=2, progress=lambda *p: calls.append(p[1:]))
