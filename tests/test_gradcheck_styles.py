@@ -219,6 +219,9 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
         assert not report.passed
     twice = nn.check_gradients(lambda w: ((w**2).sum(), {"w": w, "dw": 2 * w}), W)
     assert "another gradient belongs to the same argument" in str(twice)
+    flags = nn.check_gradients(lambda m, w: ((m * w).sum(), {"m": 1.0 * w, "w": 1.0 * m}), W > 0, W)
+    assert "m holds no real numbers" in str(flags)
+    assert not flags.passed
     ints = nn.check_gradients(lambda i, w: (w[i].sum(), (w, 0 * w)), np.array([0, 1]), W)
     assert "astype(float)" in str(ints)
 

@@ -17,7 +17,7 @@ from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.gradcheck import calling, tree
 from nnreg.gradcheck.numerical import NotComplexSafe, Values
-from nnreg.gradcheck.pairing import Pairs, expand, pair, plain_names
+from nnreg.gradcheck.pairing import Pairs, expand, plain_names
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.gradcheck.subjects import Problem
 from nnreg.gradcheck.tree import Path
@@ -257,20 +257,17 @@ class _Functions:
             answer = next((kept[n] for n in calling.INPUT_GRADIENTS if n in kept), None)
         blocks = self.paths | {n: (("item", i),) for i, n in enumerate(self.names)}
         answer = expand(answer, blocks)
-        pairs = Pairs()
-        if answer is not None:
-            pairs = pair(
-                answer,
-                given,
-                self.names,
-                is_value=self.backward is None,
-                wrt=wrt,
-                blocks=blocks,
-                function=self.backward or self.forward,
-            )
+        is_value = self.backward is None
+        pairs = Pairs(given, self.names, self.backward or self.forward, is_value, blocks)
+        pairs.pair(answer, wrt)
         self.after = {path: np.array(leaf) for path, leaf in self._attributes().items()}
-        matched = pairs.matched
-        answers = {name: matched[path] for name, path in self.paths.items() if path in matched}
+        names, answers = {path: name for name, path in self.paths.items()}, {}
+        for path, gradient in pairs.matched.items():
+            if path in names:
+                answers[names[path]] = gradient
+            else:
+                argument = tree.name(self.names[path[0][1]], path[1:])
+                pairs.unmatched[f"the gradient by {argument}"] = f"{argument} holds no real numbers"
         if gradients is not None:
             answers |= self._explicit(dict(gradients()), pairs)
         elif isinstance(answer, Mapping):
@@ -303,7 +300,7 @@ class _Functions:
             by_name.setdefault(path[-1][1], []).append(leaf)
         result: dict[str, Array] = {}
         for key, part in answer.items():
-            label = f'"{key}"' if isinstance(key, str) else repr(key)
+            label = tree.quote(key)
             if label not in pairs.unmatched or not tree.is_leaf(part):
                 continue
             for name in plain_names(key):

@@ -10,7 +10,6 @@ import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
-from functools import partial
 from numbers import Number
 from typing import Any
 
@@ -40,11 +39,108 @@ HINT = ". Say with wrt= which argument it belongs to; None leaves it out"
 
 @dataclass
 class Pairs:
-    """Gradients by the path of their argument, and those that belong to none, with a reason."""
+    """Gradients by the path of their argument, and those that belong to none, with a reason.
 
+    Attributes
+    ----------
+    arguments, names : sequence
+        Of forward.
+    function : callable
+        What returns the gradients.
+    is_value : bool
+        Whether it returns ``(value, gradients)``.
+    blocks : mapping of str to path
+        The names that ``wrt`` may use.
+    """
+
+    arguments: Sequence[Any]
+    names: Sequence[str]
+    function: Callable[..., Any]
+    is_value: bool
+    blocks: Mapping[str, Path]
     matched: dict[Path, Array] = field(default_factory=dict)
     unmatched: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+
+    def pair(self, answer: Any, wrt: Any = None) -> None:
+        """Pair what backward, or the function, returned, as ``wrt`` says where it is given."""
+        if isinstance(answer, Mapping):
+            self._pair_by_name(answer, wrt if isinstance(wrt, Mapping) else {})
+        elif wrt is not None:
+            self._pair_chosen(list(answer) if isinstance(answer, tuple | list) else [answer], wrt)
+        elif answer is not None:
+            self._pair_by_position(answer)
+
+    def _pair_by_name(self, answer: Mapping[Any, Any], chosen: Mapping[Any, Any]) -> None:
+        tops = [((("item", i),), argument) for i, argument in enumerate(self.arguments)]
+        targets: dict[Any, tuple[Path, Any]] = {}
+        for top, argument in tops:
+            for step, child in tree.children(argument) if not tree.is_leaf(argument) else ():
+                targets.setdefault(step[1], ((*top, step), child))
+        targets |= dict(zip(self.names, tops, strict=True))
+        for key, part in answer.items():
+            if key in chosen:
+                self._add_chosen(chosen[key], part, tree.quote(key))
+            else:
+                self._add_named(key, part, targets, tree.quote(key))
+
+    def _pair_chosen(self, answers: list[Any], wrt: Any) -> None:
+        chosen = [wrt] if isinstance(wrt, str) else list(wrt)
+        if len(chosen) != len(answers) or isinstance(wrt, Mapping):
+            raise ValueError(
+                f"wrt must name an argument for each of the {len(answers)} gradients that are "
+                f"returned (None leaves one out), got {wrt!r}"
+            )
+        for index, (name, part) in enumerate(zip(chosen, answers, strict=True)):
+            self._add_chosen(name, part, f"gradient {index + 1}")
+
+    def _add_chosen(self, name: Any, answer: Any, label: str) -> None:
+        if name is None:
+            self.left_out.append(label)
+        elif isinstance(name, str) and name in self.blocks:
+            path = self.blocks[name]
+            self.add(path, tree.get(self.arguments, path), answer, label)
+        else:
+            raise ValueError(f"wrt names {name!r}; the arguments are {', '.join(self.blocks)}")
+
+    def _pair_by_position(self, answer: Any) -> None:
+        is_leaf = tree.is_leaf(answer) or not isinstance(answer, tuple | list)
+        answers = [answer] if is_leaf else list(answer)
+        floats = [i for i, a in enumerate(self.arguments) if holds_floats(a)]
+        if len(floats) == 1 and not is_leaf:
+            only = self.arguments[floats[0]]  # of one container the gradients may be a counterpart
+            if not tree.is_leaf(only) and len(answers) == len(tree.children(only)) != 1:
+                self.add((("item", floats[0]),), only, answer, "gradient")
+                return
+        positions = _positions(answers, self.arguments, self.names, self.is_value)
+        targets = [((("item", i),), self.arguments[i]) for i in positions]
+        is_beside = len(answers) > 1 and _is_group(answers[0]) and all(map(_is_plain, answers[1:]))
+        if is_beside and (not targets or tree.is_leaf(targets[0][1])):
+            code = calling.write_first(self.function, is_value=self.is_value)
+            for part in filter(holds_numbers, answers[1:]):
+                self.unmatched[f"the value {part}"] = (
+                    f"it stands beside the gradients. If it is none, leave it out: {code}"
+                )
+            self.pair(answers[0])
+            return
+        for index, part in enumerate(answers):
+            label = f"gradient {index + 1} of {len(answers)}"
+            if (
+                index < len(targets)
+                and isinstance(part, Mapping)
+                and tree.is_leaf(targets[index][1])
+            ):
+                self.pair(part)
+            elif index < len(targets):
+                self.add(*targets[index], part, label)
+            elif any(True for _ in tree.leaves(part)):
+                frames = [
+                    n
+                    for n, a in zip(self.names, self.arguments, strict=True)
+                    if hasattr(a, "to_numpy")
+                ]
+                hint = f": {frames[0]} is a frame; pass {frames[0]}.to_numpy()" if frames else HINT
+                self.unmatched[label] = f"there is no argument left that it could belong to{hint}"
 
     def add(self, path: Path, leaf: Any, answer: Any, label: str) -> None:
         """Pair the tree of gradients ``answer`` with the argument at ``path``."""
@@ -77,9 +173,9 @@ class Pairs:
         else:
             by_name = {step[1]: ((*path, step), child) for step, child in inner}
             for step, part in tree.children(answer):
-                self.add_named(step[1], part, by_name, tree.name(label, (step,)))
+                self._add_named(step[1], part, by_name, tree.name(label, (step,)))
 
-    def add_named(
+    def _add_named(
         self, key: Any, answer: Any, targets: Mapping[Any, tuple[Path, Any]], label: str
     ) -> None:
         """Pair the gradient called ``key`` with the target of that name."""
@@ -134,125 +230,13 @@ def holds_floats(argument: Any) -> bool:
     )
 
 
-def pair(
-    answer: Any,
-    arguments: Sequence[Any],
-    names: Sequence[str],
-    *,
-    is_value: bool,
-    wrt: str | Sequence[str | None] | Mapping[str, str | None] | None,
-    blocks: Mapping[str, Path],
-    function: Callable[..., Any],
-) -> Pairs:
-    """Return which part of ``answer`` is the gradient by which argument.
-
-    Parameters
-    ----------
-    answer : tree
-        What backward, or the function, returned.
-    arguments, names : sequence
-    is_value : bool
-        Whether ``answer`` comes from a function that returns ``(value, gradient)``.
-    wrt : str, sequence or mapping, optional
-        The user's pairing.
-    blocks : mapping of str to path
-        The names that ``wrt`` may use.
-    function : callable
-        What returned the answer.
-    """
-    pairs = Pairs()
-    tops = [(("item", i),) for i in range(len(arguments))]
-    if isinstance(answer, Mapping):
-        targets: dict[Any, tuple[Path, Any]] = {}
-        for argument, top in zip(arguments, tops, strict=True):
-            for step, child in tree.children(argument):
-                targets.setdefault(step[1], ((*top, step), child))
-        targets |= {n: (t, a) for n, t, a in zip(names, tops, arguments, strict=True)}
-        chosen = wrt if isinstance(wrt, Mapping) else {}
-        for key, part in answer.items():
-            label = f'"{key}"' if isinstance(key, str) else repr(key)
-            if key in chosen:
-                _add_chosen(pairs, chosen[key], part, label, blocks, arguments)
-            else:
-                pairs.add_named(key, part, targets, label)
-        return pairs
-    answers = list(answer) if isinstance(answer, tuple | list) else [answer]
-    if wrt is not None:
-        listed = [wrt] if isinstance(wrt, str) else list(wrt)
-        if len(listed) != len(answers) or isinstance(wrt, Mapping):
-            raise ValueError(
-                f"wrt must name an argument for each of the {len(answers)} gradients that are "
-                f"returned (None leaves one out), got {wrt!r}"
-            )
-        for index, (name, part) in enumerate(zip(listed, answers, strict=True)):
-            _add_chosen(pairs, name, part, f"gradient {index + 1}", blocks, arguments)
-        return pairs
-    if tree.is_leaf(answer):
-        answers = [answer]
-    floats = [i for i, a in enumerate(arguments) if holds_floats(a)]
-    if len(floats) == 1 and not tree.is_leaf(arguments[floats[0]]):
-        only = arguments[floats[0]]  # one container: the gradients may be its counterpart
-        if isinstance(answer, list | tuple) and len(answer) == len(tree.children(only)) != 1:
-            pairs.add(tops[floats[0]], only, answer, "gradient")
-            return pairs
-    positions = _positions(answers, arguments, names, is_value)
-    leaves = [tree.is_leaf(arguments[i]) for i in positions]
-    among = partial(
-        pair,
-        arguments=arguments,
-        names=names,
-        is_value=is_value,
-        wrt=None,
-        blocks=blocks,
-        function=function,
-    )
-    group = not tree.is_leaf(answers[0]) and isinstance(answers[0], Mapping | list | tuple)
-    if len(answers) > 1 and group and leaves[:1] != [False] and all(map(_is_plain, answers[1:])):
-        pairs = among(answers[0])
-        code = calling.write_first(function, is_value=is_value)
-        for part in filter(holds_numbers, answers[1:]):
-            pairs.unmatched[f"the value {part}"] = (
-                f"it stands beside the gradients. If it is none, leave it out: {code}"
-            )
-        return pairs
-    for index, part in enumerate(answers):
-        label = f"gradient {index + 1} of {len(answers)}"
-        if index >= len(positions):
-            if any(True for _ in tree.leaves(part)):
-                frames = [
-                    n for n, a in zip(names, arguments, strict=True) if hasattr(a, "to_numpy")
-                ]
-                hint = f": {frames[0]} is a frame; pass {frames[0]}.to_numpy()" if frames else HINT
-                pairs.unmatched[label] = f"there is no argument left that it could belong to{hint}"
-        elif isinstance(part, Mapping) and leaves[index]:
-            rest = among(part)
-            for path, gradient in rest.matched.items():
-                pairs.add(path, gradient, gradient, label)
-            pairs.unmatched |= rest.unmatched
-        else:
-            pairs.add(tops[positions[index]], arguments[positions[index]], part, label)
-    return pairs
+def _is_group(answer: Any) -> bool:
+    return isinstance(answer, Mapping | list | tuple) and not tree.is_leaf(answer)
 
 
 def _is_plain(part: Any) -> bool:
     """Return whether there is nothing in a tree but single numbers."""
     return all(isinstance(leaf, Number) for _, leaf in tree.leaves(part))
-
-
-def _add_chosen(
-    pairs: Pairs,
-    name: Any,
-    answer: Any,
-    label: str,
-    blocks: Mapping[str, Path],
-    arguments: Sequence[Any],
-) -> None:
-    if name is None:
-        pairs.left_out.append(label)
-    elif isinstance(name, str) and name in blocks:
-        pairs.add(blocks[name], tree.get(arguments, blocks[name]), answer, label)
-    else:
-        raise ValueError(f"wrt names {name!r}; the arguments are {', '.join(blocks)}")
 
 
 def _positions(

@@ -74,9 +74,13 @@ def leaves(thing: object, path: Path = (), depth: int = 8) -> Iterator[tuple[Pat
 def name(root: str, path: Path) -> str:
     """Return the expression that leads from ``root`` along ``path``."""
     for kind, key in path:
-        quoted = f'"{key}"' if isinstance(key, str) else repr(key)
-        root += f".{key}" if kind == "attribute" else f"[{quoted}]"
+        root += f".{key}" if kind == "attribute" else f"[{quote(key)}]"
     return root
+
+
+def quote(key: Any) -> str:
+    """Return a key as code, text in double quotation marks."""
+    return f'"{key}"' if isinstance(key, str) else repr(key)
 
 
 def get(thing: Any, path: Path) -> Any:
