@@ -79,7 +79,7 @@ def test_the_mean_over_steps_of_the_objective_is_ridge_within_its_monte_carlo_er
 
     ``E‖y - (x·m)w‖² = ‖y - xw‖² + (1-p)/p·Σⱼ wⱼ² Σₙ xₙⱼ²``, over N, and its derivative by w.
     """
-    N, D, steps = 6, 5, 4000
+    N, D, steps = 6, 5, 2000
     x, y, loss = rng.normal(size=(N, D)), rng.normal(size=(N, 1)), nn.MeanSquaredError()
     net = nn.Network([kind(keep_prob=keep_prob), nn.Dense(1)], inputs=D, dtype="float64", seed=3)
     w, values, slopes, cache = net.parameters["dense_1.weight"], [], [], None
