@@ -276,12 +276,49 @@ def network(rng: Any) -> Computation:
     return Computation("network", arrays, forward, backward, mistakes, scalar=True)
 
 
+def sigmoid_network(rng: Any) -> Computation:
+    """Return the squared error of a network of two layers with sigmoids, by its parameters."""
+    x, t = rng.standard_normal((7, 4)), rng.uniform(0, 1, (7, 3))
+    arrays = {"W1": rng.standard_normal((4, 5)), "b1": rng.standard_normal(5)}
+    arrays |= {"W2": rng.standard_normal((5, 3)), "b2": rng.standard_normal(3)}
+
+    def sigmoid(z: Any) -> Any:
+        return 1 / (1 + np.exp(-z))
+
+    def forward(a: Arrays) -> tuple[Any, Any]:
+        h = sigmoid(x @ a["W1"] + a["b1"])
+        y = sigmoid(h @ a["W2"] + a["b2"])
+        return 0.5 * ((y - t) ** 2).sum() / 7, (a, h, y)
+
+    def backward(dy: Any, m: Any, back: Any = None) -> Arrays:
+        a, h, y = m
+        delta = dy * (y - t) / 7 * y * (1 - y)
+        back = delta @ a["W2"].T if back is None else back
+        dh = back * h * (1 - h)
+        return {"W1": x.T @ dh, "b1": dh.sum(axis=0), "W2": h.T @ delta, "b2": delta.sum(axis=0)}
+
+    def from_error(name: str) -> Callable[..., Any]:
+        return lambda g, dy, m: backward(dy, m, dy * (m[2] - t) / 7 @ m[0]["W2"].T)[name]
+
+    mistakes = [
+        (("gradient: hidden delta from the output's error",), name, from_error(name))
+        for name in ("W1", "W1", "b1")
+    ]
+    mistakes += [
+        (("gradient: sign",), "W2", lambda g, dy, m: -g),
+        (("gradient: twice",), "b2", lambda g, dy, m: 2 * g),
+        (("gradient: divided by N",), "W1", lambda g, dy, m: g / 7),
+    ]
+    return Computation("sigmoid network", arrays, forward, backward, mistakes, scalar=True)
+
+
 COMPUTATIONS: list[Callable[[Any], Computation]] = [
     affine,
     *(partial(relu_like, name=name) for name in ("relu", "tanh", "sigmoid", "softplus")),
     *(partial(normalization, name=n) for n in ("softmax", "log-softmax", "batch normalization")),
     *(partial(loss, name=name) for name in ("softmax loss", "logistic loss", "mse")),
     network,
+    sigmoid_network,
 ]
 
 
@@ -483,7 +520,7 @@ class RateLayer(Layer):
 
 def of_object(c: Computation, wrong: Any, cast: Any, *, style: str = "") -> Call | None:
     """``layer.forward(x)``, ``layer.backward(dout)``, ``layer.w`` and ``layer.dw``."""
-    if c.name == "network":
+    if c.name.endswith("network"):
         return None
     layer = (RateLayer if style == "rate" else Layer)(c, wrong, cast, style)
     if c.name == "affine" and style == "parameters":
