@@ -287,8 +287,8 @@ def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Di
             pattern = rf"\b{GRADIENTS.get(bug.block, 'dw')}\b"
             text = re.sub(pattern, lambda _: gradient, bug.description)  # noqa: B023  # used at once
             text = text[0].upper() + text[1:] if text.startswith("the ") else text
-            if "penalty" in bug.name and (sk := coefficients(first.point, first.returned)):
-                text += f" The difference is {sk[1]:.4g} times {block}."
+            if "penalty" in bug.name and (k := coefficients(first.point, first.returned)[1]):
+                text += f" The difference is {k:.4g} times {block}."
             return Diagnosis(name, text, bug.hint, bug, block)
     difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence
     return Diagnosis(

@@ -80,7 +80,7 @@ class GradientSample:
 
     @property
     def right(self) -> bool:
-        """Whether the two are equal."""
+        """True if the two are equal."""
         return close(self.returned, self.point.right, self.point.tolerance)
 
 

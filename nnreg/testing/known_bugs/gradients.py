@@ -105,47 +105,30 @@ def _gradient(
     )
 
 
-def _factor(p: FormulaInputs, returned: Array) -> float:
-    """Return the constant ratio of a gradient to the right one, or 0."""
-    size = float(np.vdot(p.right, p.right))
-    if returned.shape != p.right.shape or not size:
-        return 0.0
-    factor = float(np.vdot(p.right, returned)) / size
-    return factor if factor and close(returned, factor * p.right, p.tolerance) else 0.0
+def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float]:
+    """Return ``(s, k)`` where ``returned`` is ``s·g + k·w``, or zeros where it is no such sum."""
+    for terms in ([p.right, p.own], [p.right]):
+        enough = returned.size >= 2 * len(terms) - 1
+        if enough and all(term.shape == returned.shape for term in terms):
+            columns = np.stack([term.ravel() for term in terms], axis=1)
+            solution, _, rank, _ = np.linalg.lstsq(columns, np.nan_to_num(returned.ravel()))
+            fitted = (columns @ solution).reshape(returned.shape)
+            if rank == len(terms) and close(returned, fitted, p.tolerance):
+                return float(solution[0]), float(solution[1:].sum())
+    return 0.0, 0.0
 
 
-def _by_count(p: FormulaInputs, returned: Array, power: int) -> bool:
-    """Return whether ``returned`` is too large, or (power -1) too small, by a number of rows."""
-    # A penalty's gradient beside it may be right.
-    factor, _ = coefficients(p, returned) or (_factor(p, returned), 0.0)
-    counts = [n for n in p.counts if n > 2]
-    return factor != 0 and any(abs(factor**power - n) < 10 * p.tolerance * n for n in counts)
+def _fits(test: Callable[[float, float, FormulaInputs], bool]) -> Any:
+    """Return the test of a gradient ``s·g + k·w`` by its coefficients."""
+    return lambda p, returned: test(*coefficients(p, returned), p)
 
 
-def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float] | None:
-    """Return ``(s, k)`` where ``returned`` is ``s·g + k·w``, or None where it is no such sum."""
-    if (
-        returned.shape != p.right.shape
-        or p.own.shape != returned.shape
-        or p.own.size < 3
-        or not np.isfinite(returned).all()
-    ):
-        return None
-    columns = np.stack([p.right.ravel(), p.own.ravel()], axis=1)
-    (s, k), _, rank, _ = np.linalg.lstsq(columns, returned.ravel())
-    if rank < 2 or not close((columns @ [s, k]).reshape(returned.shape), returned, p.tolerance):
-        return None
-    return float(s), float(k)
+def _is_count(number: float, p: FormulaInputs) -> bool:
+    return any(n > 2 and abs(number - n) < 10 * p.tolerance * n for n in p.counts)
 
 
-def _penalty_differs(p: FormulaInputs, returned: Array) -> bool:
-    sk = coefficients(p, returned)
-    return sk is not None and abs(sk[0] - 1) < p.tolerance < abs(sk[1])
-
-
-def _penalty_after_clip(p: FormulaInputs, returned: Array) -> bool:
-    sk = coefficients(p, returned)
-    return sk is not None and p.tolerance < sk[0] < 1 - p.tolerance and sk[1] > p.tolerance
+def _penalty_differs(s: float, k: float, p: FormulaInputs) -> bool:
+    return abs(s - 1) < p.tolerance < abs(k)
 
 
 #: The functions of layers, with their derivatives by means of ``y``.
@@ -199,7 +182,7 @@ def _from_error(
 
     for delta in (error * output_slope, error):
         point = replace(p, right=differentiate((delta @ w.T) * slope))
-        factor, of_own = coefficients(point, p.right) or (_factor(point, p.right), 0.0)
+        factor, of_own = coefficients(point, p.right)
         if factor:
             for back, local in product((error @ w.T, error, delta), (slope, output_slope)):
                 if {back.shape[1], local.shape[1]} <= {1, slope.shape[1]}:
@@ -254,14 +237,14 @@ GRADIENTS = (
         "dw is too large by the number of rows or columns: the value is a mean, dw a sum.",
         ONCE,
         lambda p: p.right * p.counts[0],
-        seen=partial(_by_count, power=1),
+        seen=_fits(lambda s, k, p: _is_count(s, p)),
     ),
     _gradient(
         "divided by N",
         "dw is too small by the number of rows or columns: it is divided once more than the value.",
         ONCE,
         lambda p: p.right / p.counts[0],
-        seen=partial(_by_count, power=-1),
+        seen=_fits(lambda s, k, p: s != 0 and _is_count(1 / s, p)),
     ),
     _gradient(
         "transposed",
@@ -279,7 +262,7 @@ GRADIENTS = (
         lambda p: p.right + STRENGTH * p.own,
         block="b",
         role="bias",
-        seen=_penalty_differs,
+        seen=_fits(_penalty_differs),
     ),
     _gradient(
         "penalty's term",
@@ -288,7 +271,7 @@ GRADIENTS = (
         "reg·Σw² has the gradient 2·reg·w, reg/2·Σw² has reg·w. Add it once, to each weight array.",
         lambda p: p.right + STRENGTH * p.own,
         role="weight",
-        seen=_penalty_differs,
+        seen=_fits(_penalty_differs),
     ),
     _gradient(
         "penalty added after the clip",
@@ -296,7 +279,7 @@ GRADIENTS = (
         "Add the penalty's gradient first, then clip; and check the gradient before it is clipped.",
         _clipped,
         role="weight",
-        seen=_penalty_after_clip,
+        seen=_fits(lambda s, k, p: p.tolerance < s < 1 - p.tolerance and k > p.tolerance),
     ),
     _gradient(
         "hidden delta from the output's error",
