@@ -14,37 +14,7 @@ import numpy as np
 from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
-from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Formula, KnownBug, make_wrong
-
-
-def _activation(
-    subject: str,
-    kind: type[Layer],
-    constants: tuple[float, ...],
-    name: str,
-    description: str,
-    hint: str,
-    wrong: Formula,
-) -> KnownBug:
-    return KnownBug(
-        f"{subject.removeprefix('any ')}: {name}",
-        subject,
-        description,
-        hint,
-        make=partial(make_wrong, wrong, kind, *constants, constant=sum(constants)),
-        block="inputs",
-        wrong=wrong,
-    )
-
-
-_relu = partial(_activation, "ReLU", ReLU, ())
-_leaky = partial(_activation, "LeakyReLU", LeakyReLU, (0.1,))
-_elu = partial(_activation, "ELU", ELU, (0.5,))
-_tanh = partial(_activation, "tanh", Tanh, ())
-_sigmoid = partial(_activation, "sigmoid", Sigmoid, ())
-_softplus = partial(_activation, "softplus", Softplus, ())
-_gelu = partial(_activation, "GELU", GELU, ())
+from nnreg.testing.known_bugs.base import bugs, make_wrong
 
 
 def _cdf(x: Array) -> Array:
@@ -59,187 +29,224 @@ def _density(x: Array) -> Array:
 REMEMBER = "y is in the cache; x need not be. But the two are different numbers."
 
 ACTIVATIONS = (
-    _relu(
-        "no mask",
-        "dx is dy: nothing is held back where x was negative.",
-        "Where x <= 0 the output does not move with x, so nothing may pass: dx = dy * (x > 0).",
-        lambda p: p.dy * 1.0,
+    *bugs(
+        "ReLU",
+        partial(make_wrong, ReLU, ()),
+        "inputs",
+        (
+            "no mask",
+            "dx is dy: nothing is held back where x was negative.",
+            "Where x <= 0 the output does not move with x, so nothing may pass: dx = dy * (x > 0).",
+            lambda p: p.dy * 1.0,
+        ),
+        (
+            "mask from dy",
+            "The mask is [dy > 0]; it should be [x > 0].",
+            "The sign of the input decides, not the sign of the derivative that comes back.",
+            lambda p: p.dy * (p.dy > 0),
+        ),
+        (
+            "mask of the wrong sign",
+            "dx passes where x is negative and is held back where x is positive.",
+            "In `dy[x > 0] = 0` the comparison is the wrong way round.",
+            lambda p: p.dy * (p.x <= 0),
+        ),
+        (
+            "mask on the wrong array",
+            "dx is x·[dy > 0]: x and dy have changed places.",
+            "dx is made of dy. x only says where: dx = dy * (x > 0).",
+            lambda p: p.x * (p.dy > 0),
+        ),
+        (
+            "output for mask",
+            "dx is dy·y: the output stands where the mask [x > 0] belongs.",
+            "max(x, 0) is the function; its derivative is 1 where x > 0 and 0 elsewhere.",
+            lambda p: p.dy * p.y,
+        ),
+        (
+            "ReLU applied to dy",
+            "Where x > 0, dx is max(dy, 0): negative derivatives are held back too.",
+            "The way back multiplies by a derivative. It does not apply the function again.",
+            lambda p: np.maximum(p.dy, 0) * (p.x > 0),
+        ),
     ),
-    _relu(
-        "mask from dy",
-        "The mask is [dy > 0]; it should be [x > 0].",
-        "The sign of the input decides, not the sign of the derivative that comes back.",
-        lambda p: p.dy * (p.dy > 0),
+    *bugs(
+        "LeakyReLU",
+        partial(make_wrong, LeakyReLU, (0.1,), constant=0.1),
+        "inputs",
+        (
+            "slopes swapped",
+            "The slope is applied above zero, and 1 below.",
+            "np.where(condition, a, b) gives a where the condition holds.",
+            lambda p: p.dy * np.where(p.x > 0, p.constant, 1.0).astype(p.dy.dtype),
+        ),
+        (
+            "slope missing",
+            "dx is 0 below zero, as in a plain ReLU; it should be slope·dy.",
+            "The leak is there on the way back as well: that is what it is for.",
+            lambda p: p.dy * (p.x > 0),
+        ),
+        (
+            "mask from dy",
+            "The sign of dy decides where the slope holds; it should be the sign of x.",
+            "The sign of the input decides, not the sign of the derivative that comes back.",
+            lambda p: p.dy * np.where(p.dy > 0, 1.0, p.constant).astype(p.dy.dtype),
+        ),
     ),
-    _relu(
-        "mask of the wrong sign",
-        "dx passes where x is negative and is held back where x is positive.",
-        "In `dy[x > 0] = 0` the comparison is the wrong way round.",
-        lambda p: p.dy * (p.x <= 0),
+    *bugs(
+        "ELU",
+        partial(make_wrong, ELU, (0.5,), constant=0.5),
+        "inputs",
+        (
+            "alpha forgotten",
+            "Below zero dx is dy·(y + 1); it should be dy·(y + alpha).",
+            "alpha·eˣ = y + alpha. With alpha = 1 the bug cannot be seen: check with another.",
+            lambda p: p.dy * np.where(p.x > 0, 1.0, p.y + 1.0).astype(p.dy.dtype),
+        ),
+        (
+            "y for y + alpha",
+            "Below zero dx is dy·y; it should be dy·(y + alpha).",
+            "The derivative of alpha·(eˣ - 1) is alpha·eˣ, which is y + alpha, positive.",
+            lambda p: p.dy * np.where(p.x > 0, 1.0, p.y).astype(p.dy.dtype),
+        ),
+        (
+            "alpha without the exponential",
+            "Below zero dx is alpha·dy; it should be alpha·eˣ·dy.",
+            "ELU bends below zero: only at x = 0 is its slope alpha.",
+            lambda p: p.dy * np.where(p.x > 0, 1.0, p.constant).astype(p.dy.dtype),
+        ),
     ),
-    _relu(
-        "mask on the wrong array",
-        "dx is x·[dy > 0]: x and dy have changed places.",
-        "dx is made of dy. x only says where: dx = dy * (x > 0).",
-        lambda p: p.x * (p.dy > 0),
+    *bugs(
+        "tanh",
+        partial(make_wrong, Tanh, ()),
+        "inputs",
+        (
+            "1 - y",
+            "dx is dy·(1 - y); the derivative of tanh is 1 - y².",
+            "A square is missing. At y = 0 and y = 1 both agree, so check at random points.",
+            lambda p: p.dy * (1 - p.y),
+        ),
+        (
+            "applied to y",
+            "dx is dy·(1 - tanh(y)²): y is already tanh(x).",
+            f"{REMEMBER} Write 1 - y², or 1 - tanh(x)², not a mixture.",
+            lambda p: p.dy * (1 - np.tanh(p.y) ** 2),
+        ),
+        (
+            "1 - x²",
+            "dx is dy·(1 - x²): x stands where y belongs.",
+            f"{REMEMBER} 1 - y² is between 0 and 1; 1 - x² is not.",
+            lambda p: p.dy * (1 - p.x * p.x),
+        ),
+        (
+            "derivative of the sigmoid",
+            "dx is dy·y(1 - y): that is the derivative of the sigmoid.",
+            "tanh has 1 - y², the sigmoid y(1 - y).",
+            lambda p: p.dy * p.y * (1 - p.y),
+        ),
     ),
-    _relu(
-        "output for mask",
-        "dx is dy·y: the output stands where the mask [x > 0] belongs.",
-        "max(x, 0) is the function; its derivative is 1 where x > 0 and 0 elsewhere.",
-        lambda p: p.dy * p.y,
+    *bugs(
+        "sigmoid",
+        partial(make_wrong, Sigmoid, ()),
+        "inputs",
+        (
+            "y",
+            "dx is dy·y; the derivative of the sigmoid is y(1 - y).",
+            "A factor is missing. A derivative that is 1 far to the right belongs to no flat "
+            "curve.",
+            lambda p: p.dy * p.y,
+        ),
+        (
+            "applied to y",
+            "The sigmoid is applied to y, which is already σ(x).",
+            f"{REMEMBER} Write y(1 - y), or s(1 - s) with s = σ(x).",
+            lambda p: p.dy * kernels.sigmoid(p.y) * (1 - kernels.sigmoid(p.y)),
+        ),
+        (
+            "x(1 - x)",
+            "dx is dy·x(1 - x): x stands where y belongs.",
+            f"{REMEMBER} y(1 - y) is between 0 and 1/4; x(1 - x) is not.",
+            lambda p: p.dy * p.x * (1 - p.x),
+        ),
+        (
+            "derivative of tanh",
+            "dx is dy·(1 - y²): that is the derivative of tanh.",
+            "The sigmoid has y(1 - y), tanh 1 - y².",
+            lambda p: p.dy * (1 - p.y * p.y),
+        ),
     ),
-    _relu(
-        "ReLU applied to dy",
-        "Where x > 0, dx is max(dy, 0): negative derivatives are held back too.",
-        "The way back multiplies by a derivative. It does not apply the function again.",
-        lambda p: np.maximum(p.dy, 0) * (p.x > 0),
+    *bugs(
+        "softplus",
+        partial(make_wrong, Softplus, ()),
+        "inputs",
+        (
+            "sigmoid of y",
+            "dx is dy·σ(y); it should be dy·σ(x).",
+            f"{REMEMBER} With y alone it is 1 - e⁻ʸ.",
+            lambda p: p.dy * kernels.sigmoid(p.y),
+        ),
+        (
+            "sigmoid of -x",
+            "dx is dy·σ(-x); it should be dy·σ(x).",
+            "softplus rises from slope 0 to slope 1. A slope that falls has a sign wrong inside.",
+            lambda p: p.dy * np.exp(-p.y),
+        ),
+        (
+            "derivative of the sigmoid",
+            "dx is dy·σ(x)(1 - σ(x)); it should be dy·σ(x).",
+            "softplus is what the sigmoid is the derivative of: you went one step too far.",
+            lambda p: p.dy * kernels.sigmoid(p.x) * (1 - kernels.sigmoid(p.x)),
+        ),
     ),
-    _leaky(
-        "slopes swapped",
-        "The slope is applied above zero, and 1 below.",
-        "np.where(condition, a, b) gives a where the condition holds.",
-        lambda p: p.dy * np.where(p.x > 0, p.constant, 1.0).astype(p.dy.dtype),
+    *bugs(
+        "GELU",
+        partial(make_wrong, GELU, ()),
+        "inputs",
+        (
+            "x φ(x) missing",
+            "dx is dy·Φ(x): the term x·φ(x) is missing.",
+            "x·Φ(x) is a product, so its derivative has two terms: Φ(x) + x·Φ'(x).",
+            lambda p: p.dy * _cdf(p.x),
+        ),
+        (
+            "Φ(x) missing",
+            "dx is dy·x·φ(x): the term Φ(x) is missing.",
+            "x·Φ(x) is a product, so its derivative has two terms: Φ(x) + x·Φ'(x).",
+            lambda p: p.dy * p.x * _density(p.x),
+        ),
+        (
+            "x forgotten",
+            "dx is dy·(Φ(x) + φ(x)): an x is missing in front of φ(x).",
+            "The product rule: (x·Φ)' = 1·Φ + x·φ.",
+            lambda p: p.dy * (_cdf(p.x) + _density(p.x)),
+        ),
     ),
-    _leaky(
-        "slope missing",
-        "dx is 0 below zero, as in a plain ReLU; it should be slope·dy.",
-        "The leak is there on the way back as well: that is what it is for.",
-        lambda p: p.dy * (p.x > 0),
-    ),
-    _leaky(
-        "mask from dy",
-        "The sign of dy decides where the slope holds; it should be the sign of x.",
-        "The sign of the input decides, not the sign of the derivative that comes back.",
-        lambda p: p.dy * np.where(p.dy > 0, 1.0, p.constant).astype(p.dy.dtype),
-    ),
-    _elu(
-        "alpha forgotten",
-        "Below zero dx is dy·(y + 1); it should be dy·(y + alpha).",
-        "alpha·eˣ = y + alpha. With alpha = 1 the bug cannot be seen: check with another.",
-        lambda p: p.dy * np.where(p.x > 0, 1.0, p.y + 1.0).astype(p.dy.dtype),
-    ),
-    _elu(
-        "y for y + alpha",
-        "Below zero dx is dy·y; it should be dy·(y + alpha).",
-        "The derivative of alpha·(eˣ - 1) is alpha·eˣ, which is y + alpha, positive.",
-        lambda p: p.dy * np.where(p.x > 0, 1.0, p.y).astype(p.dy.dtype),
-    ),
-    _elu(
-        "alpha without the exponential",
-        "Below zero dx is alpha·dy; it should be alpha·eˣ·dy.",
-        "ELU bends below zero: only at x = 0 is its slope alpha.",
-        lambda p: p.dy * np.where(p.x > 0, 1.0, p.constant).astype(p.dy.dtype),
-    ),
-    _tanh(
-        "1 - y",
-        "dx is dy·(1 - y); the derivative of tanh is 1 - y².",
-        "A square is missing. At y = 0 and y = 1 both agree, so check at random points.",
-        lambda p: p.dy * (1 - p.y),
-    ),
-    _tanh(
-        "applied to y",
-        "dx is dy·(1 - tanh(y)²): y is already tanh(x).",
-        f"{REMEMBER} Write 1 - y², or 1 - tanh(x)², not a mixture.",
-        lambda p: p.dy * (1 - np.tanh(p.y) ** 2),
-    ),
-    _tanh(
-        "1 - x²",
-        "dx is dy·(1 - x²): x stands where y belongs.",
-        f"{REMEMBER} 1 - y² is between 0 and 1; 1 - x² is not.",
-        lambda p: p.dy * (1 - p.x * p.x),
-    ),
-    _tanh(
-        "derivative of the sigmoid",
-        "dx is dy·y(1 - y): that is the derivative of the sigmoid.",
-        "tanh has 1 - y², the sigmoid y(1 - y).",
-        lambda p: p.dy * p.y * (1 - p.y),
-    ),
-    _sigmoid(
-        "y",
-        "dx is dy·y; the derivative of the sigmoid is y(1 - y).",
-        "A factor is missing. A derivative that is 1 far to the right belongs to no flat curve.",
-        lambda p: p.dy * p.y,
-    ),
-    _sigmoid(
-        "applied to y",
-        "The sigmoid is applied to y, which is already σ(x).",
-        f"{REMEMBER} Write y(1 - y), or s(1 - s) with s = σ(x).",
-        lambda p: p.dy * kernels.sigmoid(p.y) * (1 - kernels.sigmoid(p.y)),
-    ),
-    _sigmoid(
-        "x(1 - x)",
-        "dx is dy·x(1 - x): x stands where y belongs.",
-        f"{REMEMBER} y(1 - y) is between 0 and 1/4; x(1 - x) is not.",
-        lambda p: p.dy * p.x * (1 - p.x),
-    ),
-    _sigmoid(
-        "derivative of tanh",
-        "dx is dy·(1 - y²): that is the derivative of tanh.",
-        "The sigmoid has y(1 - y), tanh 1 - y².",
-        lambda p: p.dy * (1 - p.y * p.y),
-    ),
-    _softplus(
-        "sigmoid of y",
-        "dx is dy·σ(y); it should be dy·σ(x).",
-        f"{REMEMBER} With y alone it is 1 - e⁻ʸ.",
-        lambda p: p.dy * kernels.sigmoid(p.y),
-    ),
-    _softplus(
-        "sigmoid of -x",
-        "dx is dy·σ(-x); it should be dy·σ(x).",
-        "softplus rises from slope 0 to slope 1. A slope that falls has a sign wrong inside.",
-        lambda p: p.dy * np.exp(-p.y),
-    ),
-    _softplus(
-        "derivative of the sigmoid",
-        "dx is dy·σ(x)(1 - σ(x)); it should be dy·σ(x).",
-        "softplus is what the sigmoid is the derivative of: you went one step too far.",
-        lambda p: p.dy * kernels.sigmoid(p.x) * (1 - kernels.sigmoid(p.x)),
-    ),
-    _gelu(
-        "x φ(x) missing",
-        "dx is dy·Φ(x): the term x·φ(x) is missing.",
-        "x·Φ(x) is a product, so its derivative has two terms: Φ(x) + x·Φ'(x).",
-        lambda p: p.dy * _cdf(p.x),
-    ),
-    _gelu(
-        "Φ(x) missing",
-        "dx is dy·x·φ(x): the term Φ(x) is missing.",
-        "x·Φ(x) is a product, so its derivative has two terms: Φ(x) + x·Φ'(x).",
-        lambda p: p.dy * p.x * _density(p.x),
-    ),
-    _gelu(
-        "x forgotten",
-        "dx is dy·(Φ(x) + φ(x)): an x is missing in front of φ(x).",
-        "The product rule: (x·Φ)' = 1·Φ + x·φ.",
-        lambda p: p.dy * (_cdf(p.x) + _density(p.x)),
-    ),
-    _activation(
+    *bugs(
         "any activation",
-        Tanh,
-        (),
-        "derivative missing",
-        "dx is dy: the function's derivative is missing.",
-        "The chain rule: dx = dy times the derivative of the function, element by element.",
-        lambda p: p.dy * 1.0,
+        partial(make_wrong, Tanh, ()),
+        "inputs",
+        (
+            "derivative missing",
+            "dx is dy: the function's derivative is missing.",
+            "The chain rule: dx = dy times the derivative of the function, element by element.",
+            lambda p: p.dy * 1.0,
+        ),
+        (
+            "dy missing",
+            "dx is the function's derivative alone: dy is missing.",
+            "The chain rule: multiply by dy, which says what the loss wants of the output.",
+            lambda p: p.right / p.dy,
+        ),
     ),
-    _activation(
+    *bugs(
         "any activation",
-        Tanh,
-        (),
-        "dy missing",
-        "dx is the function's derivative alone: dy is missing.",
-        "The chain rule: multiply by dy, which says what the loss wants of the output.",
-        lambda p: p.right / p.dy,
-    ),
-    _activation(
-        "any activation",
-        Softplus,
-        (),
-        "function for derivative",
-        "dx is dy·y: the function stands where its derivative belongs.",
-        "Differentiate first: dx = dy·f'(x), not dy·f(x).",
-        lambda p: p.dy * p.y,
+        partial(make_wrong, Softplus, ()),
+        "inputs",
+        (
+            "function for derivative",
+            "dx is dy·y: the function stands where its derivative belongs.",
+            "Differentiate first: dx = dy·f'(x), not dy·f(x).",
+            lambda p: p.dy * p.y,
+        ),
     ),
 )

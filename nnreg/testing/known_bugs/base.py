@@ -231,21 +231,51 @@ class WrongLayer(Layer):
 
 
 def make_wrong(
-    wrong: Formula,
     kind: type[Layer],
-    *arguments: Any,
+    arguments: tuple[Any, ...],
+    wrong: Formula,
+    *,
     block: str = "inputs",
     constant: float = 1.0,
 ) -> Layer:
     """Return a layer ``kind(*arguments)`` whose gradient by ``block`` is ``wrong``.
 
     >>> import nnreg as nn
-    >>> type(make_wrong(lambda p: -p.right, nn.Dense, 3, block="bias")).__name__
+    >>> type(make_wrong(nn.Dense, (3,), lambda p: -p.right, block="bias")).__name__
     'WrongDense'
     """
     replaced = {"block": block, "wrong": staticmethod(wrong), "constant": constant}
     made: Layer = type(f"Wrong{kind.__name__}", (WrongLayer, kind), replaced)(*arguments)
     return made
+
+
+def bugs(
+    subject: str, make: Callable[[Formula], Any], block: str | None, *rows: tuple[Any, ...]
+) -> list[KnownBug]:
+    """Return the bugs of one subject.
+
+    Parameters
+    ----------
+    subject, block
+        As for :class:`KnownBug`.
+    make : function (wrong) -> Layer, Loss, Penalty or callable
+        Returns code with this wrong formula.
+    *rows : tuple
+        Name, description, hint, the wrong formula and, for some, ``seen``.
+    """
+    return [
+        KnownBug(
+            f"{subject.removeprefix('any ')}: {name}",
+            subject,
+            description,
+            hint,
+            make=partial(make, wrong),
+            block=block,
+            wrong=wrong,
+            seen=seen[0] if seen else None,
+        )
+        for name, description, hint, wrong, *seen in rows
+    ]
 
 
 def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:

@@ -7,7 +7,6 @@ bugs show at the second batch, in the next layer, or at exactly zero.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -97,86 +96,93 @@ class DividesByRows(Layer):
         return dy / len(dy)
 
 
-def _bug(name: str, code: str, description: str, hint: str, make: Any) -> KnownBug:
-    return KnownBug(name, "any layer", description, hint, make=make, code=code)
-
-
-BEHAVIOUR = (
-    _bug(
-        "layer: stale cache",
-        "stale",
-        "backward uses what an earlier batch left, not this one's.",
-        "Write into the cache in every forward pass, before anything is read from it.",
-        partial(StaleInput, 3),
-    ),
-    _bug(
-        "layer: activations on the layer",
-        "one memory",
-        "The layer keeps what backward needs on itself, so a second forward pass spoils the first.",
-        "Put it into the cache that forward was given: cache.y = y. Two threads have two caches.",
-        OutputOnTheLayer,
-    ),
-    _bug(
-        "layer: gradient accumulated",
-        "accumulates",
-        "The gradient is added to what was in the array: the last batch's gradient lives on.",
-        "Overwrite: gradients[name][...] = result, not +=.",
-        partial(Accumulating, 3),
-    ),
-    _bug(
-        "layer: gradient array replaced",
-        "rebinds",
-        "A new array replaced the one in the dictionary; the optimizer sees only the old one.",
-        "Write into the array: gradients[name][...] = result. Without [...] only the name moves.",
-        partial(Rebinding, 3),
-    ),
-    _bug(
-        "layer: parameters updated in gradient",
-        "changes the parameters",
-        "The parameters are changed while the gradient is computed.",
-        "The layers below still need the old values for their dx. Updating is the optimizer's job.",
-        partial(UpdatesInGradient, 3),
-    ),
-    _bug(
-        "layer: x damaged",
-        "changes x",
-        "forward changes its input in place.",
-        "x is the output of the layer below, which needs it in its own backward pass, or the data.",
-        DamagesInput,
-    ),
-    _bug(
-        "layer: dy damaged",
-        "changes dy",
-        "backward changes dy in place.",
-        "Other gradients need the same dy. Write dx = dy * mask, not dy *= mask.",
-        partial(make_wrong, lambda p: np.multiply(p.dy, p.x > 0, out=p.dy) * 1.0, ReLU),
-    ),
-    _bug(
-        "layer: the cache is used up",
-        "backward once",
-        "backward overwrites what forward kept: called a second time, it returns something else.",
-        "What the cache holds is for reading. Write results into another array.",
-        partial(make_wrong, lambda p: np.multiply(p.right, 1.0, out=p.y), Tanh),
-    ),
-    _bug(
-        "ReLU: >= 0",
-        "at zero",
-        "The derivative at exactly x = 0 is 1, as if x were positive.",
-        "Compare with > 0, not >= 0. Zeros are common: after dropout, after a ReLU, in the data.",
-        partial(make_wrong, lambda p: p.dy * (p.x.real >= 0), ReLU),
-    ),
-    _bug(
-        "layer: rows depend on the batch",
-        "rows",
-        "The same row gives another result when other rows stand beside it.",
-        "Only the loss divides by N. A layer that does mix rows says independent_rows = False.",
-        DividesByRows,
-    ),
-    _bug(
-        "layer: silent float64",
-        "dtype",
-        "float32 comes in and float64 goes out.",
-        "An array or NumPy scalar of float64 in the formula promotes it all. Use Python numbers.",
-        partial(make_wrong, lambda p: p.right * np.ones(1), Tanh),
-    ),
-)
+BEHAVIOUR = [
+    KnownBug(name, "any layer", description, hint, make=make, code=code)
+    for name, code, description, hint, make in (
+        (
+            "layer: stale cache",
+            "stale",
+            "backward uses what an earlier batch left, not this one's.",
+            "Write into the cache in every forward pass, before anything is read from it.",
+            partial(StaleInput, 3),
+        ),
+        (
+            "layer: activations on the layer",
+            "one memory",
+            "The layer keeps what backward needs on itself, so a second forward pass spoils the "
+            "first.",
+            "Put it into the cache that forward was given: cache.y = y. Two threads have two "
+            "caches.",
+            OutputOnTheLayer,
+        ),
+        (
+            "layer: gradient accumulated",
+            "accumulates",
+            "The gradient is added to what was in the array: the last batch's gradient lives on.",
+            "Overwrite: gradients[name][...] = result, not +=.",
+            partial(Accumulating, 3),
+        ),
+        (
+            "layer: gradient array replaced",
+            "rebinds",
+            "A new array replaced the one in the dictionary; the optimizer sees only the old one.",
+            "Write into the array: gradients[name][...] = result. Without [...] only the name "
+            "moves.",
+            partial(Rebinding, 3),
+        ),
+        (
+            "layer: parameters updated in gradient",
+            "changes the parameters",
+            "The parameters are changed while the gradient is computed.",
+            "The layers below still need the old values for their dx. Updating is the "
+            "optimizer's job.",
+            partial(UpdatesInGradient, 3),
+        ),
+        (
+            "layer: x damaged",
+            "changes x",
+            "forward changes its input in place.",
+            "x is the output of the layer below, which needs it in its own backward pass, or the "
+            "data.",
+            DamagesInput,
+        ),
+        (
+            "layer: dy damaged",
+            "changes dy",
+            "backward changes dy in place.",
+            "Other gradients need the same dy. Write dx = dy * mask, not dy *= mask.",
+            partial(make_wrong, ReLU, (), lambda p: np.multiply(p.dy, p.x > 0, out=p.dy) * 1.0),
+        ),
+        (
+            "layer: the cache is used up",
+            "backward once",
+            "backward overwrites what forward kept: called a second time, it returns something "
+            "else.",
+            "What the cache holds is for reading. Write results into another array.",
+            partial(make_wrong, Tanh, (), lambda p: np.multiply(p.right, 1.0, out=p.y)),
+        ),
+        (
+            "ReLU: >= 0",
+            "at zero",
+            "The derivative at exactly x = 0 is 1, as if x were positive.",
+            "Compare with > 0, not >= 0. Zeros are common: after dropout, after a ReLU, in the "
+            "data.",
+            partial(make_wrong, ReLU, (), lambda p: p.dy * (p.x.real >= 0)),
+        ),
+        (
+            "layer: rows depend on the batch",
+            "rows",
+            "The same row gives another result when other rows stand beside it.",
+            "Only the loss divides by N. A layer that does mix rows says independent_rows = False.",
+            DividesByRows,
+        ),
+        (
+            "layer: silent float64",
+            "dtype",
+            "float32 comes in and float64 goes out.",
+            "An array or NumPy scalar of float64 in the formula promotes it all. Use Python "
+            "numbers.",
+            partial(make_wrong, Tanh, (), lambda p: p.right * np.ones(1)),
+        ),
+    )
+]

@@ -14,7 +14,7 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.dropout import Dropout
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, bugs, close
 
 KEEP = 0.75
 
@@ -86,107 +86,117 @@ def _another_step(point: FormulaInputs, returned: Array) -> bool:
     return any(close(returned, point.dy * mask * point.constant) for mask in point.masks[1:])
 
 
-def _backward(name: str, description: str, hint: str, wrong: Formula, seen: Any = None) -> KnownBug:
-    make, name = partial(WrongDropout, wrong=wrong), f"dropout: {name}"
-    return KnownBug(
-        name, "dropout", description, hint, make, block="inputs", wrong=wrong, seen=seen
-    )
-
-
-def _forward(name: str, code: str, description: str, hint: str, mask: Mask) -> KnownBug:
-    make, name = partial(WrongDropout, mask), f"dropout: {name}"
-    return KnownBug(name, "dropout", description, hint, make, code=code)
-
-
 BOTH_WAYS = "y = x·m, so dx = dy·m: keep the mask in the cache, its scale included."
 
 DROPOUT = (
-    _backward(
-        "mask and scale missing in backward",
-        "dx is dy: the mask is not applied in backward.",
-        f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
-        lambda p: p.dy * 1.0,
-    ),
-    _backward(
-        "mask missing in backward",
-        "dx is dy/keep_prob for all units: the scale is applied in backward, the mask is not.",
-        f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
-        lambda p: p.dy * p.constant,
-    ),
-    _backward(
-        "scale missing in backward",
-        "dx is dy times [kept]: the scale 1/keep_prob is missing in backward.",
-        BOTH_WAYS,
-        lambda p: p.dy * p.mask,
-    ),
-    _backward(
-        "scale twice",
-        "dx has the scale 1/keep_prob twice.",
-        "The mask in the cache has the scale in it: do not divide again.",
-        lambda p: p.dy * p.mask * p.constant**2,
-    ),
-    _backward(
-        "dropped units in backward",
-        "dx passes through the dropped units and is zero at the kept ones.",
-        "Is the mask of the kept, or of the dropped? Forward and backward must mean the same.",
-        lambda p: p.dy * (1 - p.mask) * p.constant,
-    ),
-    _backward(
-        "mask of another step",
-        "dx has the mask of another step.",
-        "Keep this pass's mask in the cache; a mask computed again must use this step's number.",
-        lambda p: p.dy * p.masks[1] * p.constant,
-        seen=_another_step,
-    ),
-    _backward(
-        "mask redrawn in backward",
-        "dx has another mask than y: a new one was drawn in backward.",
-        "Draw once, in forward, and keep the mask in the cache.",
-        lambda p: p.dy * (np.random.default_rng(12345).random(p.dy.shape) < KEEP) * p.constant,
-        seen=_redrawn,
-    ),
-    _forward(
-        "scaled at inference",
-        "expectation: inference",
-        "Outside training the output is scaled, though training scales already.",
-        "Inverted dropout divides by keep_prob in training so that inference need do nothing.",
-        lambda layer, x, cache: draw(layer, x, cache) if cache.training else KEEP,
-    ),
-    _forward(
-        "not scaled",
-        "expectation: training",
-        "Training does not divide by keep_prob, and inference does not make up for it.",
-        "The mean over all masks must be the output of inference: divide the kept by keep_prob.",
-        lambda layer, x, cache: draw(layer, x, cache) * KEEP if cache.training else 1.0,
-    ),
-    _forward(
-        "on at inference",
-        "inference is random",
-        "Units are dropped outside training too.",
-        "if not cache.training: return x",
-        draw,
-    ),
-    _forward(
-        "keeps with the probability to drop",
-        "share",
-        "keep_prob is used as the probability to drop: the wrong share of units is kept.",
-        "keep_prob = 0.8 keeps four units of five: mask = random < keep_prob.",
-        lambda layer, x, cache: (
-            draw(layer, x, cache, keep_prob=1 - KEEP) if cache.training else 1.0
+    *bugs(
+        "dropout",
+        partial(WrongDropout, None),
+        "inputs",
+        (
+            "mask and scale missing in backward",
+            "dx is dy: the mask is not applied in backward.",
+            f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
+            lambda p: p.dy * 1.0,
+        ),
+        (
+            "mask missing in backward",
+            "dx is dy/keep_prob for all units: the scale is applied in backward, the mask is not.",
+            f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
+            lambda p: p.dy * p.constant,
+        ),
+        (
+            "scale missing in backward",
+            "dx is dy times [kept]: the scale 1/keep_prob is missing in backward.",
+            BOTH_WAYS,
+            lambda p: p.dy * p.mask,
+        ),
+        (
+            "scale twice",
+            "dx has the scale 1/keep_prob twice.",
+            "The mask in the cache has the scale in it: do not divide again.",
+            lambda p: p.dy * p.mask * p.constant**2,
+        ),
+        (
+            "dropped units in backward",
+            "dx passes through the dropped units and is zero at the kept ones.",
+            "Is the mask of the kept, or of the dropped? Forward and backward must mean the same.",
+            lambda p: p.dy * (1 - p.mask) * p.constant,
+        ),
+        (
+            "mask of another step",
+            "dx has the mask of another step.",
+            "Keep this pass's mask in the cache; a mask computed again must use this step's "
+            "number.",
+            lambda p: p.dy * p.masks[1] * p.constant,
+            _another_step,
+        ),
+        (
+            "mask redrawn in backward",
+            "dx has another mask than y: a new one was drawn in backward.",
+            "Draw once, in forward, and keep the mask in the cache.",
+            lambda p: p.dy * (np.random.default_rng(12345).random(p.dy.shape) < KEEP) * p.constant,
+            _redrawn,
         ),
     ),
-    _forward(
-        "one mask for all steps",
-        "one mask",
-        "Every step has the same mask: a smaller network is trained, always the same one.",
-        "Do not seed in forward. Make the mask a function of (seed, step), as cache.step allows.",
-        lambda layer, x, cache: draw(layer, x, cache, step=0) if cache.training else 1.0,
-    ),
-    _forward(
-        "cannot be replayed",
-        "replay",
-        "The same step run twice gives two masks.",
-        "Draw from a generator made of (seed, cache.step), so that a check can repeat the pass.",
-        lambda layer, x, cache: draw_anew(layer, x, cache) if cache.training else 1.0,
+    *(
+        KnownBug(
+            f"dropout: {name}",
+            "dropout",
+            description,
+            hint,
+            make=partial(WrongDropout, mask),
+            code=code,
+        )
+        for name, code, description, hint, mask in (
+            (
+                "scaled at inference",
+                "expectation: inference",
+                "Outside training the output is scaled, though training scales already.",
+                "Inverted dropout divides by keep_prob in training so that inference need do "
+                "nothing.",
+                lambda layer, x, cache: draw(layer, x, cache) if cache.training else KEEP,
+            ),
+            (
+                "not scaled",
+                "expectation: training",
+                "Training does not divide by keep_prob, and inference does not make up for it.",
+                "The mean over all masks must be the output of inference: divide the kept by "
+                "keep_prob.",
+                lambda layer, x, cache: draw(layer, x, cache) * KEEP if cache.training else 1.0,
+            ),
+            (
+                "on at inference",
+                "inference is random",
+                "Units are dropped outside training too.",
+                "if not cache.training: return x",
+                draw,
+            ),
+            (
+                "keeps with the probability to drop",
+                "share",
+                "keep_prob is used as the probability to drop: the wrong share of units is kept.",
+                "keep_prob = 0.8 keeps four units of five: mask = random < keep_prob.",
+                lambda layer, x, cache: (
+                    draw(layer, x, cache, keep_prob=1 - KEEP) if cache.training else 1.0
+                ),
+            ),
+            (
+                "one mask for all steps",
+                "one mask",
+                "Every step has the same mask: a smaller network is trained, always the same one.",
+                "Do not seed in forward. Make the mask a function of (seed, step), as cache.step "
+                "allows.",
+                lambda layer, x, cache: draw(layer, x, cache, step=0) if cache.training else 1.0,
+            ),
+            (
+                "cannot be replayed",
+                "replay",
+                "The same step run twice gives two masks.",
+                "Draw from a generator made of (seed, cache.step), so that a check can repeat "
+                "the pass.",
+                lambda layer, x, cache: draw_anew(layer, x, cache) if cache.training else 1.0,
+            ),
+        )
     ),
 )

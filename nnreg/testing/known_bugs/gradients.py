@@ -17,7 +17,7 @@ import numpy as np
 from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import MeanSquaredError
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, close
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, bugs, close
 from nnreg.testing.known_bugs.losses import one_hot
 
 #: The strength of the penalty of the examples.
@@ -29,14 +29,14 @@ class Regression:
 
     Parameters
     ----------
+    block : str
     wrong : function (FormulaInputs) -> ndarray
         The gradient by the block.
-    block : str
     """
 
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {"W": (4, 3), "b": (3,)}
 
-    def __init__(self, wrong: Formula, block: str) -> None:
+    def __init__(self, block: str, wrong: Formula) -> None:
         self.wrong, self.block = wrong, block
 
     def example(self, rng: Any) -> tuple[Any, ...]:
@@ -80,29 +80,6 @@ class TwoLayers(Regression):
         dh = (delta @ params["W2"].T) * h * (1 - h)
         grads = {"W1": x.T @ dh, "b1": dh.sum(axis=0), "W2": h.T @ delta, "b2": delta.sum(axis=0)}
         return value, grads
-
-
-def _gradient(
-    name: str,
-    description: str,
-    hint: str,
-    wrong: Formula,
-    *,
-    block: str = "W",
-    role: str | None = None,
-    kind: type[Regression] = Regression,
-    seen: Callable[[FormulaInputs, Array], bool] | None = None,
-) -> KnownBug:
-    return KnownBug(
-        f"gradient: {name}",
-        "any gradient",
-        description,
-        hint,
-        make=partial(kind, wrong, block),
-        block=role,
-        wrong=wrong,
-        seen=seen,
-    )
 
 
 def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float]:
@@ -208,87 +185,112 @@ def _clipped(p: FormulaInputs) -> Array:
 ONCE = "Value and gradient are divided by the same number, once: in the loss."
 
 GRADIENTS = (
-    _gradient(
-        "missing",
-        "dw is zero everywhere.",
-        "Was the array that is returned ever written?",
-        lambda p: 0.0 * p.right,
+    *bugs(
+        "any gradient",
+        partial(Regression, "W"),
+        None,
+        (
+            "missing",
+            "dw is zero everywhere.",
+            "Was the array that is returned ever written?",
+            lambda p: 0.0 * p.right,
+        ),
+        (
+            "sign",
+            "dw has the wrong sign.",
+            "The optimizer subtracts the gradient; return the derivative itself, not the step.",
+            lambda p: -p.right,
+        ),
+        (
+            "twice",
+            "dw is twice the right one.",
+            "Does the value have a 1/2 that the gradient forgot, or is something added twice?",
+            lambda p: 2.0 * p.right,
+        ),
+        (
+            "half",
+            "dw is half the right one.",
+            "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
+            lambda p: 0.5 * p.right,
+        ),
+        (
+            "times N",
+            "dw is too large by the number of rows or columns: the value is a mean, dw a sum.",
+            ONCE,
+            lambda p: p.right * p.counts[0],
+            _fits(lambda s, k, p: _is_count(s, p)),
+        ),
+        (
+            "divided by N",
+            "dw is too small by the number of rows or columns: it is divided once more than the "
+            "value.",
+            ONCE,
+            lambda p: p.right / p.counts[0],
+            _fits(lambda s, k, p: s != 0 and _is_count(1 / s, p)),
+        ),
     ),
-    _gradient(
-        "sign",
-        "dw has the wrong sign.",
-        "The optimizer subtracts the gradient; return the derivative itself, not the step.",
-        lambda p: -p.right,
+    *bugs(
+        "any gradient",
+        partial(Regression, "W"),
+        "weight",
+        (
+            "transposed",
+            "dw is the transpose of the right one.",
+            "Write the shapes under the product: (D, N) times (N, M) is (D, M), the shape of w.",
+            lambda p: p.right.T,
+            lambda p, returned: close(returned, p.right.T, p.tolerance),
+        ),
     ),
-    _gradient(
-        "twice",
-        "dw is twice the right one.",
-        "Does the value have a 1/2 that the gradient forgot, or is something added twice?",
-        lambda p: 2.0 * p.right,
+    *bugs(
+        "any gradient",
+        partial(Regression, "b"),
+        "bias",
+        (
+            "penalty on the bias",
+            "db differs from the right one by a multiple of b: the penalty's gradient reaches "
+            "the bias "
+            "and its value does not.",
+            "Penalize weights alone, in the value and in the gradient.",
+            lambda p: p.right + STRENGTH * p.own,
+            _fits(_penalty_differs),
+        ),
     ),
-    _gradient(
-        "half",
-        "dw is half the right one.",
-        "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
-        lambda p: 0.5 * p.right,
+    *bugs(
+        "any gradient",
+        partial(Regression, "W"),
+        "weight",
+        (
+            "penalty's term",
+            "dw differs from the right one by a multiple of w: the penalty's gradient does not "
+            "belong "
+            "to its value.",
+            "reg·Σw² has the gradient 2·reg·w, reg/2·Σw² has reg·w. Add it once, to each weight "
+            "array.",
+            lambda p: p.right + STRENGTH * p.own,
+            _fits(_penalty_differs),
+        ),
+        (
+            "penalty added after the clip",
+            "dw is a clipped gradient with the penalty's gradient added after the clip.",
+            "Add the penalty's gradient first, then clip; and check the gradient before it is "
+            "clipped.",
+            _clipped,
+            _fits(lambda s, k, p: p.tolerance < s < 1 - p.tolerance and k > p.tolerance),
+        ),
     ),
-    _gradient(
-        "times N",
-        "dw is too large by the number of rows or columns: the value is a mean, dw a sum.",
-        ONCE,
-        lambda p: p.right * p.counts[0],
-        seen=_fits(lambda s, k, p: _is_count(s, p)),
-    ),
-    _gradient(
-        "divided by N",
-        "dw is too small by the number of rows or columns: it is divided once more than the value.",
-        ONCE,
-        lambda p: p.right / p.counts[0],
-        seen=_fits(lambda s, k, p: s != 0 and _is_count(1 / s, p)),
-    ),
-    _gradient(
-        "transposed",
-        "dw is the transpose of the right one.",
-        "Write the shapes under the product: (D, N) times (N, M) is (D, M), the shape of w.",
-        lambda p: p.right.T,
-        role="weight",
-        seen=lambda p, returned: close(returned, p.right.T, p.tolerance),
-    ),
-    _gradient(
-        "penalty on the bias",
-        "db differs from the right one by a multiple of b: the penalty's gradient reaches the bias "
-        "and its value does not.",
-        "Penalize weights alone, in the value and in the gradient.",
-        lambda p: p.right + STRENGTH * p.own,
-        block="b",
-        role="bias",
-        seen=_fits(_penalty_differs),
-    ),
-    _gradient(
-        "penalty's term",
-        "dw differs from the right one by a multiple of w: the penalty's gradient does not belong "
-        "to its value.",
-        "reg·Σw² has the gradient 2·reg·w, reg/2·Σw² has reg·w. Add it once, to each weight array.",
-        lambda p: p.right + STRENGTH * p.own,
-        role="weight",
-        seen=_fits(_penalty_differs),
-    ),
-    _gradient(
-        "penalty added after the clip",
-        "dw is a clipped gradient with the penalty's gradient added after the clip.",
-        "Add the penalty's gradient first, then clip; and check the gradient before it is clipped.",
-        _clipped,
-        role="weight",
-        seen=_fits(lambda s, k, p: p.tolerance < s < 1 - p.tolerance and k > p.tolerance),
-    ),
-    _gradient(
-        "hidden delta from the output's error",
-        "dw is made of the output's error, or its slope, where the hidden layer's delta belongs.",
-        "Carry back the output's delta, which is error * g'(output), and multiply by the slope at "
-        "the hidden layer: delta_hidden = (delta_output @ W2.T) * f'(hidden).",
-        lambda p: next(hidden_gradients(p)),
-        block="W1",
-        kind=TwoLayers,
-        seen=_hidden_delta,
+    *bugs(
+        "any gradient",
+        partial(TwoLayers, "W1"),
+        None,
+        (
+            "hidden delta from the output's error",
+            "dw is made of the output's error, or its slope, where the hidden layer's delta "
+            "belongs.",
+            "Carry back the output's delta, which is error * g'(output), and multiply by the "
+            "slope at "
+            "the hidden layer: delta_hidden = (delta_output @ W2.T) * f'(hidden).",
+            lambda p: next(hidden_gradients(p)),
+            _hidden_delta,
+        ),
     ),
 )

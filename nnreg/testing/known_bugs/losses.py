@@ -24,14 +24,21 @@ from nnreg.losses import (
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, bugs
 
 
 class WrongLoss(Loss):
     """A loss with the right value, or ``N`` times that, and another gradient."""
 
-    def __init__(self, right: Loss, wrong: Formula, *, summed: bool, constant: float) -> None:
-        self.right, self.wrong, self.summed, self.constant = right, wrong, summed, constant
+    def __init__(
+        self,
+        right: Callable[[], Loss],
+        wrong: Formula,
+        *,
+        summed: bool = False,
+        constant: float = 1.0,
+    ) -> None:
+        self.right, self.wrong, self.summed, self.constant = right(), wrong, summed, constant
 
     def check_targets(self, targets: Any, columns: int) -> Array:
         """Return what the right loss returns."""
@@ -58,35 +65,6 @@ def one_hot(targets: Array, columns: int) -> Array:
     return np.eye(columns)[targets] if targets.dtype.kind in "iu" else targets
 
 
-def _loss(
-    subject: str,
-    right: Callable[[], Loss],
-    name: str,
-    description: str,
-    hint: str,
-    wrong: Formula,
-    *,
-    summed: bool = False,
-    constant: float = 1.0,
-) -> KnownBug:
-    return KnownBug(
-        f"{subject.removeprefix('any ')}: {name}",
-        subject,
-        description,
-        hint,
-        make=lambda: WrongLoss(right(), wrong, summed=summed, constant=constant),
-        wrong=wrong,
-    )
-
-
-_softmax = partial(_loss, "softmax cross-entropy", SoftmaxCrossEntropy)
-_sigmoid = partial(_loss, "sigmoid cross-entropy", SigmoidCrossEntropy)
-_mse = partial(_loss, "squared error", MeanSquaredError)
-_huber = partial(_loss, "Huber", partial(Huber, 0.7), constant=0.7)
-_poisson = partial(_loss, "Poisson", Poisson)
-_any = partial(_loss, "any loss", partial(Huber, 0.7))
-
-
 def _logistic_slope(p: FormulaInputs) -> Array:
     s = kernels.sigmoid(p.x)
     slope: Array = s * (1 - s)
@@ -100,209 +78,245 @@ def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
 TWICE = "dz = p - t is the derivative by z already: the softmax's derivative is in it."
 
 LOSSES = (
-    _softmax(
-        "diagonal only",
-        "Only the entries of the true classes are right; the others are zero.",
-        "Every output moves every probability: the Jacobian of softmax is not its diagonal.",
-        lambda p: p.t * (p.p - 1) / p.N,
+    *bugs(
+        "softmax cross-entropy",
+        partial(WrongLoss, SoftmaxCrossEntropy),
+        None,
+        (
+            "diagonal only",
+            "Only the entries of the true classes are right; the others are zero.",
+            "Every output moves every probability: the Jacobian of softmax is not its diagonal.",
+            lambda p: p.t * (p.p - 1) / p.N,
+        ),
+        (
+            "label number subtracted",
+            "The class number is subtracted from every probability; a one-hot row should be.",
+            "p - t needs t as a row of zeros with a single 1: p[range(N), y] -= 1.",
+            lambda p: (p.p - p.t.argmax(axis=1, keepdims=True)) / p.N,
+        ),
+        (
+            "labels counted from one",
+            "The 1 is subtracted one class too low: labels are counted from 1.",
+            "Classes are numbered from 0 here. y - 1 also turns class 0 into the last, silently.",
+            lambda p: (p.p - np.roll(p.t, -1, axis=1)) / p.N,
+        ),
+        (
+            "targets missing",
+            "The gradient is p/N: the targets were never subtracted.",
+            "dz = (p - t)/N. Without t nothing tells the classes apart.",
+            lambda p: p.p / p.N,
+        ),
+        (
+            "by the probabilities",
+            "The gradient is -t/p, by the probabilities; it should be by the outputs z.",
+            "Carry it on through the softmax. All but p - t cancels.",
+            lambda p: -p.t / p.p / p.N,
+        ),
+        (
+            "softmax differentiated twice",
+            "p - t was sent through the derivative of softmax again.",
+            TWICE,
+            lambda p: p.p * (p.right - (p.p * p.right).sum(axis=1, keepdims=True)),
+        ),
+        (
+            "extra p(1 - p)",
+            "p - t was multiplied by p(1 - p).",
+            f"{TWICE} (And softmax has no elementwise derivative.)",
+            lambda p: p.right * p.p * (1 - p.p),
+        ),
+        (
+            "softmax over the batch",
+            "The softmax was taken down the columns: over the batch, where it should be each "
+            "row's.",
+            "Every example has its own distribution: max and sum go over axis=1, with keepdims.",
+            lambda p: (kernels.softmax(p.x.T).T - p.t) / p.N,
+        ),
     ),
-    _softmax(
-        "label number subtracted",
-        "The class number is subtracted from every probability; a one-hot row should be.",
-        "p - t needs t as a row of zeros with a single 1: p[range(N), y] -= 1.",
-        lambda p: (p.p - p.t.argmax(axis=1, keepdims=True)) / p.N,
+    *bugs(
+        "softmax cross-entropy",
+        partial(WrongLoss, SoftmaxCrossEntropy, summed=True),
+        None,
+        (
+            "value summed, gradient averaged",
+            "The value is the sum over the rows, the gradient that of the mean.",
+            "Divide both by N or neither; here losses are means.",
+            lambda p: (p.p - p.t) / p.N,
+        ),
     ),
-    _softmax(
-        "labels counted from one",
-        "The 1 is subtracted one class too low: labels are counted from 1.",
-        "Classes are numbered from 0 here. y - 1 also turns class 0 into the last, silently.",
-        lambda p: (p.p - np.roll(p.t, -1, axis=1)) / p.N,
+    *bugs(
+        "sigmoid cross-entropy",
+        partial(WrongLoss, SigmoidCrossEntropy),
+        None,
+        (
+            "extra p(1 - p)",
+            "p - t was multiplied by p(1 - p), which belongs to the squared error.",
+            "With the cross-entropy p(1 - p) cancels: that is why it is used.",
+            lambda p: p.right * _logistic_slope(p),
+        ),
+        (
+            "by the probabilities",
+            "The gradient is by the probabilities; it should be by the outputs z.",
+            "Multiply by p(1 - p), the derivative of the sigmoid: p - t is left.",
+            lambda p: p.right / _logistic_slope(p),
+        ),
+        (
+            "sigmoid missing",
+            "The gradient is (z - t)/N: the sigmoid is missing.",
+            "z is a raw output. p = σ(z), and dz = (p - t)/N.",
+            lambda p: (p.x - p.t) / p.N,
+        ),
+        (
+            "targets missing",
+            "The gradient is p/N: the targets were never subtracted.",
+            "dz = (p - t)/N. Without t all outputs would be pushed down.",
+            lambda p: kernels.sigmoid(p.x) / p.N,
+        ),
     ),
-    _softmax(
-        "targets missing",
-        "The gradient is p/N: the targets were never subtracted.",
-        "dz = (p - t)/N. Without t nothing tells the classes apart.",
-        lambda p: p.p / p.N,
+    *bugs(
+        "squared error",
+        partial(WrongLoss, MeanSquaredError),
+        None,
+        (
+            "2 missing",
+            "The gradient is half the right one: the 2 of the square is missing.",
+            "Either the value has a 1/2 or the gradient has a 2. Here the value has none.",
+            lambda p: (p.x - p.t) / (p.N * p.M),
+        ),
+        (
+            "divided by N alone",
+            "The gradient is divided by N, the value by N·M.",
+            "np.mean of a matrix divides by all its entries, rows times columns.",
+            lambda p: 2 * (p.x - p.t) / p.N,
+        ),
+        (
+            "neither divided nor doubled",
+            "The gradient is z - t: it belongs to half the sum of squares.",
+            "Differentiate the value you return: here the mean over N·M entries, without 1/2.",
+            lambda p: (p.x - p.t) * 1.0,
+        ),
+        (
+            "targets missing",
+            "The gradient is that of the mean of z²: the targets are missing.",
+            "d(z - t)² = 2(z - t) dz.",
+            lambda p: 2 * p.x / (p.N * p.M),
+        ),
+        (
+            "sign of the residual",
+            "The gradient is the sign of z - t: it belongs to the absolute error.",
+            "|r| has the derivative sign(r), r² has 2r.",
+            lambda p: np.sign(p.x - p.t) / (p.N * p.M),
+        ),
     ),
-    _softmax(
-        "by the probabilities",
-        "The gradient is -t/p, by the probabilities; it should be by the outputs z.",
-        "Carry it on through the softmax. All but p - t cancels.",
-        lambda p: -p.t / p.p / p.N,
+    *bugs(
+        "Huber",
+        partial(WrongLoss, partial(Huber, 0.7), constant=0.7),
+        None,
+        (
+            "branches swapped",
+            "The two branches are swapped: ±delta in the middle, the residual beyond.",
+            "A small residual counts as a square, a large one as a straight line: |r| <= delta "
+            "first.",
+            lambda p: _branches(p, beyond=p.x - p.t, middle=p.constant * np.sign(p.x - p.t)),
+        ),
+        (
+            "sign missing",
+            "Beyond delta the gradient is +delta on both sides.",
+            "The derivative of delta·|r| is delta·sign(r).",
+            lambda p: _branches(p, beyond=np.full_like(p.x, p.constant), middle=p.x - p.t),
+        ),
+        (
+            "delta missing",
+            "Beyond delta the gradient is sign(r); it should be delta·sign(r).",
+            "With delta = 1 the bug cannot be seen: check with another.",
+            lambda p: _branches(p, beyond=np.sign(p.x - p.t), middle=p.x - p.t),
+        ),
+        (
+            "not clipped",
+            "The residual is not held at ±delta: the gradient belongs to the squared error.",
+            "The point of Huber's loss is that an outlier's pull stops growing at delta.",
+            lambda p: (p.x - p.t) / (p.N * p.M),
+        ),
     ),
-    _softmax(
-        "softmax differentiated twice",
-        "p - t was sent through the derivative of softmax again.",
-        TWICE,
-        lambda p: p.p * (p.right - (p.p * p.right).sum(axis=1, keepdims=True)),
+    *bugs(
+        "Poisson",
+        partial(WrongLoss, Poisson),
+        None,
+        (
+            "targets missing",
+            "The gradient is e^z/N: the term -t is missing.",
+            "The value is e^z - t·z, so its derivative is e^z - t.",
+            lambda p: np.exp(p.x) / p.N,
+        ),
+        (
+            "exponential missing",
+            "The gradient is (z - t)/N; it should be (e^z - t)/N.",
+            "z is the logarithm of the mean. The mean itself is e^z.",
+            lambda p: (p.x - p.t) / p.N,
+        ),
     ),
-    _softmax(
-        "extra p(1 - p)",
-        "p - t was multiplied by p(1 - p).",
-        f"{TWICE} (And softmax has no elementwise derivative.)",
-        lambda p: p.right * p.p * (1 - p.p),
-    ),
-    _softmax(
-        "softmax over the batch",
-        "The softmax was taken down the columns: over the batch, where it should be each row's.",
-        "Every example has its own distribution: max and sum go over axis=1, with keepdims.",
-        lambda p: (kernels.softmax(p.x.T).T - p.t) / p.N,
-    ),
-    _softmax(
-        "value summed, gradient averaged",
-        "The value is the sum over the rows, the gradient that of the mean.",
-        "Divide both by N or neither; here losses are means.",
-        lambda p: (p.p - p.t) / p.N,
-        summed=True,
-    ),
-    _sigmoid(
-        "extra p(1 - p)",
-        "p - t was multiplied by p(1 - p), which belongs to the squared error.",
-        "With the cross-entropy p(1 - p) cancels: that is why it is used.",
-        lambda p: p.right * _logistic_slope(p),
-    ),
-    _sigmoid(
-        "by the probabilities",
-        "The gradient is by the probabilities; it should be by the outputs z.",
-        "Multiply by p(1 - p), the derivative of the sigmoid: p - t is left.",
-        lambda p: p.right / _logistic_slope(p),
-    ),
-    _sigmoid(
-        "sigmoid missing",
-        "The gradient is (z - t)/N: the sigmoid is missing.",
-        "z is a raw output. p = σ(z), and dz = (p - t)/N.",
-        lambda p: (p.x - p.t) / p.N,
-    ),
-    _sigmoid(
-        "targets missing",
-        "The gradient is p/N: the targets were never subtracted.",
-        "dz = (p - t)/N. Without t all outputs would be pushed down.",
-        lambda p: kernels.sigmoid(p.x) / p.N,
-    ),
-    _mse(
-        "2 missing",
-        "The gradient is half the right one: the 2 of the square is missing.",
-        "Either the value has a 1/2 or the gradient has a 2. Here the value has none.",
-        lambda p: (p.x - p.t) / (p.N * p.M),
-    ),
-    _mse(
-        "divided by N alone",
-        "The gradient is divided by N, the value by N·M.",
-        "np.mean of a matrix divides by all its entries, rows times columns.",
-        lambda p: 2 * (p.x - p.t) / p.N,
-    ),
-    _mse(
-        "neither divided nor doubled",
-        "The gradient is z - t: it belongs to half the sum of squares.",
-        "Differentiate the value you return: here the mean over N·M entries, without 1/2.",
-        lambda p: (p.x - p.t) * 1.0,
-    ),
-    _mse(
-        "targets missing",
-        "The gradient is that of the mean of z²: the targets are missing.",
-        "d(z - t)² = 2(z - t) dz.",
-        lambda p: 2 * p.x / (p.N * p.M),
-    ),
-    _mse(
-        "sign of the residual",
-        "The gradient is the sign of z - t: it belongs to the absolute error.",
-        "|r| has the derivative sign(r), r² has 2r.",
-        lambda p: np.sign(p.x - p.t) / (p.N * p.M),
-    ),
-    _huber(
-        "branches swapped",
-        "The two branches are swapped: ±delta in the middle, the residual beyond.",
-        "A small residual counts as a square, a large one as a straight line: |r| <= delta first.",
-        lambda p: _branches(p, beyond=p.x - p.t, middle=p.constant * np.sign(p.x - p.t)),
-    ),
-    _huber(
-        "sign missing",
-        "Beyond delta the gradient is +delta on both sides.",
-        "The derivative of delta·|r| is delta·sign(r).",
-        lambda p: _branches(p, beyond=np.full_like(p.x, p.constant), middle=p.x - p.t),
-    ),
-    _huber(
-        "delta missing",
-        "Beyond delta the gradient is sign(r); it should be delta·sign(r).",
-        "With delta = 1 the bug cannot be seen: check with another.",
-        lambda p: _branches(p, beyond=np.sign(p.x - p.t), middle=p.x - p.t),
-    ),
-    _huber(
-        "not clipped",
-        "The residual is not held at ±delta: the gradient belongs to the squared error.",
-        "The point of Huber's loss is that an outlier's pull stops growing at delta.",
-        lambda p: (p.x - p.t) / (p.N * p.M),
-    ),
-    _poisson(
-        "targets missing",
-        "The gradient is e^z/N: the term -t is missing.",
-        "The value is e^z - t·z, so its derivative is e^z - t.",
-        lambda p: np.exp(p.x) / p.N,
-    ),
-    _poisson(
-        "exponential missing",
-        "The gradient is (z - t)/N; it should be (e^z - t)/N.",
-        "z is the logarithm of the mean. The mean itself is e^z.",
-        lambda p: (p.x - p.t) / p.N,
-    ),
-    _any(
-        "gradient missing",
-        "The gradient is zero everywhere.",
-        "Was the array that is returned ever written?",
-        lambda p: 0.0 * p.right,
-    ),
-    _any(
-        "sign",
-        "The gradient has the wrong sign.",
-        "Prediction minus target, for a loss that grows with their distance.",
-        lambda p: -p.right,
-    ),
-    _any(
-        "1/N missing",
-        "The gradient is N times the right one: the value is a mean, so 1/N is missing.",
-        "Divide the gradient by the number of rows, once, as the value is.",
-        lambda p: p.right * p.N,
-    ),
-    _any(
-        "N twice",
-        "The gradient is divided by N twice.",
-        "Divide in one place: in the loss. Look for a mean() and a / N.",
-        lambda p: p.right / p.N,
-    ),
-    _any(
-        "M missing",
-        "The gradient is M times the right one: the value averages over the M outputs too.",
-        "np.mean of a matrix divides by all its entries, rows times columns.",
-        lambda p: p.right * p.M,
-    ),
-    _any(
-        "divided by M",
-        "The gradient is divided by the number of outputs, M, where the value is not.",
-        "A mean over rows divides by N alone: np.mean of a matrix divides by N·M.",
-        lambda p: p.right / p.M,
-    ),
-    _any(
-        "divided by N·N·M",
-        "The gradient is divided by N·M too much.",
-        "Value and gradient must be divided by the same number, once.",
-        lambda p: p.right / (p.N * p.M),
-    ),
-    _any(
-        "sum for mean",
-        "The gradient is N·M times the right one: it belongs to the sum, the value is a mean.",
-        "Divide the gradient by all that the value is divided by.",
-        lambda p: p.right * (p.N * p.M),
-    ),
-    _any(
-        "twice",
-        "The gradient is twice the right one.",
-        "Does the value have a 1/2 that the gradient forgot?",
-        lambda p: 2.0 * p.right,
-    ),
-    _any(
-        "half",
-        "The gradient is half the right one.",
-        "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
-        lambda p: 0.5 * p.right,
+    *bugs(
+        "any loss",
+        partial(WrongLoss, partial(Huber, 0.7)),
+        None,
+        (
+            "gradient missing",
+            "The gradient is zero everywhere.",
+            "Was the array that is returned ever written?",
+            lambda p: 0.0 * p.right,
+        ),
+        (
+            "sign",
+            "The gradient has the wrong sign.",
+            "Prediction minus target, for a loss that grows with their distance.",
+            lambda p: -p.right,
+        ),
+        (
+            "1/N missing",
+            "The gradient is N times the right one: the value is a mean, so 1/N is missing.",
+            "Divide the gradient by the number of rows, once, as the value is.",
+            lambda p: p.right * p.N,
+        ),
+        (
+            "N twice",
+            "The gradient is divided by N twice.",
+            "Divide in one place: in the loss. Look for a mean() and a / N.",
+            lambda p: p.right / p.N,
+        ),
+        (
+            "M missing",
+            "The gradient is M times the right one: the value averages over the M outputs too.",
+            "np.mean of a matrix divides by all its entries, rows times columns.",
+            lambda p: p.right * p.M,
+        ),
+        (
+            "divided by M",
+            "The gradient is divided by the number of outputs, M, where the value is not.",
+            "A mean over rows divides by N alone: np.mean of a matrix divides by N·M.",
+            lambda p: p.right / p.M,
+        ),
+        (
+            "divided by N·N·M",
+            "The gradient is divided by N·M too much.",
+            "Value and gradient must be divided by the same number, once.",
+            lambda p: p.right / (p.N * p.M),
+        ),
+        (
+            "sum for mean",
+            "The gradient is N·M times the right one: it belongs to the sum, the value is a mean.",
+            "Divide the gradient by all that the value is divided by.",
+            lambda p: p.right * (p.N * p.M),
+        ),
+        (
+            "twice",
+            "The gradient is twice the right one.",
+            "Does the value have a 1/2 that the gradient forgot?",
+            lambda p: 2.0 * p.right,
+        ),
+        (
+            "half",
+            "The gradient is half the right one.",
+            "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
+            lambda p: 0.5 * p.right,
+        ),
     ),
 )

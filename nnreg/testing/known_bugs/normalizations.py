@@ -16,7 +16,7 @@ from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, make_wrong
+from nnreg.testing.known_bugs.base import FormulaInputs, bugs, make_wrong
 
 
 class Softmax(Layer):
@@ -72,72 +72,77 @@ def slope(p: FormulaInputs) -> Array:
     return result
 
 
-def _bug(
-    subject: str, kind: type[Layer], name: str, description: str, hint: str, wrong: Formula
-) -> KnownBug:
-    make, name = partial(make_wrong, wrong, kind), f"{subject}: {name}"
-    return KnownBug(name, subject, description, hint, make, block="inputs", wrong=wrong)
-
-
-_softmax = partial(_bug, "softmax", Softmax)
-_log_softmax = partial(_bug, "log-softmax", LogSoftmax)
-_batch = partial(_bug, "batch normalization", BatchNormalization)
-
 JACOBIAN = "The Jacobian of softmax is diag(p) - p pᵀ: dx = p·(dy - Σₖ pₖ dyₖ), row by row."
 
 NORMALIZATIONS = (
-    _softmax(
-        "diagonal only",
-        "dx is dy·p(1 - p): only the diagonal of the Jacobian.",
-        f"Every input moves every probability. {JACOBIAN}",
-        lambda p: p.dy * p.y * (1 - p.y),
+    *bugs(
+        "softmax",
+        partial(make_wrong, Softmax, ()),
+        "inputs",
+        (
+            "diagonal only",
+            "dx is dy·p(1 - p): only the diagonal of the Jacobian.",
+            f"Every input moves every probability. {JACOBIAN}",
+            lambda p: p.dy * p.y * (1 - p.y),
+        ),
+        (
+            "sum term missing",
+            "dx is dy·p: the term with the sum over the classes is missing.",
+            JACOBIAN,
+            lambda p: p.dy * p.y,
+        ),
+        (
+            "sum over the batch",
+            "The sum in dx is over the rows of the batch; it should be over each row's columns.",
+            f"{JACOBIAN} In NumPy: (dy * p).sum(axis=1, keepdims=True).",
+            lambda p: p.y * (p.dy - (p.dy * p.y).sum(axis=0)),
+        ),
     ),
-    _softmax(
-        "sum term missing",
-        "dx is dy·p: the term with the sum over the classes is missing.",
-        JACOBIAN,
-        lambda p: p.dy * p.y,
+    *bugs(
+        "log-softmax",
+        partial(make_wrong, LogSoftmax, ()),
+        "inputs",
+        (
+            "sum term missing",
+            "dx is dy: the term p·Σₖ dyₖ is missing.",
+            "log softmax(x) = x - log Σ eˣ: the second term has the derivative p. dx = dy - p Σₖ "
+            "dyₖ.",
+            lambda p: p.dy * 1.0,
+        ),
+        (
+            "dy in the second term",
+            "dx is dy - p·dy: in the second term dy should be summed over the classes.",
+            "dx = dy - p Σₖ dyₖ: every output has the same log Σ eˣ in it.",
+            lambda p: p.dy - np.exp(p.y) * p.dy,
+        ),
+        (
+            "sum over the batch",
+            "The sum in dx is over the rows of the batch; it should be over each row's columns.",
+            "dx = dy - p * dy.sum(axis=1, keepdims=True).",
+            lambda p: p.dy - np.exp(p.y) * p.dy.sum(axis=0),
+        ),
     ),
-    _softmax(
-        "sum over the batch",
-        "The sum in dx is over the rows of the batch; it should be over each row's columns.",
-        f"{JACOBIAN} In NumPy: (dy * p).sum(axis=1, keepdims=True).",
-        lambda p: p.y * (p.dy - (p.dy * p.y).sum(axis=0)),
-    ),
-    _log_softmax(
-        "sum term missing",
-        "dx is dy: the term p·Σₖ dyₖ is missing.",
-        "log softmax(x) = x - log Σ eˣ: the second term has the derivative p. dx = dy - p Σₖ dyₖ.",
-        lambda p: p.dy * 1.0,
-    ),
-    _log_softmax(
-        "dy in the second term",
-        "dx is dy - p·dy: in the second term dy should be summed over the classes.",
-        "dx = dy - p Σₖ dyₖ: every output has the same log Σ eˣ in it.",
-        lambda p: p.dy - np.exp(p.y) * p.dy,
-    ),
-    _log_softmax(
-        "sum over the batch",
-        "The sum in dx is over the rows of the batch; it should be over each row's columns.",
-        "dx = dy - p * dy.sum(axis=1, keepdims=True).",
-        lambda p: p.dy - np.exp(p.y) * p.dy.sum(axis=0),
-    ),
-    _batch(
-        "statistics as constants",
-        "dx is dy times the slope: mean and variance are treated as constants.",
-        "Both depend on x: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)), means over the batch.",
-        lambda p: p.dy * slope(p),
-    ),
-    _batch(
-        "variance term missing",
-        "dx lacks the term of the variance, x̂·mean(dy·x̂).",
-        "The variance depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
-        lambda p: (p.dy - p.dy.mean(axis=0)) * slope(p),
-    ),
-    _batch(
-        "mean term missing",
-        "dx lacks the term of the mean, mean(dy).",
-        "The mean depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
-        lambda p: p.right + p.dy.mean(axis=0) * slope(p),
+    *bugs(
+        "batch normalization",
+        partial(make_wrong, BatchNormalization, ()),
+        "inputs",
+        (
+            "statistics as constants",
+            "dx is dy times the slope: mean and variance are treated as constants.",
+            "Both depend on x: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)), means over the batch.",
+            lambda p: p.dy * slope(p),
+        ),
+        (
+            "variance term missing",
+            "dx lacks the term of the variance, x̂·mean(dy·x̂).",
+            "The variance depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
+            lambda p: (p.dy - p.dy.mean(axis=0)) * slope(p),
+        ),
+        (
+            "mean term missing",
+            "dx lacks the term of the mean, mean(dy).",
+            "The mean depends on x too: dx = a·(dy - mean(dy) - x̂·mean(dy·x̂)).",
+            lambda p: p.right + p.dy.mean(axis=0) * slope(p),
+        ),
     ),
 )

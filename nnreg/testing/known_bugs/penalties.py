@@ -17,7 +17,7 @@ from nnreg.layers.dense import Dense
 from nnreg.network import Network
 from nnreg.parameters import Parameters
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
-from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug
+from nnreg.testing.known_bugs.base import Formula, FormulaInputs, KnownBug, bugs
 
 STRENGTH, SECOND = 0.3, 0.8
 
@@ -25,8 +25,10 @@ STRENGTH, SECOND = 0.3, 0.8
 class WrongPenalty(Penalty):
     """A penalty with the right value, or a multiple of it, and another gradient."""
 
-    def __init__(self, right: Penalty, wrong: Formula, factor: float) -> None:
-        self.right, self.wrong, self.factor = right, wrong, factor
+    def __init__(
+        self, right: Callable[[], Penalty], wrong: Formula, *, factor: float = 1.0
+    ) -> None:
+        self.right, self.wrong, self.factor = right(), wrong, factor
 
     def value(self, w: Array) -> Any:
         """Return the right value, times ``factor``."""
@@ -37,33 +39,6 @@ class WrongPenalty(Penalty):
         self.right.gradient(w, out)
         right = out * self.factor
         out[...] = self.wrong(FormulaInputs(right, x=w, constant=STRENGTH, second=SECOND))
-
-
-def _penalty(
-    subject: str,
-    right: Callable[[], Penalty],
-    name: str,
-    description: str,
-    hint: str,
-    wrong: Formula,
-    factor: float = 1.0,
-    seen: Callable[[FormulaInputs, Array], bool] | None = None,
-) -> KnownBug:
-    return KnownBug(
-        f"{subject.removeprefix('any ')}: {name}",
-        subject,
-        description,
-        hint,
-        make=lambda: WrongPenalty(right(), wrong, factor),
-        wrong=wrong,
-        seen=seen,
-    )
-
-
-_l2 = partial(_penalty, "L2", partial(L2, STRENGTH))
-_l1 = partial(_penalty, "L1", partial(L1, STRENGTH))
-_elastic = partial(_penalty, "elastic net", partial(ElasticNet, STRENGTH, SECOND))
-_any = partial(_penalty, "any penalty", partial(L2, STRENGTH))
 
 
 class WrongNetwork(Network):
@@ -94,8 +69,175 @@ def _add(gradients: Parameters, term: Array) -> None:
     gradients.vector[...] += term
 
 
-def _network(name: str, description: str, hint: str, add: Callable[..., Any]) -> KnownBug:
-    return KnownBug(
+SCALED = "In nnreg a penalty is divided by nothing: neither by N nor by the number of weights."
+
+PENALTIES = (
+    *bugs(
+        "L2",
+        partial(WrongPenalty, partial(L2, STRENGTH)),
+        None,
+        (
+            "2λ",
+            "The gradient is 2λw, the value λ/2·Σw²: a factor of 2 lies between them.",
+            "λ/2·Σw² has the gradient λw. Only without the 1/2 does it have 2λw.",
+            lambda p: 2.0 * p.right,
+        ),
+    ),
+    *bugs(
+        "L2",
+        partial(WrongPenalty, partial(L2, STRENGTH), factor=2.0),
+        None,
+        (
+            "half missing in the value",
+            "The value is λΣw², the gradient λw: half of what belongs to it.",
+            "Either the value has the 1/2 or the gradient has a 2.",
+            lambda p: 0.5 * p.right,
+        ),
+    ),
+    *bugs(
+        "L2",
+        partial(WrongPenalty, partial(L2, STRENGTH)),
+        None,
+        (
+            "strength missing",
+            "The gradient is w: the strength λ is missing.",
+            "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+            lambda p: p.x * 1.0,
+        ),
+        (
+            "absolute values",
+            "The gradient is λ|w|: the sign is lost.",
+            "The derivative of w² is 2w, negative for negative w: it always points away from zero.",
+            lambda p: p.constant * np.abs(p.x),
+        ),
+        (
+            "square for derivative",
+            "The gradient is λw²: the function stands where its derivative belongs.",
+            "Differentiate: (w²)' = 2w.",
+            lambda p: p.constant * p.x**2,
+        ),
+        (
+            "norm not squared",
+            "The gradient is λw/‖w‖: it belongs to the norm, not to its square.",
+            "np.linalg.norm takes a root. L2 regularization uses Σw².",
+            lambda p: p.constant * p.x / np.sqrt((p.x**2).sum()),
+        ),
+        (
+            "gradient of L1",
+            "The gradient is λ·sign(w): it belongs to L1.",
+            "Σw² has 2w, Σ|w| has sign(w).",
+            lambda p: p.constant * np.sign(p.x),
+        ),
+    ),
+    *bugs(
+        "L1",
+        partial(WrongPenalty, partial(L1, STRENGTH)),
+        None,
+        (
+            "w for its sign",
+            "The gradient is λw; it should be λ·sign(w).",
+            "|w| is a straight line on either side: its slope is ±1, however large w is.",
+            lambda p: p.constant * p.x,
+        ),
+        (
+            "sign missing",
+            "The gradient is λ everywhere: negative weights are pushed further from zero.",
+            "|w| falls where w < 0. Its slope there is -1.",
+            lambda p: np.full_like(p.x, p.constant),
+        ),
+        (
+            "strength missing",
+            "The gradient is sign(w): the strength λ is missing.",
+            "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+            lambda p: np.sign(p.x),
+        ),
+        (
+            "sign(0) = +1",
+            "At w = 0 the gradient is +λ; it should be 0.",
+            "np.where(w >= 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+            lambda p: p.right + p.constant * (p.x == 0),
+        ),
+        (
+            "sign(0) = -1",
+            "At w = 0 the gradient is -λ; it should be 0.",
+            "np.where(w > 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+            lambda p: p.right - p.constant * (p.x == 0),
+        ),
+    ),
+    *bugs(
+        "elastic net",
+        partial(WrongPenalty, partial(ElasticNet, STRENGTH, SECOND)),
+        None,
+        (
+            "L1 part missing",
+            "Only the L2 part is in the gradient: l1·sign(w) is missing.",
+            "The value is a sum of two terms, and so is the gradient.",
+            lambda p: p.second * p.x,
+        ),
+        (
+            "L2 part missing",
+            "Only the L1 part is in the gradient: l2·w is missing.",
+            "The value is a sum of two terms, and so is the gradient.",
+            lambda p: p.constant * np.sign(p.x),
+        ),
+        (
+            "L2 part doubled",
+            "The L2 part of the gradient is 2·l2·w; the value has l2/2·Σw².",
+            "With the 1/2 in the value there is no 2 in the gradient.",
+            lambda p: p.constant * np.sign(p.x) + 2 * p.second * p.x,
+        ),
+    ),
+    *bugs(
+        "any penalty",
+        partial(WrongPenalty, partial(L2, STRENGTH)),
+        None,
+        (
+            "only in the value",
+            "The gradient is zero: the penalty is in the value only, and nothing is regularized.",
+            "Adding the penalty to the printed loss changes no weight. Write its derivative too.",
+            lambda p: 0.0 * p.right,
+        ),
+    ),
+    *bugs(
+        "any penalty",
+        partial(WrongPenalty, partial(L2, STRENGTH), factor=0.0),
+        None,
+        (
+            "only in the gradient",
+            "The value does not change with w, though the gradient is not zero.",
+            "The value must be what the gradient is the derivative of, or the printed loss "
+            "misleads.",
+            lambda p: STRENGTH * p.x,
+            lambda p, returned: not p.right.any() and bool(returned.any()),
+        ),
+    ),
+    *bugs(
+        "any penalty",
+        partial(WrongPenalty, partial(L2, STRENGTH)),
+        None,
+        (
+            "sign",
+            "The gradient has the wrong sign: weights are made larger.",
+            "The gradient points to where the penalty grows: away from zero.",
+            lambda p: -p.right,
+        ),
+        (
+            "divided by the rows",
+            "The gradient is divided by the number of rows of w.",
+            SCALED,
+            lambda p: p.right / len(p.x),
+        ),
+        (
+            "divided by the number of weights",
+            "The gradient is divided by the number of weights.",
+            f"{SCALED} np.mean where np.sum belongs does this.",
+            lambda p: p.right / p.x.size,
+        ),
+    ),
+)
+
+NETWORKS = [
+    KnownBug(
         f"network: {name}",
         "network",
         description,
@@ -103,159 +245,30 @@ def _network(name: str, description: str, hint: str, add: Callable[..., Any]) ->
         make=partial(WrongNetwork, add),
         code=f"penalty: {name}",
     )
-
-
-SCALED = "In nnreg a penalty is divided by nothing: neither by N nor by the number of weights."
-
-PENALTIES = (
-    _l2(
-        "2λ",
-        "The gradient is 2λw, the value λ/2·Σw²: a factor of 2 lies between them.",
-        "λ/2·Σw² has the gradient λw. Only without the 1/2 does it have 2λw.",
-        lambda p: 2.0 * p.right,
-    ),
-    _l2(
-        "half missing in the value",
-        "The value is λΣw², the gradient λw: half of what belongs to it.",
-        "Either the value has the 1/2 or the gradient has a 2.",
-        lambda p: 0.5 * p.right,
-        2.0,
-    ),
-    _l2(
-        "strength missing",
-        "The gradient is w: the strength λ is missing.",
-        "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
-        lambda p: p.x * 1.0,
-    ),
-    _l2(
-        "absolute values",
-        "The gradient is λ|w|: the sign is lost.",
-        "The derivative of w² is 2w, negative for negative w: it always points away from zero.",
-        lambda p: p.constant * np.abs(p.x),
-    ),
-    _l2(
-        "square for derivative",
-        "The gradient is λw²: the function stands where its derivative belongs.",
-        "Differentiate: (w²)' = 2w.",
-        lambda p: p.constant * p.x**2,
-    ),
-    _l2(
-        "norm not squared",
-        "The gradient is λw/‖w‖: it belongs to the norm, not to its square.",
-        "np.linalg.norm takes a root. L2 regularization uses Σw².",
-        lambda p: p.constant * p.x / np.sqrt((p.x**2).sum()),
-    ),
-    _l2(
-        "gradient of L1",
-        "The gradient is λ·sign(w): it belongs to L1.",
-        "Σw² has 2w, Σ|w| has sign(w).",
-        lambda p: p.constant * np.sign(p.x),
-    ),
-    _l1(
-        "w for its sign",
-        "The gradient is λw; it should be λ·sign(w).",
-        "|w| is a straight line on either side: its slope is ±1, however large w is.",
-        lambda p: p.constant * p.x,
-    ),
-    _l1(
-        "sign missing",
-        "The gradient is λ everywhere: negative weights are pushed further from zero.",
-        "|w| falls where w < 0. Its slope there is -1.",
-        lambda p: np.full_like(p.x, p.constant),
-    ),
-    _l1(
-        "strength missing",
-        "The gradient is sign(w): the strength λ is missing.",
-        "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
-        lambda p: np.sign(p.x),
-    ),
-    _l1(
-        "sign(0) = +1",
-        "At w = 0 the gradient is +λ; it should be 0.",
-        "np.where(w >= 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
-        lambda p: p.right + p.constant * (p.x == 0),
-    ),
-    _l1(
-        "sign(0) = -1",
-        "At w = 0 the gradient is -λ; it should be 0.",
-        "np.where(w > 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
-        lambda p: p.right - p.constant * (p.x == 0),
-    ),
-    _elastic(
-        "L1 part missing",
-        "Only the L2 part is in the gradient: l1·sign(w) is missing.",
-        "The value is a sum of two terms, and so is the gradient.",
-        lambda p: p.second * p.x,
-    ),
-    _elastic(
-        "L2 part missing",
-        "Only the L1 part is in the gradient: l2·w is missing.",
-        "The value is a sum of two terms, and so is the gradient.",
-        lambda p: p.constant * np.sign(p.x),
-    ),
-    _elastic(
-        "L2 part doubled",
-        "The L2 part of the gradient is 2·l2·w; the value has l2/2·Σw².",
-        "With the 1/2 in the value there is no 2 in the gradient.",
-        lambda p: p.constant * np.sign(p.x) + 2 * p.second * p.x,
-    ),
-    _any(
-        "only in the value",
-        "The gradient is zero: the penalty is in the value only, and nothing is regularized.",
-        "Adding the penalty to the printed loss changes no weight. Write its derivative too.",
-        lambda p: 0.0 * p.right,
-    ),
-    _any(
-        "only in the gradient",
-        "The value does not change with w, though the gradient is not zero.",
-        "The value must be what the gradient is the derivative of, or the printed loss misleads.",
-        lambda p: STRENGTH * p.x,
-        0.0,
-        seen=lambda p, returned: not p.right.any() and bool(returned.any()),
-    ),
-    _any(
-        "sign",
-        "The gradient has the wrong sign: weights are made larger.",
-        "The gradient points to where the penalty grows: away from zero.",
-        lambda p: -p.right,
-    ),
-    _any(
-        "divided by the rows",
-        "The gradient is divided by the number of rows of w.",
-        SCALED,
-        lambda p: p.right / len(p.x),
-    ),
-    _any(
-        "divided by the number of weights",
-        "The gradient is divided by the number of weights.",
-        f"{SCALED} np.mean where np.sum belongs does this.",
-        lambda p: p.right / p.x.size,
-    ),
-)
-
-NETWORKS = (
-    _network(
-        "on biases",
-        "The penalty's gradient reaches the biases.",
-        "A bias does not make the function rough; it only moves it. Penalize weights alone.",
-        lambda g, net, right: _add(g, STRENGTH * net.parameters.vector),
-    ),
-    _network(
-        "divided",
-        "The penalty's gradient is divided by a number by which its value is not.",
-        SCALED,
-        lambda g, net, right: _add(g, right.vector / 5),
-    ),
-    _network(
-        "not added",
-        "The penalty is in the value, and its gradient is never added.",
-        "net.add_penalty_gradient(gradients) has to change gradients.",
-        lambda g, net, right: None,
-    ),
-    _network(
-        "overwrites",
-        "The penalty's gradient replaces that of the data.",
-        "total = data + penalty: add with +=.",
-        lambda g, net, right: np.copyto(g.weights, right.weights),
-    ),
-)
+    for name, description, hint, add in (
+        (
+            "on biases",
+            "The penalty's gradient reaches the biases.",
+            "A bias does not make the function rough; it only moves it. Penalize weights alone.",
+            lambda g, net, right: _add(g, STRENGTH * net.parameters.vector),
+        ),
+        (
+            "divided",
+            "The penalty's gradient is divided by a number by which its value is not.",
+            SCALED,
+            lambda g, net, right: _add(g, right.vector / 5),
+        ),
+        (
+            "not added",
+            "The penalty is in the value, and its gradient is never added.",
+            "net.add_penalty_gradient(gradients) has to change gradients.",
+            lambda g, net, right: None,
+        ),
+        (
+            "overwrites",
+            "The penalty's gradient replaces that of the data.",
+            "total = data + penalty: add with +=.",
+            lambda g, net, right: np.copyto(g.weights, right.weights),
+        ),
+    )
+]
