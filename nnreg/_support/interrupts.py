@@ -61,6 +61,19 @@ class Interrupts:
 
 
 @contextmanager
+def signal_handler(number: int, handler: Any) -> Iterator[None]:
+    """Handle a signal in the block by ``handler``; only Python's main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
+
+
+@contextmanager
 def defer_interrupts() -> Iterator[Interrupts]:
     """Defer SIGINT inside the block, and put the previous handler back at its end.
 

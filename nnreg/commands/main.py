@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
 from nnreg import datasets
+from nnreg._support.interrupts import signal_handler
 from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
 from nnreg.commands import experiments, grade
@@ -76,7 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = nearest(unknown[0].partition("=")[0], options)
         command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     names = {option.removeprefix("--").replace("-", "_") for option in options}
-    with _terminable() as terminated:
+    terminated: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM like Ctrl-C, so that folders and processes are cleaned up."""
+        terminated.append(number)
+        handler = signal.getsignal(signal.SIGINT)  # under nohup, SIGINT is ignored
+        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    with signal_handler(signal.SIGTERM, interrupt):
         try:
             status: int = given.run(given)
         except KeyboardInterrupt:
@@ -98,23 +105,3 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help says more)\n")
-
-
-@contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Handle SIGTERM like Ctrl-C, so that folders and processes are cleaned up."""
-    terminated: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield terminated
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        terminated.append(number)
-        handler = signal.getsignal(signal.SIGINT)  # under nohup, SIGINT is ignored
-        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield terminated
-    finally:
-        signal.signal(signal.SIGTERM, before)

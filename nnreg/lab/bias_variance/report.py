@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from operator import attrgetter
-from typing import cast
+from typing import Any
 
 import numpy as np
 
 from nnreg import plots
-from nnreg.lab.bias_variance.decomposition import Estimate
 from nnreg.lab.bias_variance.experiment import BiasVariance, classify_fits, find_best
 from nnreg.lab.bias_variance.processes import Classification
 from nnreg.lab.reporting.report import Report, Table
@@ -21,37 +19,43 @@ from nnreg.plots.frame import Figure
 
 Results = Mapping[str, BiasVariance]
 
-COLUMNS = {
+COLUMNS: Mapping[str, tuple[Callable[[BiasVariance], Any], str]] = {
     "bias²": (
-        "terms.bias",
+        lambda result: result.terms.bias,
         "The squared distance of the mean of all models from the mean of the targets. What "
         "finitely many models add to it is subtracted, so it can be below 0.",
     ),
-    "variance": ("terms.variance", "The mean squared distance of the models from their mean."),
+    "variance": (
+        lambda result: result.terms.variance,
+        "The mean squared distance of the models from their mean.",
+    ),
     "of data sets": (
-        "terms.data_variance",
+        lambda result: result.terms.data_variance,
         "The part of the variance that comes from drawing another data set.",
     ),
     "of seeds": (
-        "terms.seed_variance",
+        lambda result: result.terms.seed_variance,
         "The part that comes from another seed on the same data set: initial values, order of the "
         "rows, dropout.",
     ),
-    "noise": ("terms.noise", "The expected loss of the best possible prediction. It is known."),
-    "sum": ("terms.total", "Bias² + variance + noise."),
-    "risk": ("risk", "The mean loss on fresh rows with noisy targets."),
+    "noise": (
+        lambda result: result.terms.noise,
+        "The expected loss of the best possible prediction. It is known.",
+    ),
+    "sum": (lambda result: result.terms.total, "Bias² + variance + noise."),
+    "risk": (lambda result: result.risk, "The mean loss on fresh rows with noisy targets."),
     "risk - sum": (
-        "difference",
+        lambda result: result.difference,
         "Should be chance: its standard error is that of the inputs and fresh targets, which the "
         "two do not share. Within a sweep the inputs are the same, so the differences often have "
         "the same sign.",
     ),
     "train loss": (
-        "train",
+        lambda result: result.train,
         "The mean loss on the training rows, in inference mode, without penalty.",
     ),
 }
-"""By head: the attribute of `BiasVariance`, and its meaning."""
+"""By head: a function that takes the `Estimate` from a result, and its meaning."""
 
 MEANINGS = {head: meaning for head, (_, meaning) in COLUMNS.items()}
 TABLES = (
@@ -152,8 +156,8 @@ def draw_terms(
     """Draw bias², variance, noise, their sum, and the measured risk along the sweep."""
     values = {
         head: (
-            np.array([_estimate(result, head).value for result in results.values()]),
-            np.array([_estimate(result, head).error for result in results.values()]),
+            np.array([COLUMNS[head][0](result).value for result in results.values()]),
+            np.array([COLUMNS[head][0](result).error for result in results.values()]),
         )
         for head in (*TABLES[0], "train loss", "risk")
     }
@@ -225,7 +229,7 @@ def select_fits(results: Results) -> dict[str, str]:
 def _headline(results: Results, axis: str) -> str:
     """Return the best learner, and those of the other verdicts."""
     best, verdicts = find_best(results), classify_fits(results)
-    terms = [f"{head} {_estimate(results[best], head).value:.3f}" for head in TABLES[0][:3]]
+    terms = [f"{head} {COLUMNS[head][0](results[best]).value:.3f}" for head in TABLES[0][:3]]
     text = f"Best is {best} ({axis}): {', '.join(terms)}."
     for verdict in ("underfit", "overfit", "diverged"):
         names = [name for name in results if verdicts[name] == verdict]
@@ -234,12 +238,8 @@ def _headline(results: Results, axis: str) -> str:
     return text
 
 
-def _estimate(result: BiasVariance, head: str) -> Estimate:
-    return cast(Estimate, attrgetter(COLUMNS[head][0])(result))
-
-
 def _cell(result: BiasVariance, head: str) -> str:
-    estimate = _estimate(result, head)
+    estimate = COLUMNS[head][0](result)
     digits = ".3g" if abs(estimate.value) >= 10 else ".3f"
     exact = estimate.error < 1e-9  # the noise, where it is the same at every input
     error = "" if exact else f" ± {estimate.error:{digits}}"

@@ -163,8 +163,7 @@ def study_path(
     )
     repeats = list(results.values())
     figures = {name: np.array([repeat[name] for repeat in repeats]) for name in repeats[0]}
-    parameters = figures.pop("parameters")[0]
-    weights = parameters[:, : fitter.build_network(0).parameters.weights.size]
+    weights = figures.pop("weights")[0]
     return PathStudy(dataset, prepared, settings, fitter.strengths, figures, weights)
 
 
@@ -203,7 +202,7 @@ class PathFitter:
         return net if settings.hidden else net.copy("float64")
 
     def fit_path(self, repeat: int, progress: Progress | None = None) -> dict[str, Array]:
-        """Return the figures (S,) and the parameters (S, P) of the points of one repeat."""
+        """Return the figures (S,) and the weights (S, W) of the points of one repeat."""
         rows, net, total = self.rows, self.build_network(repeat), len(self.strengths)
         content = sha256(b"".join(part.tobytes() for part in vars(rows).values())).hexdigest()
         settings = replace(self.settings, repeats=1)  # a repeat does not depend on their number
@@ -244,7 +243,7 @@ class PathFitter:
             "zeros": 1.0 - path.values("nonzeros") / path.weights_size,
             "inputs": np.array([float(len(part.inputs)) for part in pruned]),
             "units": np.array([float(sum(layer.units for layer in part)) for part in hidden]),
-            "parameters": np.array([point.parameters for point in path.points]),
+            "weights": path.weights,
         }
 
     def train(self, net: Network) -> dict[str, Array]:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import io
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.files import write_whole
+from nnreg._support.interrupts import signal_handler
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 
@@ -156,7 +156,9 @@ def _compute(
         ) from None
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     try:
-        with _interrupts_ignored():
+        # Ctrl-C reaches this process alone: the others inherit that they ignore it. Blocked signals
+        # will not do: joblib unblocks them.
+        with signal_handler(signal.SIGINT, signal.SIG_IGN):
             results = parallel(
                 delayed(lambda k, t: (k, t()))(key, task) for key, task in tasks.items()
             )
@@ -173,22 +175,6 @@ def _compute(
         ) from None
     finally:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore SIGINT here and in the processes that are started: Ctrl-C then reaches this one alone.
-
-    A process inherits ignored signals. Blocked ones will not do: joblib unblocks them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
