@@ -296,7 +296,7 @@ class SoftmaxCrossEntropy(RowLoss):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``softmax(outputs)``."""
-        return kernels.softmax(_real("outputs", outputs))
+        return kernels.softmax(np.atleast_1d(_real("outputs", outputs)))
 
     def classes(self, outputs: Array) -> Array:
         """Return the number of the largest output in each row, (N,)."""
@@ -328,7 +328,7 @@ class SigmoidCrossEntropy(ElementLoss):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``σ(outputs)``."""
-        return kernels.sigmoid(_real("outputs", outputs))
+        return kernels.sigmoid(np.atleast_1d(_real("outputs", outputs)))
 
     def classes(self, outputs: Array) -> Array:
         """Return 1 where the output is positive, else 0, (N, K)."""

@@ -212,6 +212,7 @@ def test_probabilities_and_classes_take_any_numbers_and_refuse_the_rest(loss):
             np.testing.assert_allclose(link(outputs), expected, rtol=1e-15)
         with pytest.raises(TypeError, match="outputs must hold real numbers, got dtype <U1"):
             link([["a"]])
+    np.testing.assert_allclose(loss.probabilities(0), loss.probabilities([[0]])[0])
 
 
 @pytest.mark.parametrize(
