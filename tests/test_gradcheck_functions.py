@@ -28,60 +28,6 @@ def failed(report):
 # --- Pairs of functions
 
 
-def test_a_pair_with_a_cache_is_checked_by_each_argument_under_its_own_name():
-    report = nn.check_gradients(affine_forward, affine_backward, X, W, B)
-    assert [row.block for row in report.rows] == ["x", "w", "b"]
-    assert report.max_error < 1e-12
-
-
-def test_a_mistake_is_found_in_its_argument():
-    def backward(dout, cache):
-        dx, dw, db = affine_backward(dout, cache)
-        return dx, 2 * dw, db
-
-    assert failed(nn.check_gradients(affine_forward, backward, X, W, B)) == ["w"]
-
-
-def test_a_pair_without_a_cache_may_answer_with_one_array():
-    report = nn.check_gradients(np.sin, lambda dout: dout * np.cos(X), X)
-    assert report.passed
-    assert len(report.rows) == 1
-
-
-def test_parameters_may_come_in_a_dictionary_and_gradients_in_another():
-    def forward(x, params):
-        return np.tanh(x @ params["W"]) * params["scale"], (x, params)
-
-    def backward(dout, cache):
-        x, params = cache
-        y = np.tanh(x @ params["W"])
-        dz = dout * params["scale"] * (1 - y**2)
-        return dz @ params["W"].T, {"dW": x.T @ dz, "scale": (dout * y).sum(axis=0)}
-
-    report = nn.check_gradients(forward, backward, X, {"W": W, "scale": B, "mode": "train"})
-    assert [row.block for row in report.rows] == ["x", "W", "scale"]
-    assert report.passed
-
-
-def test_what_has_no_gradient_may_be_none():
-    def backward(dout, cache):
-        return None, *affine_backward(dout, cache)[1:]
-
-    report = nn.check_gradients(affine_forward, backward, X, W, B)
-    assert [row.block for row in report.rows] == ["w", "b"]
-
-
-def test_a_scalar_function_with_its_gradient_is_a_pair_in_one():
-    def loss(z, labels):
-        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        rows = np.arange(len(z))
-        dz = p.copy()
-        dz[rows, labels] -= 1
-        return -np.log(p[rows, labels]).mean(), dz / len(z)
-
-    assert nn.check_gradients(loss, X, np.array([0, 1, 2, 0, 1])).max_error < 1e-12
-
-
 # --- Randomness and damage
 
 
@@ -120,17 +66,6 @@ def test_a_generator_among_the_arguments_is_put_back(make):
     rng, untouched = make(3), make(3)
     assert nn.check_gradients(forward, lambda dout, mask: dout * mask, X, rng).passed
     assert rng.uniform() == untouched.uniform()
-
-
-def test_arguments_that_a_function_damages_are_put_back():
-    def forward(x):
-        y = 3 * x
-        x[...] = 0
-        return y
-
-    before = X.copy()
-    assert nn.check_gradients(forward, lambda dout: 3 * dout, X).passed
-    assert (before == X).all()
 
 
 def test_a_forward_that_gives_something_else_each_time_is_refused():

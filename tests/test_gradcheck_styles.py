@@ -81,6 +81,31 @@ def optional_cache(dout, cache=None):
     return affine_backward(dout, cache)
 
 
+def softmax_loss(z, labels):
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    rows = np.arange(len(z))
+    dz = p.copy()
+    dz[rows, labels] -= 1
+    return -np.log(p[rows, labels]).mean(), dz / len(z)
+
+
+def tanh_layer(x, params):
+    y = np.tanh(x @ params["W"])
+    return y * params["scale"], (x, y, params)
+
+
+def tanh_layer_backward(dout, cache):
+    x, y, params = cache
+    dz = dout * params["scale"] * (1 - y**2)
+    return dz @ params["W"].T, {"dW": x.T @ dz, "scale": (dout * y).sum(axis=0)}
+
+
+def damage(x):
+    y = 3 * x
+    x[...] = 0
+    return y
+
+
 class Params:
     __slots__ = ("scale", "w")
 
@@ -90,6 +115,15 @@ class Params:
 
 #: Right code: (name, arguments of the check, options, blocks)
 RIGHT = [
+    ("a cache", (affine, affine_backward, X, W, B), {}, "x w b"),
+    ("one array", (np.sin, lambda dout: dout * np.cos(X), X), {}, "x"),
+    ("dictionary", (affine, affine_into(lambda x, w, b: {"b": b, "w": w, "x": x}), X, W, B), {},
+     "x w b"),
+    ("None", (affine, affine_into(lambda x, w, b: (None, w, b)), X, W, B), {}, "w b"),
+    ("parameters", (tanh_layer, tanh_layer_backward, X, {"W": W, "scale": B, "mode": "train"}), {},
+     "x W scale"),
+    ("labels", (softmax_loss, X, np.array([0, 1, 2, 0, 1])), {}, "z"),
+    ("damages its argument", (damage, lambda dout: 3 * dout, X), {}, "x"),
     ("integers", (affine, affine_backward, np.arange(15).reshape(5, 3), W, B), {}, "x w b"),
     ("bytes", (affine, affine_backward, np.ones((5, 3), np.uint8), W, B), {}, "x w b"),
     ("lists", (lambda x, b: (np.dot(x, W) + b, x), lambda d, x: (d @ W.T, d.sum(axis=0)),
@@ -152,6 +186,7 @@ def test_right_code_passes_and_every_gradient_is_compared(arguments, options, bl
     report = nn.check_gradients(*arguments, **options)
     assert report.passed, report
     assert [row.block for row in report.rows] == blocks.split()
+    assert {row.method for row in report.rows} != {"complex"} or report.max_error < 1e-12
     assert pickle.dumps([a for a in arguments if not callable(a)]) == before
 
 
@@ -165,6 +200,7 @@ WRONG = [
     ("unmentioned attribute", None, "w"),
     ("namespace", (affine, affine_into(lambda x, w, b: types.SimpleNamespace(x=x, w=w, b=2 * b)),
                    X, W, B), "b"),
+    ("tuple", (affine, affine_into(lambda x, w, b: (x, 2 * w, b)), X, W, B), "w"),
     ("generator", (affine, affine_into(lambda x, w, b: (g for g in (x, 2 * w, b))), X, W, B), "w"),
 ]  # fmt: skip
 

@@ -295,23 +295,20 @@ class _Functions:
 
     def _pair_by_name(self, answer: Mapping[Any, Any], pairs: Pairs) -> dict[str, Array]:
         """Pair gradients that belong to no argument with the object's arrays of these names."""
-        by_name: dict[Any, list[Any]] = {}
+        state = {name: block for name, block in self.blocks.items() if name not in self.paths}
+        by_name = {name: {id(block.value): block.value} for name, block in state.items()}
         for path, leaf in self._attributes().items():
-            by_name.setdefault(path[-1][1], []).append(leaf)
+            if path[-1][1] not in state:
+                by_name.setdefault(path[-1][1], {})[id(leaf)] = leaf
         result: dict[str, Array] = {}
         for key, part in answer.items():
-            label = tree.quote(key)
-            if label not in pairs.unmatched or not tree.is_leaf(part):
-                continue
-            for name in plain_names(key):
-                is_known = name in self.blocks and name not in self.paths
-                if name in result or not (is_known or len(by_name.get(name, ())) == 1):
-                    continue
-                if not is_known:
-                    self.blocks[name] = self._find_attribute(by_name[name][0])
-                result[name] = np.array(part)
+            label, known = tree.quote(key), self.paths | result
+            names = [n for n in plain_names(key) if len(by_name.get(n, ())) == 1 and n not in known]
+            if names and label in pairs.unmatched and tree.is_leaf(part):
+                [leaf] = by_name[names[0]].values()
+                self.blocks.setdefault(names[0], self._find_attribute(leaf))
+                result[names[0]] = np.array(part)
                 del pairs.unmatched[label]
-                break
         return result
 
     def _pair_attributes(self, before: dict[Path, Any], answers: dict[str, Array]) -> None:
