@@ -227,12 +227,10 @@ def test_what_rounding_leaves_where_terms_cancel_is_no_error():
     assert nn.check_gradients(loss, np.ones((1, 1)), np.zeros(1, dtype=int)).max_error < 1e-12
 
 
-def test_what_backward_gives_no_gradient_by_is_named_and_nothing_at_all_is_an_error():
+def test_what_backward_gives_no_gradient_by_is_named():
     report = nn.check_gradients(lambda x, w: x @ w, lambda dout: (dout @ X,), X, X.T)
     assert report.passed
     assert report.notes == ["not checked, since backward returns no gradient by it: w"]
-    with pytest.raises(ValueError, match=r"nothing to check: .* returns no gradient"):
-        nn.check_gradients(lambda x: 2 * x, lambda dout: None, X)
 
 
 # --- Code that changes what it was given ---------------------------------------------------------
@@ -353,18 +351,6 @@ def test_a_gradient_that_is_not_a_number_fails():
     assert not nn.check_gradients(NotANumber(), X).passed
 
 
-# --- Argument validation --------------------------------------------------------------------------
-
-
-def test_bad_calls_say_what_is_wanted():
-    with pytest.raises(TypeError, match=r"call check_gradients\(net, x, y, loss\), got 1"):
-        nn.check_gradients(network(), X)
-    with pytest.raises(TypeError, match="subject must be a Network"):
-        nn.check_gradients("net", X)
-    with pytest.raises(ValueError, match="did you mean 'complex'"):
-        nn.check_gradients(nn.L2(1.0), X, method="complx")
-
-
 def test_the_report_prints_a_row_a_block_and_the_verdict():
     text = str(nn.check_gradients(nn.Dense(3), X))
     assert text.splitlines()[0].endswith(": passed")
@@ -396,11 +382,6 @@ def test_a_layer_that_adds_to_the_gradient_fails():
     assert [row.block for row in nn.check_gradients(Adds(3), X).rows if not row.passed] == [
         "weight"
     ]
-
-
-def test_a_loss_class_in_the_place_of_a_loss_is_refused():
-    with pytest.raises(TypeError, match=r"loss must be a Loss such as nn.SoftmaxCrossEntropy\(\)"):
-        nn.check_gradients(network(), X, LABELS, nn.SoftmaxCrossEntropy)
 
 
 class OwnGenerator(nn.Layer):

@@ -234,24 +234,3 @@ def test_a_network_without_its_dropout_has_to_be_asked_for():
     assert not nn.check_gradients(net, *arguments).passed
     assert nn.check_gradients(net, *arguments, dropout="off").passed
     assert net.layers[1].keep_prob == 0.5
-
-
-# --- Argument validation
-
-
-def test_calls_that_cannot_be_understood_say_what_is_missing():
-    with pytest.raises(TypeError, match="parameters= and gradients= belong together"):
-        nn.check_gradients(np.sin, lambda dout: dout, X, parameters={"W": W})
-    with pytest.raises(TypeError, match=r"must return the pair \(value, gradient\)"):
-        nn.check_gradients(np.sin, X)
-    with pytest.raises(ValueError, match="none of these is an argument: x"):
-        nn.check_gradients(lambda x: x, lambda dout: {"theta": dout}, X)
-    layer = Linear()
-    pair = layer.forward, layer.backward
-    wrong = {"parameters": {"W": layer.W}, "gradients": lambda: {"V": layer.dW}}
-    with pytest.raises(ValueError, match=r"gradients\(\) must return 'W'"):
-        nn.check_gradients(*pair, X, **wrong)
-    with pytest.raises(ValueError, match="did you mean 'cs231n'"):
-        nn.check_gradients(nn.L2(1.0), X, error_metric="cs231")
-    with pytest.raises(ValueError, match="dropout must be one of 'frozen', 'off'"):
-        nn.check_gradients(nn.L2(1.0), X, dropout="on")
