@@ -317,7 +317,7 @@ def cheat(tmp_path, monkeypatch):
         for name, location in places.items():
             text = text.replace(f"{{{name}!r}}", repr(location))
         (folder / "ada.py").write_text(text.replace("{{", "{").replace("}}", "}"))
-        seconds = 0.5 if "sleep(" in text else 5
+        seconds = 0.3 if "sleep(" in text else 5
         return grade(folder / "ada.py", "exercise_1", seconds=seconds, megabytes=400)
 
     return cheat

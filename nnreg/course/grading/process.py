@@ -1,8 +1,8 @@
 """Worker process as the grader uses it: starting, exchanging messages, ending.
 
 The worker has an empty working folder and only the environment variables that Python needs. It
-starts a new process group, which is ended as a whole: at the time limit, when it prints too much,
-and when all checks are done.
+starts a new process group, which is ended as a whole: at the time limit, when it prints too much
+(a thread watches for both), and when all checks are done.
 """
 
 from __future__ import annotations

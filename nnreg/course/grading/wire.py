@@ -1,9 +1,10 @@
 """The connection between the checks and the answers, which run in two processes.
 
 A check calls functions of a submission as if they were its own. Arguments and results cross as
-data: numbers, text, arrays, generators, and tuples, lists and dictionaries of them; nothing that
-the submission sends is unpickled or run. They keep their identity: a change in one is made in the
-other process too, and what comes back is the object that was sent, of the class that it has there.
+data: numbers, text, arrays, generators, and tuples, lists and dictionaries of them; nothing is
+unpickled, and nothing that the submission sends is run. They keep their identity: a change in one
+is made in the other process too, and what comes back is the object that was sent, whatever its
+class.
 Any other object stays where it is; its attributes are fetched, and calls are made there.
 
 The worker uses this module too, so it imports NumPy and the standard library only.
@@ -310,10 +311,10 @@ def _parameters(function: Any) -> list[tuple[str, str, bool]] | None:
 def _signature(parameters: Any) -> inspect.Signature | None:
     if parameters is None:
         return None
-    made = inspect.Parameter
+    parameter = inspect.Parameter
     return inspect.Signature(
         [
-            made(name, getattr(made, kind), default=None if optional else made.empty)
+            parameter(name, getattr(parameter, kind), default=None if optional else parameter.empty)
             for name, kind, optional in parameters
         ]
     )
