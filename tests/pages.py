@@ -45,7 +45,7 @@ class Page(html.parser.HTMLParser):
 
     def values(self, name: str) -> list[str | None]:
         """Return an attribute's values, of any tag."""
-        return [value for _, found, value in self.attributes if found == name]
+        return [value for _, key, value in self.attributes if key == name]
 
     def loads(self) -> list[str | None]:
         """Return the addresses from which it loads something."""

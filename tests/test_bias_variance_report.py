@@ -219,10 +219,8 @@ class TestVerdicts:
         assert verdicts == {"3": "right fit", "low": "overfit", "high": "underfit"}
 
     def test_the_best_and_the_worst_of_each_side_are_shown(self, sine):
-        assert select_fits(sine) == {"0": "underfit", "3": "right fit", "6": "overfit"}
         assert find_best(sine) == "3"
-
-    def test_where_nothing_overfits_nothing_is_shown_for_it(self, sine):
+        assert select_fits(sine) == {"0": "underfit", "3": "right fit", "6": "overfit"}
         assert select_fits({"3": sine["3"]}) == {"3": "right fit"}
 
 
@@ -238,14 +236,11 @@ class TestTerms:
             expected = [getattr(result, name).value for result in sine.values()]
             np.testing.assert_array_equal(drawn.get_ydata(), expected)
 
-    def test_the_axis_has_the_values_and_its_name(self, sine):
+    def test_the_axis_has_the_values_and_its_name_and_a_steep_end_does_not_flatten_it(self, sine):
         axes = draw_terms(sine, axis="degree").axes[0]
         assert [label.get_text() for label in axes.get_xticklabels()] == list(sine)
         assert axes.get_xlabel() == "degree"
-
-    def test_one_steep_end_does_not_flatten_the_rest(self, sine):
-        lowest = min(result.risk.value for result in sine.values())
-        assert draw_terms(sine).axes[0].get_ylim()[1] <= 4 * lowest
+        assert axes.get_ylim()[1] <= 4 * min(result.risk.value for result in sine.values())
 
     def test_the_labels_do_not_overlap_and_stay_in_the_picture(self, sine):
         axes = draw_terms(sine).axes[0]
@@ -261,18 +256,17 @@ NAMES = {"bias²", "variance", "noise", "sum"}
 @needs_matplotlib
 class TestFits:
     def test_each_panel_has_points_truth_mean_and_models(self, sine):
-        axes = draw_fits(sine, axis="degree").axes[1]
+        panels = draw_fits(sine, axis="degree").axes[:3]
+        titles = [axes.get_title(loc="left") for axes in panels]
+        assert titles == ["underfit: degree 0", "right fit: degree 3", "overfit: degree 6"]
+        axes = panels[1]
         result = sine["3"]
-        *others, mean, own, truth, points = [line.get_ydata() for line in axes.lines]
-        np.testing.assert_array_equal(own, result.predictions[0, 0, :, 0])
+        *others, mean, model, truth, points = [line.get_ydata() for line in axes.lines]
+        np.testing.assert_array_equal(model, result.predictions[0, 0, :, 0])
         np.testing.assert_array_equal(truth, np.sin(result.points[:, 0]))
         np.testing.assert_array_equal(points, result.training_rows()[1][:, 0])
         np.testing.assert_allclose(mean, result.predictions[:, 0, :, 0].mean(axis=0))
         np.testing.assert_array_equal(others[0], result.predictions[1, 0, :, 0])
-
-    def test_the_titles_say_which_fit_it_is(self, sine):
-        titles = [axes.get_title(loc="left") for axes in draw_fits(sine, axis="degree").axes[:3]]
-        assert titles == ["underfit: degree 0", "right fit: degree 3", "overfit: degree 6"]
 
     def test_of_classes_the_truth_is_a_probability_and_the_mean_a_share(self, bands):
         axes = draw_fits(bands).axes[1]

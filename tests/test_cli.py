@@ -113,16 +113,16 @@ class TestCompare:
     def test_a_csv_file_and_its_target(self, capsys, rng, tmp_path):
         x = rng.normal(size=(40, 2))
         lines = [f"{'no' if a < 0 else 'yes'},{a},{b}" for a, b in x]
-        (tmp_path / "own.csv").write_text("answer,a,b\n" + "\n".join(lines))
-        assert compare(f"{QUICK} --train-size 20 --data own.csv --target answer") == 0
+        (tmp_path / "pets.csv").write_text("answer,a,b\n" + "\n".join(lines))
+        assert compare(f"{QUICK} --train-size 20 --data pets.csv --target answer") == 0
         out = output(capsys)
         assert "2 features, 2 classes; 20 training rows" in out
         assert "10 test rows, split off" in out
 
     def test_an_npz_file_with_test_rows(self, capsys, rng, tmp_path):
         x, y = rng.normal(size=(30, 3)), np.arange(30) % 3
-        np.savez(tmp_path / "own.npz", x=x, y=y, x_test=x[:6], y_test=y[:6])
-        assert compare(f"{QUICK} --train-size 24 --data own.npz") == 0
+        np.savez(tmp_path / "pets.npz", x=x, y=y, x_test=x[:6], y_test=y[:6])
+        assert compare(f"{QUICK} --train-size 24 --data pets.npz") == 0
         assert "6 test rows, which come with the data" in output(capsys)
 
     @pytest.mark.mnist
@@ -184,10 +184,10 @@ class TestErrors:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_missing_value_in_a_csv_file_is_named(self, capsys, tmp_path):
-        (tmp_path / "own.csv").write_text("a,b\n1,x\n,y\n1,x\n2,y\n")
-        assert compare("--data own.csv") == 2
+        (tmp_path / "pets.csv").write_text("a,b\n1,x\n,y\n1,x\n2,y\n")
+        assert compare("--data pets.csv") == 2
         err = capsys.readouterr().err
-        assert re.search(r"own\.csv.*(row|line) \d.*a", err)
+        assert re.search(r"pets\.csv.*(row|line) \d.*a", err)
         assert err.count("\n") == 1
 
     def test_training_that_breaks_down_is_one_line_and_exit_1(self, capsys, tmp_path):
@@ -327,7 +327,7 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
         process.send_signal(number)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
-    # joblib's resource tracker, which the signal reaches too, may add a warning of its own
+    # joblib's resource tracker, which the signal reaches too, may add a warning
     assert re.match(
         r"nnreg: interrupted; \d+ data sets? (are|is) kept in out; "
         r"the same command goes on from there\n",

@@ -88,23 +88,21 @@ class TestWhatRegularizationDoes:
 
 
 class TestEverythingElseIsEqual:
-    def test_the_five_start_from_the_same_weights(self, seen):
-        starts, _ = seen
+    def test_the_five_start_from_the_same_weights_and_see_the_same_batches_of_the_same_rows(
+        self, seen
+    ):
+        starts, orders = seen
         assert len(starts) == 10
-        for repeat in (starts[:5], starts[5:]):
-            assert all((vector == repeat[0][1]).all() for _, vector, _, _ in repeat)
-            assert len({seed for seed, *_ in repeat}) == 1
-
-    def test_the_five_see_the_same_batches_in_the_same_order(self, seen):
-        _, orders = seen
-        for repeat in (orders[:5], orders[5:]):
-            assert all(order == repeat[0] for order in repeat)
-            first, second = repeat[0][:2]  # an epoch is two batches
+        for five in (slice(5), slice(5, 10)):
+            seeds, vectors, inputs, labels = zip(*starts[five], strict=True)
+            assert len(set(seeds)) == 1
+            assert all((vector == vectors[0]).all() for vector in vectors)
+            assert all(
+                x is starts[0][2] and y is starts[0][3] for x, y in zip(inputs, labels, strict=True)
+            )
+            assert all(order == orders[five][0] for order in orders[five])
+            first, second = orders[five][0][:2]  # an epoch is two batches
             assert sorted(first + second) == list(range(60))
-
-    def test_they_train_on_the_same_rows(self, seen):
-        starts, _ = seen
-        assert all(x is starts[0][2] and y is starts[0][3] for _, _, x, y in starts)
 
     def test_repeats_differ_in_weights_and_order(self, seen):
         starts, orders = seen
@@ -141,17 +139,14 @@ class TestFigures:
         assert np.allclose(value["gap"], value["test_loss"] - value["train_loss"])
         assert np.allclose(value["total"], value["train_loss"] + value["penalty"])
 
-    def test_the_penalty_is_that_of_the_final_weights(self, small):
+    def test_penalty_norm_and_zeros_are_those_of_the_final_weights(self, small):
         w = small.runs["L2"][0].weights.astype(float)
         assert small.values("L2", "penalty")[0] == pytest.approx(0.005 * (w**2).sum(), rel=1e-5)
         w = small.runs["L1"][0].weights.astype(float)
         assert small.values("L1", "penalty")[0] == pytest.approx(0.01 * abs(w).sum(), rel=1e-5)
+        assert small.values("L1", "weight_norm")[0] == pytest.approx(np.linalg.norm(w), rel=1e-5)
+        assert small.values("L1", "zeros")[0] == (w == 0).mean()
         assert small.values("none", "penalty")[0] == 0.0
-
-    def test_norm_and_zeros_are_those_of_the_final_weights(self, small):
-        w = small.runs["L1"][1].weights
-        assert small.values("L1", "weight_norm")[1] == pytest.approx(np.linalg.norm(w), rel=1e-5)
-        assert small.values("L1", "zeros")[1] == (w == 0).mean()
 
     def test_losses_are_measured_without_dropout(self, small):
         """The run, done again by hand, and measured by predict, which never drops."""
@@ -198,26 +193,23 @@ class TestFigures:
 
 
 class TestRows:
-    def test_test_rows_and_their_labels_are_left_alone(self):
+    def test_the_stated_share_of_training_labels_is_made_wrong_and_no_test_label(self):
         digits = load("digits")
-        rows = prepare(digits, train_size=100, label_noise=0.4, seed=0)
-        assert rows.x_test is digits.x_test
-        assert rows.y_test is digits.y_test
-        assert rows.own_test
-
-    def test_the_stated_share_of_training_labels_is_made_wrong(self):
-        digits = load("digits")
-        clean = prepare(digits, train_size=100, label_noise=0.0, seed=0)
-        noisy = prepare(digits, train_size=100, label_noise=0.4, seed=0)
+        clean, noisy = (
+            prepare(digits, train_size=100, label_noise=share, seed=0) for share in (0.0, 0.4)
+        )
         assert (clean.x == noisy.x).all()
         assert (clean.y != noisy.y).sum() == 40 == noisy.flipped
+        assert noisy.x_test is digits.x_test
+        assert noisy.y_test is digits.y_test
+        assert noisy.given_test
 
     def test_data_without_test_rows_lose_a_quarter_first(self):
         digits = load("digits")
         alone = dataclasses.replace(digits, x_test=None, y_test=None)
         rows = prepare(alone, train_size=None, label_noise=0.0, seed=0)
         assert (len(rows.x), len(rows.x_test)) == (973, 324)
-        assert not rows.own_test
+        assert not rows.given_test
         fewer = prepare(alone, train_size=50, label_noise=0.0, seed=0)
         assert (fewer.x_test == rows.x_test).all()
 
@@ -228,10 +220,11 @@ class TestRows:
         assert np.allclose(result.x.std(axis=0), 1.0)
         assert np.allclose(result.x_test, (x_test - x.mean(axis=0)) / x.std(axis=0))
 
-    def test_no_value_is_farther_than_three_deviations(self):
+    def test_no_value_is_farther_than_three_deviations_and_rows_keep_their_type(self):
         """A pixel with ink in one row of a hundred is ten deviations away there."""
-        x = np.eye(100)
+        x = np.eye(100, dtype=np.float32)
         result = standardize(Rows(x, None, -50 * x, None))
+        assert result.x.dtype == np.float32
         assert result.x.max() == 3.0
         assert result.x_test.min() == -3.0
 
@@ -241,10 +234,6 @@ class TestRows:
         result = standardize(Rows(x, None, x + 2, None))
         assert np.allclose(result.x, 0.0, atol=0.1)
         assert np.allclose(result.x_test, 2.0, atol=0.1)
-
-    def test_rows_keep_their_type(self):
-        result = standardize(Rows(np.eye(3, dtype=np.float32), None, np.eye(3), None))
-        assert result.x.dtype == np.float32
 
     @pytest.mark.parametrize(
         ("size", "message"),
@@ -304,9 +293,8 @@ class TestChoosing:
         selection = select_strengths(
             Settings(l2=0.1), 100, lambda s: -s.l1 + abs(s.keep_prob - 0.5)
         )
-        assert selection.is_at_grid_edge("L1")
-        assert not selection.is_at_grid_edge("dropout")
-        assert not selection.is_at_grid_edge("L2")
+        at_edge = [selection.is_at_grid_edge(variant) for variant in ("L1", "dropout", "L2")]
+        assert at_edge == [True, False, False]
 
     def test_a_trial_that_breaks_down_only_loses(self, monkeypatch):
         real = nnreg.lab.comparison.experiment.fit
@@ -365,7 +353,7 @@ class TestJudgement:
             (0.9, 1.2, "right fit"),
             (0.4, 1.2, "right fit"),
             (0.49, 1.21, "overfit"),
-            (0.0, 30.0, "overfit"),  # sure and wrong on new rows, but perfect on its own
+            (0.0, 30.0, "overfit"),  # sure and wrong on new rows, but perfect on training rows
             (0.51, 1.21, "underfit"),
             (2.3, 2.31, "underfit"),
             (0.1, 2.31, "overfit"),

@@ -106,7 +106,7 @@ def test_every_link_leads_somewhere(page):
         ("there.md#a-code-heading", None),
         ("there.md#a-code-heading-1", None),
         ("there.md#label", None),
-        ("#own", None),
+        ("#title", None),
         ("picture.png", None),
         ("https://example.org/a?b#c", None),
         ("mailto:a@example.org", None),
@@ -122,7 +122,7 @@ def test_every_link_leads_somewhere(page):
 )
 def test_a_broken_link_is_told_from_a_good_one(link, wrong, tmp_path):
     page, other = tmp_path / "page.md", tmp_path / "there.md"
-    page.write_text("# Own\n\n" + f"[here]({link})", encoding="utf-8")
+    page.write_text("# Title\n\n" + f"[here]({link})", encoding="utf-8")
     other.write_text(
         "(label)=\n# A `code` heading!\n\n```sh\n# no heading\n```\n\n## A [code](x.md) heading\n",
         encoding="utf-8",

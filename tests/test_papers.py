@@ -267,7 +267,7 @@ def test_the_recipes_did_best_on_the_validation_rows_within_their_standard_error
     searched = {
         name for name in tried[0]["tried"] if len({str(one["tried"][name]) for one in tried}) > 1
     }
-    own = json.loads(json.dumps({name: getattr(row.recipe, name) for name in searched}))
-    error = next(one["error"] for one in tried if one["tried"].items() >= own.items())
+    chosen = json.loads(json.dumps({name: getattr(row.recipe, name) for name in searched}))
+    error = next(one["error"] for one in tried if one["tried"].items() >= chosen.items())
     lowest = min(one["error"] for one in tried)
     assert error - lowest <= (lowest * (100 - lowest) / 10_000) ** 0.5

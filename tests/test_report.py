@@ -59,8 +59,6 @@ class TestText:
         for variant in VARIANTS:
             rows = [ln for ln in str(small).splitlines() if ln.startswith(variant + "  ")]
             assert sum("±" in row for row in rows) == 3
-
-    def test_every_column_is_there(self, small):
         assert all(column.head in str(small) for column in small.columns)
 
     def test_digits_align_with_and_without_the_mark_of_noise(self, small):
@@ -92,9 +90,6 @@ class TestText:
         assert "20 validation rows, held out of the 60" in " ".join(str(searched).split())
         assert re.search(r"^dropout +keep_prob 0.5 +\(given\)", str(searched), re.MULTILINE)
 
-    def test_what_was_given_is_called_given(self, small):
-        assert "all given, none selected" in str(small)
-
     def test_a_choice_at_the_end_of_its_grid_is_pointed_out(self, searched):
         tried = searched.selection.tried("L2")
         strengths = searched.selection.strengths | {"L2": tried[0].strengths}
@@ -105,7 +100,8 @@ class TestText:
         assert "±" not in str(searched).replace("Mean ±", "")
         assert "nothing is known about the noise" in str(searched)
 
-    def test_the_l1_method_is_named(self, small):
+    def test_given_strengths_and_the_l1_method_are_named(self, small):
+        assert "all given, none selected" in str(small)
         assert "L1 uses its proximal map" in str(small)
         assert "L1 uses subgradients" in str(quick(l1_method="subgradient", repeats=1))
 
@@ -232,11 +228,13 @@ class TestPictures:
         assert names["test"] == plots.LIGHT.test
 
     @needs_matplotlib
-    def test_names_do_not_overlap_where_the_lines_meet(self):
-        flat = np.ones((1, 5))
-        panel = plots.loss_curves({"a": (flat, flat)}).axes[0]
-        heights = [note.xy[1] for note in panel.texts if note.get_text() in ("train", "test")]
-        assert abs(heights[0] - heights[1]) >= 0.09 * panel.get_ylim()[1]
+    def test_names_do_not_overlap_where_the_lines_meet_and_one_point_can_be_drawn(self):
+        for epochs in (1, 5):
+            flat = np.ones((1, epochs))
+            panel = plots.loss_curves({"a": (flat, flat)}).axes[0]
+            heights = [note.xy[1] for note in panel.texts if note.get_text() in ("train", "test")]
+            assert abs(heights[0] - heights[1]) >= 0.09 * panel.get_ylim()[1]
+        assert plots.weight_histograms({"a": np.zeros(4)}).axes
 
     @needs_matplotlib
     def test_the_share_of_exact_zeros_is_written(self, small):
@@ -244,11 +242,6 @@ class TestPictures:
         share = 100 * (small.runs["L1"][0].weights == 0).mean()
         assert f"{share:.1f} % exactly 0" in [note.get_text() for note in panel.texts]
         assert len(panel.patches) == 2  # the histogram, and the bar of zeros
-
-    @needs_matplotlib
-    def test_one_epoch_and_weights_that_are_all_zero_can_be_drawn(self):
-        assert plots.loss_curves({"a": (np.ones((1, 1)), np.ones((1, 1)))}).axes
-        assert plots.weight_histograms({"a": np.zeros(4)}).axes
 
     @needs_matplotlib
     @pytest.mark.parametrize("kind", ["png", "svg"])

@@ -387,7 +387,7 @@ def run_experiment(
     kind : str, optional
         The kind of the results that the experiment keeps in the folder until it is finished.
     resume : bool, default False
-        Whether a folder with such results is used again.
+        Use a folder with such results again.
     hint : str, optional
         How to go on after an interruption; ``{}`` stands for the folder.
     """

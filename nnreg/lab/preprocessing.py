@@ -49,13 +49,13 @@ class PreparedRows(Rows):
         The number of classes, K.
     flipped : int
         Number of training labels that were made wrong.
-    own_test : bool
-        Whether the data came with test rows; otherwise they were split off.
+    given_test : bool
+        True if the data came with test rows, False if they were split off.
     """
 
     classes: int
     flipped: int
-    own_test: bool
+    given_test: bool
 
 
 def prepare(
@@ -85,7 +85,7 @@ def prepare(
     ((300, 64), (500, 64), 45)
     """
     x, y, x_test, y_test = dataset.x, dataset.y, dataset.x_test, dataset.y_test
-    own_test = x_test is not None and y_test is not None
+    given_test = x_test is not None and y_test is not None
     if x_test is None or y_test is None:
         training, test = split_rows(y, test_size=TEST_SHARE, seed=seed)
         x, y, x_test, y_test = x[training], y[training], x[test], y[test]
@@ -102,7 +102,7 @@ def prepare(
         raise ValueError(f"train_size must leave at least 4 training rows, got {len(x)}")
     classes = len(dataset.class_names)
     y, flipped = flip_labels(y, label_noise, classes=classes, seed=seed)
-    return PreparedRows(x, y, x_test, y_test, classes, len(flipped), own_test)
+    return PreparedRows(x, y, x_test, y_test, classes, len(flipped), given_test)
 
 
 def standardize(rows: Rows) -> Rows:

@@ -147,7 +147,7 @@ class Comparison:
     runs : dict of str to list of VariantRun
         By variant, in the order of the repeats.
     interrupted : bool
-        Whether there are fewer repeats than the settings say.
+        True if there are fewer repeats than the settings say.
 
     Examples
     --------

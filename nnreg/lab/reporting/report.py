@@ -100,7 +100,7 @@ class Column:
     digits : int, default 3
         After the point.
     percent : bool, default False
-        Whether a share is shown as a percentage.
+        Show a share as a percentage.
 
     Examples
     --------
@@ -369,7 +369,7 @@ def format_percent(share: float) -> str:
 def describe_data(dataset: Dataset, rows: PreparedRows) -> str:
     """Return the source of the data and their numbers of rows, features and classes."""
     wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
-    test = "which come with the data" if rows.own_test else "split off first"
+    test = "which come with the data" if rows.given_test else "split off first"
     return (
         f"{dataset.name} ({dataset.source}); {rows.x.shape[1]:,} features, {rows.classes} classes; "
         f"{len(rows.x):,} training rows{wrong}; {len(rows.x_test):,} test rows, {test}"
@@ -404,5 +404,5 @@ def get_data_facts(dataset: Dataset, rows: PreparedRows) -> dict[str, Any]:
         "training_rows": len(rows.x),
         "wrong_labels": rows.flipped,
         "test_rows": len(rows.x_test),
-        "test_part": "own" if rows.own_test else "split off",
+        "test_part": "own" if rows.given_test else "split off",
     }
