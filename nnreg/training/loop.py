@@ -278,7 +278,7 @@ def _train_epoch(
     vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
     arrays = {name: values.copy() for name, values in optimizer.state.items()}
 
-    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    def call_or_restore(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return interrupts.call(function, *arguments)
         except BaseException as error:
@@ -295,13 +295,13 @@ def _train_epoch(
     for batch, rows in zip(range(state.batches), order, strict=False):
         state.batch, state.batch_rows = batch, rows
         notify("on_batch_begin")
-        state.batch_loss = call(step, data.x, data.y, rows, data.weights)
+        state.batch_loss = call_or_restore(step, data.x, data.y, rows, data.weights)
         share = len(rows) if data.weights is None else float(data.weights[rows].sum())
         loss_sum += share * state.batch_loss
         weight_sum += share
         notify("on_batch_end")
         interrupts.check()
-    data_loss, penalty = loss_sum / weight_sum, call(_finite_penalty, net)
+    data_loss, penalty = loss_sum / weight_sum, call_or_restore(_finite_penalty, net)
     return {
         "epoch": net.epochs + 1,
         "data_loss": data_loss,
