@@ -138,12 +138,9 @@ def test_the_direction_of_a_known_column_is_right(monitor, best_of):
     assert history[monitor][stop.best_epoch - 1] == stop.best
 
 
-@pytest.mark.parametrize("name", ["mean_absolute_error", "mean_squared_error", "mae", "mse"])
-def test_errors_are_to_be_small(name):
-    assert nn.EarlyStopping(f"val_{name}").mode == "min"
-
-
-def test_the_direction_of_another_figure_must_be_given():
+def test_errors_should_fall_and_the_direction_of_another_figure_must_be_given():
+    errors = ("mean_absolute_error", "mean_squared_error", "mae", "mse")
+    assert {nn.EarlyStopping(f"val_{name}").mode for name in errors} == {"min"}
     with pytest.raises(ValueError, match=r'mode must be "min" or "max" for \'figure\''):
         nn.EarlyStopping("figure")
 
