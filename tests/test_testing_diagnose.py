@@ -1,4 +1,4 @@
-"""`diagnose` on code that was never written for nnreg, and what it says where it knows nothing."""
+"""`diagnose` on code that was not written for nnreg, and its text where no known bug matches."""
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ def test_the_mistake_of_a_pair_of_functions_is_named(forward, backward, argument
     diagnosis = diagnose(forward, backward, *arguments)
     assert diagnosis.known_bug is KNOWN_BUGS[name], diagnosis
     assert diagnosis.block == block
+    assert diagnosis.right == nn.check_gradients(forward, backward, *arguments).passed
     after = [a for a in arguments if isinstance(a, np.ndarray)]
     assert all(map(np.array_equal, before, after))
 
@@ -120,6 +121,9 @@ def test_damaged_arguments_are_found():
 
     diagnosis = diagnose(forward, lambda dout, y: dout * (1 - y**2), X.copy())
     assert diagnosis.known_bug is KNOWN_BUGS["layer: x damaged"]
+    assert str(diagnosis).startswith(
+        "forward: The gradient is right at the points that were tried, but: forward changes its"
+    )
 
     def backward(dout, cache):
         answers = students.affine_backward(dout, cache)
@@ -138,7 +142,7 @@ def test_arguments_in_lists_and_dictionaries_are_watched_too():
     assert diagnose(forward, lambda dout, w: {"x": dout * w}, X, call).right
 
 
-# --- What it says ---------------------------------------------------------------------------------
+# --- The text -------------------------------------------------------------------------------------
 
 
 def test_a_diagnosis_prints_the_sentence_and_the_hint():
