@@ -52,7 +52,7 @@ def test_so_it_does_below_a_hidden_layer():
     """The truth is a unit of 100 inputs; of the network's three units one is left, with the 100."""
     x, matter, weights, rng = thousand(4000, 0.8, 1.2)
     y = (2 * np.tanh(x @ weights / 10) + 0.1 * rng.normal(size=4000))[:, np.newaxis]
-    for method, steps in (("proximal", 250), ("subgradient", 40)):
+    for method, steps in (("proximal", 210), ("subgradient", 40)):
         net = nn.Network(
             [nn.Dense(3), nn.Tanh(), nn.Dense(1)],
             inputs=1000,
