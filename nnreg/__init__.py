@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nnreg import datasets, kernels
 from nnreg._support.version import __version__ as __version__
 from nnreg.cache import Cache
-from nnreg.checkpoint import load, save
+from nnreg.checkpoint import load, load_optimizer, save
 from nnreg.conventions import convert_penalty
 from nnreg.gradcheck.check import check_gradients
 from nnreg.gradcheck.report import GradientReport
@@ -44,6 +44,7 @@ from nnreg.training.callbacks import (
 )
 from nnreg.training.history import History
 from nnreg.training.loop import batches, evaluate, fit
+from nnreg.training.resume import Checkpoint
 from nnreg.training.schedules import (
     ConstantSchedule,
     CosineDecay,
@@ -68,6 +69,7 @@ __all__ = [
     "CSVLog",
     "Cache",
     "Callback",
+    "Checkpoint",
     "ConstantSchedule",
     "Constraint",
     "CosineDecay",
@@ -120,6 +122,7 @@ __all__ = [
     "he_normal",
     "kernels",
     "load",
+    "load_optimizer",
     "ones",
     "sample_predictions",
     "save",

@@ -1,31 +1,35 @@
-"""Checkpoints: a network as one ``.npz`` file, its parameters and a description in JSON.
+"""Checkpoints: a network, its optimizer and its run as one ``.npz`` file.
 
-Nothing in it is a pickle.
+The file has arrays, a description in JSON, and a checksum of both. Nothing in it is a pickle.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnreg import initializers, layers, penalties
+from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import validation
 from nnreg._support.files import check_path, write_whole
+from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 from nnreg.layers.base import Layer
 from nnreg.network import Network
+from nnreg.optimizers import Optimizer
 from nnreg.penalties import Constraint, Penalty
 
 FORMAT = 1
 FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
-OPTIONAL = frozenset(["format", "nnreg", "conventions", "constraint"])
+OPTIONAL = frozenset(["format", "nnreg", "conventions", "constraint", "optimizer", "run"])
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
@@ -37,7 +41,9 @@ CONVENTIONS = {
 }
 
 
-def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
+def save(
+    net: Network, path: str | Path, *, optimizer: Optimizer | None = None, overwrite: bool = False
+) -> None:
     """Write architecture, parameters, counters, penalties, constraints and their conventions.
 
     Parameters
@@ -45,6 +51,9 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     net : Network
     path : path
         Written whole or not at all.
+    optimizer : Optimizer, optional
+        Saved too, with its state: :func:`load_optimizer` reads it, and training goes on as if it
+        had not been interrupted.
     overwrite : bool, default False
 
     Raises
@@ -52,10 +61,10 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     FileExistsError
         If the file exists and ``overwrite`` is False.
     ValueError
-        If a parameter is not finite.
+        If a parameter is not finite, or the optimizer has updated another network.
     TypeError
-        If a layer, penalty or constraint does not keep an argument of its ``__init__`` as an
-        attribute of the same name.
+        If a layer, penalty, constraint or optimizer does not keep an argument of its ``__init__``
+        as an attribute of the same name.
 
     Examples
     --------
@@ -70,9 +79,38 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
     dtype='float32')
     """
     validation.instance("net", net, Network, "a Network")
+    if optimizer is not None:
+        validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
+        optimizer.prepare(net.parameters)
     overwrite = validation.flag("overwrite", overwrite)
     validation.finite("net.parameters", net.parameters.vector)
-    rules: dict[int, tuple[int, Any]] = {}
+    write_checkpoint(path, net, optimizer, overwrite=overwrite)
+
+
+def write_checkpoint(
+    path: str | Path,
+    net: Network,
+    optimizer: Optimizer | None = None,
+    run: Any = None,
+    arrays: Mapping[str, Array] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write a network and, where given, its optimizer, and a run's description and arrays."""
+    description = describe(net, optimizer) | ({} if run is None else {"run": run})
+    arrays = {"parameters": net.parameters.vector, **(arrays or {})}
+    if optimizer is not None:
+        arrays |= {f"optimizer.{name}": values for name, values in optimizer.state.items()}
+    text = json.dumps(description)
+    content = io.BytesIO()
+    checksum = np.array(_checksum(text, arrays))
+    np.savez(content, **arrays, description=np.array(text), checksum=checksum)  # type: ignore[arg-type]  # NumPy 2.0's stubs take no arrays by name
+    write_whole(path, content.getvalue(), overwrite=overwrite)
+
+
+def describe(net: Network, optimizer: Optimizer | None = None) -> dict[str, Any]:
+    """Return what JSON can hold of a network and of its optimizer: all but the arrays."""
+    rules: dict[int, tuple[Any, Any]] = {}
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -88,15 +126,59 @@ def save(net: Network, path: str | Path, *, overwrite: bool = False) -> None:
         "conventions": CONVENTIONS,
         "penalties": [entry for _, entry in rules.values()],
     }
-    content = io.BytesIO()
-    np.savez(
-        content, parameters=net.parameters.vector, description=np.array(json.dumps(description))
-    )
-    write_whole(path, content.getvalue(), overwrite=overwrite)
+    if optimizer is not None:
+        entry = _encode_object(optimizer, optimizer.get_config(), rules)
+        description["optimizer"] = entry | {"steps": optimizer.steps}
+    return description
+
+
+def restore(
+    net: Network, optimizer: Optimizer, fields: dict[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Give a network and an optimizer, made by the same code, the values of a file.
+
+    The objects stay the same, so that a schedule of the user's still sets their attributes.
+    """
+    rules: dict[int, tuple[Any, Any]] = {}
+    for layer in net.layers:
+        _encode_object(layer, layer.get_config(), rules)
+    for name in ("penalty", "constraint"):
+        _encode(name, getattr(net, name), rules)
+    objects = [*net.layers, *(rule for rule, _ in rules.values()), optimizer]
+    entries = [*fields["layers"], *fields["penalties"], fields["optimizer"]]
+    for thing, entry in zip(objects, entries, strict=True):
+        config = thing.get_config()
+        for name, value in entry["settings"].items():
+            if not isinstance(value, dict) and value != config.get(name):
+                setattr(thing, name, value)
+    net.parameters.vector = arrays["parameters"]
+    net.steps, net.epochs = fields["steps"], fields["epochs"]
+    _restore_state(optimizer, fields, arrays)
+
+
+def _restore_state(
+    optimizer: Optimizer, fields: dict[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    state = {
+        name.removeprefix("optimizer."): values
+        for name, values in arrays.items()
+        if name.startswith("optimizer.")
+    }
+    optimizer.restore(fields["optimizer"]["steps"], state, arrays["parameters"])
+
+
+def _checksum(text: str, arrays: Mapping[str, Array]) -> str:
+    """Return the SHA-256 of a description and of the arrays, by their names."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Network:
-    """Read what :func:`save` wrote.
+    """Read the network that :func:`save` wrote.
 
     Parameters
     ----------
@@ -109,9 +191,9 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     OSError
         If there is no such file, or it cannot be read.
     ValueError
-        If the file is not such a file, names something unknown, or has a value that cannot be: the
-        error names the file and the field. Nothing is drawn, and no memory is allocated for
-        parameters that are not in the file.
+        If the file is not such a file, was altered, names something unknown, or has a value that
+        cannot be: the error names the file and the field. Nothing is drawn, and no memory is
+        allocated for parameters that are not in the file.
 
     Examples
     --------
@@ -127,22 +209,77 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     >>> nn.load(path, custom={"Double": Double}).predict([[4.0]])
     array([[8.]], dtype=float32)
     """
-    if not isinstance(custom, Mapping | None):
-        raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
+    kinds = _get_kinds(custom)
+    description, arrays = read_checkpoint(path)
+    with _name_file(path):
+        net = _decode_network(description, arrays["parameters"], kinds)
+    return net
+
+
+def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Optimizer:
+    """Read the optimizer that ``save(net, path, optimizer=optimizer)`` wrote.
+
+    Parameters
+    ----------
+    path : path
+    custom : mapping of str to class, optional
+        Your own optimizers, by name.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`load`, or if the file has no optimizer.
+
+    Examples
+    --------
+    >>> import tempfile, nnreg as nn
+    >>> path = Path(tempfile.mkdtemp()) / "run.npz"
+    >>> net, optimizer = nn.Network([nn.Dense(2)], inputs=3), nn.Adam(0.01)
+    >>> nn.save(net, path, optimizer=optimizer)
+    >>> nn.load_optimizer(path)
+    Adam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-08)
+    """
+    kinds = _get_kinds(custom)
+    description, arrays = read_checkpoint(path)
+    if "optimizer" not in description:
+        raise ValueError(f"{path} has no optimizer; save(net, path, optimizer=optimizer) adds it")
+    with _name_file(path):
+        entry = description["optimizer"]
+        optimizer: Optimizer = _decode_object("optimizer", entry, kinds, [], Optimizer)
+        _restore_state(optimizer, description, arrays)
+    return optimizer
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the description and the arrays of a file, whose checksum and fields are right."""
     path = check_path("path", path)
     content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
-    try:
+    with _name_file(path):
         with np.load(content, allow_pickle=False) as file:
             if any(entry.compress_type for entry in file.zip.infolist()):
                 raise ValueError("it is compressed")  # and might unpack to any size
-            vector, description = file["parameters"], json.loads(str(file["description"]))
+            arrays = dict(file)
+        text = str(arrays.pop("description"))
+        description = json.loads(text)
         if description["format"] != FORMAT:
             raise ValueError(f"it has format {description['format']}, this version reads {FORMAT}")
+        checksum = arrays.pop("checksum", None)  # files of version 0.1 have none
+        if checksum is not None and str(checksum) != _checksum(text, arrays):
+            raise ValueError("it was altered: its checksum differs")
         if wrong := (FIELDS ^ description.keys()) - OPTIONAL:
             raise ValueError(
                 f"its fields must be {sorted(FIELDS)}, this differs in {sorted(wrong)}"
             )
-        return _decode_network(description, vector, _get_kinds() | dict(custom or {}))
+        if "parameters" not in arrays:
+            raise ValueError("it has no parameters")
+    return description, arrays
+
+
+@contextmanager
+def _name_file(path: str | Path) -> Iterator[None]:
+    """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
+    try:
+        yield
     except Exception as error:
         raise ValueError(f"{path} cannot be read as a network saved by nnreg: {error}") from error
 
@@ -187,8 +324,9 @@ def _encode(name: str, value: Any, rules: dict[int, Any]) -> Any:
     if isinstance(value, Penalty | Constraint):
         if id(value) not in rules:
             entry = _encode_object(value, value.get_config(), rules)
-            rules[id(value)] = len(rules), entry
-        return {"penalty" if isinstance(value, Penalty) else "constraint": rules[id(value)][0]}
+            rules[id(value)] = value, entry
+        kind = "penalty" if isinstance(value, Penalty) else "constraint"
+        return {kind: list(rules).index(id(value))}
     if isinstance(value, np.generic):
         value = value.item()
     if callable(value) and (function := getattr(value, "__name__", None)):
@@ -201,23 +339,32 @@ def _encode(name: str, value: Any, rules: dict[int, Any]) -> Any:
     )
 
 
-def _get_kinds() -> dict[str, Any]:
-    """Return the layers, penalties, constraints and initializers of nnreg by name."""
-    kinds = (Layer, Penalty, Constraint)
-    classes = {**vars(layers), **vars(penalties)}
+def _get_kinds(custom: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the classes and functions that a file may name: those of nnreg, and the user's."""
+    if not isinstance(custom, Mapping | None):
+        raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
+    kinds = (Layer, Penalty, Constraint, Optimizer)
+    classes = {**vars(layers), **vars(penalties), **vars(optimizers)}
     known = {n: c for n, c in classes.items() if isinstance(c, type) and issubclass(c, kinds)}
-    return known | {n: f for n, f in vars(initializers).items() if callable(f)}
+    functions = {n: f for n, f in vars(initializers).items() if callable(f)}
+    return known | functions | dict(custom or {})
 
 
-def _decode_object(field: str, entry: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
-    """Construct a layer, penalty or constraint; an error names the field."""
+def _decode_object(
+    field: str,
+    entry: Any,
+    kinds: dict[str, Any],
+    rules: list[Any],
+    expected: Any = Layer | Penalty | Constraint,
+) -> Any:
+    """Construct a layer, penalty, constraint or optimizer; an error names the field."""
     try:
         settings = {n: _decode(value, kinds, rules) for n, value in entry["settings"].items()}
         result = _look_up(entry["kind"], kinds)(**settings)
     except Exception as error:
         raise ValueError(f"{field}: {error}") from error
-    if not isinstance(result, Layer | Penalty | Constraint):
-        raise ValueError(f"{field}: {entry['kind']!r} is no layer, penalty or constraint")
+    if not isinstance(result, expected):
+        raise ValueError(f"{field}: {entry['kind']!r} is no {expected}")
     return result
 
 

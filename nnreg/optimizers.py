@@ -20,6 +20,7 @@ limit so small that it still clips at the minimum moves the minimum.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -172,8 +173,10 @@ class Optimizer(Configurable):
         if self._network is None:
             check_dtype(w.dtype, self)
             self._network = w.size, w.dtype, parameters.origin
-        if parameters.origin is None:  # loaded from a file
+        if parameters.origin is None:  # loaded from a file, as the optimizer may be
             parameters.origin = self._network[2]
+        elif self._network[2] is None:
+            self._network = (*self._network[:2], parameters.origin)
         if (w.size, w.dtype, parameters.origin) != self._network:
             size, dtype, _ = self._network
             raise ValueError(
@@ -184,6 +187,37 @@ class Optimizer(Configurable):
         for name in self.state_names:
             if name not in self.state:
                 self.state[name] = np.zeros_like(w)
+
+    def restore(self, steps: int, state: Mapping[str, Array], vector: Array) -> None:
+        """Continue from a saved state.
+
+        Parameters
+        ----------
+        steps : int
+        state : mapping of str to ndarray of shape (P,)
+            Copied.
+        vector : ndarray of shape (P,)
+            The parameters that the state belongs to.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, or is not finite or not of the vector's shape and dtype.
+        """
+        steps = validation.whole("steps", steps, 0)
+        if missing := sorted(set(self.state_names if steps else ()) - state.keys()):
+            raise ValueError(f"state must have {', '.join(missing)}, got {list(state)}")
+        for name, values in state.items():
+            if (values.shape, values.dtype) != (vector.shape, vector.dtype):
+                raise ValueError(
+                    f"state[{name!r}] must have shape {vector.shape} and dtype {vector.dtype}, "
+                    f"got {values.shape} and {values.dtype}"
+                )
+            validation.finite(f"state[{name!r}]", values)
+        self.reset()
+        self.steps = steps
+        self.state = {name: values.copy() for name, values in state.items()}
+        self._network = vector.size, vector.dtype, None
 
     def update_slice(
         self, parameters: Parameters, gradients: Parameters, part: slice, work: Array

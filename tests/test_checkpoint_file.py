@@ -31,7 +31,7 @@ def test_nothing_in_the_file_is_a_pickle(path, monkeypatch):
     nn.save(network(penalty=nn.L2(0.1)), path)
     nn.load(path)
     with zipfile.ZipFile(path) as file:
-        assert sorted(file.namelist()) == ["description.npy", "parameters.npy"]
+        assert sorted(file.namelist()) == ["checksum.npy", "description.npy", "parameters.npy"]
         for name in file.namelist():
             assert b"'descr': '|O'" not in file.read(name)
 

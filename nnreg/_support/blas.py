@@ -85,3 +85,17 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_restore_in_child
     )
+
+
+def describe_blas() -> str:
+    """Return the names, versions and numbers of threads of the BLAS libraries that are loaded.
+
+    >>> "threads" in describe_blas()
+    True
+    """
+    libraries = _libraries(len(sys.modules))
+    return ", ".join(
+        f"{lib.internal_api} {lib.version} {getattr(lib, 'architecture', '')}, "
+        f"{lib.num_threads} threads"
+        for lib in libraries
+    )

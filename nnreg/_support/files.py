@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import stat
+import zlib
 from contextlib import suppress
 
 
@@ -67,7 +70,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
 
     At any moment, ``path`` is the previous file or the new one. A replaced file's permissions are
     kept. The temporary file is called ``.nnreg-*.tmp`` and is removed after an error; only a
-    process that is killed can leave it behind.
+    process that is killed can leave it behind, and :func:`remove_leftovers` removes it then.
 
     Parameters
     ----------
@@ -92,7 +95,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     FileExistsError: ...a.txt exists; overwrite=True replaces it
     """
     target = check_target(path, overwrite=overwrite)
-    temporary = os.path.join(os.path.dirname(target), f".nnreg-{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(os.path.dirname(target), _temporary_name())
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -107,6 +110,38 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     finally:
         with suppress(FileNotFoundError):  # it has its new name
             os.unlink(temporary)
+
+
+def _temporary_name() -> str:
+    """Return a new name with the computer and the process in it."""
+    computer = zlib.crc32(platform.node().encode())
+    return f".nnreg-{computer:08x}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that processes of this computer left when they were killed.
+
+    >>> import tempfile, pathlib
+    >>> remove_leftovers(tempfile.mkdtemp())
+    """
+    if os.name != "posix":  # elsewhere, asking for a process might end it
+        return
+    pattern = re.compile(_temporary_name()[:17] + r"(\d+)-[0-9a-f]{16}\.tmp")
+    for name in os.listdir(folder):
+        match = pattern.fullmatch(name)
+        if match and not _is_running(int(match[1])):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to someone else
+        return True
+    return True
 
 
 def _move_to_new(temporary: str, target: str) -> None:

@@ -49,6 +49,12 @@ class TrainingState:
         Set by :meth:`stop`; training ends after the epoch.
     restored : str
         Says which parameters a callback has put back, if one has.
+    resumed : bool
+        True if the run continues from a checkpoint.
+    finished : int
+        The number of batches of the current epoch that are done.
+    loss_sum, weight_sum : float
+        Sums over their rows: of each batch's loss times its weights, and of the weights.
 
     Examples
     --------
@@ -72,6 +78,10 @@ class TrainingState:
     batch_loss: float = math.nan
     reason: str = ""
     restored: str = ""
+    resumed: bool = False
+    finished: int = 0
+    loss_sum: float = 0.0
+    weight_sum: float = 0.0
 
     def stop(self, reason: str) -> None:
         """End training after this epoch, and record the reason in the history."""
@@ -121,6 +131,13 @@ class Callback:
 
     def on_train_end(self, state: TrainingState) -> None:
         """Act at the end of ``fit``, also after an interruption or an error."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep: numbers, texts and arrays by name."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`get_state` returned; called after :meth:`on_train_begin`."""
 
 
 class FunctionCallback(Callback):
@@ -221,6 +238,15 @@ class _Monitor(Callback):
             self.waited = min(self.waited, 0)
         elif self.waited >= self.patience:
             self.on_plateau(state)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the best figure, its epoch and parameters, and the epochs since."""
+        names = ("best", "best_epoch", "waited", "best_vector")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        vars(self).update(state)
 
     def on_plateau(self, state: TrainingState) -> None:
         """Act after ``patience`` epochs without an improvement."""
@@ -399,8 +425,8 @@ class CSVLog(Callback):
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Refuse a path that cannot be written, or a file that must not be overwritten."""
-        check_target(self.path, overwrite=self.overwrite)
-        self._replaces = self.overwrite
+        self._replaces = self.overwrite or state.resumed
+        check_target(self.path, overwrite=self._replaces)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Write all rows so far."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
 from nnreg.training.data import Data, prepare
 from nnreg.training.history import Figures, History
 from nnreg.training.metrics import Metric, compute_metrics, get_metrics, predicts_classes
+from nnreg.training.resume import Checkpoint, Run, fingerprint
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
 # Rows that a memory can hold; asking NumPy for the order of more would not return.
@@ -87,6 +89,7 @@ def fit(
     shuffle: bool = True,
     threads: int | None = None,
     verbose: bool | int = False,
+    checkpoint: str | Path | Checkpoint | None = None,
 ) -> History:
     """Train a network. ``fit`` for n epochs is n times ``fit`` for one.
 
@@ -124,6 +127,10 @@ def fit(
         BLAS is set to.
     verbose : bool or int, default False
         If True, print a line after each epoch.
+    checkpoint : path or Checkpoint, optional
+        A folder in which the run is saved after every epoch. If it has the files of this run, the
+        run continues from them, until there are ``epochs`` in all. A :class:`Checkpoint` says how
+        often to save, and which files to keep.
 
     Returns
     -------
@@ -186,6 +193,17 @@ def fit(
             (*columns, "seconds"),
             history,
         )
+        run = None
+        if checkpoint is not None:
+            if not isinstance(checkpoint, Checkpoint):
+                checkpoint = Checkpoint(checkpoint)
+            settings = {
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "threads": threads,
+                "data": fingerprint(data, held_out),
+            }
+            run = Run(checkpoint, state, callbacks, settings)
         multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
         if threads is None and multiplications < MIN_MULTIPLICATIONS:
             threads = 1
@@ -195,7 +213,7 @@ def fit(
             blas_threads(threads),
             np.errstate(),
         ):
-            _train(state, callbacks, interrupts, data, order, evaluated, measures)
+            _train(state, callbacks, interrupts, data, order, evaluated, measures, run)
     except (KeyboardInterrupt, NonFiniteLossError) as error:
         history.stopped = STOPPED.get(type(error), "interrupted")
         if isinstance(error, NonFiniteLossError) and error.history is history:
@@ -212,6 +230,8 @@ STOPPED = {KeyboardInterrupt: "interrupted", NonFiniteLossError: "non-finite los
 def _describe_parameters(state: TrainingState, error: NonFiniteLossError) -> str:
     """Say which parameters the network has after a loss that was not finite, and what may help."""
     end = f"the end of epoch {state.net.epochs} again"
+    if state.finished:
+        end = f"step {state.net.steps} again, from which the run was resumed"
     if state.restored:
         end = f"{state.restored}; the optimizer and the counters are those of {end}"
     cure = "strength" if error.layer == "penalty" else "learning rate"
@@ -226,6 +246,7 @@ def _train(
     order: Callable[[], Iterator[Array]],
     evaluated: dict[str, Data],
     metrics: dict[str, Metric],
+    run: Run | None,
 ) -> None:
     """Train epoch by epoch, and call the callbacks.
 
@@ -243,11 +264,13 @@ def _train(
             for callback in callbacks:
                 interrupts.call(callback.on_train_begin, state)
                 ends.callback(interrupts.call, callback.on_train_end, state)
+            if run is not None:
+                interrupts.call(run.begin)
             interrupts.check()
             while len(history) < state.epochs and not state.reason:
                 started = time.perf_counter()
                 notify("on_epoch_begin")
-                row = _train_epoch(state, step, notify, interrupts, data, order())
+                row = _train_epoch(state, step, notify, interrupts, data, order(), run)
                 for prefix, part in evaluated.items():
                     figures = interrupts.call(compute_metrics, net, part, state.loss, metrics)
                     new = {prefix + name: value for name, value in figures.items()}
@@ -255,6 +278,8 @@ def _train(
                 history.append(row | {"seconds": time.perf_counter() - started})
                 net.epochs += 1
                 notify("on_epoch_end")
+                if run is not None:
+                    interrupts.call(run.end_epoch)
                 interrupts.check()
             history.stopped = state.reason or "epochs"
         except BaseException as error:
@@ -269,6 +294,7 @@ def _train_epoch(
     interrupts: Interrupts,
     data: Data,
     order: Iterator[Array],
+    run: Run | None,
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history.
 
@@ -276,6 +302,7 @@ def _train_epoch(
     """
     net, optimizer = state.net, state.optimizer
     vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
+    progress = state.finished, state.loss_sum, state.weight_sum
     arrays = {name: values.copy() for name, values in optimizer.state.items()}
 
     def call_or_restore(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -286,22 +313,29 @@ def _train_epoch(
             for name, values in optimizer.state.items():
                 values[...] = arrays.get(name, 0)
             net.steps, optimizer.steps = counts
+            state.finished, state.loss_sum, state.weight_sum = progress
             if isinstance(error, NonFiniteLossError):
                 error.history = state.history
             raise
 
-    loss_sum = weight_sum = 0.0
     # The batches are not used up: the epoch counts when it is recorded.
     for batch, rows in zip(range(state.batches), order, strict=False):
+        if batch < state.finished:
+            continue
         state.batch, state.batch_rows = batch, rows
         notify("on_batch_begin")
         state.batch_loss = call_or_restore(step, data.x, data.y, rows, data.weights)
         share = len(rows) if data.weights is None else float(data.weights[rows].sum())
-        loss_sum += share * state.batch_loss
-        weight_sum += share
+        state.loss_sum += share * state.batch_loss
+        state.weight_sum += share
+        state.finished += 1
         notify("on_batch_end")
+        if run is not None:
+            interrupts.call(run.end_step)
         interrupts.check()
-    data_loss, penalty = loss_sum / weight_sum, call_or_restore(_finite_penalty, net)
+    penalty = call_or_restore(_finite_penalty, net)
+    data_loss = state.loss_sum / state.weight_sum
+    state.finished, state.loss_sum, state.weight_sum = 0, 0.0, 0.0
     return {
         "epoch": net.epochs + 1,
         "data_loss": data_loss,

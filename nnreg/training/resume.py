@@ -1,0 +1,293 @@
+"""Runs that are saved while they train, and resumed as if they had not been interrupted.
+
+A run's files are called ``checkpoint-`` and the number of steps. Each has the network, the
+optimizer and its state, the history, the state of the callbacks, and the sums of an epoch that is
+not finished. The order of rows and the dropout masks are functions of the network's seed and
+counters, so they come back with it.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import re
+import sys
+import time
+import warnings
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.blas import describe_blas
+from nnreg._support.files import check_path, remove_leftovers
+from nnreg._support.typing import Array
+from nnreg.checkpoint import describe, read_checkpoint, restore, write_checkpoint
+from nnreg.training.callbacks import Callback, TrainingState
+from nnreg.training.data import Data
+
+FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
+BEST = "best.npz"
+SAMPLED_ROWS = 1000
+
+# Fields of a network that may differ between a run and the call that resumes it.
+COUNTERS = frozenset(["steps", "epochs", "nnreg", "conventions", "initializers"])
+
+
+class Checkpoint:
+    """Where, and how often, ``fit`` saves a run.
+
+    If the folder has files of the same run, ``fit`` continues from the newest one that is whole,
+    and says so. On the same machine, with the same NumPy and number of threads, the finished run
+    is to the last bit the run that was not interrupted.
+
+    Parameters
+    ----------
+    folder : path
+        Created if it does not exist.
+    every_steps : int, optional
+        Save after so many steps too, and not only after each epoch.
+    every_seconds : float, optional
+        Save also after a step that ends so many seconds after the last file.
+    keep : int, default 2
+        The number of files that are kept; older ones of this run are removed.
+    monitor : str, optional
+        A column of the history. The epoch in which it is smallest is kept as ``best.npz``. By
+        default ``val_data_loss`` if there are validation data, otherwise there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile, nnreg as nn
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> x, y = [[0.0], [1.0], [2.0]], [[1.0], [2.0], [3.0]]
+    >>> def train(epochs, checkpoint):
+    ...     net = nn.Network([nn.Dense(1)], inputs=1)
+    ...     options = dict(loss=nn.MeanSquaredError(), optimizer=nn.Adam(0.1), batch_size=2)
+    ...     history = nn.fit(net, x, y, epochs=epochs, checkpoint=checkpoint, **options)
+    ...     return net.parameters.vector, len(history)
+    >>> _ = train(3, folder)  # as if the process had ended here
+    >>> vector, epochs = train(5, nn.Checkpoint(folder))
+    >>> epochs, bool((vector == train(5, None)[0]).all())
+    (5, True)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['checkpoint-000000008.npz', 'checkpoint-000000010.npz']
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        every_steps: int | None = None,
+        every_seconds: float | None = None,
+        keep: int = 2,
+        monitor: str | None = None,
+    ) -> None:
+        self.folder = Path(check_path("folder", folder))
+        if every_steps is not None:
+            every_steps = validation.whole("every_steps", every_steps, 1)
+        if every_seconds is not None:
+            every_seconds = validation.number("every_seconds", every_seconds, 0)
+        self.every_steps, self.every_seconds = every_steps, every_seconds
+        self.keep = validation.whole("keep", keep, 1)
+        self.monitor = monitor
+
+
+class Run:
+    """The files of one call of ``fit``.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    state : TrainingState
+    callbacks : list of Callback
+    settings : dict
+        What else must agree for a run to be resumed, ready for JSON.
+
+    Raises
+    ------
+    ValueError
+        If the folder has the files of another run.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        state: TrainingState,
+        callbacks: list[Callback],
+        settings: dict[str, Any],
+    ) -> None:
+        self.checkpoint, self.state, self.callbacks = checkpoint, state, callbacks
+        self.settings: dict[str, Any] = {
+            **describe(state.net, state.optimizer),
+            "loss": repr(state.loss),
+            "columns": list(state.columns),
+            "callbacks": [type(callback).__name__ for callback in callbacks],
+            **settings,
+        }
+        self.monitor = checkpoint.monitor
+        if self.monitor is None and "val_data_loss" in state.columns:
+            self.monitor = "val_data_loss"
+        if self.monitor is not None:
+            validation.one_of("monitor", self.monitor, state.columns)
+        self.best = math.inf
+        self.files: list[Path] = []
+        self.saved_at = time.monotonic()
+        checkpoint.folder.mkdir(exist_ok=True)
+        remove_leftovers(checkpoint.folder)
+        self.found = self._find()
+        state.resumed = self.found is not None
+        best = checkpoint.folder / BEST
+        self.has_best = self.monitor is not None and best.exists()
+        if self.has_best:
+            self._check_same_run(best, read_checkpoint(best)[0])
+
+    def _find(self) -> tuple[Path, dict[str, Any], dict[str, Array]] | None:
+        """Return the newest file that is whole, with its contents."""
+        files = sorted(
+            (int(match[1]), path)
+            for path in self.checkpoint.folder.iterdir()
+            if (match := FILE_NAME.fullmatch(path.name))
+        )
+        while files:
+            path = files[-1][1]
+            try:
+                fields, arrays = read_checkpoint(path)
+            except ValueError as error:
+                damaged = path.with_name(path.name + ".damaged")
+                warnings.warn(
+                    f"{error}. It is now called {damaged.name}, and the file before it is used",
+                    stacklevel=2,
+                )
+                path.rename(damaged)
+                files.pop()
+                continue
+            self._check_same_run(path, fields)
+            self.files = [path for _, path in files]
+            return path, fields, arrays
+        return None
+
+    def _check_same_run(self, path: Path, fields: dict[str, Any]) -> None:
+        saved = fields.get("run", {}).get("settings", {})
+        for name in [name for name in self.settings if name not in COUNTERS]:
+            here, there = self.settings[name], saved.get(name)
+            if name == "optimizer":
+                here, there = ({**entry, "steps": 0} for entry in (here, there or {}))
+            if here != there:
+                raise ValueError(
+                    f"{path} belongs to another run: its {name} is {there}, here it is {here}. "
+                    "Give another folder to checkpoint="
+                )
+
+    def begin(self) -> None:
+        """Continue from the file that was found, or write the first one."""
+        if self.found is None:
+            self.save()
+            return
+        path, fields, arrays = self.found
+        self.found = None
+        state, run = self.state, fields["run"]
+        here, there = environment(), run["environment"]
+        if here != there:
+            warnings.warn(
+                f"{path} was written with {there}, now there is {here}: "
+                "the resumed run agrees to rounding, not to the bit",
+                stacklevel=2,
+            )
+        self.settings = run["settings"]
+        restore(state.net, state.optimizer, fields, arrays)
+        for row in run["history"]:
+            state.history.append(row)
+        state.reason, self.best = run["reason"], run["best"]
+        state.finished, state.loss_sum, state.weight_sum = run["epoch"]
+        for index, (callback, values) in enumerate(
+            zip(self.callbacks, run["callbacks"], strict=True)
+        ):
+            prefix = f"callback {index}."
+            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            callback.set_state(values | own)
+        print(
+            f"resumed from {path}: {len(state.history)} of {state.epochs} epochs, "
+            f"{state.net.steps} steps",
+            file=sys.stderr,
+        )
+
+    def end_step(self) -> None:
+        """Save after a step, if it is time to."""
+        steps, seconds = self.checkpoint.every_steps, self.checkpoint.every_seconds
+        if (steps and self.state.net.steps % steps == 0) or (
+            seconds is not None and time.monotonic() - self.saved_at >= seconds
+        ):
+            self.save()
+
+    def end_epoch(self) -> None:
+        """Save after an epoch; the best one also as ``best.npz``."""
+        if self.monitor is not None and self.state.history.last[self.monitor] < self.best:
+            self.best = self.state.history.last[self.monitor]
+            self._write(self.checkpoint.folder / BEST, overwrite=self.has_best)
+            self.has_best = True
+        self.save()
+
+    def save(self) -> None:
+        """Write the next file, and remove the oldest beyond those that are kept."""
+        path = self.checkpoint.folder / f"checkpoint-{self.state.net.steps:09d}.npz"
+        if not self._write(path, overwrite=path in self.files):
+            return
+        self.saved_at = time.monotonic()
+        self.files = [file for file in self.files if file != path] + [path]
+        while len(self.files) > self.checkpoint.keep:
+            with suppress(FileNotFoundError):
+                self.files.pop(0).unlink()
+
+    def _write(self, path: Path, *, overwrite: bool) -> bool:
+        """Write a file; if the disk is full, for example, warn and return False."""
+        state = self.state
+        values: list[dict[str, Any]] = []
+        arrays: dict[str, Array] = {}
+        for index, callback in enumerate(self.callbacks):
+            saved = callback.get_state()
+            arrays |= {
+                f"callback {index}.{k}": v for k, v in saved.items() if isinstance(v, np.ndarray)
+            }
+            values.append({k: v for k, v in saved.items() if not isinstance(v, np.ndarray)})
+        run = {
+            "settings": self.settings,
+            "environment": environment(),
+            "history": state.history.rows,
+            "reason": state.reason,
+            "best": self.best,
+            "epoch": [state.finished, state.loss_sum, state.weight_sum],
+            "callbacks": values,
+        }
+        try:
+            write_checkpoint(path, state.net, state.optimizer, run, arrays, overwrite=overwrite)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            warnings.warn(f"{path} could not be written: {error}", stacklevel=2)
+            return False
+        return True
+
+
+def environment() -> dict[str, Any]:
+    """Return what the bits of a run depend on, besides its own settings."""
+    return {"numpy": np.__version__, "machine": platform.machine(), "blas": describe_blas()}
+
+
+def fingerprint(*parts: Data | None) -> list[str]:
+    """Return shapes and a checksum of some of the rows, evenly spaced.
+
+    >>> x = np.zeros((2, 1))
+    >>> fingerprint(Data(x, x)) == fingerprint(Data(x, x + 1))
+    False
+    """
+    result = []
+    for part in parts:
+        for values in part or ():
+            if values is not None:
+                rows = values[:: max(1, len(values) // SAMPLED_ROWS)]
+                checksum = zlib.crc32(np.ascontiguousarray(rows).tobytes())
+                result.append(f"{values.shape} {values.dtype} {checksum:08x}")
+    return result

@@ -1,0 +1,305 @@
+"""Runs that are saved while they train: resumed, they end with the bits of the whole run."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from small import OPTIMIZERS, callback, everything, problem
+
+import nnreg as nn
+from nnreg import checkpoint as files
+
+EPOCHS = 4
+STEPS = 4 * EPOCHS
+
+
+class Killed(BaseException):
+    """Ends a fit, as the end of its process would."""
+
+
+def parts(optimizer="Adam", *, penalty=None, dropout=nn.Dropout, constraint=None, seed=3):
+    """Return new objects, as a script that is run again makes them."""
+    net = nn.Network(
+        [nn.Dense(8), nn.ReLU(), dropout(keep_prob=0.7), nn.Dense(3)],
+        inputs=2,
+        penalty=penalty and penalty(),
+        constraint=constraint,
+        seed=seed,
+    )
+    return net, OPTIMIZERS[optimizer]()
+
+
+def train(net, optimizer, *, epochs=EPOCHS, callbacks=(), stop_after=None, **options):
+    def stop(state):
+        if net.steps == stop_after:
+            raise Killed
+
+    x, y = problem()
+    chosen = {"batch_size": 16, "loss": nn.SoftmaxCrossEntropy(), "validation_split": 0.2}
+    return nn.fit(
+        net,
+        x,
+        y,
+        optimizer=optimizer,
+        epochs=epochs,
+        callbacks=[*callbacks, callback(on_batch_end=stop)],
+        **(chosen | options),
+    )
+
+
+def figures(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history.rows]
+
+
+def assert_resumes(make, folder, *, stop_after, callbacks=lambda net, optimizer: [], **options):
+    """Compare a run that is ended after some steps and resumed with the whole run."""
+    whole = make()
+    history = train(*whole, callbacks=callbacks(*whole), **options)
+    checkpoint = nn.Checkpoint(folder, every_steps=1)
+    killed = make()
+    with pytest.raises(Killed):
+        train(
+            *killed,
+            callbacks=callbacks(*killed),
+            stop_after=stop_after,
+            checkpoint=checkpoint,
+            **options,
+        )
+    again = make()
+    resumed = train(*again, callbacks=callbacks(*again), checkpoint=checkpoint, **options)
+    assert figures(resumed) == figures(history)
+    assert resumed.stopped == history.stopped
+    assert everything(*again) == everything(*whole)
+
+
+# --- Bits -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 7, STEPS - 5])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_resumes_to_the_bit(optimizer, stop_after, tmp_path):
+    assert_resumes(lambda: parts(optimizer), tmp_path, stop_after=stop_after)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"penalty": lambda: nn.L1(1e-3, method="proximal")},
+        {"penalty": lambda: nn.ElasticNet(1e-3, 1e-3)},
+        {"penalty": lambda: nn.GroupLasso(1e-2, groups="units", method="proximal")},
+        {"constraint": nn.MaxNorm(0.5)},
+        {"dropout": nn.GaussianDropout},
+    ],
+    ids=["L1", "ElasticNet", "GroupLasso", "MaxNorm", "GaussianDropout"],
+)
+def test_penalties_constraints_and_noise_resume_to_the_bit(options, tmp_path):
+    assert_resumes(lambda: parts(**options), tmp_path, stop_after=6)
+
+
+CALLBACKS = {
+    "schedule": lambda net, optimizer: [
+        nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(0.1, STEPS))
+    ],
+    "penalty's schedule": lambda net, optimizer: [
+        nn.HyperparameterScheduler(net.penalty, "strength", nn.StepDecay(0.1, factor=0.5, every=3))
+    ],
+    "EarlyStopping": lambda net, optimizer: [nn.EarlyStopping(patience=1, min_delta=0.05)],
+    "ReduceLROnPlateau": lambda net, optimizer: [
+        nn.ReduceLROnPlateau(patience=1, min_delta=1.0, factor=0.5)
+    ],
+}
+
+
+@pytest.mark.parametrize("stop_after", [2, 5, 9])
+@pytest.mark.parametrize("callbacks", CALLBACKS.values(), ids=CALLBACKS)
+def test_callbacks_resume_with_their_state(callbacks, stop_after, tmp_path):
+    make = lambda: parts(penalty=lambda: nn.L2(0.01))
+    try:
+        assert_resumes(make, tmp_path, stop_after=stop_after, callbacks=callbacks, epochs=6)
+    except pytest.fail.Exception:  # early stopping has ended the run before
+        pytest.skip("the run ends before this step")
+
+
+@pytest.mark.parametrize("attribute", ["steps", "epochs"])
+def test_without_a_counter_the_bits_differ(attribute, tmp_path, monkeypatch):
+    """The masks and the order of rows depend on them: the comparison above can fail."""
+    restore = files.restore
+
+    def forget(net, *arguments):
+        restore(net, *arguments)
+        setattr(net, attribute, getattr(net, attribute) + 7)
+
+    monkeypatch.setattr("nnreg.training.resume.restore", forget)
+    with pytest.raises(AssertionError):
+        assert_resumes(parts, tmp_path, stop_after=6)
+
+
+def test_a_longer_run_continues_and_a_finished_one_returns(tmp_path):
+    whole = parts()
+    train(*whole, epochs=5)
+    first, second, third = parts(), parts(), parts()
+    train(*first, epochs=2, checkpoint=tmp_path)
+    assert len(train(*second, epochs=5, checkpoint=tmp_path)) == 5
+    assert len(train(*third, epochs=5, checkpoint=tmp_path)) == 5
+    assert everything(*second) == everything(*third) == everything(*whole)
+
+
+def test_a_log_goes_on(tmp_path):
+    log = tmp_path / "log.csv"
+    with pytest.raises(Killed):
+        train(*parts(), callbacks=[nn.CSVLog(log)], stop_after=9, checkpoint=tmp_path / "run")
+    train(*parts(), callbacks=[nn.CSVLog(log)], checkpoint=tmp_path / "run")
+    assert len(log.read_text().splitlines()) == EPOCHS + 1
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_last_files_and_the_best_are_kept(tmp_path, capsys):
+    net, optimizer = parts()
+    history = train(net, optimizer, checkpoint=nn.Checkpoint(tmp_path, keep=3))
+    steps = [net.steps // EPOCHS * epoch for epoch in range(EPOCHS - 2, EPOCHS + 1)]
+    assert names(tmp_path) == ["best.npz", *(f"checkpoint-{n:09d}.npz" for n in steps)]
+    best = int(np.argmin(history["val_data_loss"]))
+    assert nn.load(tmp_path / "best.npz").epochs == best + 1
+    train(*parts(), checkpoint=tmp_path)
+    assert f"{EPOCHS} of {EPOCHS} epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "empty"])
+def test_a_damaged_file_is_set_aside_and_the_one_before_is_used(damage, tmp_path):
+    whole, first, again = parts(), parts(), parts()
+    train(*whole)
+    train(*first, checkpoint=tmp_path, epochs=3)
+    newest = sorted(tmp_path.glob("checkpoint-*"))[-1]
+    content = bytearray(newest.read_bytes())
+    content[200] ^= 1
+    newest.write_bytes({"cut": content[:-50], "altered": content, "empty": b""}[damage])
+    with pytest.warns(UserWarning, match="the file before it is used"):
+        train(*again, checkpoint=tmp_path)
+    assert everything(*again) == everything(*whole)
+    assert any(name.endswith(".damaged") for name in names(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"batch_size": 8}, "batch_size"),
+        ({"loss": nn.SoftmaxCrossEntropy(label_smoothing=0.1)}, "loss"),
+        ({"validation_split": 0.3}, "data"),
+        ({"shuffle": False}, "shuffle"),
+        ({"seed": 4}, "seed"),
+        ({"optimizer": "SGD"}, "optimizer"),
+    ],
+)
+def test_another_run_in_the_folder_is_refused_before_anything_changes(change, named, tmp_path):
+    train(*parts(), checkpoint=tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    made = {k: change[k] for k in ("seed", "optimizer") if k in change}
+    other = parts(**made)
+    state = everything(*other)
+    with pytest.raises(ValueError, match=f"another run: its {named} is .* checkpoint="):
+        train(*other, checkpoint=tmp_path, **{k: v for k, v in change.items() if k not in made})
+    assert everything(*other)[0] == state[0]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_files_of_the_user_stay(tmp_path):
+    (tmp_path / "best.txt").write_text("mine")
+    (tmp_path / ".nnreg-other.tmp").write_text("mine")
+    train(*parts(), checkpoint=tmp_path)
+    assert (tmp_path / "best.txt").read_text() == "mine"
+    assert (tmp_path / ".nnreg-other.tmp").read_text() == "mine"
+
+
+def test_a_full_disk_is_a_warning_and_training_goes_on(tmp_path, monkeypatch):
+    whole, full = parts(), parts()
+    train(*whole)
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nnreg.checkpoint.write_whole", fail)
+    with pytest.warns(UserWarning, match="No space left"):
+        train(*full, checkpoint=tmp_path)
+    assert everything(*full) == everything(*whole)
+
+
+def test_other_numbers_of_threads_are_a_warning(tmp_path, monkeypatch):
+    train(*parts(), checkpoint=tmp_path, epochs=2)
+    monkeypatch.setattr("nnreg.training.resume.environment", lambda: {"blas": "another"})
+    with pytest.warns(UserWarning, match="to rounding, not to the bit"):
+        train(*parts(), checkpoint=tmp_path)
+
+
+# --- The optimizer in a file ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_network_and_optimizer_continue_in_another_process(optimizer, tmp_path):
+    whole, (net, rule) = parts(optimizer), parts(optimizer)
+    train(*whole, validation_split=0)
+    train(net, rule, epochs=2, validation_split=0)
+    nn.save(net, tmp_path / "a.npz", optimizer=rule)
+    again = nn.load(tmp_path / "a.npz"), nn.load_optimizer(tmp_path / "a.npz")
+    assert repr(again[1]) == repr(rule)
+    train(*again, epochs=2, validation_split=0)
+    assert everything(*again) == everything(*whole)
+
+
+def test_a_file_without_an_optimizer_says_how_to_add_it(tmp_path):
+    nn.save(parts()[0], tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="optimizer=optimizer"):
+        nn.load_optimizer(tmp_path / "a.npz")
+
+
+# --- SIGKILL --------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import nnreg as nn
+from test_resume import parts, train
+net, optimizer = parts({optimizer!r})
+checkpoint = nn.Checkpoint({folder!r}, every_steps=1) if {folder!r} else None
+print("begin", flush=True)
+train(net, optimizer, epochs=40, checkpoint=checkpoint)
+print(net.parameters.vector.tobytes().hex())
+"""
+
+
+def run(folder, optimizer, kill_after=None):
+    """Run the script, killed after some seconds of training; return what it prints at its end."""
+    tests = __file__.rpartition("/")[0]
+    script = SCRIPT.format(tests=tests, optimizer=optimizer, folder=folder)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    process.stdout.readline()
+    if kill_after is not None:
+        time.sleep(kill_after)
+        process.send_signal(signal.SIGKILL)
+    result = process.communicate(timeout=120)[0]
+    return result if process.returncode == 0 else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["Adam", "Nesterov"])
+def test_runs_killed_at_random_instants_end_with_the_same_bytes(optimizer, tmp_path):
+    seconds = random.Random(optimizer)
+    whole = run("", optimizer)
+    folder = str(tmp_path / "run")
+    kills = 0
+    while (result := run(folder, optimizer, seconds.uniform(0.0, 0.4))) is None and kills < 6:
+        kills += 1
+    assert kills
+    assert (result or run(folder, optimizer)) == whole
+    assert not [name for name in names(tmp_path / "run") if "damaged" in name]
