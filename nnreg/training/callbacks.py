@@ -1,6 +1,6 @@
-"""Callbacks: early stopping, schedules, logs and whatever else happens around a training step.
+"""Callbacks: early stopping, schedules, logs and other actions around a training step.
 
-A function ``f(state)`` may be given in place of a callback; it is called at the end of each epoch.
+A function ``f(state)`` may be passed as a callback; it is called at the end of each epoch.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from nnreg.training.schedules import SCHEDULE
 
 @dataclass
 class TrainingState:
-    """The state of a call of ``fit``, which callbacks receive.
+    """The state of a call of ``fit``, passed to the callbacks.
 
     Attributes
     ----------
     net, loss, optimizer
         The arguments of ``fit``.
     epochs, batches : int
-        The number of epochs that were asked for, and of batches in one.
+        The number of requested epochs, and of batches per epoch.
     columns : tuple of str
         The columns of the history.
     history : History
     batch : int
-        The number of the current batch in its epoch, from 0.
+        The number of the current batch in its epoch, starting at 0.
     batch_rows : ndarray of int
         The rows of the current batch, as row numbers of the training data.
     batch_loss : float
@@ -48,7 +48,7 @@ class TrainingState:
     reason : str
         Set by :meth:`stop`; training ends after the epoch.
     restored : str
-        Says which parameters a callback has put back, if one has.
+        A description of the parameters that a callback has restored, empty if none has.
     resumed : bool
         True if the run continues from a checkpoint.
     finished : int
@@ -92,7 +92,7 @@ class Callback:
     """The base class of callbacks. A subclass overrides the methods that it needs.
 
     Each method receives the :class:`TrainingState`. A callback belongs to one call of ``fit`` at a
-    time; it can be used again when that call has ended.
+    time; it can be reused after that call.
 
     Examples
     --------
@@ -144,7 +144,7 @@ class FunctionCallback(Callback):
     """A callback that calls a function of the state at the end of each epoch."""
 
     def __init__(self, function: Callable[[TrainingState], Any]) -> None:
-        self.on_epoch_end = function  # type: ignore[assignment]  # the object's alone
+        self.on_epoch_end = function  # type: ignore[assignment]  # an attribute of this object
 
 
 class HyperparameterScheduler(Callback):
@@ -185,7 +185,7 @@ class HyperparameterScheduler(Callback):
         setattr(self.target, self.attribute, self.schedule(state.net.steps))
 
 
-# The direction of an improvement, by the end of the figure's name.
+# The direction of improvement, by the last part of the figure's name.
 MODES = {
     "min": ("loss", "penalty", "total", "error", "mae", "mse"),
     "max": ("accuracy", "acc"),
@@ -193,7 +193,7 @@ MODES = {
 
 
 class _Monitor(Callback):
-    """The part that :class:`EarlyStopping` and :class:`ReduceLROnPlateau` share."""
+    """The common base class of :class:`EarlyStopping` and :class:`ReduceLROnPlateau`."""
 
     patience = hyperparameters.Checked(validation.whole, 1)
     min_delta = hyperparameters.Checked(validation.number, 0)
@@ -208,13 +208,13 @@ class _Monitor(Callback):
             modes = [mode for mode, ends in MODES.items() if monitor.endswith(ends)]
             if not modes:
                 raise ValueError(
-                    f'mode must be "min" or "max" for {monitor!r}: which way is better?'
+                    f'mode must be "min" or "max" for {monitor!r}: its name implies neither'
                 )
             mode = modes[0]
         self.mode = mode
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Forget earlier runs."""
+        """Check the monitored column and reset the state of earlier runs."""
         figures = [name for name in state.columns if name not in ("epoch", "seconds")]
         figures += ["loss", *(["val_loss"] if "val_data_loss" in figures else [])]
         if self.monitor.startswith("val_") and "val_data_loss" not in figures:
@@ -228,7 +228,7 @@ class _Monitor(Callback):
         self.best_vector: Array | None = None
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Compare the epoch's figure with the best one; one that is not finite is no better."""
+        """Compare the epoch's figure with the best one; a non-finite figure is not better."""
         epoch, value = state.history.last["epoch"], state.history.last[self.monitor]
         gain = self.best - value if self.mode == "min" else value - self.best
         self.waited += 1
@@ -249,7 +249,7 @@ class _Monitor(Callback):
         vars(self).update(state)
 
     def on_plateau(self, state: TrainingState) -> None:
-        """Act after ``patience`` epochs without an improvement."""
+        """Act after ``patience`` epochs without improvement."""
 
 
 class EarlyStopping(_Monitor):
@@ -263,11 +263,11 @@ class EarlyStopping(_Monitor):
     monitor : str, default "val_data_loss"
         A column of the history, or ``"loss"`` or ``"val_loss"``.
     patience : int, default 5
-        Epochs without an improvement after which training stops.
+        Number of epochs without improvement after which training stops.
     min_delta : float, default 0
-        An improvement must exceed this.
+        Minimum change that counts as an improvement; it must be exceeded.
     mode : {"min", "max"}, optional
-        The direction of an improvement. Known for losses, errors and accuracy.
+        The direction of improvement. Inferred for losses, errors and accuracy.
     restore_best_weights : bool, default True
 
     Attributes
@@ -311,7 +311,7 @@ class EarlyStopping(_Monitor):
         self.restore_best_weights = restore_best_weights
 
     def on_plateau(self, state: TrainingState) -> None:
-        """Stop."""
+        """Stop training."""
         state.stop(f"no better {self.monitor} than {self.best:.6g} of epoch {self.best_epoch}")
 
     def on_train_end(self, state: TrainingState) -> None:
@@ -331,20 +331,20 @@ class ReduceLROnPlateau(_Monitor):
     factor : float, default 0.1
         In (0, 1).
     patience : int, default 10
-        Epochs without an improvement after which the learning rate is reduced.
+        Number of epochs without improvement after which the learning rate is reduced.
     min_delta : float, default 1e-4
-        An improvement must exceed this.
+        Minimum change that counts as an improvement; it must be exceeded.
     cooldown : int, default 0
-        Epochs after a reduction that do not count towards ``patience``, but for the last of them,
-        as in Keras.
+        Number of epochs after a reduction that do not count towards ``patience``, except the last
+        one, as in Keras.
     min_learning_rate : float, default 0
     mode : {"min", "max"}, optional
-        The direction of an improvement. Known for losses, errors and accuracy.
+        The direction of improvement. Inferred for losses, errors and accuracy.
 
     Notes
     -----
     A :class:`HyperparameterScheduler` of the same learning rate would set it again before the next
-    step. The optimizer keeps the reduced rate when ``fit`` has ended.
+    step. The optimizer keeps the reduced rate after ``fit``.
 
     Examples
     --------
@@ -383,7 +383,7 @@ class ReduceLROnPlateau(_Monitor):
         self.min_learning_rate = min_learning_rate
 
     def on_plateau(self, state: TrainingState) -> None:
-        """Reduce the learning rate, but never raise it."""
+        """Reduce the learning rate; never increase it."""
         rate = state.optimizer.learning_rate
         reduced = max(rate * self.factor, self.min_learning_rate)
         state.optimizer.learning_rate = min(rate, reduced)
@@ -393,8 +393,8 @@ class ReduceLROnPlateau(_Monitor):
 class CSVLog(Callback):
     """Write the history as a CSV file after every epoch.
 
-    The file is replaced as a whole, so it is complete at any moment. If it cannot be written during
-    training, because the disk is full for example, a warning says so, and training goes on.
+    The file is replaced atomically, so it is always complete. If it cannot be written during
+    training, for example because the disk is full, a warning is issued and training continues.
 
     Parameters
     ----------
@@ -424,12 +424,12 @@ class CSVLog(Callback):
         self.path, self.overwrite = Path(path), validation.flag("overwrite", overwrite)
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Refuse a path that cannot be written, or a file that must not be overwritten."""
+        """Raise if the path cannot be written, or if the file must not be overwritten."""
         self._replaces = self.overwrite or state.resumed
         check_target(self.path, overwrite=self._replaces)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Write all rows so far."""
+        """Write all rows of the history."""
         import csv
 
         text = io.StringIO()
@@ -457,7 +457,7 @@ class Progress(Callback):
     bar: Any = None
 
     def on_train_begin(self, state: TrainingState) -> None:
-        """Open the bar."""
+        """Open the progress bar."""
         try:
             from tqdm import tqdm
         except ImportError:
@@ -465,11 +465,11 @@ class Progress(Callback):
         self.bar = tqdm(total=state.epochs, unit="epoch", disable=None, file=sys.stderr)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Advance it."""
+        """Advance the progress bar."""
         figures = {k: v for k, v in state.history.last.items() if k not in ("epoch", "seconds")}
         self.bar.set_postfix(figures, refresh=False)
         self.bar.update()
 
     def on_train_end(self, state: TrainingState) -> None:
-        """Close it."""
+        """Close the progress bar."""
         self.bar.close()

@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, and the figures measured after each of them."""
+"""The training loop, and evaluation."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from nnreg.training.metrics import Metric, compute_metrics, get_metrics, predict
 from nnreg.training.resume import Checkpoint, Run, fingerprint
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
-# Rows that a memory can hold; asking NumPy for the order of more would not return.
+# Upper bound of n: a permutation of more rows does not fit into memory.
 MAX_ROWS = 2**48
 
 
 def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
-    """Yield row numbers, batch by batch, in an order drawn by ``net.seed`` and ``net.epochs``.
+    """Yield row numbers, batch by batch, in an order drawn from ``net.seed`` and ``net.epochs``.
 
-    When the last batch has been used, ``net.epochs`` is increased by one.
+    ``net.epochs`` is increased by one after the last batch.
 
     Parameters
     ----------
     n : int
-        Rows in the data.
+        Number of rows in the data.
     batch_size : int
-        Rows in a batch; the last one may have fewer. It may exceed ``n``.
+        Number of rows in a batch; the last batch may have fewer. It may exceed ``n``.
     net : Network
     shuffle : bool, default True
-        If False, rows come in their own order.
+        If False, the rows keep their order.
 
     Examples
     --------
@@ -91,40 +91,40 @@ def fit(
     verbose: bool | int = False,
     checkpoint: str | Path | Checkpoint | None = None,
 ) -> History:
-    """Train a network. ``fit`` for n epochs is n times ``fit`` for one.
+    """Train a network. One call for n epochs equals n calls for one.
 
     Parameters
     ----------
     net : Network
     x : array_like of shape (N, D)
     y : array_like of shape (N,) or (N, M)
-        Targets as the loss takes them: class numbers (N,), or (N, M).
+        Targets in the form that the loss requires: class numbers (N,), or (N, M).
     loss : Loss
     optimizer : Optimizer
-        It keeps its state from one call to the next.
+        Its state is kept between calls.
     epochs : int
     batch_size : int, default 128
     validation_data : tuple (x, y), optional
     validation_split : float, default 0
-        Share of rows, in [0, 1), that are held out for validation; drawn at random by the network's
-        seed, the same rows in every fit. They keep their sample weights.
+        Share of rows, in [0, 1), that are held out for validation; drawn at random from the
+        network's seed, the same rows in every fit. They keep their sample weights.
     metrics : names or functions, default ()
         ``"accuracy"``, ``"mean_absolute_error"``, ``"mean_squared_error"``, metrics of
         scikit-learn, or functions (outputs, targets) -> number. Computed at the end of each epoch
         in inference mode, on training and validation data.
     callbacks : callbacks, or functions of the ``TrainingState``, default ()
     sample_weight : array_like of shape (N,), optional
-        A weight of zero is a removed row, in validation too; a whole number is repeated rows.
-        Metrics do not weight the remaining rows.
+        A weight of zero removes its row, in validation too; an integer weight repeats it. Metrics
+        do not weight the remaining rows.
     class_weight : dict of class to weight, or "balanced", optional
         For targets that are class numbers, (N,) or (N, 1); multiplies the weights of the training
         rows. Classes that are not named have weight 1. ``"balanced"`` gives every class the same
         sum.
     shuffle : bool, default True
     threads : int, optional
-        The number of threads that BLAS may use. With 1, the bits are those of the taught loop under
-        one thread of BLAS. Without a number, small steps use one thread and large ones as many as
-        BLAS is set to.
+        The number of BLAS threads. With 1, the result equals that of the loop in the README with
+        one BLAS thread, bit for bit. By default, small steps use one thread, and large ones as
+        many as BLAS is configured to use.
     verbose : bool or int, default False
         If True, print a line after each epoch.
     checkpoint : path or Checkpoint, optional
@@ -139,15 +139,15 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        Before anything is changed.
+        If an argument is invalid; nothing has been changed.
     NonFiniteLossError
-        If a loss, a penalty or a parameter is not finite. Network and optimizer are put back to the
-        end of the last whole epoch; the error has the ``history``.
+        If a loss, a penalty or a parameter is not finite. Network and optimizer are restored to
+        the end of the last complete epoch; the error has the ``history``.
     KeyboardInterrupt
-        After Ctrl-C, with the ``history`` of the whole epochs. In the main thread, the step that is
-        running is finished first. So parameters, optimizer, ``net.steps`` and ``net.epochs`` agree,
+        After Ctrl-C, with the ``history`` of the complete epochs. In the main thread, the current
+        step is finished first. So parameters, optimizer, ``net.steps`` and ``net.epochs`` agree,
         and a further ``fit`` continues from there. A second Ctrl-C ends a step or callback that
-        hangs; what a step has left undone is put back to the end of the last whole epoch.
+        hangs; after an unfinished step, the end of the last complete epoch is restored.
 
     Examples
     --------
@@ -223,19 +223,19 @@ def fit(
     return history
 
 
-# What the history says of a run that an exception has ended.
+# `history.stopped` by exception type.
 STOPPED = {KeyboardInterrupt: "interrupted", NonFiniteLossError: "non-finite loss"}
 
 
 def _describe_parameters(state: TrainingState, error: NonFiniteLossError) -> str:
-    """Say which parameters the network has after a loss that was not finite, and what may help."""
+    """Describe the parameters that are left after a loss that was not finite, and a remedy."""
     end = f"the end of epoch {state.net.epochs} again"
     if state.finished:
         end = f"step {state.net.steps} again, from which the run was resumed"
     if state.restored:
         end = f"{state.restored}; the optimizer and the counters are those of {end}"
     cure = "strength" if error.layer == "penalty" else "learning rate"
-    return f"The parameters are those of {end}; a smaller {cure} is the usual cure"
+    return f"The parameters are those of {end}; a smaller {cure} usually helps"
 
 
 def _train(
@@ -250,7 +250,7 @@ def _train(
 ) -> None:
     """Train epoch by epoch, and call the callbacks.
 
-    A row of the history and ``net.epochs`` are added together, when all figures are there.
+    The row is appended and ``net.epochs`` incremented together, after all figures are computed.
     """
     net, history = state.net, state.history
     step = TrainingStep(net, state.loss, state.optimizer)
@@ -298,7 +298,7 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history.
 
-    An exception inside a step puts back what the epoch has changed.
+    An exception inside a step restores the network and the optimizer to the start of the epoch.
     """
     net, optimizer = state.net, state.optimizer
     vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
@@ -318,7 +318,7 @@ def _train_epoch(
                 error.history = state.history
             raise
 
-    # The batches are not used up: the epoch counts when it is recorded.
+    # The iterator is not exhausted, because it would increment net.epochs before the metrics.
     for batch, rows in zip(range(state.batches), order, strict=False):
         if batch < state.finished:
             continue
@@ -345,7 +345,7 @@ def _train_epoch(
 
 
 def _finite_penalty(net: Network) -> float:
-    """Return the penalty, if all is finite: the last update of an epoch is followed by no loss."""
+    """Check parameters and penalty: no loss is computed after the last update of an epoch."""
     with np.errstate(**IGNORE_FLOAT_ERRORS):
         penalty: float = net.penalty_value()
     if math.isfinite(penalty) and np.isfinite(net.parameters.vector).all():
@@ -367,7 +367,7 @@ def evaluate(
     y : array_like of shape (N,) or (N, M)
     loss : Loss
     metrics : names or functions, optional
-        As for :func:`fit`. By default accuracy if the loss predicts classes, otherwise none.
+        As in :func:`fit`. By default accuracy if the loss predicts classes, otherwise none.
 
     Returns
     -------
@@ -396,21 +396,21 @@ _reserved: dict[tuple[int, int], object] = {}  # objects in use, by process and 
 
 @contextmanager
 def _reserve(objects: list[Any]) -> Iterator[None]:
-    """Refuse objects that another fit is using, which would mix two runs."""
+    """Raise if another ``fit`` is using one of the objects."""
     with ExitStack() as ends:
         for thing in objects:
             key, token = (os.getpid(), id(thing)), object()
             if _reserved.setdefault(key, token) is not token:
                 kind = type(thing).__name__
                 raise ValueError(
-                    f"this {kind} is in use by a fit that has not ended; make another {kind}"
+                    f"this {kind} is in use by a fit that has not ended; create another {kind}"
                 )
             ends.callback(_reserved.pop, key)
         yield
 
 
 def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
-    """Return a list of callbacks; one alone is accepted, and functions are wrapped."""
+    """Return a list of callbacks; a single callback is accepted, and functions are wrapped."""
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {verbose!r}")
     result = []
