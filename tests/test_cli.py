@@ -85,20 +85,20 @@ class TestCompare:
         assert "Written to nnreg-compare: report.json, report.html\n" in out
         assert "No pictures without matplotlib: pip install 'nnreg[plots]'" in out
 
-    def test_digits_are_few_and_some_labels_are_wrong(self, seen):
-        compare("")
-        dataset, settings = seen[0]
-        assert dataset.name == "digits"
-        assert settings == Settings(train_size=300, label_noise=0.15)
-
-    def test_other_data_are_taken_as_they_are(self, seen):
-        compare("--data breast-cancer")
-        assert seen[0][1] == Settings()
-
-    def test_a_file_called_digits_is_taken_as_it_is(self, seen, tmp_path):
+    @pytest.mark.parametrize(
+        ("options", "settings"),
+        [
+            ("", Settings(train_size=300, label_noise=0.15)),
+            ("--data breast-cancer", Settings()),
+            ("--data digits.csv", Settings()),
+        ],
+    )
+    def test_of_the_digits_alone_few_rows_are_taken_and_some_labels_made_wrong(
+        self, seen, tmp_path, options, settings
+    ):
         (tmp_path / "digits.csv").write_text("a,b\n1,x\n2,y\n1,x\n2,y\n")
-        compare("--data digits.csv")
-        assert seen[0][1] == Settings()
+        compare(options)
+        assert seen[0][1] == settings
 
     def test_every_option_reaches_its_setting(self, seen):
         compare(
@@ -244,11 +244,6 @@ class TestProgress:
 
 
 class TestTheRest:
-    def test_version(self, capsys):
-        with pytest.raises(SystemExit, match="0"):
-            main(["--version"])
-        assert capsys.readouterr().out == f"nnreg {nnreg.__version__}\n"
-
     def test_data_lists_what_there_is(self, capsys):
         assert main(["data"]) == 0
         assert capsys.readouterr().out.startswith("Bundled with nnreg\n  digits")

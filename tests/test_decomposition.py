@@ -81,15 +81,11 @@ def test_the_terms_add_up_to_the_mean_loss_of_the_models(d, r, n, m, seed):
     assert result.total.value == pytest.approx(loss, rel=1e-12)
 
 
-def test_the_parts_of_the_variance_add_up_to_it(many):
+def test_the_parts_of_the_variance_add_up_to_it_and_of_one_seed_it_has_none(many, rng):
     parts = many["data_variance"][0] + many["seed_variance"][0]
     np.testing.assert_allclose(parts, many["variance"][0], rtol=1e-12)
-
-
-def test_of_one_seed_the_variance_has_no_parts(rng):
     result = decompose(models(rng, 4, 1), np.zeros((40, 1)), np.zeros(40))
-    assert result.data_variance is None
-    assert result.seed_variance is None
+    assert result.data_variance is result.seed_variance is None
 
 
 def test_models_that_all_agree_have_no_variance_and_the_whole_bias():

@@ -30,22 +30,17 @@ def trained(digits):
     return net
 
 
-def test_the_parts_add_up_to_the_difference(trained, digits):
+def test_the_losses_are_those_of_evaluate_and_the_parts_add_up_to_the_difference(trained, digits):
     gap = explain_gap(trained, *digits, loss=LOSS)
+    train = nn.evaluate(trained, *digits[:2], loss=LOSS)
+    assert gap.train_loss == pytest.approx(train["data_loss"])
+    assert gap.penalty == train["penalty"]
+    assert gap.test_loss == pytest.approx(nn.evaluate(trained, *digits[2:], loss=LOSS)["data_loss"])
     parts = gap.generalization - gap.dropout - gap.penalty
     assert gap.difference == pytest.approx(parts, abs=1e-15)
     assert gap.train_loss + gap.dropout + gap.penalty == pytest.approx(gap.objective, abs=1e-15)
     assert gap.train_loss + gap.generalization == pytest.approx(gap.test_loss, abs=1e-15)
     assert min(gap.penalty, gap.dropout, gap.generalization) > 0.01
-
-
-def test_the_losses_are_those_that_evaluate_finds(trained, digits):
-    gap = explain_gap(trained, *digits, loss=LOSS)
-    train = nn.evaluate(trained, *digits[:2], loss=LOSS)
-    test = nn.evaluate(trained, *digits[2:], loss=LOSS)
-    assert gap.train_loss == pytest.approx(train["data_loss"])
-    assert gap.penalty == train["penalty"]
-    assert gap.test_loss == pytest.approx(test["data_loss"])
 
 
 def test_the_loss_under_dropout_is_the_mean_of_training_passes(trained, digits):

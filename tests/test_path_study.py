@@ -44,8 +44,6 @@ class TestStudy:
         assert (np.diff(small.strengths) < 0).all()
         assert small.strengths[-1] / small.strengths[0] == pytest.approx(1e-3)
         assert small.weights.shape == (3, 64 * 8 + 8 * 10)
-
-    def test_zeros_are_those_of_the_weights(self, small):
         assert small.figures["zeros"][0] == pytest.approx((small.weights == 0).mean(axis=1))
 
     def test_repeats_differ_in_their_seed(self, digits, small):
@@ -89,20 +87,15 @@ class TestResuming:
         assert same(result, small)
         assert [done for _, done, _ in calls] == [1, 2, 3, 4, 5, 6]
 
-    def test_finished_points_are_not_trained_again(self, digits, small, tmp_path, monkeypatch):
-        study_path(digits, QUICK, folder=tmp_path)
-
-        def fit(*_, **__):
-            raise AssertionError("trained again")
-
-        monkeypatch.setattr(study, "fit", fit)
-        assert same(study_path(digits, QUICK, folder=tmp_path), small)
-
-    def test_points_of_another_study_are_not_taken(self, digits, small, tmp_path):
+    def test_finished_points_are_not_trained_again_and_those_of_another_study_not_taken(
+        self, digits, small, tmp_path, monkeypatch
+    ):
         other = PathSettings(**vars(QUICK) | {"learning_rate": 0.1})
         study_path(digits, other, folder=tmp_path)
         assert same(study_path(digits, QUICK, folder=tmp_path), small)
         assert len(list(tmp_path.iterdir())) == 12
+        monkeypatch.setattr(study, "fit", lambda *_, **__: pytest.fail("trained again"))
+        assert same(study_path(digits, QUICK, folder=tmp_path), small)
 
     def test_two_processes_compute_what_one_computes(self, digits, small):
         pytest.importorskip("joblib")
