@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.random import Generator
 
 from nnreg._support.typing import Array
 
 
-def zeros(shape: tuple[int, ...], rng: Generator) -> Array:
+def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Return zeros.
 
     >>> zeros((2,), None)
@@ -25,7 +24,7 @@ def zeros(shape: tuple[int, ...], rng: Generator) -> Array:
     return np.zeros(shape)
 
 
-def ones(shape: tuple[int, ...], rng: Generator) -> Array:
+def ones(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Return ones.
 
     >>> ones((2,), None)
@@ -34,7 +33,7 @@ def ones(shape: tuple[int, ...], rng: Generator) -> Array:
     return np.ones(shape)
 
 
-def he_normal(shape: tuple[int, ...], rng: Generator) -> Array:
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw from N(0, 2/D), D the first axis (He et al., 2015, eq. 10).
 
     >>> he_normal((1000, 50), np.random.default_rng(0)).std().round(3)  # sqrt(2/1000)
@@ -43,7 +42,7 @@ def he_normal(shape: tuple[int, ...], rng: Generator) -> Array:
     return rng.standard_normal(shape) * math.sqrt(2.0 / shape[0])
 
 
-def glorot_uniform(shape: tuple[int, ...], rng: Generator) -> Array:
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw from U(-a, a) with ``a = sqrt(6/(D + M))`` (Glorot & Bengio, 2010, eq. 16).
 
     >>> glorot_uniform((3, 3), np.random.default_rng(0)).max() < 1.0
@@ -53,7 +52,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: Generator) -> Array:
     return rng.uniform(-a, a, shape)
 
 
-def standard_normal(shape: tuple[int, ...], rng: Generator) -> Array:
+def standard_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw from N(0, 1), the "large" initial values of Nielsen's chapter 3.
 
     >>> standard_normal((2, 3), np.random.default_rng(0)).shape

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator, Philox, SeedSequence
 
 from nnreg._support.typing import Array
 
@@ -29,17 +28,17 @@ def key(seed: int, purpose: str, index: int = 0) -> Array:
     >>> bool((key(0, "mask", 1) != key(0, "mask", 2)).any())
     True
     """
-    return SeedSequence([seed, PURPOSES[purpose], index]).generate_state(2, np.uint64)
+    return np.random.SeedSequence([seed, PURPOSES[purpose], index]).generate_state(2, np.uint64)
 
 
-def generator(seed: int, purpose: str, index: int = 0) -> Generator:
+def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
     """Return a NumPy generator for the stream: the same one for the same arguments.
 
     >>> orders = [generator(0, "order", 3).permutation(4).tolist() for _ in range(2)]
     >>> orders[0] == orders[1]
     True
     """
-    return Generator(Philox(key=key(seed, purpose, index)))
+    return np.random.Generator(np.random.Philox(key=key(seed, purpose, index)))
 
 
 class RandomBits:
@@ -62,13 +61,13 @@ class RandomBits:
 
     def __init__(self, key: Array) -> None:
         self.key = key
-        self._philox = Philox(key=key)
+        self._philox = np.random.Philox(key=key)
         self._state = self._philox.state
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RandomBits, (self.key,)
 
-    def at(self, counter: int, block: int) -> Philox:
+    def at(self, counter: int, block: int) -> np.random.Philox:
         """Return the generator set to ``block`` of the stream's draw number ``counter``."""
         position = self._state["state"]["counter"]
         position[0], position[2] = block, counter
