@@ -41,6 +41,22 @@ def test_a_mask_drawn_inside_from_numpys_global_state_stays_the_same():
     assert (np.random.get_state()[1] == state).all()
 
 
+def test_another_bit_generator_in_the_place_of_numpys_global_one_is_put_back_too():
+    def forward(x):
+        noise = np.random.randn(3)
+        return x * noise, noise
+
+    mersenne_twister = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(0))
+    try:
+        np.random.randn(3)
+        state = np.random.get_state(legacy=False)
+        assert nn.check_gradients(forward, lambda dout, noise: dout * noise, X).passed
+        assert np.random.get_state(legacy=False) == state
+    finally:
+        np.random.set_bit_generator(mersenne_twister)
+
+
 @pytest.mark.parametrize("before", [0, 3, 4, 624])  # an odd number leaves a second value behind
 @pytest.mark.parametrize("draw", [np.random.rand, np.random.randn, lambda *shape: np.ones(shape)])
 def test_numpys_global_generator_is_put_back_to_the_bit(before, draw):

@@ -218,7 +218,7 @@ CONTAINERS: dict[type, Callable[..., Any]] = {
     set: set.update,
     bytearray: bytearray.extend,
 }
-STATE_BYTES = 625 * 4  # of the Mersenne twister: 624 words and the position in them
+TWISTER = ctypes.c_char * (625 * 4)  # the memory of MT19937: 624 words and the position in them
 #: Attributes of classes that are data.
 DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
@@ -228,21 +228,22 @@ def _read_global_generator() -> Any:
     """Return the state of NumPy's global generator.
 
     ``np.random.get_state`` takes longer than all else in a small check, so the memory of the bit
-    generator is read. That leaves out a second normal value, which may wait for the next call.
+    generator is read. It lacks a second normal value, which may wait for the next call: whether
+    there is one shows in a call.
     """
     # NPY002 advises against the global generator, and the checked code may use it nevertheless.
     bits: Any = np.random.get_bit_generator()  # type: ignore[attr-defined]  # no stub yet
     if type(bits) is not np.random.MT19937:
-        return np.random.get_state()  # noqa: NPY002  # as above
-    address = bits.ctypes.state_address
-    memory = ctypes.string_at(address, STATE_BYTES)
+        return np.random.get_state(legacy=False)  # noqa: NPY002  # as above
+    memory = TWISTER.from_address(bits.ctypes.state_address)
+    state = memory.raw
     value = np.random.standard_normal()  # noqa: NPY002  # as above
-    if ctypes.string_at(address, STATE_BYTES) == memory:  # the second value, drawn before
-        _write_global_generator((memory, value))
-        return memory, value
+    if memory.raw == state:  # it is a second value, drawn before
+        _write_global_generator((state, value))
+        return state, value
     np.random.standard_normal()  # noqa: NPY002  # the second value, which must not stay
-    ctypes.memmove(address, memory, STATE_BYTES)
-    return memory, None
+    memory.raw = state
+    return state, None
 
 
 def _write_global_generator(state: Any) -> None:
