@@ -16,6 +16,7 @@ import time
 import warnings
 import zlib
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,7 @@ class Run:
         self.found = self._find()
         state.resumed = self.found is not None
         best = checkpoint.folder / BEST
-        self.has_best = self.monitor is not None and best.exists()
-        if self.has_best:
-            self._check_same_run(best, read_checkpoint(best)[0])
+        self.has_best = self.monitor is not None and best.exists() and self._read(best) is not None
 
     def _find(self) -> tuple[Path, dict[str, Any], dict[str, Array]] | None:
         """Return the newest file that is whole, with its contents."""
@@ -153,25 +152,33 @@ class Run:
         )
         while files:
             path = files[-1][1]
-            try:
-                fields, arrays = read_checkpoint(path)
-            except ValueError as error:
-                damaged = path.with_name(path.name + ".damaged")
-                warnings.warn(
-                    f"{error}. It is now called {damaged.name}, and the file before it is used",
-                    stacklevel=2,
-                )
-                path.rename(damaged)
-                files.pop()
-                continue
-            self._check_same_run(path, fields)
-            self.files = [path for _, path in files]
-            return path, fields, arrays
+            if (content := self._read(path)) is not None:
+                self.files = [path for _, path in files]
+                return path, *content
+            files.pop()
         return None
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:
+        """Return what a file of this run has; rename one that is damaged, and return None."""
+        try:
+            fields, arrays = read_checkpoint(path)
+        except ValueError as error:
+            names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in count())
+            damaged = next(name for name in names if not name.exists())
+            warnings.warn(
+                f"{error}. It is now called {damaged.name}, and the file before it is used",
+                stacklevel=2,
+            )
+            path.rename(damaged)
+            return None
+        self._check_same_run(path, fields)
+        return fields, arrays
 
     def _check_same_run(self, path: Path, fields: dict[str, Any]) -> None:
         saved = fields.get("run", {}).get("settings", {})
-        for name in [name for name in self.settings if name not in COUNTERS]:
+        for name in self.settings:
+            if name in COUNTERS:
+                continue
             here, there = self.settings[name], saved.get(name)
             if name == "optimizer":
                 here, there = ({**entry, "steps": 0} for entry in (here, there or {}))
