@@ -103,7 +103,6 @@ class TestText:
     def test_given_strengths_and_the_l1_method_are_named(self, small):
         assert "all given, none selected" in str(small)
         assert "L1 uses its proximal map" in str(small)
-        assert "L1 uses subgradients" in str(quick(l1_method="subgradient", repeats=1))
 
     @pytest.mark.parametrize(
         ("best", "end"),
@@ -117,10 +116,11 @@ class TestText:
         runs = {v: [_with(small, test_accuracy=accuracy[v])] for v in VARIANTS}
         assert dataclasses.replace(small, runs=runs).headline().endswith(end)
 
-    def test_data_without_noise_have_no_word_of_it(self):
-        result = str(quick(label_noise=0.0, repeats=1))
+    def test_data_without_noise_have_no_word_of_it_and_subgradients_are_named(self):
+        result = str(quick(label_noise=0.0, repeats=1, l1_method="subgradient"))
         assert "noisy" not in result
         assert "wrong" not in result
+        assert "L1 uses subgradients" in result
 
 
 class TestNumbers:
