@@ -215,6 +215,7 @@ def _measure(
     measured = {
         block: (at, returned[block], jacobian(partial(problem.outputs, block), at, methods[block]))
         for block, at in problem.blocks.items()
+        if at.size
     }
     reachable = problem.arrays()
     y = problem.outputs(None, None)
