@@ -207,10 +207,9 @@ def losses(
     )
 
 
-@st.composite
 def networks(
-    draw: st.DrawFn, *, max_rows: int = 3, max_width: int = 3, max_layers: int = 5
-) -> tuple[Network, Array, Array, Loss]:
+    *, max_rows: int = 3, max_width: int = 3, max_layers: int = 5
+) -> st.SearchStrategy[tuple[Network, Array, Array, Loss]]:
     """Draw ``(net, x, y, loss)``, as :func:`nnreg.check_gradients` takes them.
 
     The network is float64, of any layers, dropout included, under any penalties; no rectifier's
@@ -230,6 +229,13 @@ def networks(
     ...     nn.check_gradients(*example).assert_ok()
     >>> test_gradients()
     """
+    return _networks(max_rows, max_width, max_layers)
+
+
+@st.composite
+def _networks(
+    draw: st.DrawFn, max_rows: int, max_width: int, max_layers: int
+) -> tuple[Network, Array, Array, Loss]:
     rows, inputs = draw(shapes(max_rows, max_width))
     kinds = st.one_of(_dense(max_width), _between())
     drawn = draw(st.lists(kinds, min_size=1, max_size=max_layers))
