@@ -81,8 +81,28 @@ def mask_drawn_again(dout, cache):
     return dout * (rng.random(mask.shape) < dropout_param["p"]) / dropout_param["p"]
 
 
+def two_layers_forward(x, w1, w2):
+    hidden = np.tanh(x @ w1)
+    y = 1 / (1 + np.exp(-(hidden @ w2)))
+    return y, (x, w1, w2, hidden, y)
+
+
+def two_layers_backward(dout, cache):
+    """Carry back dout, not the delta of the output, to the hidden layer's weights."""
+    x, w1, w2, hidden, y = cache
+    delta, slope = dout * y * (1 - y), 1 - hidden**2
+    return (delta @ w2.T * slope) @ w1.T, x.T @ (dout @ w2.T * slope), hidden.T @ delta
+
+
 #: (forward, backward, arguments, block that is wrong, name of the known bug)
 PAIRS = [
+    (
+        two_layers_forward,
+        two_layers_backward,
+        (X, W, RNG.standard_normal((3, 2))),
+        "w1",
+        "gradient: hidden delta from the output's error",
+    ),
     (
         affine_forward,
         affine(lambda x, w, d, dx, dw, db: (dx, dw.T, db)),

@@ -18,7 +18,6 @@ from nnreg import kernels
 from nnreg._support.typing import Array
 from nnreg.losses import MeanSquaredError
 from nnreg.testing.known_bugs.base import Formula, FormulaInputs, bugs, close
-from nnreg.testing.known_bugs.losses import one_hot
 
 #: The strength of the penalty of the examples.
 STRENGTH = 0.3
@@ -145,9 +144,7 @@ def _errors(p: FormulaInputs, y: Array) -> list[Array]:
     """Return what could be the derivative of the loss by the outputs ``y``, but for a factor."""
     if p.dy.size > 1:
         return [p.dy] if p.dy.shape == y.shape else []
-    labels = [a for a in p.arrays if a.dtype.kind in "iu" and a.shape == y.shape[:1]]
-    targets = [*p.arrays, *(one_hot(a % y.shape[1], y.shape[1]) for a in labels)]
-    return [y - t.reshape(y.shape) for t in targets if t.size == y.size]
+    return [y - t.reshape(y.shape) for t in p.arrays if t.size == y.size]
 
 
 def _from_error(
