@@ -223,7 +223,7 @@ def networks(
     --------
     >>> import nnreg as nn
     >>> from hypothesis import given, settings
-    >>> @settings(max_examples=10)
+    >>> @settings(max_examples=10, deadline=None)
     ... @given(networks())
     ... def test_gradients(example):
     ...     nn.check_gradients(*example).assert_ok()
