@@ -95,7 +95,7 @@ def whole_vector() -> Iterator[None]:
     """Form every gradient, then add the penalty to all of them, then update them all at once."""
     everything = 2**40
     with (
-        patch("nnreg.training.step.SMALL", everything),
+        patch("nnreg.training.step.MAX_SINGLE_BLOCK", everything),
         patch("nnreg.training.step.BLOCK", everything),
         patch("nnreg.optimizers.BLOCK", everything),
         patch("nnreg.penalties.L2.block", everything),
@@ -190,7 +190,7 @@ ABLATIONS = (
     Ablation(
         "small ufunc buffer",
         "NumPy's default buffer of 8,192 values",
-        lambda: patch("nnreg.training.step.SMALL_BUFFER", 8192),
+        lambda: patch("nnreg.training.step.UFUNC_BUFFER_SIZE", 8192),
         threads=1,
     ),
     Ablation(

@@ -1,9 +1,9 @@
-"""The cache: what a forward pass leaves for the backward pass.
+"""The cache: values of the forward pass that the backward pass needs.
 
-The name is that of every course: the inputs and outputs that the derivative formulas need. A layer
-never keeps them itself, so a network may be used by two threads with two caches at once. The cache
-also owns the memory: a layer asks for ``cache.array(name, shape)`` and gets the same buffer in the
-next step, so after the first step nothing is allocated.
+These are the inputs and outputs in the derivative formulas. Layers do not store them, so two
+threads with two caches can use one network at the same time. The cache also contains the buffers:
+``cache.array(name, shape)`` returns the same buffer in every step, so nothing is allocated after
+the first one.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from nnreg.random import RandomBits
 
 
 class Cache(memory.Copyable):
-    """The values and the buffers of a forward pass: a network's and, in it, each layer's.
+    """The values and buffers of a forward pass.
 
-    ``cache[layer_name]`` is a layer's. A layer may set any attribute (``cache.x = x``); the ones
-    listed below are set for it.
+    ``cache[layer_name]`` is the cache of one layer. A layer may set any attribute (``cache.x = x``)
+    in addition to those below.
 
     Parameters
     ----------
     dtype : dtype, default "float32"
-        Of the buffers.
+        The dtype of the buffers.
 
     Attributes
     ----------
     training : bool
         Whether the pass is a training pass: dropout is on and a backward pass will follow.
     step : int
-        The training step; what is drawn at random depends on it.
+        The training step; random draws depend on it.
     first_row : int
         The number, within the whole batch, of the first row of this pass.
     dy : ndarray
-        In a layer's cache during the backward pass: the derivative of the loss by the layer's
-        output.
+        In a layer's cache during the backward pass: the derivative of the loss with respect to the
+        layer's output.
 
     Examples
     --------
     >>> import nnreg as nn
     >>> cache = nn.Cache("float64")
     >>> a = cache.array("a", (4, 2))
-    >>> b = cache.array("a", (3, 2))  # a smaller batch takes rows of the same buffer
+    >>> b = cache.array("a", (3, 2))  # a smaller batch uses rows of the same buffer
     >>> b.shape, np.shares_memory(a, b)
     ((3, 2), True)
     """
 
-    # What has a slot belongs to the cache; what a layer sets goes to __dict__, emptied at once.
+    # Slots are the cache's own attributes; a layer's are in __dict__, which is cleared as a whole.
     __slots__ = (
         "__dict__",
         "_buffers",
@@ -84,8 +84,8 @@ class Cache(memory.Copyable):
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the cache holds no {name!r}: the forward pass left none, "
-            "or it was not in training mode"
+            f"the cache has no {name!r}: the forward pass did not store it, "
+            "or was not in training mode"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,16 +97,16 @@ class Cache(memory.Copyable):
         return self.layers[layer]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """Return the buffer ``name`` in this shape, with the values that were last written there.
+        """Return the buffer ``name`` in this shape, with its latest values.
 
         Parameters
         ----------
         name : str
         shape : tuple of int
-            Where the first axis is shorter than the longest so far, the result is a view of the
-            first rows.
+            If the first axis is shorter than that of the buffer, the result is a view of the first
+            rows.
         dtype : dtype, optional
-            The cache's own unless given.
+            By default the cache's.
 
         Returns
         -------
@@ -129,17 +129,17 @@ class Cache(memory.Copyable):
         return array
 
     def bind(self, owner: object) -> None:
-        """Serve a network; the values of another one are dropped."""
+        """Bind the cache to a network; the values of another network are removed."""
         if self.owner is not None and self.owner != owner:
             self.gradients = None
             self.layers.clear()
         self.owner = owner
 
     def reset(self, *, training: bool, step: int, first_row: int = 0) -> None:
-        """Begin a new pass: the values of the previous one are dropped, the buffers stay."""
+        """Start a new pass: the previous values are removed, the buffers are kept."""
         self.training, self.step, self.first_row = training, step, first_row
         self.__dict__.clear()
 
     def clear(self) -> None:
-        """Drop the values that the layer has set, as is done at once in inference."""
+        """Remove the values that the layer has set; in inference they are not needed later."""
         self.__dict__.clear()

@@ -1,7 +1,7 @@
-"""Initial values: functions ``(shape, rng) -> array``.
+"""Initializers: functions ``(shape, rng) -> array`` that return initial values.
 
-A layer of D inputs and M outputs should keep the variance of values and of derivatives. He et al.
-keep it through a rectifier, which sets half of its inputs to zero; Glorot & Bengio average the
+A layer with D inputs and M outputs should preserve the variance of values and of derivatives. He et
+al. derive this for a rectifier, which sets half of its inputs to zero; Glorot & Bengio average the
 forward and the backward condition for an activation that is the identity near zero. Initial biases
 are zero.
 """

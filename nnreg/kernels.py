@@ -1,23 +1,24 @@
-r"""The mathematics, page one: every formula of the engine as a pure function of arrays.
+r"""Kernels: the formulas of the engine as pure functions of arrays.
 
-Proximal maps are on page two, :mod:`nnreg.proximal`.
+Proximal maps are in :mod:`nnreg.proximal`.
 
 Notation. ``N`` rows in a batch, ``D`` inputs, ``M`` outputs, ``K`` classes. ``L`` is the scalar
-loss, and a name that starts with ``d`` is the derivative of ``L`` by that thing: ``dy`` is ∂L/∂y,
-of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` is true and 0 elsewhere.
+loss, and ``d`` before a name means the derivative of ``L`` with respect to that variable: ``dy`` is
+∂L/∂y, of the shape of ``y``. ``[c]`` is 1 where the condition ``c`` is true and 0 elsewhere.
 
-Three rules hold on the whole page:
+Three rules apply to all functions:
 
-* No argument is modified but ``out`` (the result) and ``work`` (a second array of the result's
-  shape, where a formula needs one). Both are optional and may have any memory order; given them,
-  the formulas of the layers allocate nothing of a batch's size. ``out`` may be an argument itself,
-  but must not overlap one in any other way.
-* Backward formulas use the forward pass's *output* where that is exact: it is in memory anyway.
+* No argument is modified except ``out`` (the result) and ``work`` (a second array of the result's
+  shape, if a formula needs one). Both are optional and may have any memory order; with them, the
+  formulas of the layers allocate no array of the batch's size. ``out`` may be one of the arguments,
+  but must not overlap one partially.
+* Backward formulas use the *output* of the forward pass where that is exact, because it is stored
+  anyway.
 * Forward formulas are *complex-safe*: for ``z + ih`` with a tiny ``h`` the imaginary part of the
   result, divided by ``h``, is the derivative up to an error of order ``h²`` (Squire & Trapp, SIAM
-  Review 40, 1998), free of cancellation. So conditions and signs look at real parts,
+  Review 40, 1998), free of cancellation. So conditions and signs use real parts,
   ``max(z, 0)`` is written ``z·[z > 0]`` and ``|z|`` as ``sign(z)·z``, and nothing is conjugated.
-  The gradient checker thereby differentiates the very code that trains.
+  The gradient check therefore differentiates the same code that is used in training.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ def affine_dx(dy: Array, w: Array, out: Array | None = None) -> Array:
 
 
 def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
-    """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = x*dy``; a batch's rows add up."""
+    """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = x*dy``, summed over rows."""
     return np.matmul(x.T, dy, out=out)
 
 
 def affine_db(dy: Array, out: Array | None = None) -> Array:
-    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``; a batch's rows add up.
+    """Return ``db = Σₙ dyₙ`` of shape (M,). Scalar rule: ``db = dy``, summed over rows.
 
-    The sum is written as the product ``1ᵀ dy``, since BLAS adds rows faster than NumPy does.
+    The sum is computed as the product ``1ᵀ dy``, because BLAS is faster than NumPy's sum.
     """
     return np.matmul(np.ones(len(dy), dy.dtype), dy, out=out)
 
@@ -69,7 +70,7 @@ def affine_db(dy: Array, out: Array | None = None) -> Array:
 def rectifier(
     x: Array, slope: float = 0.0, out: Array | None = None, work: Array | None = None
 ) -> Array:
-    """Return ``y = x·f`` with ``f = max([x > 0], slope)``, which stays in ``work`` for later.
+    """Return ``y = x·f`` with ``f = max([x > 0], slope)``, which is stored in ``work``.
 
     ``f`` is the derivative, so the backward pass needs nothing else. ``slope = 0`` is ReLU, a small
     positive one LeakyReLU; the derivative at the kink, ``x = 0``, is taken to be ``slope``.
@@ -81,12 +82,12 @@ def rectifier(
     if slope:
         np.maximum(factor, slope, out=factor)
     y: Array = np.multiply(x, factor, out=out)
-    y += 0.0  # IEEE arithmetic gives -1 * 0 = -0; adding 0 makes it the 0 that a reader expects
+    y += 0.0  # in IEEE arithmetic -1 * 0 is -0; adding 0 gives +0
     return y
 
 
 def rectifier_dx(dy: Array, factor: Array, out: Array | None = None) -> Array:
-    """Return ``dx = dy·f`` with the factor ``f`` that :func:`rectifier` left in ``work``."""
+    """Return ``dx = dy·f`` with the factor ``f`` that :func:`rectifier` stored in ``work``."""
     return np.multiply(dy, factor, out=out)
 
 
@@ -111,7 +112,7 @@ def elu_dx(
 ) -> Array:
     """Return ``dx = dy·e^min(x, 0)·(α + (1 - α)[x > 0])``.
 
-    The factor is 1 above zero and ``αeˣ`` below. It is not taken from ``y``, since ``y + α``
+    The factor is 1 above zero and ``αeˣ`` below. It is not computed from ``y``, because ``y + α``
     cancels where ``eˣ`` is small.
     """
     slope = np.minimum(x, 0, out=np.empty_like(x) if work is None else work)
@@ -131,14 +132,14 @@ def _positive_part(x: Array, out: Array | None = None) -> Array:
 
 
 def gelu(x: Array, cdf: Array, out: Array | None = None) -> Array:
-    """Return ``y = x·Φ(x)`` (Hendrycks & Gimpel, 2016), given ``cdf`` from :func:`normal_cdf`."""
+    """Return ``y = x·Φ(x)`` (Hendrycks & Gimpel, 2016), with ``cdf`` from :func:`normal_cdf`."""
     return np.multiply(x, cdf, out=out)
 
 
 def normal_cdf(x: Array, erfc: Callable[..., Array], out: Array | None = None) -> Array:
-    """Return ``Φ(x) = erfc(-x/√2)/2``; ``erfc`` is SciPy's, which the layer imports.
+    """Return ``Φ(x) = erfc(-x/√2)/2``; ``erfc`` is SciPy's, imported by the layer.
 
-    The same as ``(1 + erf(x/√2))/2``, which far below zero would be 1 - 1.
+    It equals ``(1 + erf(x/√2))/2``, which cancels for large negative ``x``.
     """
     cdf = np.multiply(x, -math.sqrt(0.5), out=out)
     erfc(cdf, out=cdf)
@@ -165,14 +166,14 @@ def tanh_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
 
 
 def _unless(out: Array | None, *arguments: Array) -> Array | None:
-    """Return ``out``, or None where it is an argument that is still needed."""
+    """Return ``out``, or None if it is one of these arguments, which are still needed."""
     return None if any(out is argument for argument in arguments) else out
 
 
 def sigmoid(z: Array, out: Array | None = None) -> Array:
     """Return ``σ(z) = 1/(1 + e⁻ᶻ)``.
 
-    The exponent ``-z`` is limited to what the dtype can hold, 87 in float32 and 708 in float64. So
+    The exponent ``-z`` is limited to the range of the dtype, 87 in float32 and 708 in float64. So
     nothing overflows, and no result is below the smallest normal number.
 
     >>> sigmoid(np.array([0.0, 1e4, -1e4])).round(9)
@@ -225,7 +226,7 @@ def keep_threshold(keep_prob: float) -> int:
     """Return ``t = round(65536·keep_prob)``, at least 1.
 
     A unit is kept when its 16 random bits, read as a number from 0 to 65535, are below ``t``. That
-    happens with probability ``t/65536``, and the units that stay are multiplied by ``65536/t``, so
+    happens with probability ``t/65536``, and the kept units are multiplied by ``65536/t``, so
     the expectation is exact: ``t/65536 · 65536/t = 1``.
 
     >>> keep_threshold(0.8), keep_threshold(1.0)
@@ -247,13 +248,13 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     return mask
 
 
-# --- Losses: from outputs z, (N, K), to one value a row, (N,), and its gradient by z, (N, K) ------
+# --- Losses: one value per row, (N,), and its gradient with respect to the outputs z, (N, K) ------
 
 
 def softmax(z: Array, out: Array | None = None) -> Array:
     """Return ``pₖ = e^(zₖ - m)/Σⱼ e^(zⱼ - m)`` for each row, with ``m`` the row's maximum.
 
-    ``e^(-m)`` cancels above and below; it is there because ``e^zₖ`` alone could overflow.
+    ``e^(-m)`` cancels in the fraction; without it ``e^zₖ`` could overflow.
 
     >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]]))
     array([[0.5, 0.5],
@@ -275,7 +276,7 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
     s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
-    flat, index = s.flat, np.arange(0, z.size, z.shape[1]) + labels  # by one number, it is faster
+    flat, index = s.flat, np.arange(0, z.size, z.shape[1]) + labels  # a flat index is faster
     chosen = flat[index]
     np.exp(s, out=s)
     total = np.add.reduce(s, axis=1)
@@ -287,8 +288,8 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
 def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = -Σₖ tₙₖ log pₙₖ`` and ``dzₙₖ = Tₙ pₙₖ - tₙₖ``, with ``p = softmax(z)``.
 
-    ``Tₙ = Σₖ tₙₖ`` is 1 where the row ``t`` holds probabilities: ``dz = p - t``. Labels are the
-    one-hot rows ``t``.
+    ``Tₙ = Σₖ tₙₖ`` is 1 if the row ``t`` contains probabilities; then ``dz = p - t``. One-hot rows
+    ``t`` are labels.
 
     >>> value, dz = soft_cross_entropy(np.zeros((1, 2)), np.array([[0.5, 0.5]]))
     >>> value.round(4), dz  # log 2, and p - t
@@ -307,7 +308,7 @@ def sigmoid_cross_entropy(z: Array, y: Array, out: Array | None = None) -> tuple
     """Return ``Lₙ = Σₖ (log(1 + e^zₙₖ) - yₙₖ zₙₖ)`` and ``dz = σ(z) - y``, for ``y`` in [0, 1].
 
     The first is ``-y log σ(z) - (1 - y) log(1 - σ(z))`` for each output, with the terms collected.
-    Free of cancellation it is ``l + ([z > 0] - y)·z`` with ``l = log(1 + e^-|z|)``; and since
+    Without cancellation it is ``l + ([z > 0] - y)·z`` with ``l = log(1 + e^-|z|)``; and because
     ``1 - e^-l`` is ``σ(-|z|)``, ``dz = [z > 0] - y - sign(z)·(1 - e^-l)``.
 
     >>> sigmoid_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))[1]
@@ -340,8 +341,8 @@ def squared_error(z: Array, y: Array, out: Array | None = None) -> tuple[Array, 
 def huber(z: Array, y: Array, delta: float = 1.0, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = Σₘ c(r - c/2)`` and ``dz = c``, with ``r = z - y`` clipped to ``c``.
 
-    ``c`` is ``r`` where ``|r| <= δ``, and ``±δ`` beyond. The value is thus, for each output,
-    ``r²/2`` in the middle and the straight line ``δ|r| - δ²/2`` on either side (Huber, 1964).
+    ``c`` is ``r`` where ``|r| <= δ``, and ``±δ`` beyond. So the value for each output is
+    ``r²/2`` where ``|r| <= δ``, and ``δ|r| - δ²/2`` beyond (Huber, 1964).
 
     >>> huber(np.array([[0.5, -3.0]]), np.zeros((1, 2)))  # 0.125 + 2.5
     (array([2.625]), array([[ 0.5, -1. ]]))
@@ -388,9 +389,9 @@ def l1(w: Array) -> Any:
 def flush_denormals(v: Array, limit: float, work: Array | None = None) -> None:
     """Set to zero, in place, every value smaller than ``limit``: ``v = v·[|v| > limit]``.
 
-    Below about 1e-38 float32 has only *subnormal* numbers, on which a processor's product takes a
-    hundred times as long. Momentum ends there wherever a gradient is zero: ``0.9ᵗ·v`` does after
-    some 830 steps, and then it stays, since 0.9 times the smallest one rounds to itself.
+    Below about 1e-38 float32 has only *subnormal* numbers, for which a multiplication takes about a
+    hundred times as long. Where a gradient is zero, momentum becomes subnormal: ``0.9ᵗ·v`` after
+    about 830 steps, and it remains so, because 0.9 times the smallest one is rounded to itself.
 
     >>> v = np.array([1.0, -1e-35, 1e-20])
     >>> flush_denormals(v, 1e-30)

@@ -1,10 +1,10 @@
 """Losses: a value and its gradient with respect to the outputs, both from one call.
 
-A loss takes the network's raw outputs (logits, where they mean classes) and owns the link from them
-to probabilities, so softmax and logarithm meet in one stable formula. A negative log-likelihood
-(cross-entropies, Poisson) adds up over the outputs of a row; an error measure (squared, Huber)
-averages over them. Only the loss divides: by the number of rows N, or by the sum of their weights;
-every other derivative in the package is a plain sum.
+A loss takes the network's raw outputs (logits in classification) and includes the inverse link
+(softmax, sigmoid), so the logarithm can be computed stably. A negative log-likelihood
+(cross-entropies, Poisson) is a sum over the outputs of a row, an error measure (squared, Huber) a
+mean. Only the loss divides: by the number of rows N, or by the sum of their weights; every other
+derivative in the package is a sum.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nnreg._support.typing import Array
 
 
 def _real(name: str, value: Any) -> Array:
-    """Return numbers as an array of float64, or of a shorter float where they have such a dtype."""
+    """Return numbers as an array of float64; float16 and float32 are kept."""
     array = validation.numeric(name, value)
     return array if array.dtype.char in "efd" else array.astype(np.float64)
 
@@ -28,10 +28,10 @@ def _real(name: str, value: Any) -> Array:
 class Loss(Configurable):
     """Base class of losses; a subclass defines ``__call__``.
 
-    ``loss(outputs, targets)`` returns ``(value, gradient)``: a scalar, and its derivative by
-    ``outputs``, of their shape. A loss that can weigh rows also takes ``weights`` (N,) and divides
-    by their sum, or by ``normalizer`` where that is given: the divisor of the whole batch, for a
-    part of it. The values and gradients of the parts then add up to the whole's.
+    ``loss(outputs, targets)`` returns ``(value, gradient)``: a scalar, and its derivative with
+    respect to ``outputs``, of the same shape. A loss that supports row weights also takes
+    ``weights`` (N,) and divides by their sum. For a part of a batch, ``normalizer`` is the divisor
+    of the whole batch; values and gradients of the parts then add up to those of the batch.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Loss(Configurable):
     ) -> tuple[Any, Array]:
         """Return ``(value, gradient)`` without checking the arguments.
 
-        A loss may write the gradient into ``out``; the returned one counts.
+        A loss may write the gradient into ``out``. Only the returned array is used.
         """
         options: dict[str, Any] = {"weights": weights, "normalizer": normalizer}
         result: Any = self(outputs, targets, **{k: v for k, v in options.items() if v is not None})
@@ -94,14 +94,14 @@ class Loss(Configurable):
 
 
 class RowLoss(Loss):
-    """A loss that is a (weighted) mean of one value a row, given by a kernel."""
+    """A loss that is the (weighted) mean of one value per row, computed by a kernel."""
 
     averages_outputs = False
 
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row, (N,), and its gradient, (N, M)."""
+        """Return one value per row, (N,), and its gradient, (N, M)."""
         raise NotImplementedError
 
     def __call__(
@@ -120,11 +120,11 @@ class RowLoss(Loss):
             Raw outputs.
         targets : ndarray of shape (N,) or (N, M)
         weights : ndarray of shape (N,), optional
-            None negative. A weight of zero removes its row.
+            Non-negative. A weight of zero removes its row.
         normalizer : float, optional
             The divisor, instead of N or the sum of the weights.
         out : ndarray of shape (N, M), optional
-            Where the gradient is written; no other argument.
+            Output array for the gradient; must not overlap other arguments.
         """
         if isinstance(outputs, tuple):
             raise TypeError(
@@ -161,12 +161,12 @@ class RowLoss(Loss):
             scale = 1.0 / ((len(outputs) if normalizer is None else normalizer) * columns)
             gradient *= scale
             return np.add.reduce(values) * scale, gradient
-        # Where every weight is zero there is nothing to average: value and gradient are zero.
+        # If every weight is zero, the value and the gradient are zero.
         smallest = float(np.finfo(weights.dtype).tiny)
         total = max(float(weights.sum()), smallest) if normalizer is None else normalizer
-        share = weights * (1.0 / (total * columns))
-        gradient *= share[:, np.newaxis]
-        return np.dot(share, values), gradient
+        scales = weights * (1.0 / (total * columns))
+        gradient *= scales[:, np.newaxis]
+        return np.dot(scales, values), gradient
 
 
 class ElementLoss(RowLoss):
@@ -179,7 +179,7 @@ class ElementLoss(RowLoss):
         """Return targets of shape (N, columns) within the loss's bounds."""
         y = _real("targets", targets)
         if y.ndim != 2 or y.shape[1] != columns:
-            hint = " (targets.reshape(-1, 1) makes a column)" if y.ndim == columns == 1 else ""
+            hint = " (targets.reshape(-1, 1) is a column)" if y.ndim == columns == 1 else ""
             raise ValueError(
                 f"targets must have exactly the outputs' shape, (N, {columns}), "
                 f"got shape {y.shape}{hint}"
@@ -213,18 +213,18 @@ def sigmoid(z: Any) -> Array:
     z = _real("z", z)
     flat = np.atleast_1d(z)
     result = kernels.sigmoid(flat)
-    np.exp(flat, out=result, where=flat < -40)  # there eᶻ, to the last bit
+    np.exp(flat, out=result, where=flat < -40)  # where both are equal in float64
     return result.reshape(z.shape)[()]
 
 
 ONE_OUTPUT = (
-    ". There is one output only: for yes or no use SigmoidCrossEntropy with targets of shape "
+    ". There is only one output: for two classes use SigmoidCrossEntropy with targets of shape "
     "(N, 1), or two units"
 )
 
 
 class SoftmaxCrossEntropy(RowLoss):
-    """``mean over rows of -Σₖ tₖ log softmax(z)ₖ``, for one of K classes a row.
+    """``mean over rows of -Σₖ tₖ log softmax(z)ₖ``, for classification with K classes.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class SoftmaxCrossEntropy(RowLoss):
                 whole = t.dtype.kind == "f" and np.array_equal(t, np.rint(t))
                 raise TypeError(
                     f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
-                    f"{' (targets.astype(int) makes them so)' if whole else ''}{hint}"
+                    f"{' (targets.astype(int) converts them)' if whole else ''}{hint}"
                 )
             expected = f"be class numbers from 0 to {columns - 1}" if columns > 1 else "be 0"
             validation.reject("targets", t, (t < 0) | (t >= columns), expected, hint)
@@ -281,7 +281,7 @@ class SoftmaxCrossEntropy(RowLoss):
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row and its gradient."""
+        """Return one value per row and its gradient."""
         a, classes = self.label_smoothing, outputs.shape[1]
         if targets.ndim == 1 and not a:
             return kernels.softmax_cross_entropy(outputs, targets, out)
@@ -291,7 +291,7 @@ class SoftmaxCrossEntropy(RowLoss):
         elif a:
             targets = targets * (1.0 - a)
         if a:
-            targets += a / classes  # in place: one array of this size is enough
+            targets += a / classes  # in place, to save memory
         return kernels.soft_cross_entropy(outputs, targets, out)
 
     def probabilities(self, outputs: Array) -> Array:
@@ -299,17 +299,18 @@ class SoftmaxCrossEntropy(RowLoss):
         return kernels.softmax(np.atleast_1d(_real("outputs", outputs)))
 
     def classes(self, outputs: Array) -> Array:
-        """Return the number of the largest output in each row, (N,)."""
+        """Return the index of the largest output in each row, (N,)."""
         return np.asarray(validation.matrix("outputs", outputs).argmax(axis=1))
 
 
 class SigmoidCrossEntropy(ElementLoss):
-    """``mean over rows of Σₖ (log(1 + e^zₖ) - yₖ zₖ)``: yes or no for each output on its own.
+    """``mean over rows of Σₖ (log(1 + e^zₖ) - yₖ zₖ)``: independent binary outputs.
 
     Notes
     -----
-    Targets lie in [0, 1], shape (N, K): one column for a binary problem, several for many labels at
-    once. The gradient is ``(σ(z) - y)/N``. See :func:`nnreg.kernels.sigmoid_cross_entropy`.
+    Targets lie in [0, 1], shape (N, K): one column for a binary problem, several for multi-label
+    classification. The gradient is ``(σ(z) - y)/N``. See
+    :func:`nnreg.kernels.sigmoid_cross_entropy`.
 
     Examples
     --------
@@ -323,7 +324,7 @@ class SigmoidCrossEntropy(ElementLoss):
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row and its gradient."""
+        """Return one value per row and its gradient."""
         return kernels.sigmoid_cross_entropy(outputs, targets, out)
 
     def probabilities(self, outputs: Array) -> Array:
@@ -349,7 +350,7 @@ class MeanSquaredError(ElementLoss):
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row and its gradient."""
+        """Return one value per row and its gradient."""
         return kernels.squared_error(outputs, targets, out)
 
 
@@ -361,7 +362,7 @@ class Huber(ElementLoss):
     Parameters
     ----------
     delta : float, default 1
-        Positive; where the gradient stops growing with the error.
+        Positive; the gradient is constant where the error exceeds it.
 
     Examples
     --------
@@ -378,14 +379,14 @@ class Huber(ElementLoss):
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row and its gradient."""
+        """Return one value per row and its gradient."""
         return kernels.huber(outputs, targets, self.delta, out)
 
 
 class Poisson(ElementLoss):
-    """``mean over rows of Σₘ (e^zₘ - yₘ zₘ)``: counts whose mean is ``e^z``.
+    """``mean over rows of Σₘ (e^zₘ - yₘ zₘ)``: for counts with mean ``e^z``.
 
-    The constant ``log y!`` is left out. The gradient is ``(e^z - y)/N``.
+    The constant ``log y!`` is omitted. The gradient is ``(e^z - y)/N``.
 
     Examples
     --------
@@ -398,5 +399,5 @@ class Poisson(ElementLoss):
     def compute_rows(
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
-        """Return one value a row and its gradient."""
+        """Return one value per row and its gradient."""
         return kernels.poisson(outputs, targets, out)

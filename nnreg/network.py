@@ -1,8 +1,8 @@
-"""The network: layers in a row, and their parameters in one vector.
+"""The network: a sequence of layers, and their parameters in one vector.
 
-``forward`` and ``backward`` are the chain rule written out: values go up through the layers,
-derivatives come down; penalties are in :mod:`nnreg.regularization`. There is no training switch
-to forget: training mode exists only inside a call that asks for it.
+``forward`` computes the outputs of the layers in order, ``backward`` their derivatives in reverse
+order by the chain rule. Penalties are in :mod:`nnreg.regularization`. Training mode is an argument
+of ``forward``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from nnreg.penalties import Constraint, Penalty
 from nnreg.regularization import Regularization
 from nnreg.summary import NUMBERS, summarize
 
-CHUNK_ROWS = 1024  # rows that inference takes at once
+CHUNK_ROWS = 1024  # rows per chunk in inference
 MAX_STEP = 2**62 - 1
 
-# Attributes that cannot be replaced, since others hold views of them.
+# Attributes that cannot be replaced, because layers and caches refer to them.
 FIXED = frozenset(["layers", "parameters", "regularization", "inputs", "widths", "dtype"])
 
-# Locked while a step is counted, so that two threads count two steps, and while the process forks,
-# so that the child never inherits it locked. (A signal handler may fork while it is locked.)
+# Locked while a step is counted, so that steps of two threads have different numbers, and during a
+# fork, so that it is not locked in the child. (A signal handler may fork while it is locked.)
 _counting = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -48,35 +48,35 @@ class Network(memory.Copyable):
     Parameters
     ----------
     layers : sequence of Layer
-        New ones: a layer belongs to one network, and is used once.
+        Layers that belong to no network yet; each may occur once.
     inputs : int
         The number of inputs, D.
     penalty, constraint : Penalty and Constraint, optional
-        On the weights of every layer that does not say otherwise. May be replaced at any time.
+        For the weights of every layer that inherits it. May be replaced at any time.
     seed : int, default 0
-        Every random draw is a function of it.
+        The seed of every random draw.
     dtype : {"float32", "float64"}, default "float32"
 
     Attributes
     ----------
     layers : tuple of Layer
     parameters : Parameters
-        All values, in one vector.
+        All parameters, in one vector.
     regularization : Regularization
-        Which penalty and constraint each weight has.
+        The penalty and the constraint of each weight.
     steps, epochs : int
-        Training passes begun, and epochs finished. Masks depend on the first, the order of rows on
-        the second.
+        Number of training passes, and of completed epochs. Masks depend on the former, the order of
+        rows on the latter.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is of another kind, or a layer is in a network already.
+        If an argument is invalid, or a layer already belongs to a network.
 
     Notes
     -----
-    ``copy``, ``copy.deepcopy`` and ``pickle`` give networks that predict and train exactly as this
-    one does.
+    Copies made by ``copy``, ``copy.deepcopy`` and ``pickle`` predict and train exactly like the
+    original.
 
     Examples
     --------
@@ -119,19 +119,20 @@ class Network(memory.Copyable):
         seed: int = 0,
         dtype: Any = "float32",
     ) -> Self:
-        """Return a network with given parameters, zeros by default; no initializer is called.
+        """Return a network with these parameters, zeros by default; no initializer is called.
 
         Parameters
         ----------
         layers, inputs, penalty, constraint, seed, dtype
-            As for the class.
+            As in the class.
         vector : ndarray of shape (P,), optional
-            All parameters, as ``net.parameters.vector`` has them.
+            All parameters, in the order of ``net.parameters.vector``.
 
         Raises
         ------
         ValueError, TypeError
-            As for the class, and for a vector of another size or dtype: before memory is allocated.
+            As in the class, or if the vector has another size or dtype. Raised before memory is
+            allocated.
 
         Examples
         --------
@@ -158,7 +159,7 @@ class Network(memory.Copyable):
         dtype: Any,
         vector: Array | None = None,
     ) -> None:
-        """Check the layers and declare their parameters; nothing of a layer is changed yet."""
+        """Check the layers and declare their parameters, without changing the layers."""
         self.identity = os.urandom(16)
         self.inputs = validation.whole("inputs", inputs, 1)
         self._seed = validation.whole("seed", seed)
@@ -170,18 +171,18 @@ class Network(memory.Copyable):
         size = sum(math.prod(parameter.shape) for parameter in declared.values())
         if vector is not None and (vector.shape != (size,) or vector.dtype != self.dtype):
             raise ValueError(
-                f"vector has shape {vector.shape} and dtype {vector.dtype}, "
-                f"its layers need {size} of {self.dtype}"
+                f"vector must have shape ({size},) and dtype {self.dtype}, "
+                f"got {vector.shape} and {vector.dtype}"
             )
         self.parameters = Parameters(declared, self.dtype)
         if vector is not None:
             self.parameters.vector = vector
         self.regularization = Regularization(named, self.parameters, penalty, constraint)
         self._trainable = [i for i, name in enumerate(named) if self.parameters.of(name)]
-        self._first = min(self._trainable, default=len(self.layers))
+        self._first_trainable = min(self._trainable, default=len(self.layers))
 
     def _bind(self) -> None:
-        """Give each layer its name, its views of the vector, and its randomness."""
+        """Bind each layer to its name, its views of the vector, and the seed."""
         for index, (name, layer) in enumerate(self._named.items()):
             layer.bind(name, self.parameters.of(name), self.seed, index)
 
@@ -205,7 +206,7 @@ class Network(memory.Copyable):
     @seed.setter
     def seed(self, seed: int) -> None:
         self._seed = validation.whole("seed", seed)
-        self.identity = os.urandom(16)  # caches have drawn with the old one
+        self.identity = os.urandom(16)  # invalidates caches that were filled with the old seed
         self._bind()
 
     # --- Forward and backward ---------------------------------------------------------------------
@@ -213,46 +214,46 @@ class Network(memory.Copyable):
     def forward(
         self, x: Any, *, training: bool = False, cache: Cache | None = None, step: int | None = None
     ) -> tuple[Array, Cache]:
-        """Return the raw outputs (N, M), and the cache that a backward pass needs.
+        """Return the raw outputs (N, M), and the cache for a backward pass.
 
         Parameters
         ----------
         x : array_like of shape (N, D)
             Finite numbers; cast to the network's dtype.
         training : bool, default False
-            Whether dropout is active and a backward pass may follow. Takes the number ``steps``,
-            and counts it.
+            Whether dropout is active and a backward pass may follow. Uses step number ``steps``
+            and increments it.
         cache : Cache, optional
-            One that an earlier pass returned. Its buffers are used again, so what that pass
-            returned is overwritten.
+            The cache of an earlier pass. Its buffers are reused, so the outputs of that pass are
+            overwritten.
         step : int, optional
-            In training mode: replay this step's masks, counting nothing.
+            In training mode: repeat the masks of this step; ``steps`` does not change.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument is of another kind.
+            If an argument is invalid.
         """
         training = validation.flag("training", training)
         values = validation.cast("x", validation.matrix("x", x, self.inputs), self.dtype)
         cache = Cache(self.dtype) if cache is None else cache
         validation.instance("cache", cache, Cache, "a Cache")
         if cache.dtype != self.dtype:
-            raise ValueError(f"cache must be one of dtype {self.dtype}, got {cache.dtype}")
+            raise ValueError(f"cache must have dtype {self.dtype}, got {cache.dtype}")
         if step is not None:
             step = validation.whole("step", step, 0, 2**64 - 1)  # the generator's counter
             if not training:
-                raise ValueError("step replays a training step, so it needs training=True")
+                raise ValueError("step repeats a training step, so it needs training=True")
         elif training:
             step = self.begin_step()
         cache.bind(self.identity)
         outputs = self.run_forward(values, cache, training=training, step=step or 0)
-        if np.may_share_memory(outputs, values):  # which may be the caller's array
+        if np.may_share_memory(outputs, values):  # values may be the caller's array
             outputs = outputs.copy()
         return outputs, cache
 
     def begin_step(self) -> int:
-        """Return the number of a new training step, and count it; safe in several threads."""
+        """Return the number of a new training step, and increment ``steps``; thread-safe."""
         with _counting:
             step: int = self.steps
             self.__dict__["steps"] = step + 1  # without the checks of an assignment
@@ -261,9 +262,9 @@ class Network(memory.Copyable):
     def run_forward(
         self, x: Array, cache: Cache, *, training: bool, step: int = 0, first_row: int = 0
     ) -> Array:
-        """Carry values up through the layers: :meth:`forward`, without its checks.
+        """Run the forward pass without checks.
 
-        ``x`` is of the network's dtype already, and nothing is counted.
+        ``x`` must have the network's dtype, and ``steps`` does not change.
         """
         cache.reset(training=training, step=step, first_row=first_row)
         cache.rows = len(x)
@@ -277,21 +278,21 @@ class Network(memory.Copyable):
         return x
 
     def backward(self, doutputs: Any, cache: Cache) -> Parameters:
-        """Return the gradient of the *data* loss by every parameter.
+        """Return the gradient of the *data* loss with respect to every parameter.
 
         Parameters
         ----------
         doutputs : array_like of shape (N, M)
-            The derivative of the loss by the outputs.
+            The derivative of the loss with respect to the outputs.
         cache : Cache
-            Of a forward pass in training mode. It owns the result, which the next backward pass
-            with it overwrites.
+            The cache of a forward pass in training mode. It contains the result, which the next
+            backward pass with this cache overwrites.
 
         Raises
         ------
         ValueError, TypeError
-            If the cache is of another kind of pass, or ``doutputs`` of another shape than its
-            outputs.
+            If the cache is from inference mode or another network, or if ``doutputs`` does not have
+            the shape of the outputs.
         """
         validation.instance("cache", cache, Cache, "the Cache that forward returned")
         if not cache.training:
@@ -310,12 +311,12 @@ class Network(memory.Copyable):
         return cache.gradients
 
     def run_deltas(self, dy: Array, cache: Cache, *, inputs: bool = False) -> Array:
-        """Carry the derivative down, and leave in each layer's cache its ``dy``.
+        """Run the backward pass down to the first layer with parameters.
 
-        Training needs no derivative below the first layer with parameters. With ``inputs=True`` it
-        is carried on, and the derivative by the network's inputs is returned.
+        Each layer's ``dy`` is stored in its cache. With ``inputs=True`` the pass continues to the
+        first layer, and the derivative with respect to the network's inputs is returned.
         """
-        last = 0 if inputs else self._first
+        last = 0 if inputs else self._first_trainable
         for index in range(len(self.layers) - 1, last - 1, -1):
             layer = self.layers[index]
             layer_cache = cache[layer.name]
@@ -337,7 +338,7 @@ class Network(memory.Copyable):
     # --- Prediction -------------------------------------------------------------------------------
 
     def predict(self, x: Any) -> Array:
-        """Return the raw outputs (N, M) in inference mode: dropout is off, and no cache is kept.
+        """Return the raw outputs (N, M) in inference mode: without dropout and without a cache.
 
         Examples
         --------
@@ -351,7 +352,7 @@ class Network(memory.Copyable):
         return self.run_predict(x)
 
     def run_predict(self, x: Array) -> Array:
-        """Return what :meth:`predict` does for data that are checked already."""
+        """Return the raw outputs in inference mode, without checks."""
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
         for rows, chunk in self.row_chunks(x):
@@ -361,7 +362,7 @@ class Network(memory.Copyable):
     def row_chunks(self, x: Array) -> Iterator[tuple[slice, Array]]:
         """Yield ``(rows, x[rows])`` in the network's dtype, 1,024 rows at a time.
 
-        All rows at once, if the network has a layer whose rows depend on each other.
+        All rows at once if a layer's rows depend on each other.
         """
         independent = all(layer.independent_rows for layer in self.layers)
         size = CHUNK_ROWS if independent else len(x)
@@ -374,8 +375,8 @@ class Network(memory.Copyable):
 
     @property
     def penalty(self) -> Penalty | None:
-        """The penalty on the weights of every layer that does not say otherwise."""
-        return self.regularization.penalty  # type: ignore[no-any-return]  # checked when it is set
+        """The penalty on the weights of every layer that inherits it."""
+        return self.regularization.penalty  # type: ignore[no-any-return]  # checked when set
 
     @penalty.setter
     def penalty(self, penalty: Penalty | None) -> None:
@@ -383,8 +384,8 @@ class Network(memory.Copyable):
 
     @property
     def constraint(self) -> Constraint | None:
-        """The constraint on the weights of every layer that does not say otherwise."""
-        return self.regularization.constraint  # type: ignore[no-any-return]  # checked when it is set
+        """The constraint on the weights of every layer that inherits it."""
+        return self.regularization.constraint  # type: ignore[no-any-return]  # checked when set
 
     @constraint.setter
     def constraint(self, constraint: Constraint | None) -> None:
@@ -395,7 +396,7 @@ class Network(memory.Copyable):
         return self.regularization.value()
 
     def add_penalty_gradient(self, gradients: Parameters) -> None:
-        """Add ``∂R/∂w`` to what :meth:`backward` returned; a proximal penalty adds nothing.
+        """Add ``∂R/∂w`` to the result of :meth:`backward`; a proximal penalty adds nothing.
 
         Examples
         --------
@@ -414,8 +415,8 @@ class Network(memory.Copyable):
     def apply_proximal(self, step_size: float | Array) -> None:
         """Apply the proximal maps after an optimizer's step, then the constraints.
 
-        ``step_size`` is ``optimizer.step_size``: a number, or of shape (P,). Nothing happens where
-        no penalty is proximal and there is no constraint.
+        ``step_size`` is ``optimizer.step_size``: a number, or an array of shape (P,). Without a
+        proximal penalty or a constraint, the parameters do not change.
         """
         if not isinstance(step_size, np.ndarray):
             step_size = validation.number("step_size", step_size, 0)
@@ -427,9 +428,9 @@ class Network(memory.Copyable):
         self.regularization.apply_proximal(step_size)
 
     def constrain(self) -> None:
-        """Move the weights to the nearest values that their constraints allow.
+        """Project the weights onto their constraints.
 
-        ``apply_proximal`` does it after every step; before the first one, call this.
+        ``apply_proximal`` does this after every step; call this method before the first one.
 
         Examples
         --------
@@ -443,13 +444,13 @@ class Network(memory.Copyable):
         self.regularization.constrain()
 
     def copy(self, dtype: Any = None) -> Self:
-        """Return an independent network of the same layers, values and counters.
+        """Return an independent network with the same layers, values and counters.
 
-        It is cast to ``dtype`` where that is given. Layers that share a penalty share its copy.
+        It is cast to ``dtype`` unless that is None. Layers that share a penalty share its copy.
         """
         # complex128 is for the gradient check
         dtype = dtype if dtype is None else _check_dtype(dtype, "float32", "float64", "complex128")
-        # The copy's layers and rules refer to these parameters in the place of the old ones.
+        # The copy's layers and rules refer to these parameters instead of the old ones.
         parameters = self.parameters.copy(dtype)
         new = copy.deepcopy(self, {id(self.parameters): parameters})
         new.__dict__.update(dtype=parameters.vector.dtype, identity=os.urandom(16))
@@ -475,7 +476,7 @@ class Network(memory.Copyable):
 
 
 def _check_dtype(dtype: Any, *known: str) -> np.dtype[Any]:
-    """Return a dtype that is one of the known ones, given as a name, a type or a dtype."""
+    """Return a name, a type or a dtype as a dtype, if it is one of the known ones."""
     name = getattr(dtype, "__name__", None) or str(dtype)
     return np.dtype(validation.one_of("dtype", name, known))
 

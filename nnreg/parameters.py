@@ -1,9 +1,9 @@
 """Parameters: all of a network's values in one vector, first every weight, then everything else.
 
-``vector`` is the whole, ``weights`` and ``biases`` are its two halves, and
-``parameters["dense_1.weight"]`` is a shaped view: four names for one piece of memory. A gradient is
-the same kind of object. So an optimizer is arithmetic on one vector, and a penalty, which sees
-``weights`` alone, cannot reach a bias.
+``weights`` and ``biases`` are views of the two parts of ``vector``, and
+``parameters["dense_1.weight"]`` is a shaped view; all share memory. A gradient is the same kind of
+object. So an optimizer is arithmetic on one vector, and a penalty, which is applied to ``weights``
+only, cannot change a bias.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Parameter:
     ----------
     shape : tuple of int
     initializer : function (shape, rng) -> array, or None
-        Initial values. None leaves the choice to the network, by the activation that follows.
+        Initial values. If None, the network chooses by the activation that follows.
     weight : bool, default True
-        Whether penalties apply to it. For biases and scales, give False.
+        Whether penalties apply to it; False for biases and scales.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is of another kind.
+        If an argument is invalid.
 
     Examples
     --------
@@ -75,14 +75,14 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         Names and shapes in layer order.
     dtype : dtype
     vector : ndarray of shape (P,), optional
-        The memory to use; new zeros, aligned to 64 bytes, where it is not given.
+        The memory to use; by default new zeros, aligned to 64 bytes.
 
     Attributes
     ----------
     origin : bytes or None
-        The same for copies, and for nothing else; None if unknown.
+        An identifier that only copies share; None if unknown.
     vector, weights, biases : ndarray
-        All values; the weights, which come first; all that is not a weight.
+        All values; the weights, which are first; everything that is not a weight.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         self.__dict__.update(vector=vector, weights=vector[:middle], biases=vector[middle:])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return everything but the views, and the initializers, which have done their work."""
+        """Return the state without the views and the initializers, which have been used."""
         views = ("weights", "biases", "slices", "_views", "_layers", "_scratch")
         state = {name: v for name, v in super().__getstate__().items() if name not in views}
         state["declared"] = {
@@ -155,7 +155,7 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         try:
             return self._views[name]
         except KeyError:
-            raise KeyError(f"no parameter {name!r}; there are {', '.join(self._views)}") from None
+            raise KeyError(f"no parameter {name!r}; available: {', '.join(self._views)}") from None
 
     def __setitem__(self, name: str, value: Any) -> None:
         write(name, self[name], value)
@@ -166,7 +166,7 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._views)
 
-    __eq__ = object.__eq__  # a mapping's would compare arrays
+    __eq__ = object.__eq__  # that of Mapping would compare arrays
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
@@ -178,17 +178,17 @@ class Parameters(memory.Copyable, Mapping[str, Array]):
         return self._layers.get(layer, {})
 
     def scratch(self, size: int) -> Array:
-        """Return ``size`` values of working memory that stays with this object."""
+        """Return a working array of ``size`` values, which later calls reuse."""
         if self._scratch.size < size:
             self._scratch = memory.empty((size,), self.vector.dtype)
         return self._scratch[:size]
 
     def like(self, dtype: Any = None) -> Parameters:
-        """Return zeros of the same names and shapes: an empty gradient."""
+        """Return zeros with the same names and shapes, such as for a gradient."""
         return Parameters(self.declared, self.vector.dtype if dtype is None else dtype)
 
     def copy(self, dtype: Any = None) -> Parameters:
-        """Return an independent copy, cast to ``dtype`` where that is given."""
+        """Return an independent copy, cast to ``dtype`` unless that is None."""
         new = self.like(dtype)
         new.origin = self.origin
         new.vector[...] = self.vector

@@ -1,24 +1,24 @@
 """Penalties and constraints on weights: value, gradient, proximal map, projection.
 
-The training objective is ``data_loss + R(w)``. A penalty ``R`` makes large weights costly; a
-constraint forbids them. Both see weights only, never a bias. A penalty is divided by nothing: not
-by the number of rows, nor by the batch, nor by the layer.
+The training objective is ``data_loss + R(w)``. A penalty ``R`` increases with the weights; a
+constraint limits them. Both apply to weights only, never to a bias. A penalty is not divided: not
+by the number of rows, nor by the size of the batch or the layer.
 
 A kink (L1 at 0) can be treated in two ways. The *subgradient* adds ``sign(w)`` to the gradient;
-weights then jump around zero and never reach it. The *proximal* map is applied after the
+weights then oscillate around zero. The *proximal* map is applied after the
 optimizer's step and minimizes the penalty exactly, in the metric of that step:
-``prox(w) = argmin_u Σ ½(u - w)²/s + R(u)`` with the step size ``s``. It yields exact zeros, which
-can come back to life.
+``prox(w) = argmin_u Σ ½(u - w)²/s + R(u)`` with the step size ``s``. It gives exact zeros; a
+zero weight can become nonzero again.
 
 L1 makes single weights zero. To remove an input or a unit, all of its weights must be zero at once:
-the *group lasso* penalizes the length of the group, whose only kink is where all are zero.
+the *group lasso* penalizes the norm of the group, whose only kink is where all are zero.
 
-A *constraint* is applied after every step and after the proximal map of a penalty. It *projects*:
-of all allowed ``u`` it takes the nearest, ``project(w) = argmin_u Σ (u - w)²``. That is the
-proximal map of a cost that is 0 inside and infinite outside, and like every proximal map it has to
-measure distance as the optimizer does. Where each weight has a step size ``s`` of its own (RMSprop,
-Adam), training ends at a minimum only with ``argmin_u Σ (u - w)²/s``; with one step size for all,
-the two are the same.
+A *constraint* is applied after every step and after the proximal map of a penalty. The *projection*
+is the nearest allowed ``u``, ``project(w) = argmin_u Σ (u - w)²``. It is the proximal map of a
+function that is 0 in the allowed set and infinite outside, and like every proximal map it must use
+the metric of the optimizer. If each weight has a different step size ``s`` (RMSprop, Adam),
+training converges to a minimum only with ``argmin_u Σ (u - w)²/s``; with one step size for all
+weights, the two are equal.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ class Penalty(Configurable):
     Attributes
     ----------
     elementwise : bool, default False
-        Whether the value is a sum over single weights. Then the penalty gets flat pieces of the
-        network's weights, which is faster; otherwise one shaped weight array at a time.
+        Whether the value is a sum over single weights. If True, the penalty is computed for flat
+        pieces of the network's weights, which is faster; otherwise for one shaped weight array at a
+        time.
     block : int, default 4096
-        How many weights ``gradient`` gets at once, if the penalty is elementwise. A penalty that
-        allocates nothing may take more.
+        Number of weights per call of ``gradient``, if the penalty is elementwise. It may be larger
+        for a penalty that allocates no memory.
     method : {"subgradient", "proximal"}
         Whether training uses ``gradient``, or ``proximal`` after the step.
 
@@ -84,8 +85,8 @@ class Penalty(Configurable):
     def residual(self, w: Array, dw: Array, out: Array) -> Any:
         """Write the smallest element of ``dw + ∂R/∂w``, which is zero where ``w`` is stationary.
 
-        ``dw`` is the derivative of the data loss. Unless redefined, that of a penalty without
-        kinks.
+        ``dw`` is the derivative of the data loss. By default the residual of a differentiable
+        penalty.
         """
         slope = np.empty_like(w)
         self.gradient(w, slope)
@@ -123,7 +124,7 @@ class L2(Penalty):
 
 
 class L1(Penalty):
-    """``strength · Σ |w|``: weights that the data do not need become zero (Tibshirani, 1996).
+    """``strength · Σ |w|``: irrelevant weights become zero (Tibshirani, 1996).
 
     Parameters
     ----------
@@ -131,17 +132,16 @@ class L1(Penalty):
         At least 0; may be changed at any time.
     method : {"subgradient", "proximal"}, default "subgradient"
         ``"proximal"`` gives exact zeros. Descent is proven for it with plain SGD; with momentum and
-        Adam the map uses the optimizer's own ``step_size``, which makes the fixed points the right
-        ones.
+        Adam the map uses the optimizer's ``step_size``, so the fixed points are correct.
 
     Notes
     -----
-    L1 limits the growth of weights, though it is often said not to. While the total only falls,
-    ``strength · Σ |w|`` cannot exceed the total at the start. Two classes that a plane separates
-    drive the weights up without end where there is no penalty; under any strength above 0 they
-    converge. But the gradient of L1 does not grow with the weight: it takes the same amount from a
-    large weight as from a small one, where L2 takes a share. So under L1 large weights stay larger
-    than under L2, and small ones go to zero.
+    L1 limits the growth of weights, contrary to a common statement. While the total decreases,
+    ``strength · Σ |w|`` cannot exceed the initial total. For two linearly separable classes the
+    weights grow without bound if there is no penalty; with any strength above 0 they converge. But
+    the gradient of L1 does not grow with the weight: it reduces large and small weights by the same
+    amount, L2 in proportion. So with L1 large weights remain larger than with L2, and small ones
+    become zero.
 
     Examples
     --------
@@ -184,7 +184,7 @@ class L1(Penalty):
 
 
 class ElasticNet(Penalty):
-    """``l1 · Σ |w| + l2/2 · Σ w²`` (Zou & Hastie, 2005): sparse, correlated inputs stay together.
+    """``l1 · Σ |w| + l2/2 · Σ w²`` (Zou & Hastie, 2005): sparse, similar for correlated inputs.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ class ElasticNet(Penalty):
         out /= divisor
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
-        """Write that of L1, with ``dw + l2·w`` instead of ``dw``."""
+        """Write the residual of L1, with ``dw + l2·w`` instead of ``dw``."""
         out[...] = proximal.lasso_residual(w, dw + self.l2 * w, self.l1)
 
 
@@ -242,20 +242,19 @@ class GroupLasso(Penalty):
         At least 0; may be changed at any time. It is not multiplied by the root of a group's size,
         as Yuan & Lin do: their ``λ`` is ``strength/√size``.
     groups : {"inputs", "units"}
-        What goes to zero as a whole: an *input* of the layer with all its outgoing weights, a row
-        of the weight matrix; or a *unit* with all its incoming weights, a column.
+        The weights that become zero together: those of an *input* of the layer, a row of the weight
+        matrix, or those of a *unit*, a column.
     method : {"subgradient", "proximal"}, default "subgradient"
         As for :class:`nnreg.L1`.
 
     Notes
     -----
-    A unit whose incoming weights are zero still has its bias, so it is a constant. In a hidden
-    layer, both the ``"units"`` of one layer and the ``"inputs"`` of the next take whole neurons
-    away.
+    A unit whose incoming weights are zero still has its bias, so it is a constant. For hidden
+    layers, both the ``"units"`` of one layer and the ``"inputs"`` of the next remove whole neurons.
 
     Examples
     --------
-    >>> w = np.array([[3.0, 4.0], [0.3, 0.4]])  # the rows are 5 and 0.5 long
+    >>> w = np.array([[3.0, 4.0], [0.3, 0.4]])  # the norms of the rows are 5 and 0.5
     >>> GroupLasso(1.0, groups="inputs").value(w)
     np.float64(5.5)
     >>> GroupLasso(1.0, groups="inputs", method="proximal").proximal(w, 1.0, w)
@@ -280,7 +279,7 @@ class GroupLasso(Penalty):
         _write_columns(out, self.groups, proximal.group_gradient, w, self.strength)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
-        """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and its like for different steps."""
+        """Write ``w_g · max(1 - step·strength/‖w_g‖, 0)``, and its form for different steps."""
         _write_columns(out, self.groups, proximal.group_threshold, w, step * self.strength)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:
@@ -289,7 +288,7 @@ class GroupLasso(Penalty):
 
 
 def _columns(w: Any, groups: str) -> Any:
-    """Return weights of any shape as a matrix with one column for each group; a number as it is."""
+    """Return weights of any shape as a matrix with one column per group; a number is unchanged."""
     if not isinstance(w, np.ndarray):
         return w
     shape = w.shape or (1,)  # a single number is one column of one weight
@@ -309,7 +308,7 @@ def _write_columns(out: Array, groups: str, formula: Callable[..., Array], *argu
 class Constraint(Configurable):
     """Base class of constraints; a subclass defines ``project``.
 
-    It gets one shaped weight array at a time.
+    It is applied to one shaped weight array at a time.
 
     Examples
     --------
@@ -332,18 +331,18 @@ class Constraint(Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define project(w, out)")
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> Any:
-        """Write the allowed ``u`` with the least ``Σ (u - w)²/step``; training calls it.
+        """Write the allowed ``u`` with the least ``Σ (u - w)²/step``, as in training.
 
-        Unless redefined, the projection: right for one step for all weights, and where each weight
-        is constrained by itself.
+        By default the projection, which is correct for one step size for all weights, and for
+        constraints on single weights.
         """
         return self.project(w, out)
 
     def residual(self, w: Array, dw: Array, out: Array) -> Any:
         """Write the part of ``dw`` that the constraint allows; zero where ``w`` is stationary.
 
-        ``dw`` is the residual without the constraint. Where ``w`` is at the edge of the allowed
-        set, the part of ``dw`` that would move it outwards does not count.
+        ``dw`` is the residual without the constraint. Where ``w`` is on the boundary of the allowed
+        set, the part of ``dw`` that would move it outwards is removed.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define residual(w, dw, out)")
 
@@ -351,8 +350,8 @@ class Constraint(Configurable):
 class MaxNorm(Constraint):
     """``‖w_j‖ <= limit`` for the incoming weights of each unit, a column of the weight matrix.
 
-    It came with dropout (Hinton et al., 2012; Srivastava et al., 2014, section 5.1): high learning
-    rates explore, and no weight can run away.
+    It was introduced with dropout (Hinton et al., 2012; Srivastava et al., 2014, section 5.1),
+    where it limits the weights at high learning rates.
 
     Parameters
     ----------
@@ -361,7 +360,7 @@ class MaxNorm(Constraint):
 
     Examples
     --------
-    >>> w = np.array([[3.0, 0.3], [4.0, 0.4]])  # the columns are 5 and 0.5 long
+    >>> w = np.array([[3.0, 0.3], [4.0, 0.4]])  # the norms of the columns are 5 and 0.5
     >>> MaxNorm(1.0).project(w, w)
     >>> w
     array([[0.6, 0.3],
@@ -378,7 +377,7 @@ class MaxNorm(Constraint):
         _write_columns(out, "units", proximal.clip_norms, w, self.limit)
 
     def proximal(self, w: Array, step: float | Array, out: Array) -> None:
-        """Write ``w_j``, or where that is too long the ``w_j/(1 + μ·step)`` of length ``limit``."""
+        """Write ``w_j``, or if its norm exceeds ``limit``, ``w_j/(1 + μ·step)`` of that norm."""
         _write_columns(out, "units", proximal.clip_norms, w, self.limit, step)
 
     def residual(self, w: Array, dw: Array, out: Array) -> None:

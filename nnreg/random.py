@@ -1,9 +1,9 @@
 """Counter-based randomness: every draw is a function of (seed, purpose, counter) alone.
 
-A counter-based generator (Philox 4x64-10; Salmon et al., SC 2011) turns a key and a counter into
-random words, so any word of any stream can be computed at once, without the words before it. The
-key is made from the seed and the purpose ("initial values of layer 2", "masks of layer 1"); the
-counter says which draw it is. NumPy's global state is not touched.
+A counter-based generator (Philox 4x64-10; Salmon et al., SC 2011) computes random words from
+a key and a counter, so any word of any stream can be computed directly, without the words before
+it. The key is computed from the seed and the purpose ("initial values of layer 2", "masks of layer
+1"); the counter is the number of the draw. NumPy's global state is not used.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from nnreg._support.typing import Array
 
-WORDS_PER_BLOCK = 4  # one value of the counter gives four 64-bit words,
-BITS_PER_BLOCK = 16  # that is sixteen numbers of 16 bits
-PIECE = 512  # blocks drawn at once, where a row has no more
+WORDS_PER_BLOCK = 4  # 64-bit words for one value of the counter,
+BITS_PER_BLOCK = 16  # and 16-bit numbers in them
+PIECE = 512  # blocks per draw, if a row has no more
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 
@@ -32,7 +32,7 @@ def key(seed: int, purpose: str, index: int = 0) -> Array:
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
-    """Return a NumPy generator for the stream: the same one for the same arguments.
+    """Return a NumPy generator for the stream; its draws depend on the arguments only.
 
     >>> orders = [generator(0, "order", 3).permutation(4).tolist() for _ in range(2)]
     >>> orders[0] == orders[1]
@@ -44,7 +44,7 @@ def generator(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
 class RandomBits:
     """The raw bits of one stream, from any block of any counter.
 
-    It has one generator, set to a new position for each draw, so two threads must not share it.
+    Each draw sets the position of one generator, so two threads must not share it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class RandomBits:
     --------
     >>> bits = RandomBits(key(0, "mask"))
     >>> whole = bits.at(7, block=0).random_raw(8)
-    >>> part = bits.at(7, block=1).random_raw(4)  # jumps over the first block
+    >>> part = bits.at(7, block=1).random_raw(4)  # skips the first block
     >>> bool((whole[4:] == part).all())
     True
     """
@@ -79,16 +79,16 @@ class RandomBits:
     ) -> Iterator[tuple[slice, Array]]:
         """Yield ``(index, bits)``, random uint16 that cover an array of this shape by its rows.
 
-        Every row of the *whole* batch owns the same number of blocks, so rows from ``first_row`` on
-        are the same bits in however many parts they are drawn. Raw words cannot be drawn in place,
-        so few rows are drawn at once.
+        Every row of the *whole* batch has the same number of blocks, so its bits do not depend on
+        how the batch is split. Raw words cannot be drawn in place, so few rows are drawn at a time
+        to limit memory.
         """
         rows, columns = shape
         blocks = -(-columns // BITS_PER_BLOCK)
-        height = max(1, PIECE // blocks)
+        chunk_rows = max(1, PIECE // blocks)
         philox = self.at(counter, first_row * blocks)
-        for top in range(0, rows, height):
-            count = min(height, rows - top)
+        for start in range(0, rows, chunk_rows):
+            count = min(chunk_rows, rows - start)
             words = philox.random_raw(count * blocks * WORDS_PER_BLOCK)
             bits = words.view(np.uint16).reshape(count, blocks * BITS_PER_BLOCK)
-            yield slice(top, top + count), bits[:, :columns]
+            yield slice(start, start + count), bits[:, :columns]

@@ -1,8 +1,7 @@
 """Regularization: the penalty and the constraint of each weight.
 
-The data loss belongs to the outputs, the penalty to the weights. So the penalty is computed apart,
-reported apart, and given nothing but weights. A constraint limits weights in the same way: each
-layer inherits the network's, or has its own, or none.
+The penalty is a function of the weights only; it is computed and reported separately from the data
+loss. Each layer inherits the network's penalty and constraint, or has its own, or none.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from nnreg.layers.base import Layer, check_rule
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
 
-# Weights that a penalty's value and proximal map are given at once, so temporaries stay small.
+# Weights per call of a penalty's value and proximal map, which limits temporary memory.
 VALUE_BLOCK = 4096
 PROXIMAL_BLOCK = 1024
 
 
 class Segment(NamedTuple):
-    """A stretch of the vector under one penalty or constraint, and the shape in which it is given.
+    """A slice of the vector with one penalty or constraint, and the shape passed to it.
 
-    A weight array under a constraint, or under a penalty that is not elementwise, is one segment.
-    Neighbours under one elementwise penalty are one flat segment.
+    A weight array with a constraint, or with a penalty that is not elementwise, is one segment.
+    Adjacent arrays with the same elementwise penalty form one flat segment.
     """
 
     rule: Any
@@ -38,7 +37,7 @@ class Segment(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """The segments that follow from the rules of all weights, for as long as those are the same."""
+    """The segments of all weights; valid until a penalty or constraint is replaced."""
 
     rules: list[Any]
     all: list[Segment]
@@ -51,10 +50,10 @@ class Regularization(memory.Copyable):
     Parameters
     ----------
     layers : mapping of str to Layer
-        By name.
+        Layers by name.
     parameters : Parameters
     penalty, constraint : Penalty and Constraint, optional
-        Of the weights of every layer that does not say otherwise; may be replaced at any time.
+        For the weights of every layer that inherits it; may be replaced at any time.
 
     Examples
     --------
@@ -89,7 +88,7 @@ class Regularization(memory.Copyable):
         self._whole = slice(0, parameters.weights.size)
         self._segments = Segments([], [], {})
 
-    # --- Which rule each weight has ---------------------------------------------------------------
+    # --- The rule of each weight ------------------------------------------------------------------
 
     def penalty_of(self, name: str) -> Any:
         """Return the penalty on the parameter of this name; a bias has none."""
@@ -100,17 +99,17 @@ class Regularization(memory.Copyable):
         return self._rule("constraint", name)
 
     def _rule(self, kind: str, name: str) -> Any:
-        rule = getattr(self._layers.get(name), kind, None)  # a bias is not among the weights
+        rule = getattr(self._layers.get(name), kind, None)  # None for a bias
         return getattr(self, kind) if isinstance(rule, str) else rule
 
     @property
     def penalties(self) -> list[Segment]:
-        """The segments under a penalty, in the order of the vector."""
+        """The segments with a penalty, in the order of the vector."""
         return [segment for segment in self.resolve().all if isinstance(segment.rule, Penalty)]
 
     @property
     def constraints(self) -> list[Segment]:
-        """The segments under a constraint, in the order of the vector."""
+        """The segments with a constraint, in the order of the vector."""
         return [segment for segment in self.resolve().all if isinstance(segment.rule, Constraint)]
 
     @property
@@ -119,21 +118,19 @@ class Regularization(memory.Copyable):
         return "proximal" in [segment.rule.method for segment in self.resolve().all]
 
     def resolve(self) -> Segments:
-        """Return the segments; where a penalty or constraint was replaced, make them again.
-
-        They are complete before another thread can read them.
-        """
+        """Return the segments, rebuilt if a penalty or constraint was replaced."""
         rules: list[Any] = [self.penalty, self.constraint]
         for layer in self._layers.values():
             rules += layer.penalty, layer.constraint
-        segments = self._segments
-        if len(rules) != len(segments.rules) or not all(map(is_, rules, segments.rules)):
-            both = self._list(self.penalty_of) + self._list(self.constraint_of)
-            segments = self._segments = Segments(rules, both, {})
-        return segments
+        resolved = self._segments
+        if len(rules) != len(resolved.rules) or not all(map(is_, rules, resolved.rules)):
+            segments = self._list(self.penalty_of) + self._list(self.constraint_of)
+            # Assigned only when complete, for other threads.
+            resolved = self._segments = Segments(rules, segments, {})
+        return resolved
 
     def _list(self, rule_of: Callable[[str], Any]) -> list[Segment]:
-        """Return the segments of one kind, with neighbours under one elementwise rule as one."""
+        """Return the segments of one kind, with adjacent arrays of one elementwise rule merged."""
         segments: list[Segment] = []
         for name in self._layers:
             rule, part = rule_of(name), self.parameters.slices[name]
@@ -148,10 +145,11 @@ class Regularization(memory.Copyable):
         return segments
 
     def cut(self, block: slice | None = None, size: int | None = None) -> list[Segment]:
-        """Return the segments within a block of the vector, the penalties' before the constraints'.
+        """Return the segments within a block of the vector, penalties before constraints.
 
-        Elementwise ones are cut into pieces of at most ``size`` values, or of the penalty's own
-        ``block``. Others are not cut, and belong to the block that has their first value.
+        Segments of an elementwise penalty are split into pieces of at most ``size`` values, by
+        default the penalty's ``block``. Others are not split; they belong to the block that
+        contains their first value.
         """
         block, segments = block or self._whole, self.resolve()
         pieces = segments.cut.get((block.start, block.stop, size))
@@ -170,7 +168,7 @@ class Regularization(memory.Copyable):
         return pieces
 
     def needs_whole(self, part: slice) -> bool:
-        """Return whether a weight array that begins in ``part`` must not be cut."""
+        """Return whether a weight array that begins in ``part`` must not be split."""
         return not all(segment.rule.elementwise for segment in self.cut(part))
 
     # --- Value, gradient and proximal map over the vector -----------------------------------------
@@ -191,32 +189,32 @@ class Regularization(memory.Copyable):
         ----------
         gradients : Parameters
         pieces : list of Segment, optional
-            Add those of a block of the vector only, as :meth:`cut` returned them.
+            The segments of a block of the vector, from :meth:`cut`; by default all.
         """
         for penalty, part, shape in self.cut() if pieces is None else pieces:
             if penalty.method != "proximal":
                 flat = gradients.scratch(part.stop - part.start)
                 out = flat.reshape(shape)
-                answer = penalty.gradient(self.parameters.vector[part].reshape(shape), out)
-                if answer is not None and answer is not out:
+                result = penalty.gradient(self.parameters.vector[part].reshape(shape), out)
+                if result is not None and result is not out:
                     raise TypeError(
                         f"{type(penalty).__name__}.gradient must write into out and return "
-                        f"nothing, got {type(answer).__name__}"
+                        f"nothing, got {type(result).__name__}"
                     )
                 gradients.vector[part] += flat
 
     def apply_proximal(self, step_size: float | Array, block: slice | None = None) -> None:
         """Apply the proximal maps after an optimizer's step, then the constraints.
 
-        For L1 and max-norm the one after the other is the proximal map of both: to make a column
-        shorter changes no sign in it (Yu, 2013, on sums of penalties whose maps may be composed).
+        For L1 and max-norm, the composition is the proximal map of the sum, because scaling a
+        column changes no sign (Yu, 2013).
 
         Parameters
         ----------
         step_size : float or ndarray of shape (P,)
-            ``optimizer.step_size``; with ``block``, its values there.
+            ``optimizer.step_size``; with ``block``, its values within the block.
         block : slice of the vector, optional
-            Do it there only. A segment that is not cut must lie within it.
+            Apply only within this slice. A segment that is not split must lie within it.
         """
         block = block or self._whole
         for rule, part, shape in self.cut(block, PROXIMAL_BLOCK):
@@ -227,7 +225,7 @@ class Regularization(memory.Copyable):
                 rule.proximal(w, step, w)
 
     def constrain(self) -> None:
-        """Move the weights to the nearest values that their constraints allow."""
+        """Project the weights onto their constraints."""
         for constraint, part, shape in self.constraints:
             w = self.parameters.vector[part].reshape(shape)
             constraint.proximal(w, 1.0, w)

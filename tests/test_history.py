@@ -21,7 +21,7 @@ def test_a_column_is_reached_by_name_and_a_row_as_the_last():
     assert (history["epoch"], history.last) == ([1, 2, 3], {"epoch": 3, "data_loss": 1 / 3})
     assert [name in history for name in ("data_loss", "val_data_loss")] == [True, False]
     assert [len(of_epochs(n)) for n in (0, 1, 7)] == [0, 1, 7]
-    with pytest.raises(KeyError, match=r"nothing recorded as 'loss'; there are epoch, data_loss"):
+    with pytest.raises(KeyError, match=r"no figure 'loss' is recorded; available: epoch, "):
         history["loss"]
 
 

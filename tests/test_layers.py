@@ -20,10 +20,10 @@ def batch(rng, shape, dtype="float64"):
 def test_backward_before_forward_is_an_error_that_says_so(make):
     net, layer = alone(make(), 5)
     dy = np.zeros((7, net.widths[1]))
-    with pytest.raises(AttributeError, match=r"the cache holds no .* the forward pass left none"):
+    with pytest.raises(AttributeError, match=r"the cache has no .* did not store it"):
         layer.backward(dy, nn.Cache("float64"))
     if net.parameters.vector.size:
-        with pytest.raises(AttributeError, match="the forward pass left none"):
+        with pytest.raises(AttributeError, match="the forward pass did not store it"):
             layer.gradient(dy, nn.Cache("float64"), net.parameters.like().of(layer.name))
 
 
@@ -148,5 +148,5 @@ def test_a_parameter_may_not_hide_an_attribute_of_its_layer():
         def parameters(self, inputs):
             return {"forward": nn.Parameter((inputs,), nn.ones)}
 
-    with pytest.raises(ValueError, match="Hidden cannot call a parameter 'forward'"):
+    with pytest.raises(ValueError, match="parameter name 'forward' of Hidden"):
         nn.Network([Hidden()], inputs=2)

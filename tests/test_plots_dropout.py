@@ -23,7 +23,7 @@ def test_drawn_factors_are_those_of_training(kind, row):
 
 @pytest.mark.parametrize("layer", [nn.Dropout(keep_prob=0.5), nn.ReLU()])
 def test_a_layer_that_draws_nothing_or_is_nowhere_is_refused(layer):
-    with pytest.raises(ValueError, match="layer must be a stochastic one, in a network, got"):
+    with pytest.raises(ValueError, match="layer must be a stochastic layer of a network, got"):
         draw_factors(layer, 3, steps=1)
 
 

@@ -297,8 +297,8 @@ for weights, error, words in WRONG_WEIGHTS:
 WRONG_CLASS_WEIGHTS = [
     ([1.0, 2.0], TypeError, r' must be a dict or "balanced", got \[1'),
     ("balance", ValueError, r" must be one of 'balanced', got 'balance' \(did you mean 'balanced'"),
-    ({3: 1.0}, ValueError, r" must name classes that y has, \[0, 1\], got 3"),
-    ({"1": 1.0}, ValueError, " must name classes that y has, .*got '1'"),
+    ({3: 1.0}, ValueError, r" must name classes in y, \[0, 1\], got 3"),
+    ({"1": 1.0}, ValueError, " must name classes in y, .*got '1'"),
     ({1: -1.0}, ValueError, r"\[1\] must be a number in \[0, inf.*got -1.0"),
     ({1: np.nan}, ValueError, r"\[1\] must be a number in \[0, inf.*got nan"),
     ({1: "2"}, TypeError, r"\[1\] must be a number in \[0, inf.*got '2'"),
@@ -308,8 +308,8 @@ for value, error, words in WRONG_CLASS_WEIGHTS:
     words = f"^(sample_weight times )?class_weight{words}"
     refuse(f"class_weight={value}", lambda net, v=value: fit(net, class_weight=v), error, words)
 for loss, y, words in [
-    (SOFTMAX, ONE_HOT, r"have .*one class number a row, got shape \(6, 3\)"),
-    (SQUARED, REAL, r"have .*one class number a row, got shape \(6, 3\)"),
+    (SOFTMAX, ONE_HOT, r"have .*one class number per row, got shape \(6, 3\)"),
+    (SQUARED, REAL, r"have .*one class number per row, got shape \(6, 3\)"),
     (SQUARED, np.full((6, 1), 0.5), r"be class numbers, got 0.5 at index \[0\]"),
 ]:
     for value in ("balanced", {0: 1.0}):
@@ -693,7 +693,7 @@ for name, call, error, words in [
         "a replay in inference",
         lambda net: net.forward(X, step=3),
         ValueError,
-        "step replays a training step, so it needs training=True",
+        "step repeats a training step, so it needs training=True",
     ),
     (
         "gradients of another network",
@@ -705,7 +705,7 @@ for name, call, error, words in [
         "an unknown parameter",
         lambda net: net.parameters["dense_9.weight"],
         KeyError,
-        "no parameter 'dense_9.weight'; there are dense_1.weight, ",
+        "no parameter 'dense_9.weight'; available: dense_1.weight, ",
     ),
     ("nn.sigmoid(text)", lambda _: nn.sigmoid("a"), TypeError, f"z {REAL_NUMBERS} <U1"),
     (

@@ -1,6 +1,6 @@
 """Activations: elementwise functions between the affine maps.
 
-Each is a layer whose two formulas are in ``kernels``.
+Each is a layer; its formulas are in :mod:`nnreg.kernels`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LeakyReLU(Layer):
         self.slope = slope
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·f``, keeping the factor ``f``."""
+        """Return ``x·f``, and store the factor ``f``."""
         cache.factor = cache.array("factor", x.shape)
         return kernels.rectifier(x, self.slope, cache.array("y", x.shape), cache.factor)
 
@@ -102,12 +102,12 @@ class GELU(Layer):
     initializer_before = staticmethod(he_normal)
 
     def __init__(self) -> None:
-        from scipy.special import erfc  # 300 ms, so only where it is needed, and before any step
+        from scipy.special import erfc  # takes 300 ms, so not at module level
 
         self._erfc = erfc
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·Φ(x)``, keeping ``x`` and ``Φ(x)``."""
+        """Return ``x·Φ(x)``, and store ``x`` and ``Φ(x)``."""
         cache.x = x
         cache.cdf = kernels.normal_cdf(x, self._erfc, out=cache.array("cdf", x.shape))
         return kernels.gelu(x, cache.cdf, out=cache.array("y", x.shape))

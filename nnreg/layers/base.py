@@ -1,4 +1,4 @@
-"""The base class of layers, and layers in a row: their names, parameters and initial values."""
+"""The base class of layers, and functions for a sequence of layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = {"penalty": (Penalty, "nn.L2(1e-4)"), "constraint": (Constraint, "nn.Max
 
 
 class Layer(hyperparameters.Configurable):
-    """One step of a network; to write one, define ``forward`` and ``backward``.
+    """Base class of layers; a subclass defines ``forward`` and ``backward``.
 
     A layer that has parameters also defines ``parameters`` and ``gradient``; one that changes the
     number of columns defines ``outputs``.
@@ -25,23 +25,24 @@ class Layer(hyperparameters.Configurable):
     Attributes
     ----------
     name : str
-        Given by the network: the class's name in small letters and a number, such as ``dense_1``.
+        Set by the network: the class's name in lower case and a number, such as ``dense_1``.
     independent_rows : bool, default True
-        False says that a row's output depends on other rows; then no batch is cut into parts.
+        If False, a row's output depends on other rows, and batches are not split.
     stochastic : bool, default False
-        True says that training mode draws at random, with a probability ``keep_prob`` to keep.
+        If True, the layer draws at random in training mode, with a probability ``keep_prob``.
     initializer_before : function or None, default glorot_uniform
-        The default initializer of the weights of the layer before. None looks past this layer.
+        The default initializer of the weights of the previous layer. None: that of the next layer
+        is used.
     penalty : "inherit", Penalty or None
-        On this layer's weights: the network's penalty, its own, or none.
+        For this layer's weights: the network's penalty, another one, or none.
     constraint : "inherit", Constraint or None
-        On this layer's weights, in the same way.
+        For this layer's weights, in the same way.
 
     Notes
     -----
-    A parameter is an attribute of the name that ``parameters`` gives it, a view of the network's
-    vector. An assignment (``layer.weight = w``) writes into it. A copy of a layer has the same
-    hyperparameters and belongs to no network.
+    Each name that ``parameters`` returns is an attribute, a view of the network's vector. An
+    assignment (``layer.weight = w``) writes into it. A copy of a layer has the same hyperparameters
+    and belongs to no network.
 
     Examples
     --------
@@ -69,7 +70,7 @@ class Layer(hyperparameters.Configurable):
     initializer_before: Initializer | None = staticmethod(glorot_uniform)
     penalty: Penalty | str | None = "inherit"
     constraint: Constraint | str | None = "inherit"
-    _bound: tuple[str, ...] | None = None  # the names of its views, once it belongs to a network
+    _bound: tuple[str, ...] | None = None  # names of the views; None without a network
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a bound parameter's values are written into the network's vector."""
@@ -81,7 +82,7 @@ class Layer(hyperparameters.Configurable):
             super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes of an unbound layer: the network binds its layers' copies again."""
+        """Return the attributes of an unbound layer; the network binds copies of its layers."""
         bound = {"name", "_bound", *(self._bound or ())}
         return {name: v for name, v in super().__getstate__().items() if name not in bound}
 
@@ -94,11 +95,11 @@ class Layer(hyperparameters.Configurable):
     __copy__ = clone
 
     def outputs(self, inputs: int) -> int:
-        """Return the number of outputs for this number of inputs; unless redefined, the same."""
+        """Return the number of outputs for this number of inputs, by default the same."""
         return inputs
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return the declaration of each parameter by its name; unless redefined, none."""
+        """Return the declaration of each parameter by name, by default none."""
         return {}
 
     def forward(self, x: Array, cache: Cache) -> Array:
@@ -110,16 +111,13 @@ class Layer(hyperparameters.Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define backward(dy, cache)")
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Overwrite each ``gradients[name]`` with that parameter's derivative, summed over rows."""
+        """Overwrite each ``gradients[name]`` with that parameter's gradient, summed over rows."""
         raise NotImplementedError(
             f"{type(self).__name__} has parameters and must define gradient(dy, cache, gradients)"
         )
 
     def bind(self, name: str, views: dict[str, Array], seed: int, index: int) -> None:
-        """Take a name, the views of the parameters, the seed, and the layer's number.
-
-        Called by the network.
-        """
+        """Bind the layer to a network: name, parameter views, seed, index."""
         self._bound = None
         self.name = name
         for parameter_name, view in views.items():
@@ -128,7 +126,7 @@ class Layer(hyperparameters.Configurable):
 
 
 def check_rule(name: str, value: Any, *, inherit: bool = False) -> Any:
-    """Return ``value`` if it can be the ``"penalty"`` or ``"constraint"`` of weights.
+    """Return ``value`` if it is valid as the ``"penalty"`` or ``"constraint"`` of weights.
 
     >>> check_rule("penalty", "l2", inherit=True)
     Traceback (most recent call last):
@@ -144,12 +142,12 @@ def check_rule(name: str, value: Any, *, inherit: bool = False) -> Any:
 
 
 def name_layers(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """Return the layers by name: each one's class in small letters with a number.
+    """Return the layers by name: the class's name in lower case and a number.
 
     Raises
     ------
     ValueError, TypeError
-        If the layers are not a list of layers that belong to no network.
+        If ``layers`` is not a list of layers that belong to no network yet.
 
     Examples
     --------
@@ -190,7 +188,7 @@ def declare(layers: dict[str, Layer], inputs: int) -> tuple[list[int], dict[str,
     Raises
     ------
     ValueError, TypeError
-        If the layers declare what cannot be.
+        If the layers declare invalid parameters.
     """
     widths, declared = [inputs], {}
     for name, layer in layers.items():
@@ -199,8 +197,8 @@ def declare(layers: dict[str, Layer], inputs: int) -> tuple[list[int], dict[str,
         for parameter_name, parameter in layer.parameters(widths[-1]).items():
             if not parameter_name.isidentifier() or hasattr(type(layer), parameter_name):
                 raise ValueError(
-                    f"{type(layer).__name__} cannot call a parameter {parameter_name!r}: it "
-                    "becomes an attribute, so it must be a Python name that the class does not have"
+                    f"parameter name {parameter_name!r} of {type(layer).__name__} must be an "
+                    "identifier that is not an attribute of the class"
                 )
             declared[f"{name}.{parameter_name}"] = parameter
         widths.append(layer.outputs(widths[-1]))
@@ -208,10 +206,10 @@ def declare(layers: dict[str, Layer], inputs: int) -> tuple[list[int], dict[str,
 
 
 def initialize(layers: dict[str, Layer], parameters: Parameters, seed: int) -> dict[str, str]:
-    """Draw the initial values, and return the name of each parameter's initializer.
+    """Compute the initial values, and return the name of each parameter's initializer.
 
-    Where a parameter declares none, the first later layer that has an ``initializer_before``
-    decides. Each layer with parameters has its own stream.
+    If a parameter declares none, the ``initializer_before`` of the first later layer that has one
+    is used. Each layer with parameters has a separate random stream.
     """
     defaults: dict[str, Initializer] = {}
     default: Initializer = glorot_uniform

@@ -1,4 +1,4 @@
-"""The dense layer: an affine map of every input to every output."""
+"""The dense layer: an affine map."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Dense(Layer):
     units : int
         The number of outputs, M.
     penalty : "inherit", Penalty or None, default "inherit"
-        On ``weight``; ``bias`` never has one.
+        For ``weight``; ``bias`` never has one.
     constraint : "inherit", Constraint or None, default "inherit"
-        On ``weight``; ``bias`` never has one.
+        For ``weight``; ``bias`` never has one.
     initializer : function (shape, rng) -> array, optional
-        For ``weight``. Unless given: He normal before the ReLU family (dropout in between does not
-        count), otherwise Glorot uniform.
+        For ``weight``. By default He normal before the ReLU family (dropout in between is ignored),
+        otherwise Glorot uniform.
     bias : bool, default True
-        Whether there is a ``b``; its initial value is zero.
+        Whether the layer has a ``b``; its initial value is zero.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class Dense(Layer):
         self.use_bias = validation.flag("bias", bias)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that would construct this layer again."""
+        """Return the arguments that construct an equal layer."""
         return {
             "units": self.units,
             "penalty": self.penalty,
@@ -72,7 +72,7 @@ class Dense(Layer):
         return self.units
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return ``weight`` (D, M) and, unless switched off, ``bias`` (M,)."""
+        """Return ``weight`` (D, M) and, if the layer has one, ``bias`` (M,)."""
         declared = {"weight": Parameter((inputs, self.units), self.initializer)}
         if self.use_bias:
             declared["bias"] = Parameter((self.units,), zeros, weight=False)

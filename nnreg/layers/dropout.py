@@ -1,7 +1,7 @@
 """Dropout: layers that multiply their inputs by random factors in training.
 
-The factors are a function of the seed, the layer's number, the step and the row of the whole batch,
-so they do not depend on how the work is split.
+The factors are a function of the seed, the layer's index, the step and the row of the whole batch,
+so they do not depend on how the batch is split.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ from nnreg.layers.base import Layer
 
 
 class Dropout(Layer):
-    """In training, keep each unit with probability ``keep_prob`` and scale what stays.
+    """In training, keep each unit with probability ``keep_prob``, and scale the kept units.
 
-    ``y = x·m`` with ``m = [kept]/keep_prob``, drawn anew for every step, so that ``E[y] = x`` and
-    nothing has to be rescaled afterwards (Srivastava et al., 2014, section 10). Outside training
-    ``y = x``.
+    ``y = x·m`` with ``m = [kept]/keep_prob``, drawn in every step, so that ``E[y] = x`` and
+    inference needs no scaling (Srivastava et al., 2014, section 10): there ``y = x``.
 
     Parameters
     ----------
     keep_prob : float, default 1
-        In (0, 1], taken as the nearest multiple of 1/65536. Keyword only, since other libraries
-        mean the opposite by a bare number: their ``rate=0.2`` is ``keep_prob=0.8``. May be changed
-        at any time and takes effect on the next batch.
+        In (0, 1], rounded to a multiple of 1/65536. Keyword only, because in other libraries a
+        positional number is the probability to drop: their ``rate=0.2`` is ``keep_prob=0.8``. May
+        be changed at any time, with effect from the next batch.
 
     Raises
     ------
     ValueError, TypeError
-        If ``keep_prob`` is outside its bounds, or given by another name or by position.
+        If ``keep_prob`` is outside its bounds, or passed under another name or by position.
 
     Examples
     --------
@@ -59,12 +58,12 @@ class Dropout(Layer):
         self._key = random.key(0, "mask")
 
     def bind(self, name: str, views: dict[str, Array], seed: int, index: int) -> None:
-        """Take the key of this layer's masks."""
+        """Bind the layer to a network, and create the key of its masks."""
         super().bind(name, views, seed, index)
         self._key = random.key(seed, "mask", index)
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x·m`` in training, ``x`` itself otherwise."""
+        """Return ``x·m`` in training mode, otherwise ``x``."""
         cache.mask = None
         if not cache.training or self.keep_prob == 1:
             return x
@@ -83,37 +82,37 @@ class Dropout(Layer):
         return dx
 
     def _write_mask(self, bits: Array, out: Array) -> None:
-        """Write the factors ``m`` that 16 random bits each stand for."""
+        """Write the factors ``m``, each computed from 16 random bits."""
         kernels.keep_mask(bits, kernels.keep_threshold(self.keep_prob), out=out)
 
 
-LOOKUPS = 4096  # units in one call of np.take, which widens their 16 bits to 64 first
+LOOKUPS = 4096  # units per call of np.take, which converts their 16 bits to 64
 
 
 class GaussianDropout(Dropout):
     """In training, multiply each unit by a normal factor of mean 1 and variance ``(1-p)/p``.
 
-    ``y = x·m`` with ``m ~ N(1, (1-p)/p)`` and ``p = keep_prob``, drawn anew for every step, so that
-    ``E[y] = x``. Outside training ``y = x``. A factor is a function of the seed, the layer's
-    number, the step and the row, like a mask of :class:`nnreg.Dropout`.
+    ``y = x·m`` with ``m ~ N(1, (1-p)/p)`` and ``p = keep_prob``, drawn in every step, so that
+    ``E[y] = x``. In inference ``y = x``. A factor is a function of the seed, the layer's index, the
+    step and the row, like a mask of :class:`nnreg.Dropout`.
 
     Parameters
     ----------
     keep_prob : float, default 1
-        In (0, 1]; 1 is the identity. The noise is as strong as that of a dropout that keeps units
-        with this probability, so one can replace the other. Elsewhere it is given as
-        ``rate = 1 - keep_prob``. May be changed at any time and takes effect on the next batch.
+        In (0, 1]; 1 is the identity. The variance of the noise equals that of
+        :class:`nnreg.Dropout` with the same ``keep_prob``. Other libraries use
+        ``rate = 1 - keep_prob``. May be changed at any time, with effect from the next batch.
 
     Raises
     ------
     ValueError, TypeError
-        If ``keep_prob`` is outside its bounds, or given by another name or by position.
+        If ``keep_prob`` is outside its bounds, or passed under another name or by position.
 
     Notes
     -----
-    A factor comes from 16 random bits by way of 65,536 quantiles of the normal distribution, whose
-    mean is exactly 0 and whose variance is exactly 1 (but for rounding). None lies further out than
-    4.33 standard deviations.
+    A factor is computed from 16 random bits and a table of 65,536 quantiles of the normal
+    distribution, with mean 0 and variance 1 up to rounding. The largest deviation is 4.33 standard
+    deviations.
 
     Examples
     --------
@@ -127,9 +126,9 @@ class GaussianDropout(Dropout):
 
     def _write_mask(self, bits: Array, out: Array) -> None:
         quantiles = normal_quantiles(out.dtype)
-        height = max(1, LOOKUPS // bits.shape[1])
-        for top in range(0, len(bits), height):
-            rows = slice(top, top + height)
+        chunk_rows = max(1, LOOKUPS // bits.shape[1])
+        for start in range(0, len(bits), chunk_rows):
+            rows = slice(start, start + chunk_rows)
             np.take(quantiles, bits[rows], mode="clip", out=out[rows])
         out *= math.sqrt((1 - self.keep_prob) / self.keep_prob)
         out += 1.0
@@ -139,7 +138,7 @@ class GaussianDropout(Dropout):
 def normal_quantiles(dtype: np.dtype[Any]) -> Array:
     """Return 65,536 equally likely values, (65536,), of a standard normal variable.
 
-    They are the quantiles at ``(k + ½)/65536``, stretched by 1 part in 100,000 so that their
+    They are the quantiles at ``(k + ½)/65536``, scaled by 1 part in 100,000 so that their
     variance is 1.
 
     >>> z = normal_quantiles(np.dtype("float64"))
@@ -160,11 +159,11 @@ def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array
     Parameters
     ----------
     layer : Layer
-        A stochastic one, in a network, whose seed and number fix the draws.
+        A stochastic layer of a network.
     units : int
         The number of its inputs.
     steps : int
-        From step 0 on.
+        Number of steps, from step 0.
     row : int, default 0
         The number of the row within the batch.
 
@@ -186,12 +185,12 @@ def draw_factors(layer: Layer, units: int, *, steps: int, row: int = 0) -> Array
     ((30, 8), array([0., 2.]))
     """
     if not layer.stochastic or not layer.name:
-        raise ValueError(f"layer must be a stochastic one, in a network, got {layer!r}")
+        raise ValueError(f"layer must be a stochastic layer of a network, got {layer!r}")
     factors = np.empty((validation.whole("steps", steps, 1), validation.whole("units", units, 1)))
     row, cache = validation.whole("row", row), Cache("float64")
-    for step, draw in enumerate(factors):
+    for step, row_factors in enumerate(factors):
         cache.reset(training=True, step=step, first_row=row)
-        draw[...] = layer.forward(np.ones((1, units)), cache)[0]
+        row_factors[...] = layer.forward(np.ones((1, units)), cache)[0]
     return factors
 
 
@@ -205,4 +204,4 @@ def disable_dropout(layers: Iterable[Layer]) -> None:
     """
     for layer in layers:
         if layer.stochastic:
-            setattr(layer, "keep_prob", 1.0)  # noqa: B010  # only stochastic layers have one
+            setattr(layer, "keep_prob", 1.0)  # noqa: B010  # not an attribute of Layer

@@ -23,7 +23,7 @@ class Data(NamedTuple):
     weights: Array | None = None
 
     def take(self, rows: Array) -> Data:
-        """Return a copy of these rows, given by number or by a mask."""
+        """Return a copy of the rows selected by their numbers or by a mask."""
         weights = None if self.weights is None else self.weights[rows]
         return Data(self.x[rows], self.y[rows], weights)
 
@@ -62,7 +62,7 @@ def prepare(
         weights = validation.sample_weights("sample_weight", sample_weight, len(data.y))
         data = data._replace(weights=weights.astype(np.float64))
     share = validation.number("validation_split", validation_split, 0, 1, open_high=True)
-    held_out, which = None, ""
+    held_out, suffix = None, ""
     if validation_data is not None:
         if share:
             raise ValueError("validation_data and validation_split exclude each other, got both")
@@ -77,14 +77,14 @@ def prepare(
             if missing.size:
                 raise ValueError(
                     f"validation_split={share:g} leaves no row of class {missing[0]:g} for "
-                    "training, which class_weight needs; choose another share, or validation_data="
+                    "training, which class_weight needs; use another share, or validation_data="
                 )
-        data, held_out, which = data.take(training_rows), data.take(rows), " of the rows kept"
-        held_out = _check_weights(net, held_out, "sample_weight of the rows held out")
+        data, held_out, suffix = data.take(training_rows), data.take(rows), " of training rows"
+        held_out = _check_weights(net, held_out, "sample_weight of validation rows")
         held_out = held_out.without_removed_rows()
-    name = f"sample_weight{which}"
+    name = f"sample_weight{suffix}"
     if class_weight is not None:
-        name = f"sample_weight times class_weight{which}"
+        name = f"sample_weight times class_weight{suffix}"
         weights = np.ones(len(data.y)) if data.weights is None else data.weights
         by_class = compute_class_weight(data.y, class_weight, weights)
         data = data._replace(weights=weights * by_class)
@@ -94,9 +94,9 @@ def prepare(
 def validate_data(
     net: Network, loss: Loss, x: Any, y: Any, prefix: str = ""
 ) -> tuple[Array, Array]:
-    """Return inputs and targets as arrays that fit the network and the loss.
+    """Return inputs and targets as arrays that are valid for the network and the loss.
 
-    They are not copied if they are arrays already; each batch is cast when it is used.
+    Arrays are not copied; each batch is cast when it is used.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
@@ -121,7 +121,7 @@ def validate_data(
 
 
 def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
-    """Return the numbers of the training rows and of the validation rows, drawn by ``net.seed``.
+    """Return the numbers of the training rows and of the validation rows, drawn from ``net.seed``.
 
     >>> import nnreg as nn
     >>> split_validation(nn.Network([nn.Dense(1)], inputs=1, seed=0), 4, 0.25)
@@ -136,7 +136,7 @@ def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Arra
 
 
 def _check_takes_weights(loss: Loss) -> None:
-    """Raise ``TypeError`` unless the loss can weight rows; one of the user's own may not."""
+    """Raise ``TypeError`` unless the loss supports row weights; a custom loss may not."""
     parameters = inspect.signature(loss.__call__).parameters.values()
     if not any(p.name == "weights" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise TypeError(
@@ -146,7 +146,7 @@ def _check_takes_weights(loss: Loss) -> None:
 
 
 def _check_weights(net: Network, data: Data, name: str) -> Data:
-    """Return the data with weights that the network's dtype can hold; tiny ones become zero."""
+    """Return the data with weights representable in the network's dtype; tiny ones become zero."""
     if data.weights is None:
         return data
     weights = validation.sample_weights(name, data.weights, len(data.y), net.dtype)
@@ -154,14 +154,14 @@ def _check_weights(net: Network, data: Data, name: str) -> Data:
 
 
 def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
-    """Return the class weight of each row; "balanced" counts a row as often as its weight says.
+    """Return the class weight of each row; "balanced" takes row weights into account.
 
     >>> compute_class_weight(np.array([0, 0, 0, 1]), "balanced", np.ones(4)).round(3)
     array([0.667, 0.667, 0.667, 2.   ])
     """
     if y.shape not in ((len(y),), (len(y), 1)):
         raise ValueError(
-            "y with class_weight must have shape (N,) or (N, 1), one class number a row, "
+            "y with class_weight must have shape (N,) or (N, 1), one class number per row, "
             f"got shape {y.shape}"
         )
     labels = y.reshape(-1)
@@ -178,7 +178,7 @@ def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
         for label, weight in class_weight.items():
             if label not in numbers:
                 raise ValueError(
-                    f"class_weight must name classes that y has, {list(numbers)}, got {label!r}"
+                    f"class_weight must name classes in y, {list(numbers)}, got {label!r}"
                 )
             by_class[numbers[label]] = validation.number(f"class_weight[{label!r}]", weight, 0)
     else:

@@ -1,4 +1,4 @@
-"""The history of a training run: one row of figures an epoch."""
+"""The history of a training run: one row of figures per epoch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from nnreg._support import tables
 
-# Figures that are sums of recorded ones, under the names that Keras gives them.
+# Figures that are sums of recorded ones, under the names that Keras uses.
 SUMS = {"loss": ("data_loss", "penalty"), "val_loss": ("val_data_loss", "penalty")}
 
 
 class Figures(dict[str, Any]):
-    """Figures by name. ``loss`` and ``val_loss`` are computed when they are asked for.
+    """Figures by name. ``loss`` and ``val_loss`` are computed on access.
 
     Examples
     --------
@@ -25,11 +25,11 @@ class Figures(dict[str, Any]):
             return sum(dict.__getitem__(self, part) for part in SUMS[name])
         except KeyError:
             names = ", ".join(self) or "no epochs"
-            raise KeyError(f"nothing recorded as {name!r}; there are {names}") from None
+            raise KeyError(f"no figure {name!r} is recorded; available: {names}") from None
 
 
 class History:
-    """Columns of figures, with an entry for each epoch.
+    """Columns of figures, with one entry per epoch.
 
     ``data_loss`` is the mean over rows in *training* mode: with dropout, and while the parameters
     changed. ``penalty`` is the value at the end of the epoch, ``total`` the sum of the two. Metrics
@@ -43,8 +43,8 @@ class History:
     ----------
     rows : list of Figures
     stopped : str
-        Why training ended: ``"epochs"``, ``"interrupted"``, ``"non-finite loss"``, ``"error"``, or
-        a callback's reason.
+        The reason for the end of training: ``"epochs"``, ``"interrupted"``, ``"non-finite loss"``,
+        ``"error"``, or the reason of a callback.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class History:
     def append(self, row: dict[str, Any]) -> None:
         """Add the figures of an epoch, under the same names as before.
 
-        A row is added at once, so that all columns have the same length at any moment.
+        Whole rows are added, so that all columns always have the same length.
         """
         self.rows.append(Figures(row))
 
@@ -72,7 +72,7 @@ class History:
 
     def __getitem__(self, name: str) -> list[Any]:
         if not self.rows:
-            raise KeyError(f"nothing recorded as {name!r}; no epoch is finished")
+            raise KeyError(f"no figure {name!r} is recorded; no epoch is finished")
         return [row[name] for row in self.rows]
 
     def __contains__(self, name: object) -> bool:
@@ -83,7 +83,7 @@ class History:
 
     @property
     def last(self) -> Figures:
-        """The figures of the last epoch; empty before the first one has ended."""
+        """The figures of the last epoch; empty before the end of the first one."""
         return Figures(self.rows[-1] if self.rows else {})
 
     def to_dict(self) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""Metrics: figures that are reported beside the loss and not trained on.
+"""Metrics: figures that are reported in addition to the loss and are not optimized.
 
 Internally a metric is a function ``(outputs, targets, loss) -> number``.
 """
@@ -33,9 +33,9 @@ def predicts_classes(loss: Loss) -> bool:
 
 
 def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
-    """Return the share of rows whose predicted class is right.
+    """Return the share of rows whose predicted class is correct.
 
-    If a row has several yes-or-no outputs, it is the share of right answers.
+    If a row has several binary labels, it is the share of correct labels.
 
     >>> import nnreg as nn
     >>> accuracy(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]), nn.SoftmaxCrossEntropy())
@@ -46,8 +46,8 @@ def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
             f"the metric accuracy needs a loss that predicts classes, got {loss!r}; "
             'for a regression use metrics=["mean_absolute_error"]'
         )
-    right, predicted = _classes(outputs, targets, loss)
-    return float(np.mean(predicted == right))
+    labels, predicted = _classes(outputs, targets, loss)
+    return float(np.mean(predicted == labels))
 
 
 def mean_absolute_error(outputs: Array, targets: Array, loss: Loss) -> float:
@@ -95,10 +95,10 @@ RESERVED = ("epoch", "data_loss", "penalty", "total", "loss", "seconds")
 def get_metrics(
     metrics: str | Metric | Iterable[str | Metric], net: Network, y: Array, loss: Loss
 ) -> dict[str, Metric]:
-    """Return metrics by name: a function's is its own, an object's that of its class.
+    """Return metrics by the name of the function, or of the object's class.
 
-    Those of nnreg and scikit-learn are evaluated for perfect predictions, so that one that does not
-    fit is refused early. Other functions are not: they may count their calls.
+    Metrics of nnreg and scikit-learn are evaluated on perfect predictions, so that an unsuitable
+    one raises an error before training. Other functions are not: they may count their calls.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
@@ -136,7 +136,7 @@ def compute_metrics(
     >>> compute_metrics(net, Data(np.ones((2, 1)), np.zeros((2, 1))), nn.MeanSquaredError(), {})
     {'data_loss': 1.0}
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # the figures show that a network diverges
+    with np.errstate(over="ignore", invalid="ignore"):  # visible in the figures
         outputs = net.run_predict(data.x)
         weights = None if data.weights is None else data.weights.astype(outputs.dtype)
         targets = data.y if data.y.dtype.kind == "i" else data.y.astype(outputs.dtype, copy=False)
@@ -156,7 +156,7 @@ def _adapt(name: str, metric: Metric, module: str) -> Metric:
         raise TypeError(_explain(name, "is not supported", "outputs"))
     try:
         first = next(iter(inspect.signature(metric).parameters), "")
-    except (TypeError, ValueError):  # a function that is not written in Python
+    except (TypeError, ValueError):  # for example a function implemented in C
         first = ""
     targets_first = re.fullmatch("y_?true|y_?test|targets?|labels?|actuals?|truth", first)
     if targets_first or module.startswith(("keras", "tensorflow")):
@@ -205,22 +205,22 @@ def _values(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
 
 
 def _classes(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
-    """Return the right and the predicted classes, (N,), or (N, K) for several labels a row."""
+    """Return the true and the predicted classes, (N,), or (N, K) for several labels per row."""
     predicted = loss.classes(outputs)
     if targets.ndim > predicted.ndim:
         return targets.argmax(axis=1), predicted
-    right = np.round(targets).astype(np.int64)
+    labels = np.round(targets).astype(np.int64)
     single = predicted.ndim == 2 and predicted.shape[1] == 1
-    return (right.ravel(), predicted.ravel()) if single else (right, predicted)
+    return (labels.ravel(), predicted.ravel()) if single else (labels, predicted)
 
 
 def _probabilities(outputs: Array, targets: Array, loss: Loss) -> tuple[Array, Array]:
-    """Return the right classes and the probabilities; of two classes, that of the second one."""
-    right, _ = _classes(outputs, targets, loss)
+    """Return the true classes and the probabilities; for two classes, those of the second one."""
+    labels, _ = _classes(outputs, targets, loss)
     probabilities = loss.probabilities(outputs)
-    if right.ndim == 1 and probabilities.shape[1] <= 2:
-        return right, probabilities[:, -1]
-    return right, probabilities
+    if labels.ndim == 1 and probabilities.shape[1] <= 2:
+        return labels, probabilities[:, -1]
+    return labels, probabilities
 
 
 # Metrics of scikit-learn: a function that returns their arguments, the code for the second of them,

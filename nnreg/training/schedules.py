@@ -3,8 +3,8 @@
 The callback ``nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(0.1, 1000))``
 applies a schedule to a learning rate, a penalty's strength or a keep probability.
 
-Any function of the step serves as a schedule. Here L1 begins after 30 steps, and the weight of the
-input that is only noise becomes zero.
+Any function of the step is a schedule. Here the L1 penalty begins after 30 steps, and the weight of
+the input that is only noise becomes zero.
 
 >>> import nnreg as nn
 >>> penalty = nn.L1(0.0, method="proximal")
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from nnreg._support.hyperparameters import Checked, Configurable
 from nnreg._support.validation import instance, number, whole
 
-SCHEDULE = "a schedule or a function of the step"  # in the errors about other values
+SCHEDULE = "a schedule or a function of the step"  # in error messages
 
 
 class Schedule(Configurable):
@@ -39,7 +39,7 @@ class Schedule(Configurable):
 
 
 class ConstantSchedule(Schedule):
-    """``value``, always.
+    """The constant ``value``.
 
     >>> ConstantSchedule(0.1)(1000)
     0.1
@@ -75,7 +75,7 @@ class StepDecay(Schedule):
 
 
 class ExponentialDecay(StepDecay):
-    """``start · factor^(step/every)``: as :class:`StepDecay`, without the steps.
+    """``start · factor^(step/every)``: a continuous :class:`StepDecay`.
 
     >>> ExponentialDecay(1.0, factor=0.25, every=100)(50)
     0.5
@@ -89,7 +89,7 @@ class ExponentialDecay(StepDecay):
 class CosineDecay(Schedule):
     """``end + (start - end)·(1 + cos(π·step/steps))/2`` until ``steps``, then ``end``.
 
-    It is the schedule of Loshchilov & Hutter (2017), without their restarts.
+    The schedule of Loshchilov & Hutter (2017), without restarts.
 
     >>> [round(CosineDecay(1.0, 100)(s), 9) for s in (0, 50, 100, 200)]
     [1.0, 0.5, 0.0, 0.0]
@@ -104,8 +104,8 @@ class CosineDecay(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
-        share = min(step / self.steps, 1.0)
-        return float(self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(math.pi * share)))
+        angle = math.pi * min(step / self.steps, 1.0)
+        return float(self.end + (self.start - self.end) * 0.5 * (1.0 + math.cos(angle)))
 
 
 class InverseTimeDecay(Schedule):
@@ -129,7 +129,7 @@ class InverseTimeDecay(Schedule):
 class Warmup(Schedule):
     """``after(0)·step/steps`` until ``steps``, afterwards ``after(step - steps)``.
 
-    A straight line from 0 to where the schedule ``after`` begins, and that schedule from there on.
+    The value grows linearly from 0 to the first value of ``after``, then follows ``after``.
 
     >>> warm = Warmup(10, ConstantSchedule(0.5))
     >>> [warm(s) for s in (0, 5, 10, 99)]

@@ -1,9 +1,8 @@
-"""One training step: the body of the taught loop, over the same layers, with its buffers kept.
+"""One training step: gather, forward, loss, backward, update; its arrays are reused.
 
-Gather the batch, forward, loss, and the derivatives down to the first layer with parameters. Then,
-block by block of the vector: gradient, penalty, optimizer, proximal map. A block's gradient is
-still in the processor's cache when the optimizer reads it. A loss that is not finite stops the step
-before anything is changed.
+The backward pass ends at the first layer with parameters. The update is done block by block of the
+vector: gradient, penalty, optimizer, proximal map. A block's gradient is still in the processor's
+cache when the optimizer reads it. A loss that is not finite raises an error before any update.
 """
 
 from __future__ import annotations
@@ -22,28 +21,30 @@ from nnreg.network import Network
 from nnreg.optimizers import BLOCK, Optimizer
 from nnreg.regularization import Segment
 
-# Up to this many parameters the vector is one block; a larger one is cut.
-SMALL = 2 * BLOCK
+# The vector is one block if it has at most this many parameters; a larger one is split.
+MAX_SINGLE_BLOCK = 2 * BLOCK
 
-# A loss that is not finite raises NonFiniteLossError, so NumPy need not warn as well.
+# A loss that is not finite raises NonFiniteLossError, so NumPy's warnings are not needed.
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
-# NumPy adds a bias to rows through a buffer of this many values, faster when it fits into the
-# processor's cache. Like the error state it is put back at the end of the block.
-SMALL_BUFFER = 1024
+# NumPy adds a bias to rows through a buffer of this many values, which is faster if it fits into
+# the processor's cache. The errstate block restores the previous size at its end.
+UFUNC_BUFFER_SIZE = 1024
 
 
 class NonFiniteLossError(ArithmeticError):
-    """Training met a loss that is not finite; nothing was updated with it.
+    """Raised when a loss is not finite, before any update.
+
+    It is also raised if a parameter or the penalty is not finite after the last update of an epoch.
 
     Attributes
     ----------
     step : int
-        The step, counted as ``net.steps``.
+        The number of the step, as in ``net.steps``.
     layer : str
-        The first layer whose outputs are not finite, or ``"loss"``.
+        The first layer whose outputs are not finite, or ``"loss"`` or ``"penalty"``.
     history : History or None
-        What ``fit`` had recorded.
+        The epochs recorded by ``fit``.
 
     Examples
     --------
@@ -58,7 +59,7 @@ class NonFiniteLossError(ArithmeticError):
     loss
     """
 
-    # With defaults the error can be made again from its message alone, which pickle does.
+    # Defaults, because pickle reconstructs an exception from its message alone.
     def __init__(self, message: str, step: int = 0, layer: str = "") -> None:
         super().__init__(message)
         self.step, self.layer = step, layer
@@ -66,19 +67,19 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class Block(NamedTuple):
-    """A part of the vector that is updated at once.
+    """A part of the vector that is updated in one call.
 
     Attributes
     ----------
     layers : list of Layer
-        Those whose gradients are formed first.
+        Layers whose gradients are computed before the update of this block.
     part : slice
-        Of the vector.
+        The position in the vector.
     pieces : list of Segment
         The weights in ``part`` that have a penalty.
     proximal : slice or None
-        Where proximal maps can be applied once ``part`` is updated. A penalty or constraint that
-        must see a whole weight array waits for the array's last block.
+        The part to which proximal maps can be applied after the update of ``part``. A penalty or
+        constraint that needs a whole weight array is applied after the array's last block.
     """
 
     layers: list[Layer]
@@ -88,7 +89,7 @@ class Block(NamedTuple):
 
 
 class TrainingStep:
-    """The step and the buffers that it owns.
+    """A training step with reusable buffers.
 
     Parameters
     ----------
@@ -114,12 +115,12 @@ class TrainingStep:
         self.cache.bind(net.identity)
         self.cache.gradients = self.gradients = net.parameters.like()
         self._blocks: list[Block] = []
-        self._cut_for: object = None
+        self._blocks_segments: object = None  # the segments from which _blocks was built
 
     def __call__(
         self, x: Array, targets: Array, rows: Array, weights: Array | None = None
     ) -> float:
-        """Train on the given rows and return their data loss.
+        """Train on these rows and return their data loss.
 
         Parameters
         ----------
@@ -137,7 +138,7 @@ class TrainingStep:
         net, cache, optimizer = self.net, self.cache, self.optimizer
         step = net.begin_step()
         with np.errstate(**IGNORE_FLOAT_ERRORS):
-            np.setbufsize(SMALL_BUFFER)
+            np.setbufsize(UFUNC_BUFFER_SIZE)
             batch = self._gather("x", x, rows)
             targets = self._gather("targets", targets, rows)
             weights = None if weights is None else self._gather("weights", weights, rows)
@@ -150,18 +151,18 @@ class TrainingStep:
             net.run_deltas(doutputs, cache)
 
             segments = net.regularization.resolve()
-            if segments is not self._cut_for:  # a penalty or constraint was replaced
-                self._cut_for, self._blocks = segments, list(self._cut())
+            if segments is not self._blocks_segments:  # a penalty or constraint was replaced
+                self._blocks_segments, self._blocks = segments, list(self._cut())
             blocks = self._blocks
             proximal = "proximal" in [segment.rule.method for segment in segments.all]
-            whole = optimizer.clip_norm is not None  # it needs every gradient at once
-            if whole:
+            clip = optimizer.clip_norm is not None  # the norm needs the whole gradient
+            if clip:
                 for block in blocks:
-                    self._form_gradient(block)
+                    self._compute_gradient(block)
             optimizer.begin(net.parameters, self.gradients)
             for block in blocks:
-                if not whole:
-                    self._form_gradient(block)
+                if not clip:
+                    self._compute_gradient(block)
                 work = self.gradients.scratch(block.part.stop - block.part.start)
                 optimizer.update_slice(net.parameters, self.gradients, block.part, work)
                 if proximal and block.proximal:
@@ -170,10 +171,10 @@ class TrainingStep:
         return float(value)
 
     def _gather(self, name: str, values: Array, rows: Array) -> Array:
-        """Copy ``values[rows]`` into a buffer of the network's dtype; class numbers as they are."""
+        """Copy ``values[rows]`` into a buffer of the network's dtype; class numbers keep theirs."""
         shape = (len(rows), *values.shape[1:])
         raw = self.cache.array("raw " + name, shape, values.dtype)
-        # mode="clip" writes straight into out, where "raise" would gather into a copy first
+        # mode="clip" writes directly into out; "raise" would use a temporary copy
         values.take(rows, 0, raw, "clip")
         if values.dtype == self.net.dtype or (name == "targets" and values.dtype.kind == "i"):
             return raw
@@ -181,38 +182,38 @@ class TrainingStep:
         np.copyto(batch, raw, casting="unsafe")
         return batch
 
-    def _form_gradient(self, block: Block) -> None:
-        """Form the gradient of the block's layers, and add the penalty's within the block."""
+    def _compute_gradient(self, block: Block) -> None:
+        """Compute the gradients of the block's layers, and add the block's penalty gradient."""
         for layer in block.layers:
             self.net.run_gradient(layer, self.cache, self.gradients)
         self.net.regularization.add_gradient(self.gradients, block.pieces)
 
     def _cut(self) -> Iterator[Block]:
-        """Cut the vector: the weights of each layer, the last one first, then everything else."""
+        """Split the vector: the weights of each layer, last layer first, then everything else."""
         net, parameters = self.net, self.net.parameters
         layers, size = list(net.trainable_layers()), parameters.vector.size
         parts, length = [(layers, slice(0, size))], size
-        if size > SMALL:
+        if size > MAX_SINGLE_BLOCK:
             parts, length, waiting = [], BLOCK, []
             for layer in reversed(layers):
-                waiting.append(layer)  # until a layer with weights follows
+                waiting.append(layer)  # layers without weights join the next layer with weights
                 names = [f"{layer.name}.{name}" for name in parameters.of(layer.name)]
                 weights = [parameters.slices[n] for n in names if parameters.declared[n].weight]
                 if weights:
                     parts.append((waiting, slice(weights[0].start, weights[-1].stop)))
                     waiting = []
             parts.append((waiting, slice(parameters.weights.size, size)))
-        for first, part in parts:
-            whole = net.regularization.needs_whole(part)
+        for layers, part in parts:
+            needs_whole = net.regularization.needs_whole(part)
             for start in range(part.start, part.stop, length):
                 block = slice(start, min(start + length, part.stop))
                 complete = part if block.stop == part.stop else None
                 pieces = net.regularization.cut(block)
-                yield Block(first, block, pieces, complete if whole else block)
-                first = []
+                yield Block(layers, block, pieces, complete if needs_whole else block)
+                layers = []  # gradients are computed once, before the first block
 
     def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
-        """Replay the step and name the first layer whose outputs are not finite."""
+        """Repeat the forward pass to find the first layer whose outputs are not finite."""
         cache, name = Cache(self.net.dtype), "loss"
         for layer in self.net.layers:
             layer_cache = cache[layer.name]
