@@ -13,7 +13,7 @@ def test_what_a_layer_keeps_is_dropped_when_the_next_pass_begins():
     assert (cache.training, cache.step, cache.first_row) == (True, 4, 2)
     cache.reset(training=False, step=5)
     assert (cache.training, cache.step, cache.first_row) == (False, 5, 0)
-    with pytest.raises(AttributeError, match="the cache has no .x.: the forward pass did not"):
+    with pytest.raises(AttributeError, match="the cache has no 'x': the forward pass did not"):
         cache.x  # noqa: B018  (looking is the test)
 
 
