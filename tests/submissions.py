@@ -104,7 +104,7 @@ AFFINE_AND_RELU = {
         "dy @ w.T",
         "dy @ @ w.T",
         ["affine_dx", "affine_dw", "affine_db", "affine_one_row", "affine_changes_nothing"],
-        "affine_backward is not taken from submission, line 14.*SyntaxError.*line 20",
+        "affine_backward was skipped in submission, line 14.*SyntaxError.*line 20",
     ),
     "a wrong import": one(
         "import numpy as np",
@@ -134,10 +134,10 @@ CROSS_ENTROPY = {
         "np.exp(z - z.max(axis=1, keepdims=True))", "np.exp(z)", ["softmax_large"], "largest logit"
     ),
     "the log of a p that is zero": one(
-        LOG_P, "np.log(softmax(z))", ["loss_large"], "no log of a p"
+        LOG_P, "np.log(softmax(z))", ["loss_large"], "p itself may have become 0"
     ),
     "the log of a p that is cut off": one(
-        LOG_P, "np.log(softmax(z) + 1e-12)", ["loss_large"], "cut off.*no log of a p"
+        LOG_P, "np.log(softmax(z) + 1e-12)", ["loss_large"], "clipped.*p itself"
     ),
     "the sum for the mean": one(
         RESULT, "-log_p[rows, labels].sum(), dz / N", ["loss_value"], "Take the mean over the rows"
@@ -180,7 +180,7 @@ CROSS_ENTROPY = {
         f"    shifted = {SHIFT}",
         "    z -= z.max(axis=1, keepdims=True)\n    shifted = z\n    log_p",
         ["loss_changes_nothing"],
-        "changes an array",
+        "changes an argument",
     ),
     "only one result": one(
         RESULT,
@@ -209,10 +209,10 @@ PENALTIES = {
         L2, L2.replace("strength * w", "w"), ["l2_gradient"], "λ is missing"
     ),
     "L2: the norm, not squared": one(
-        L2, L2.replace("/ 2 * np.sum(w**2)", "* np.linalg.norm(w)"), ["l2_value"], "root of a norm"
+        L2, L2.replace("/ 2 * np.sum(w**2)", "* np.linalg.norm(w)"), ["l2_value"], "takes a root"
     ),
     "L2: the mean of the squares": one(
-        L2, L2.replace("np.sum", "np.mean"), ["l2_value"], "don't take the mean"
+        L2, L2.replace("np.sum", "np.mean"), ["l2_value"], "do not take the mean"
     ),
     "L2: the gradient of L1": one(
         L2,
@@ -221,7 +221,7 @@ PENALTIES = {
         "it belongs to L1",
     ),
     "L1: no absolute value": one(
-        L1, L1.replace("np.abs(w)", "w"), ["l1_value"], "plus and minus cancel"
+        L1, L1.replace("np.abs(w)", "w"), ["l1_value"], "entries of w cancel"
     ),
     "L1: a half": one(L1, L1.replace("* np.sum", "/ 2 * np.sum"), ["l1_value"], "no 1/2 in L1"),
     "L1: w for its sign": one(
@@ -243,16 +243,19 @@ PENALTIES = {
         "strength * np.sign(w)", "strength * np.where(w > 0, 1, -1)", ["l1_at_zero"], "is -λ"
     ),
     "proximal: past zero": one(
-        PROXIMAL, "w - np.sign(w) * threshold", ["proximal_zeros"], "come out on the other side"
+        PROXIMAL, "w - np.sign(w) * threshold", ["proximal_zeros"], "must not change its sign"
     ),
     "proximal: hard threshold": one(
-        PROXIMAL, "np.where(np.abs(w) > threshold, w, 0)", ["proximal"], "don't just set to zero"
+        PROXIMAL,
+        "np.where(np.abs(w) > threshold, w, 0)",
+        ["proximal"],
+        "from the large entries too",
     ),
     "proximal: away from zero": one(
         PROXIMAL,
         "np.where(np.abs(w) > threshold, w + np.sign(w) * threshold, 0)",
         ["proximal"],
-        "Towards zero",
+        "towards zero, not away",
     ),
     "proximal: sign forgotten": one(
         PROXIMAL,
@@ -264,7 +267,7 @@ PENALTIES = {
         WEIGHTS, "        if True:\n    ", ["biases_left_alone"], "Penalize weights alone"
     ),
     "penalty not added": one(
-        ADDED, "gradient", ["added_to_weights"], "never added to that of the data"
+        ADDED, "gradient", ["added_to_weights"], "not added to that of the data"
     ),
     "penalty for the data's gradient": one(
         ADDED,
@@ -279,7 +282,7 @@ PENALTIES = {
         f"total[name] = {ADDED}",
         "total[name] += l2(parameters[name], strength)[1]",
         ["changes_nothing"],
-        "add_l2 changes an array",
+        "add_l2 changes an argument",
     ),
 }
 
@@ -356,7 +359,7 @@ DROPOUT = {
             ("rng.random", "np.random.default_rng(0).random"),
         ],
         ["draws"],
-        "seed nothing",
+        "set no seed",
     ),
     "draws from elsewhere": (
         [
@@ -408,7 +411,7 @@ TRAINING = {
         "order[start : start + batch_size] " + CUT,
         "order[start : start + 9] for start in range(0, n, 9)]",
         ["batches_sizes"],
-        "in batches of 5 come as",
+        "in batches of 5 have the sizes",
     ),
     "uphill": one(UPDATE, UPDATE.replace("-=", "+="), ["step_descends"], "uphill"),
     "no learning rate": one(
@@ -417,7 +420,7 @@ TRAINING = {
         ["step_descends"],
         "The learning rate is missing",
     ),
-    "divided by N again": one(UPDATE, UPDATE + " / len(x)", ["step_descends"], "by N once more"),
+    "divided by N again": one(UPDATE, UPDATE + " / len(x)", ["step_descends"], "by N twice"),
     "a name bound, no parameter moved": one(
         UPDATE,
         "parameters = net.parameters.vector - learning_rate * gradients.vector",
@@ -456,7 +459,7 @@ TRAINING = {
         "    gradients = net.backward",
         "    _, cache = net.forward(x, training=True)\n    gradients = net.backward",
         ["step_dropout"],
-        "not along the gradient of the pass",
+        "not follow the gradient of this forward",
     ),
     "penalty not counted": one(TOTAL, "value", ["step_value"], "The penalty is missing"),
     "data loss not counted": one(TOTAL, "net.penalty_value()", ["step_value"], "Add the data loss"),
@@ -497,8 +500,8 @@ KEEPING = "cache.x, cache.s = x, s"
 WRITING = 'gradients["beta"][...] ='
 
 OWN_LAYER = {
-    "beta a weight": one(", weight=False", "", ["declares"], "a penalty would pull it to 0"),
-    "beta from zero": one("nn.ones", "nn.zeros", ["declares"], "must begin at 1"),
+    "beta a weight": one(", weight=False", "", ["declares"], "penalties would shrink it"),
+    "beta from zero": one("nn.ones", "nn.zeros", ["declares"], "must start at 1"),
     "beta of another shape": one(
         "Parameter((inputs,)", "Parameter((inputs, 1)", EVERY, r"has the shape \(4, 1\)"
     ),
@@ -511,7 +514,7 @@ OWN_LAYER = {
         DX, "dy * (self.beta * x * s * (1 - s))", ["dx"], "also has s itself"
     ),
     "inner derivative forgotten": one(
-        DX, "dy * (s + x * s * (1 - s))", ["dx"], "so a beta comes out"
+        DX, "dy * (s + x * s * (1 - s))", ["dx"], "its derivative is beta"
     ),
     "dy forgotten": one(
         DX, DX.replace("dy * ", ""), ["dx"], "dy is missing"
@@ -519,10 +522,10 @@ OWN_LAYER = {
     "the derivative forgotten": one(DX, "dy * 1.0", ["dx"], "derivative is missing"),
     "dx of the wrong sign": one(DX, "-" + DX, ["dx"], "wrong sign"),
     "one x too few": one(
-        DBETA, DBETA.replace("x * x", "x"), ["dbeta"], "so x stands there twice"
+        DBETA, DBETA.replace("x * x", "x"), ["dbeta"], "has the derivative x with respect"
     ),
     "beta for x": one(
-        DBETA, DBETA.replace("x * x", "self.beta * x"), ["dbeta"], "it is x that comes out"
+        DBETA, DBETA.replace("x * x", "self.beta * x"), ["dbeta"], "factor of the chain rule is x"
     ),
     "the sigmoid not differentiated": one(
         DBETA, DBETA.replace(" * (1 - s)", ""), ["dbeta"], "must be differentiated"
@@ -545,7 +548,7 @@ OWN_LAYER = {
              f'        """{line}"""\n        x, s = self.x, self.s')
             for line in (
                 "Return ``dx``; dy (N, D), dx (N, D).",
-                'Write the derivative by beta, (D,), into ``gradients["beta"]``.',
+                'Write the derivative with respect to beta, (D,), into ``gradients["beta"]``.',
             )
         ],
         ["remembers_nothing"],

@@ -18,7 +18,7 @@ from nnreg.course import check, exercise, grade
 from nnreg.course.grading.assertions import assert_close, patched
 from nnreg.course.grading.exercises import VISIBILITIES
 from nnreg.course.grading.process import Process
-from nnreg.course.grading.submission import LONGEST, Submission, reason
+from nnreg.course.grading.submission import MAX_MESSAGE, Submission, reason
 
 OWN = '''
 """Doubling: twice a number."""
@@ -86,7 +86,7 @@ def test_a_plain_assertion_with_words_is_what_the_student_reads(graded):
     result = graded("def double(x):\n    return x + 5\n")
     assert list(result.lost) == ["doubles", "arrays"]
     assert re.fullmatch(r"double\(\d\) should be \d+\.", result.lost["doubles"])
-    assert result.lost["arrays"] == "It is not as the check asks."
+    assert result.lost["arrays"] == "The check failed."
     assert result.score == 1
 
 
@@ -210,7 +210,7 @@ LOST = {
     "the limit of time of one check": (
         "import time\n\ndef double(x):\n    time.sleep(isinstance(x, int))\n    return 2 * x\n",
         {"quick"},
-        r"It took more than 0\.5 s: does a loop never end\?$",
+        r"It took more than 0\.5 s: is there an infinite loop\?$",
     ),
 }  # fmt: skip
 
@@ -241,7 +241,7 @@ RIGHT_AS_THEY_COME = {
     "magics": (notebook(f"%time\n!ls 'a\n?sum\nsum?\nsum??\nf = !ls\n%time f(')\n{RIGHT}"), "!ls"),
     "a magic in a block": (notebook(f"if True:\n    %timeit 1\n{RIGHT}"), "if True"),
     "a cell magic": (notebook(f"%%time\n{RIGHT}"), ""),
-    "a cell of another language": (notebook("%%bash\nfi )", RIGHT), "%%bash"),
+    "a cell that is not Python": (notebook("%%bash\nfi )", RIGHT), "%%bash"),
     "get_ipython": ("get_ipython().system('ls')\n" + RIGHT, "line 1"),
     "get_ipython in a notebook": (notebook("get_ipython().magic('x')", RIGHT), "code cell 1"),
     "a line that goes on with %": (
@@ -320,10 +320,10 @@ def test_the_report_says_what_was_not_run(graded):
     assert result.lost == {}
     expected = (
         "Not run:",
-        "code cell 1, line 1: %matplotlib inline (no Python)",
+        "code cell 1, line 1: %matplotlib inline (not valid Python)",
         "code cell 1, line 2: import pandas (this exercise allows numpy, matplotlib and",
-        "code cell 3, line 1: print 3 (no Python: SyntaxError: ",
-        "1 statement(s) that no answer uses: submission, code cell 2, line 1",
+        "code cell 3, line 1: print 3 (not valid Python: SyntaxError: ",
+        "1 statement(s) not needed by any check: submission, code cell 2, line 1",
     )
     for words in expected:
         assert words in str(result)
@@ -335,15 +335,15 @@ MISSING = {
     "another spelling": ("def doubel(x): ...\n", r"has no double \(doubel\?\)\."),
     "in a neighbour's file": (
         "from bob import double\n",
-        "double is not taken from .*: this exercise",
+        "double was skipped in .*: this exercise",
     ),
-    "in a neighbour's file, all": ("from bob import *\n", "no double of its own, and 'from bob"),
-    "beside it": ("from .bob import double\n", "double is not taken from"),
-    "no Python": ("def double(x):\n    return 2 x\n", "double is not taken.*SyntaxError.*line 2"),
-    "a crash": ("double = 1 / 0\n", "double is not taken from .*, line 1: ZeroDivisionError"),
+    "in a neighbour's file, all": ("from bob import *\n", "not define double, and 'from bob"),
+    "beside it": ("from .bob import double\n", "double was skipped in"),
+    "no Python": ("def double(x):\n    return 2 x\n", "double was skipped in.*SyntaxError.*line 2"),
+    "a crash": ("double = 1 / 0\n", "double was skipped in .*, line 1: ZeroDivisionError"),
     "an object of a class": (
         "class A:\n    def __init__(self, a): ...\n    def double(self, x): ...\n",
-        "double is a method of the class A, of which no object can be made: TypeError",
+        "double is a method of the class A, which cannot be instantiated: TypeError",
     ),
 }
 
@@ -368,7 +368,7 @@ def test_a_star_import_gives_what_is_not_refused(graded):
 
 def test_an_exercise_declares_what_a_submission_may_import(graded, tmp_path):
     text = "import calendar\n\ndef double(x):\n    return 2 * x * (calendar.MONDAY == 0)\n"
-    assert "calendar is not taken" in graded(text).lost["doubles"]
+    assert "calendar was skipped" in graded(text).lost["doubles"]
     text = (tmp_path / "doubling.py").read_text(encoding="utf-8")
     (tmp_path / "open.py").write_text(text + "\n\nMODULES = ('numpy', 'calendar')\n")
     assert grade("ada.py", "open.py").lost == {}
@@ -404,9 +404,9 @@ def test_a_reason_is_short_whatever_the_error_says():
         def __str__(self):
             raise ValueError
 
-    assert len(reason(ValueError("x" * 10**6))) < LONGEST + 10
+    assert len(reason(ValueError("x" * 10**6))) < MAX_MESSAGE + 10
     assert reason(MuteError()) == "MuteError: (its message cannot be shown)"
-    assert reason(MemoryError()) == "It asks for more memory than the grader allows."
+    assert reason(MemoryError()) == "It exceeded the memory limit."
 
 
 def test_a_function_is_called_in_place_of_another_only_for_a_while():
@@ -487,7 +487,7 @@ def test_the_command_takes_the_exercise_from_the_name_and_writes_the_file(tmp_pa
     (tmp_path / "exercise_1.py").write_text(text, encoding="utf-8")
     assert main(["grade", "exercise_1.py", "--json", "results.json"]) == 0
     out, err = capsys.readouterr()
-    assert "  0 of 12  affine_backward: db is the derivative by b.\n" in out
+    assert "  0 of 12  affine_backward: db is the derivative with respect to b.\n" in out
     assert "           db is the mean over the batch; it should be the sum.\n" in out
     assert out.endswith("Score: 88 of 100 (exercise_1.py)\n")
     assert err == ""

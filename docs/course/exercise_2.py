@@ -17,7 +17,7 @@ def softmax(z):
 
 
 def softmax_cross_entropy(z, labels):
-    """Return ``(value, dz)``: the mean of -log p of the right classes, and its derivative by z.
+    """Return ``(value, dz)``: the mean of -log p[label], and its derivative with respect to z.
 
     z (N, K) logits, labels (N,) integers from 0 to K - 1; value one number, dz (N, K).
     """

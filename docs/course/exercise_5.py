@@ -10,7 +10,7 @@ import numpy as np
 def batches(n, batch_size, rng):
     """Return a list of arrays: the rows 0 to n - 1 in random order, cut into batches.
 
-    Each has batch_size rows, but for the last, which has those that are left.
+    Each has batch_size rows, except the last, which has the remaining rows.
     """
     # your code here
     raise NotImplementedError("batches")
@@ -32,6 +32,6 @@ def train(net, loss, x, y, *, learning_rate, epochs, batch_size, rng):
 
 
 def accuracy(net, x, y):
-    """Return the share of rows whose largest output is at their label, nothing dropped."""
+    """Return the share of rows whose largest output is at their label, without dropout."""
     # your code here
     raise NotImplementedError("accuracy")

@@ -1,4 +1,4 @@
-"""Exercise 6: a layer of your own, Swish with a learned slope.
+"""Exercise 6: a custom layer, Swish with a learned slope.
 
 Replace every ``# your code here`` and the line below it. Do not change the names, do not
 modify the arrays that your methods receive, and store what backward needs in the cache only.
@@ -26,6 +26,6 @@ class Swish(nn.Layer):
         raise NotImplementedError("Swish.backward")
 
     def gradient(self, dy, cache, gradients):
-        """Write the derivative by beta, (D,), into ``gradients["beta"]``."""
+        """Write the derivative with respect to beta, (D,), into ``gradients["beta"]``."""
         # your code here
         raise NotImplementedError("Swish.gradient")

@@ -1,8 +1,9 @@
-"""CS231n's functions, with nnreg's kernels and optimizers behind them.
+"""CS231n's functions, implemented with nnreg's kernels and optimizers.
 
 Forward and backward functions (``out, cache``, then gradients), update rules
 (``next_w, config = rule(w, dw, config)``) and the ``Solver``, under the course's names and with its
-conventions. A student's function can be combined with the other half from here.
+conventions. A student's forward function can be combined with a backward function of this module,
+and the other way round.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def affine_relu_backward(dout: Array, cache: tuple[Any, Array]) -> tuple[Array, 
 
 
 def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
-    """Return the mean cross-entropy of softmax, and its derivative by the scores.
+    """Return the mean cross-entropy of softmax, and its derivative with respect to the scores.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     Raises
     ------
     ValueError
-        If ``x`` or ``y`` has another shape, or ``y`` a class that is not there.
+        If ``x`` or ``y`` has another shape, or ``y`` a class out of range.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
 
 
 def _check_labels(name: str, labels: Any, rows: int, classes: int | None = None) -> Array:
-    """Return labels as an array of class numbers, one a row, from 0 to ``classes - 1``."""
+    """Return labels as an array of class numbers, one per row, from 0 to ``classes - 1``."""
     y = np.asarray(labels)
     if y.shape != (rows,) or y.dtype.kind not in "iu":
         raise ValueError(
@@ -181,7 +182,7 @@ def dropout_forward(
     ----------
     x : ndarray of shape (N, ...)
     dropout_param : mapping
-        ``"p"``, the probability to *keep* a unit, as in the course's present edition (in early
+        ``"p"``, the probability to *keep* a unit, as in the course's current edition (in early
         ones, to drop it); ``"mode"``, ``"train"`` or ``"test"``; and optionally ``"seed"``, with
         which every call has the same mask. It is not the one that NumPy's global generator would
         draw from that seed.
@@ -190,12 +191,12 @@ def dropout_forward(
     -------
     out : ndarray of the shape of x
     cache : tuple
-        Its mask has the scale ``1/p`` in it; it is None in test mode.
+        The mask includes the factor ``1/p``; it is None in test mode.
 
     Raises
     ------
     ValueError
-        If ``"p"`` is not in (0, 1], or the mode is another.
+        If ``"p"`` is not in (0, 1], or the mode is unknown.
 
     Examples
     --------
@@ -242,7 +243,7 @@ def sgd(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arra
     ----------
     w, dw : ndarray of one shape
     config : dict, optional
-        ``learning_rate``, 1e-2 unless given.
+        ``learning_rate``, 1e-2 by default.
 
     Returns
     -------
@@ -267,7 +268,7 @@ def sgd_momentum(
     ----------
     w, dw : ndarray of one shape
     config : dict, optional
-        ``learning_rate``, 1e-2 unless given; ``momentum``, 0.9; ``velocity``, zero.
+        ``learning_rate``, 1e-2 by default; ``momentum``, 0.9; ``velocity``, zero.
 
     Returns
     -------
@@ -306,7 +307,7 @@ def rmsprop(
     ----------
     w, dw : ndarray of one shape
     config : dict, optional
-        ``learning_rate``, 1e-2 unless given; ``decay_rate``, 0.99; ``epsilon``, 1e-8; ``cache``,
+        ``learning_rate``, 1e-2 by default; ``decay_rate``, 0.99; ``epsilon``, 1e-8; ``cache``,
         the running mean of squares, zero.
 
     Returns
@@ -329,14 +330,14 @@ def rmsprop(
 
 
 def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-    """Make a step of Adam, with the bias corrected.
+    """Make a step of Adam, with bias correction.
 
     Parameters
     ----------
     w, dw : ndarray of one shape
     config : dict, optional
-        ``learning_rate``, 1e-3 unless given; ``beta1``, 0.9; ``beta2``, 0.999; ``epsilon``, 1e-8;
-        ``m`` and ``v``, zero; ``t``, the steps made so far, 0.
+        ``learning_rate``, 1e-3 by default; ``beta1``, 0.9; ``beta2``, 0.999; ``epsilon``, 1e-8;
+        ``m`` and ``v``, zero; ``t``, the number of previous steps, 0.
 
     Returns
     -------
@@ -355,22 +356,22 @@ def adam(w: Array, dw: Array, config: dict[str, Any] | None = None) -> tuple[Arr
         **{"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
         **{"m": np.zeros_like(w), "v": np.zeros_like(w), "t": 0},
     )
-    rate, one, two = config["learning_rate"], config["beta1"], config["beta2"]
-    rule = Adam(rate, beta_1=one, beta_2=two, epsilon=config["epsilon"])
+    rate, beta_1, beta_2 = config["learning_rate"], config["beta1"], config["beta2"]
+    rule = Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=config["epsilon"])
     rule.steps = validation.whole('config["t"]', config["t"])
     config["t"] = rule.steps + 1
     return _update(rule, w, dw, config, m="mean", v="mean_square")
 
 
-#: The rules by name, for ``Solver(update_rule=)``.
+#: Update rules by name, for ``Solver(update_rule=)``.
 RULES = {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}
 
 
 def _with_defaults(config: dict[str, Any] | None, **defaults: Any) -> dict[str, Any]:
     """Return a copy of the configuration, completed by the defaults."""
-    given = {} if config is None else dict(config)
-    validation.unknown_arguments("config", given, defaults)
-    config = {**defaults, **given}
+    options = {} if config is None else dict(config)
+    validation.unknown_arguments("config", options, defaults)
+    config = {**defaults, **options}
     rate = config["learning_rate"]
     validation.number('config["learning_rate"]', rate, 0, open_low=True)
     return config
@@ -408,33 +409,33 @@ class Solver:
         ``X_train``, ``y_train``, ``X_val`` and ``y_val``.
     update_rule : {"sgd", "sgd_momentum", "rmsprop", "adam"}
     optim_config : dict, optional
-        For the rule; each parameter has its own copy.
+        Configuration of the rule; each parameter has a separate copy.
     lr_decay : float, default 1
-        What learning rates are multiplied with after each epoch.
+        Factor of the learning rates after each epoch.
     batch_size : int, default 100
     num_epochs : int, default 10
     num_train_samples : int or None, default 1000
-        Of how many training examples the accuracy is measured; None is all.
+        Number of training examples for the accuracy; None means all.
     num_val_samples : int, optional
     print_every : int, default 10
         Iterations.
     verbose : bool, default True
     seed : int, default 0
-        For batches and samples: not the course's, which draws from NumPy's global generator.
+        For batches and samples; the course draws from NumPy's global generator instead.
 
     Attributes
     ----------
     loss_history : list of float
-        One an iteration.
+        One per iteration.
     train_acc_history, val_acc_history : list of float
-        One an epoch, the start included.
+        One per epoch, and one after the first iteration.
     best_val_acc : float
     best_params : dict of str to ndarray
 
     Notes
     -----
     As in the course, a batch is drawn *with replacement*, so that an epoch is a number of
-    iterations and not a pass over the data. nnreg's own :func:`nnreg.fit` makes passes. There
+    iterations and not a pass over the data. :func:`nnreg.fit` makes passes. There
     are no checkpoint files: the course's are pickles.
 
     Examples
@@ -499,17 +500,17 @@ class Solver:
 
     def train(self) -> None:
         """Train for ``num_epochs``; afterwards the model has the best parameters."""
-        each = max(len(self.X_train) // self.batch_size, 1)
-        iterations = self.num_epochs * each
+        per_epoch = max(len(self.X_train) // self.batch_size, 1)
+        iterations = self.num_epochs * per_epoch
         for t in range(iterations):
             self._step()
             if self.verbose and t % self.print_every == 0:
                 print(f"(Iteration {t + 1} / {iterations}) loss: {self.loss_history[-1]:f}")
-            if (t + 1) % each == 0:
+            if (t + 1) % per_epoch == 0:
                 self.epoch += 1
                 for config in self.optim_configs.values():
                     config["learning_rate"] *= self.lr_decay
-            if t == 0 or (t + 1) % each == 0:
+            if t == 0 or (t + 1) % per_epoch == 0:
                 self._measure()
         self.model.params = self.best_params
 
@@ -545,7 +546,7 @@ class Solver:
         x : ndarray of shape (N, ...)
         y : ndarray of shape (N,)
         num_samples : int, optional
-            Of so many, drawn from them.
+            Number of examples to draw; all by default.
         batch_size : int, default 100
         """
         if num_samples is not None and num_samples < len(x):

@@ -22,7 +22,7 @@ def l1_proximal(w, threshold):
 
 
 def add_l2(gradients, parameters, strength):
-    """Return new gradients: those of the weights with L2's added, those of the biases as they are.
+    """Return new gradients: L2's is added to those of the weights, those of the biases are equal.
 
     Both dictionaries have the same names; a weight's begins with "w", a bias's with "b".
     """

@@ -6,7 +6,7 @@ import numpy as np
 def batches(n, batch_size, rng):
     """Return a list of arrays: the rows 0 to n - 1 in random order, cut into batches.
 
-    Each has batch_size rows, but for the last, which has those that are left.
+    Each has batch_size rows, except the last, which has the remaining rows.
     """
     order = rng.permutation(n)
     return [order[start : start + batch_size] for start in range(0, n, batch_size)]
@@ -39,5 +39,5 @@ def train(net, loss, x, y, *, learning_rate, epochs, batch_size, rng):
 
 
 def accuracy(net, x, y):
-    """Return the share of rows whose largest output is at their label, nothing dropped."""
+    """Return the share of rows whose largest output is at their label, without dropout."""
     return np.mean(net.predict(x).argmax(axis=1) == y)

@@ -22,6 +22,6 @@ class Swish(nn.Layer):
         return dy * (s + self.beta * x * s * (1 - s))
 
     def gradient(self, dy, cache, gradients):
-        """Write the derivative by beta, (D,), into ``gradients["beta"]``."""
+        """Write the derivative with respect to beta, (D,), into ``gradients["beta"]``."""
         x, s = cache.x, cache.s
         gradients["beta"][...] = (dy * x * x * s * (1 - s)).sum(axis=0)

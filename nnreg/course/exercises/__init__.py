@@ -1,5 +1,5 @@
 """The exercises that come with nnreg: their checks. Notebooks and solutions are in the docs.
 
-One mistake should cost its own points and no others. So a backward function is graded with the
-*right* forward output, and that of dropout with the mask that the submission drew.
+One mistake should cost the points of one check only. So a backward function is graded with the
+*correct* forward output, and that of dropout with the mask that the submission drew.
 """

@@ -35,41 +35,41 @@ def affine_forward(submission: Any, rng: np.random.Generator) -> None:
 
 @check(12)
 def affine_dx(submission: Any, rng: np.random.Generator) -> None:
-    """affine_backward: dx is the derivative by x."""
+    """affine_backward: dx is the derivative with respect to x."""
     forward = with_reference_output(kernels.affine, submission.affine_forward)
     assert_gradient("x", forward, submission.affine_backward, X, W, B)
 
 
 @check(12)
 def affine_dw(submission: Any, rng: np.random.Generator) -> None:
-    """affine_backward: dw is the derivative by w."""
+    """affine_backward: dw is the derivative with respect to w."""
     forward = with_reference_output(kernels.affine, submission.affine_forward)
     assert_gradient("w", forward, submission.affine_backward, X, W, B)
 
 
 @check(12)
 def affine_db(submission: Any, rng: np.random.Generator) -> None:
-    """affine_backward: db is the derivative by b."""
+    """affine_backward: db is the derivative with respect to b."""
     forward = with_reference_output(kernels.affine, submission.affine_forward)
     assert_gradient("b", forward, submission.affine_backward, X, W, B)
 
 
 @check(5)
 def affine_one_row(submission: Any, rng: np.random.Generator) -> None:
-    """affine_forward, affine_backward: a row alone gives what it gave in the batch."""
+    """affine_forward, affine_backward: a single row gives the same result as in a batch."""
     y, cache = call_pair(submission.affine_forward, X, W, B)
     dx = require_gradients(submission.affine_backward(np.ones((5, 3)), cache), 3)[0]
     assert_nonzero("y", y)
     assert_nonzero("dx", dx)
-    one, cache = call_pair(submission.affine_forward, X[:1], W, B)
-    assert_close("y of a batch of one row", one, y[:1])
-    one = require_gradients(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
-    assert_close("dx of a batch of one row", one, dx[:1])
+    single, cache = call_pair(submission.affine_forward, X[:1], W, B)
+    assert_close("y of a batch of one row", single, y[:1])
+    single = require_gradients(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
+    assert_close("dx of a batch of one row", single, dx[:1])
 
 
 @check(4)
 def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """affine_forward, affine_backward: x, w, b and dy stay as they were."""
+    """affine_forward, affine_backward: x, w, b and dy are not modified."""
     assert_unchanged(submission.affine_forward, submission.affine_backward, X, W, B)
 
 
@@ -77,7 +77,7 @@ def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
 def relu_forward(submission: Any, rng: np.random.Generator) -> None:
     """relu_forward: y is max(x, 0)."""
     known_errors = {
-        "The larger of x and 0, not the smaller.": np.minimum(X, 0),
+        "Return the larger of x and 0, not the smaller.": np.minimum(X, 0),
         "That is |x|.": np.abs(X),
     }
     assert_close("y", call_pair(submission.relu_forward, X)[0], kernels.rectifier(X), known_errors)
@@ -85,7 +85,7 @@ def relu_forward(submission: Any, rng: np.random.Generator) -> None:
 
 @check(18)
 def relu_dx(submission: Any, rng: np.random.Generator) -> None:
-    """relu_backward: dx is the derivative by x."""
+    """relu_backward: dx is the derivative with respect to x."""
     assert_gradient(
         "x",
         with_reference_output(kernels.rectifier, submission.relu_forward),
@@ -102,11 +102,11 @@ def relu_at_zero(submission: Any, rng: np.random.Generator) -> None:
     dx = require_gradients(submission.relu_backward(np.ones((1, 3)), cache), 1)[0]
     assert_nonzero("dx", dx)
     slopes = np.ravel(dx).tolist()
-    known = hint("ReLU: >= 0") if slopes == [0, 1, 1] else "Only where x > 0 it is dy."
+    known = hint("ReLU: >= 0") if slopes == [0, 1, 1] else "dx is dy only where x > 0."
     expect(slopes[1] == 0, f"At x = 0 the derivative is {slopes[1]:g}, expected 0.\n{known}")
 
 
 @check(4)
 def relu_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """relu_forward, relu_backward: x and dy stay as they were."""
+    """relu_forward, relu_backward: x and dy are not modified."""
     assert_unchanged(submission.relu_forward, submission.relu_backward, X)

@@ -21,18 +21,18 @@ from nnreg.course.grading.exercises import check
 RNG = np.random.default_rng(2)
 Z, LABELS = 2 * RNG.standard_normal((5, 4)), np.array([3, 0, 2, 1, 2])
 LARGE = np.array([[1000.0, 0.0, -1000.0], [-1000.0, -1001.0, -1000.0]])
-HOPELESS = np.array([[1e4, 0.0, -1e4]])
-NO_LOG = "Write log p as z - max - log(sum(exp(z - max))): no log of a p that has become 0."
-OVERFLOW = "Subtract each row's largest logit before np.exp: it cancels, and nothing overflows."
+EXTREME = np.array([[1e4, 0.0, -1e4]])
+NO_LOG = "Compute log p as z - max - log(sum(exp(z - max))): p itself may have become 0."
+OVERFLOW = "Subtract the largest logit of each row before np.exp: p is the same, without overflow."
 
 
 def value(z: Any, labels: Any) -> Any:
-    """Return the right value: the mean over the rows."""
+    """Return the correct value: the mean over the rows."""
     return kernels.softmax_cross_entropy(z, labels)[0].mean()
 
 
 def loss(submission: Any, z: Any, labels: Any) -> Any:
-    """Return what the submission's loss returns when its softmax is right."""
+    """Return the result of the submission's loss with a correct softmax."""
     function = submission.softmax_cross_entropy
     with patched(function, softmax=kernels.softmax):
         return call_pair(function, z, labels, form="(value, dz)")
@@ -52,11 +52,11 @@ def softmax_values(submission: Any, rng: np.random.Generator) -> None:
 
 @check(10)
 def softmax_large(submission: Any, rng: np.random.Generator) -> None:
-    """softmax: logits of 1000 and -1000 overflow nowhere."""
+    """softmax: logits of 1000 and -1000 do not overflow."""
     p = submission.softmax(LARGE.copy())
     expect(np.all(np.isfinite(p)), f"softmax of logits of 1000 is not finite.\nHint: {OVERFLOW}")
     right = submission.softmax(LARGE / 1000)
-    if np.allclose(right, kernels.softmax(LARGE / 1000)):  # else that is what is wrong
+    if np.allclose(right, kernels.softmax(LARGE / 1000)):  # otherwise softmax is wrong at any size
         assert_close("p", p, kernels.softmax(LARGE))
 
 
@@ -82,17 +82,17 @@ def loss_value(submission: Any, rng: np.random.Generator) -> None:
 
 @check(10)
 def loss_large(submission: Any, rng: np.random.Generator) -> None:
-    """softmax_cross_entropy: a hopeless prediction costs a finite value."""
-    result = np.mean(loss(submission, HOPELESS, np.array([2]))[0])
+    """softmax_cross_entropy: the value is finite for very low logits."""
+    result = np.mean(loss(submission, EXTREME, np.array([2]))[0])
     expect(np.isfinite(result), f"At a logit of -10,000 it is {result}.\nHint: {NO_LOG}")
     expect(
-        abs(result) > 5000, f"At a logit of -10,000 it is cut off, {result:.6g}.\nHint: {NO_LOG}"
+        abs(result) > 5000, f"At a logit of -10,000 it is clipped, {result:.6g}.\nHint: {NO_LOG}"
     )
 
 
 @check(30)
 def loss_gradient(submission: Any, rng: np.random.Generator) -> None:
-    """softmax_cross_entropy: dz is the derivative by z."""
+    """softmax_cross_entropy: dz is the derivative with respect to z."""
     function = submission.softmax_cross_entropy
     with patched(function, softmax=kernels.softmax):
         assert_slope(with_reference_value(value, function), Z, LABELS)
@@ -108,7 +108,7 @@ def loss_one_row(submission: Any, rng: np.random.Generator) -> None:
 
 @check(5)
 def loss_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """softmax, softmax_cross_entropy: z and the labels stay as they were."""
+    """softmax, softmax_cross_entropy: z and the labels are not modified."""
     assert_arguments_unchanged(submission.softmax, Z)
     with patched(submission.softmax_cross_entropy, softmax=kernels.softmax):
         assert_arguments_unchanged(submission.softmax_cross_entropy, Z, LABELS)

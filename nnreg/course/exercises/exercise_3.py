@@ -38,9 +38,9 @@ def l2_value(submission: Any, rng: np.random.Generator) -> None:
     right = STRENGTH * kernels.l2(W)
     _value(submission.l2, right, {
         "There is a factor 1/2: with it, the gradient has no 2.": 2 * right,
-        "Sum the squares; the root of a norm has no place here.": STRENGTH * np.linalg.norm(W),
+        "Sum the squares; the norm takes a root, L2 does not.": STRENGTH * np.linalg.norm(W),
         "Multiply by the strength.": right / STRENGTH,
-        "Sum over all entries, don't take the mean.": right / W.size,
+        "Sum over all entries; do not take the mean.": right / W.size,
     })  # fmt: skip
 
 
@@ -57,9 +57,9 @@ def l1_value(submission: Any, rng: np.random.Generator) -> None:
     right = STRENGTH * kernels.l1(W)
     _value(submission.l1, right, {
         "There is no 1/2 in L1.": right / 2,
-        "Sum the absolute values: of w alone, plus and minus cancel.": STRENGTH * W.sum(),
+        "Sum the absolute values: positive and negative entries of w cancel.": STRENGTH * W.sum(),
         "Multiply by the strength.": right / STRENGTH,
-        "Sum over all entries, don't take the mean.": right / W.size,
+        "Sum over all entries; do not take the mean.": right / W.size,
     })  # fmt: skip
 
 
@@ -84,33 +84,33 @@ def proximal(submission: Any, rng: np.random.Generator) -> None:
     far = np.sign(W) * (np.abs(W) + 0.5)
     result = submission.l1_proximal(far.copy(), 0.5)
     known_errors = {
-        "Subtract the threshold; don't just set to zero what is small.": far,
-        "Negative entries move up, positive ones down: sign(w) times something.": far - 0.5,
-        "Towards zero, not away from it.": far + 0.5 * np.sign(far),
-        "The threshold is all that is subtracted, no fraction of w.": far * 0.5,
+        "Subtract the threshold from the large entries too.": far,
+        "Negative entries move up, positive ones down: multiply by sign(w).": far - 0.5,
+        "Move towards zero, not away from it.": far + 0.5 * np.sign(far),
+        "Subtract the threshold, not a fraction of w.": far * 0.5,
     }
     assert_close("w", result, W, known_errors)
 
 
 @check(10)
 def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
-    """l1_proximal: what is smaller than the threshold becomes exactly 0."""
+    """l1_proximal: an entry of at most the threshold becomes exactly 0."""
     result = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
     expect(
         not np.any(result),
         f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}.\n"
-        "Hint: Nothing may pass zero and come out on the other side: max(|w| - threshold, 0).",
+        "Hint: An entry must not change its sign: max(|w| - threshold, 0).",
     )
 
 
 @check(8)
 def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
-    """add_l2: the gradients of the weights have the penalty's added."""
+    """add_l2: the penalty's gradient is added to the gradients of the weights."""
     result = _added(submission)
     for name in ("w1", "w2"):
         right = GRADIENTS[name] + STRENGTH * PARAMETERS[name]
         known_errors = {
-            "The gradient of L2 is never added to that of the data.": GRADIENTS[name],
+            "The gradient of L2 is not added to that of the data loss.": GRADIENTS[name],
             "The gradient of L2 replaces that of the data: add them.": STRENGTH * PARAMETERS[name],
             hint("L2: 2λ"): GRADIENTS[name] + 2 * STRENGTH * PARAMETERS[name],
             hint("penalty: sign"): GRADIENTS[name] - STRENGTH * PARAMETERS[name],
@@ -120,7 +120,7 @@ def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
 
 @check(7)
 def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
-    """add_l2: the gradients of the biases stay as they were."""
+    """add_l2: the gradients of the biases are not changed."""
     result = _added(submission)
     for name in ("b1", "b2"):
         expect(np.array_equal(result[name], GRADIENTS[name]), hint("network: on biases"))
@@ -128,7 +128,7 @@ def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
 
 @check(5)
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """l2, l1, l1_proximal, add_l2: the arguments stay as they were."""
+    """l2, l1, l1_proximal, add_l2: the arguments are not modified."""
     for function in (submission.l2, submission.l1, submission.l1_proximal):
         assert_arguments_unchanged(function, W, STRENGTH)
     assert_arguments_unchanged(submission.add_l2, GRADIENTS, PARAMETERS, STRENGTH)

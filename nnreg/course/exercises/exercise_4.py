@@ -22,11 +22,11 @@ from nnreg.course.grading.exercises import check
 
 RNG = np.random.default_rng(4)
 X = RNG.standard_normal((5, 4))
-MANY = RNG.uniform(1, 2, (256, 64))  # the share kept is known to 0.003
+MANY = RNG.uniform(1, 2, (256, 64))  # the standard error of the kept share is 0.003
 KEEP_PROB = 0.8
 EACH = "Hint: draw a number for each entry: rng.random(x.shape)."
 PAPER = (
-    "Training leaves the kept units as they are, and inference multiplies by keep_prob. That is "
+    "Training does not scale the kept units, and inference multiplies by keep_prob. That is "
     "dropout as first published; inverted dropout divides in training.\n"
     "Hint: divide the kept units by keep_prob, and if not training, return x."
 )
@@ -37,10 +37,7 @@ def share(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: each entry is kept with probability keep_prob."""
     for keep_prob in (KEEP_PROB, 0.5, 0.3):
         mask = forward(submission, MANY, keep_prob, True, rng)[0] != 0
-        expect(
-            not np.all(mask == mask[:1]),
-            f"All rows have the same mask.\n{EACH}",
-        )
+        expect(not np.all(mask == mask[:1]), f"All rows have the same mask.\n{EACH}")
         expect(
             not np.all(mask == mask[:, :1]),
             f"The units of a row are kept or dropped together.\n{EACH}",
@@ -48,7 +45,7 @@ def share(submission: Any, rng: np.random.Generator) -> None:
         keep = mask.mean()
         known = hint("dropout: keeps with the probability to drop")
         if abs(keep - (1 - keep_prob)) > 0.02:
-            known = "Hint: mask = rng.random(x.shape) < keep_prob, of uniform numbers."
+            known = "Hint: mask = rng.random(x.shape) < keep_prob, with uniform numbers."
         expect(
             abs(keep - keep_prob) < 0.02,
             f"With keep_prob = {keep_prob}, {keep:.0%} of the units are kept.\n{known}",
@@ -78,7 +75,7 @@ def inference(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, not training: y is x."""
     expect(
         not is_swapped(submission),
-        "Units are dropped outside training, and in training y is x: training is used the wrong "
+        "Units are dropped outside training, and in training y is x: the flag is used the wrong "
         "way round.\nHint: if not training, y is x.",
     )
     y, _ = call_pair(submission.dropout_forward, MANY, KEEP_PROB, False, rng)
@@ -90,10 +87,10 @@ def inference(submission: Any, rng: np.random.Generator) -> None:
 
 @check(25)
 def dx_in_training(submission: Any, rng: np.random.Generator) -> None:
-    """dropout_backward, training: dx is the derivative by x, of the same mask."""
+    """dropout_backward, training: dx is the derivative with respect to x, with the same mask."""
     y, cache = forward(submission, X, 0.6, True, rng)
     factors = dropout_factors(X, y)
-    copy = library(submission, "copy")  # a cache is copied where it was made
+    copy = library(submission, "copy")  # a cache is copied in the process that created it
 
     def dropout(x: Any) -> Any:
         return x * factors, Deferred(copy.deepcopy, cache)
@@ -116,19 +113,19 @@ def draws(submission: Any, rng: np.random.Generator) -> None:
     first, second, replayed = (forward(submission, X, 0.6, True, g)[0] for g in (rng, rng, again))
     expect(
         not np.array_equal(first, second),
-        "Two calls have the same mask: one smaller network is trained, always the same.\n"
-        "Hint: seed nothing inside the function; draw from rng.",
+        "Two calls have the same mask, so the same smaller network is trained in every step.\n"
+        "Hint: set no seed inside the function; draw from rng.",
     )
     expect(
         np.array_equal(first, replayed),
-        "Two equal generators give two masks, so that no pass can be repeated.\n"
+        "Two equal generators give different masks, so no pass can be repeated.\n"
         "Hint: draw from rng, not from np.random.",
     )
 
 
 @check(4)
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """dropout_forward, dropout_backward: x and dy stay as they were."""
+    """dropout_forward, dropout_backward: x and dy are not modified."""
     forward, backward = submission.dropout_forward, submission.dropout_backward
     assert_unchanged(forward, backward, X, 0.6, True, rng)
 
@@ -158,9 +155,9 @@ def is_paper(submission: Any, rng: np.random.Generator) -> bool:
 
 
 def dropout_factors(x: Any, y: Any) -> Any:
-    """Return by what each entry was multiplied, where training dropped some and kept some."""
+    """Return the factor of each entry; training must have dropped some and kept some."""
     expect(np.shape(y) == x.shape, f"y has the shape {np.shape(y)}, expected {x.shape}.")
     factors = y / x
     some = np.any(factors == 0) and np.any(factors != 0)
-    expect(some, "In training some units must be dropped and others kept; all were treated alike.")
+    expect(some, "In training some units must be dropped and others kept, not all alike.")
     return factors

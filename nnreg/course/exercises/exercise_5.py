@@ -36,7 +36,7 @@ def network(submission: Any = None, strength: float = 0.0, keep_prob: float = 1.
 
 
 def run_step(submission: Any, **options: float) -> tuple[Array, Any]:
-    """Return the change of the parameters by one step of the submission, and what it returns."""
+    """Return the change of the parameters by one step of the submission, and its result."""
     net, loss = network(submission, **options), library(submission).SoftmaxCrossEntropy()
     result = submission.train_step(net, loss, FEW.copy(), FEW_LABELS.copy(), RATE)
     return net.parameters.vector - network(**options).parameters.vector, result
@@ -66,48 +66,48 @@ def right_step(net: Any, loss: Any, x: Array, y: Array, learning_rate: float) ->
 
 @check(10)
 def batches_cover(submission: Any, rng: np.random.Generator) -> None:
-    """batches: together they have every row once."""
+    """batches: together they contain every row exactly once."""
     rows = np.concatenate([np.ravel(batch) for batch in submission.batches(23, 5, rng)])
     counts = np.bincount(rows.astype(int), minlength=23)
     missing = int((counts == 0).sum())
     expect(
         counts.max() <= 1,
-        f"Of 23 rows {missing} are missing and others come twice.\n"
+        f"Of 23 rows {missing} are missing and others occur twice.\n"
         "Hint: draw without replacement: rng.permutation(n), cut into batches.",
     )
     expect(
         missing == 0,
         f"Of 23 rows {missing} are missing.\n"
-        "Hint: the last batch may be smaller than the others; it counts too.",
+        "Hint: the last batch may be smaller than the others; do not leave it out.",
     )
     expect(len(counts) == 23, f"There is no row {len(counts) - 1}: rows are counted from 0.")
 
 
 @check(5)
 def batches_sizes(submission: Any, rng: np.random.Generator) -> None:
-    """batches: each has batch_size rows, but for the last."""
+    """batches: each has batch_size rows, except the last."""
     sizes = [len(batch) for batch in submission.batches(23, 5, rng)]
-    expect(sizes[:4] == [5] * 4, f"23 rows in batches of 5 come as {sizes}.")
+    expect(sizes[:4] == [5] * 4, f"23 rows in batches of 5 have the sizes {sizes}.")
 
 
 @check(10)
 def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
-    """batches: the order is drawn anew at each call, from rng."""
+    """batches: each call draws a new order from rng."""
     again = np.random.default_rng(0)
     first, second, replayed = (
         np.concatenate(list(submission.batches(20, 20, g))).tolist() for g in (rng, rng, again)
     )
     expect(
         first != list(range(20)),
-        "The rows come in the order of the data.\nHint: data are often sorted by class; shuffle.",
+        "The rows are in the order of the data.\nHint: data are often sorted by class; shuffle.",
     )
     expect(
         first != second,
-        "Two epochs have the same order.\nHint: seed nothing inside the function; draw from rng.",
+        "Two epochs have the same order.\nHint: set no seed inside the function; draw from rng.",
     )
     expect(
         first == replayed,
-        "Two equal generators give two orders, so that no run can be repeated.\n"
+        "Two equal generators give different orders, so no run can be repeated.\n"
         "Hint: draw from rng, not from np.random.",
     )
 
@@ -119,11 +119,11 @@ def step_descends(submission: Any, rng: np.random.Generator) -> None:
     only_weights = np.where(IS_WEIGHT, g, 0.0)
     assert_close("The change of the parameters", result, -RATE * g, {
         "The parameters do not move.\nHint: -= on net.parameters.vector works in place;"
-        " a new array in a name of yours changes no network.": 0 * g,
-        "The step goes uphill.\nHint: the gradient points to where the loss grows.": RATE * g,
+        " assigning a new array to a variable does not change the network.": 0 * g,
+        "The step goes uphill.\nHint: the gradient points in the direction of increase.": RATE * g,
         "The learning rate is missing.": -g,
-        "The gradient is divided by N once more.\nHint: the loss has done that.": -RATE * g / 7,
-        "The gradient is multiplied by N.\nHint: the loss has its mean already.": -RATE * g * 7,
+        "The gradient is divided by N twice.\nHint: the loss divides by N.": -RATE * g / 7,
+        "The gradient is multiplied by N.\nHint: the loss is a mean.": -RATE * g * 7,
         "Only the weights move.\nHint: biases are trained too.": -RATE * only_weights,
         "Two steps are made in one, or the step is doubled.": -2 * RATE * g,
     })  # fmt: skip
@@ -136,12 +136,12 @@ def step_penalty(submission: Any, rng: np.random.Generator) -> None:
     expect(np.any(without), "The parameters do not move.")
     added = run_step(submission, strength=STRENGTH)[0] - without
     share = np.vdot(without[IS_WEIGHT], g[IS_WEIGHT]) / np.vdot(g[IS_WEIGHT], -RATE * g[IS_WEIGHT])
-    result = added / share  # whatever the step's length is
-    every = -RATE * STRENGTH * network().parameters.vector
-    right = np.where(IS_WEIGHT, every, 0.0)
-    assert_close("What the penalty adds to the step", result, right, {
+    result = added / share  # independent of the length of the step
+    on_all = -RATE * STRENGTH * network().parameters.vector
+    right = np.where(IS_WEIGHT, on_all, 0.0)
+    assert_close("The penalty's part of the step", result, right, {
         hint("network: not added"): 0 * g,
-        hint("network: on biases"): every,
+        hint("network: on biases"): on_all,
         hint("network: divided"): right / 7,
         "The penalty's gradient is added twice.": 2 * right,
     })  # fmt: skip
@@ -149,15 +149,15 @@ def step_penalty(submission: Any, rng: np.random.Generator) -> None:
 
 @check(10)
 def step_dropout(submission: Any, rng: np.random.Generator) -> None:
-    """train_step: forward and backward are in training mode, with one mask."""
+    """train_step: forward and backward use training mode, with the same mask."""
     result = run_step(submission, keep_prob=0.5)[0][IS_WEIGHT]
     g = gradient(keep_prob=0.5)[1][IS_WEIGHT]
     expect(np.any(result), "The parameters do not move.")
     cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
     expect(
         abs(cosine) > 0.999999,
-        "With dropout, the step is not along the gradient of the pass that was made.\n"
-        "Hint: one forward with training=True, and backward with its cache.",
+        "With dropout, the step does not follow the gradient of this forward pass.\n"
+        "Hint: call forward once with training=True, and backward with its cache.",
     )
 
 
@@ -179,7 +179,7 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
 
 @check(7)
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
-    """train: the objective falls from epoch to epoch, and the points are classified."""
+    """train: the objective decreases from epoch to epoch, and the points are classified."""
     net, history = run_training(submission, rng)
     expect(
         history[-1] < history[0] / 2,
@@ -193,7 +193,7 @@ def training_learns(submission: Any, rng: np.random.Generator) -> None:
 
 @check(5)
 def training_steps(submission: Any, rng: np.random.Generator) -> None:
-    """train: each epoch makes a step for each of its batches."""
+    """train: each epoch makes one step per batch."""
     steps, expected = run_training(submission, rng)[0].steps, EPOCHS * 6
     expect(
         steps == expected,
@@ -211,22 +211,26 @@ def accuracy_share(submission: Any, rng: np.random.Generator) -> None:
 
 @check(5)
 def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
-    """accuracy: nothing is dropped, and the network stays as it was."""
+    """accuracy: no unit is dropped, and the network is not modified."""
     net = network(submission, keep_prob=0.5)
     result = [submission.accuracy(net, X.copy(), LABELS.copy()) for _ in range(5)]
     expect(
         net.steps == 0 and len(set(result)) == 1,
-        "It is measured in training mode, with units dropped.\nHint: net.predict(x) drops none.",
+        "The accuracy is computed in training mode, with units dropped.\n"
+        "Hint: net.predict(x) drops none.",
     )
-    expect(np.array_equal(net.parameters.vector, network().parameters.vector), "It trains, too.")
+    expect(
+        np.array_equal(net.parameters.vector, network().parameters.vector),
+        "accuracy changes the parameters.",
+    )
 
 
 def run_training(submission: Any, rng: np.random.Generator) -> tuple[Any, list[float]]:
-    """Return the network that the submission trained, and its numbers, one for each epoch."""
+    """Return the network that the submission trained, and its objectives, one per epoch."""
     net, loss = network(submission), library(submission).SoftmaxCrossEntropy()
-    how = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
+    options = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
     with patched(submission.train, batches=right_batches, train_step=right_step):
-        history = submission.train(net, loss, X.copy(), LABELS.copy(), **how)
+        history = submission.train(net, loss, X.copy(), LABELS.copy(), **options)
     expect(
         isinstance(history, list) and len(history) == EPOCHS,
         "train must return a list with one number for each epoch.",

@@ -1,4 +1,4 @@
-"""Exercise 6: a layer of your own, Swish with a learned slope."""
+"""Exercise 6: a custom layer, Swish with a learned slope."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ X, BETA = RNG.standard_normal((5, 4)), RNG.uniform(0.5, 1.5, 4)
 
 
 def swish(x: Array, beta: Array) -> Any:
-    """Return the right output."""
+    """Return the correct output."""
     return x * kernels.sigmoid(beta * x)
 
 
 class Swish(Layer):
-    """The submission's layer, which may run in another process: every call is passed on."""
+    """Wrapper of the submission's layer, which may run in another process."""
 
     beta: Array
 
@@ -45,7 +45,7 @@ class Swish(Layer):
         return int(self.layer.outputs(inputs))
 
     def parameters(self, inputs: int) -> dict[str, Parameter]:
-        """Return what is declared; ``declares`` checks the initial values."""
+        """Return the declared parameters; the check `declares` tests their initial values."""
         declared = self.layer.parameters(inputs)
         return {n: Parameter(tuple(p.shape), ones, weight=False) for n, p in declared.items()}
 
@@ -61,15 +61,15 @@ class Swish(Layer):
         return self.layer.backward(dy, cache.remote)
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write the derivative by beta."""
+        """Write the derivative with respect to beta."""
         self.layer.gradient(dy, cache.remote, gradients)
 
 
 class CorrectedSwish(Swish):
-    """The submission's layer with the right output and without side effects."""
+    """The submission's layer with the correct output and without side effects."""
 
     def forward(self, x: Array, cache: Cache) -> Any:
-        """Return the right outputs, of complex numbers too."""
+        """Return the correct outputs, for complex numbers too."""
         if x.dtype.kind == "f":
             super().forward(x.copy(), cache)
         return swish(x, self.beta)
@@ -79,14 +79,14 @@ class CorrectedSwish(Swish):
         return super().backward(dy.copy(), cache)
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write the derivative by beta."""
+        """Write the derivative with respect to beta."""
         derivatives, beta = {"beta": np.zeros_like(self.beta)}, self.beta.copy()
         super().gradient(dy.copy(), cache, derivatives)
         gradients["beta"][...], self.beta[...] = derivatives["beta"], beta
 
 
 def in_network(layer: Swish) -> Swish:
-    """Return the layer in a network, with slopes that differ."""
+    """Return the layer in a network whose slopes differ."""
     net = Network([layer], inputs=4, dtype="float64")
     net.parameters.vector[...] = BETA
     return layer
@@ -94,18 +94,18 @@ def in_network(layer: Swish) -> Swish:
 
 @check(10)
 def declares(submission: Any, rng: np.random.Generator) -> None:
-    """Swish.parameters: beta, one for each input, begins at 1 and is no weight."""
+    """Swish.parameters: beta, one per input, starts at 1 and is not a weight."""
     declared = submission.Swish().parameters(4)
     expect(
         isinstance(declared, dict) and declared.keys() == {"beta"},
         'parameters must return a dictionary with one name, "beta".',
     )
     beta = declared["beta"]
-    expect(beta.shape == (4,), f"beta has the shape {beta.shape}, expected (4,), one an input.")
-    expect(np.all(beta.initializer((4,), rng) == 1), "beta must begin at 1: nn.ones.")
+    expect(beta.shape == (4,), f"beta has the shape {beta.shape}, expected (4,), one per input.")
+    expect(np.all(beta.initializer((4,), rng) == 1), "beta must start at 1: nn.ones.")
     expect(
         not beta.weight,
-        "beta is declared as a weight, so that a penalty would pull it to 0.\nHint: weight=False.",
+        "beta is declared as a weight, so penalties would shrink it.\nHint: weight=False.",
     )
 
 
@@ -117,20 +117,20 @@ def forward(submission: Any, rng: np.random.Generator) -> None:
     known_errors = {
         "beta is missing: sigmoid(beta * x).": swish(X, np.ones(4)),
         "x is missing: it is multiplied by the sigmoid.": s,
-        "beta stands inside the sigmoid only.": BETA * right,
+        "beta belongs inside the sigmoid only.": BETA * right,
     }
     assert_close("y", y, right, known_errors)
 
 
 @check(22)
 def dx(submission: Any, rng: np.random.Generator) -> None:
-    """Swish.backward: dx is the derivative by x."""
+    """Swish.backward: dx is the derivative with respect to x."""
     layer, cache, y = run_pass(submission)
     s = kernels.sigmoid(BETA * X)
     known_errors = {
         "A product has two terms: dx also has x * s'.": s,
         "A product has two terms: dx also has s itself.": BETA * X * s * (1 - s),
-        "The sigmoid's argument is beta * x, so a beta comes out.": s + X * s * (1 - s),
+        "The sigmoid's argument is beta * x: its derivative is beta.": s + X * s * (1 - s),
     }
     result = layer.backward(np.ones_like(y), cache)
     assert_diagnosed(
@@ -144,13 +144,13 @@ def dx(submission: Any, rng: np.random.Generator) -> None:
 
 @check(22)
 def dbeta(submission: Any, rng: np.random.Generator) -> None:
-    """Swish.gradient: that of beta is the derivative by beta."""
+    """Swish.gradient: the gradient is the derivative with respect to beta."""
     layer, cache, y = run_pass(submission)
     s, result = kernels.sigmoid(BETA * X), {"beta": np.zeros(4)}
     slope = s * (1 - s)
     known_errors = {
-        "beta * x by beta is x, so x stands there twice.": (X * slope).sum(axis=0),
-        "By beta, it is x that comes out of the sigmoid.": (BETA * X * slope).sum(axis=0),
+        "beta * x has the derivative x with respect to beta: x * x.": (X * slope).sum(axis=0),
+        "The factor of the chain rule is x, not beta.": (BETA * X * slope).sum(axis=0),
         "The sigmoid must be differentiated: s * (1 - s).": (X * X * s).sum(axis=0),
     }
     layer.gradient(np.ones_like(y), cache, result)
@@ -172,7 +172,7 @@ def run_pass(submission: Any) -> tuple[Any, Cache, Array]:
 
 @check(8)
 def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """Swish: x, dy, the parameters and the cache stay as they were."""
+    """Swish: x, dy, the parameters and the cache are not modified."""
     assert_contract(
         lambda: Swish(submission),
         *("changes x", "changes dy", "changes y", "changes the parameters", "backward once"),
@@ -182,13 +182,13 @@ def changes_nothing(submission: Any, rng: np.random.Generator) -> None:
 
 @check(8)
 def overwrites(submission: Any, rng: np.random.Generator) -> None:
-    """Swish.gradient: it writes over what the array held."""
+    """Swish.gradient: it overwrites the previous values of the array."""
     assert_contract(lambda: Swish(submission), "accumulates", "rebinds", "not written")
 
 
 @check(8)
 def remembers_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """Swish: what backward needs is in the cache, not on the layer."""
+    """Swish: what backward needs is stored in the cache, not on the layer."""
     assert_contract(
         lambda: CorrectedSwish(submission), "stale", "one memory", "remembers inference"
     )

@@ -1,8 +1,8 @@
-"""Grading: named checks with points, run on a submission in a process of its own.
+"""Grading: named checks with points, run on a submission in a separate process.
 
-``exercises`` defines a check; ``assertions`` has what checks are written with; ``submission`` makes
-a module of a file or notebook; ``worker`` is the process in which it runs; ``process`` starts and
-ends that process; ``grader`` puts these together, and has what comes out.
+``exercises`` defines checks and exercises; ``assertions`` has functions for writing checks;
+``submission`` reads a file or notebook; ``worker`` is the process in which it runs; ``process``
+starts and ends that process; ``wire`` connects both; ``grader`` runs the checks.
 """
 
 from nnreg.course.grading.exercises import Check, Exercise, check, exercise

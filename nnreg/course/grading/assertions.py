@@ -1,6 +1,6 @@
 """Assertions for checks: each raises an error whose message is written for the student.
 
-Arrays are passed as copies, so a submission that changes them loses only the points for that.
+Arrays are passed as copies, so a submission that modifies them loses only the points for that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg.course.grading.submission import MissedError
+from nnreg.course.grading.submission import CheckFailedError
 from nnreg.course.grading.wire import Answers, Remote, replaced
 from nnreg.gradcheck.check import check_gradients
 from nnreg.layers.base import Layer
@@ -32,7 +32,7 @@ from nnreg.testing.known_bugs import KNOWN_BUGS
 def expect(condition: object, message: str) -> None:
     """Raise ``AssertionError`` with the message unless ``condition``."""
     if not condition:
-        raise MissedError(message)
+        raise CheckFailedError(message)
 
 
 def hint(name: str) -> str:
@@ -51,16 +51,16 @@ def copy_arrays(arguments: tuple[Any, ...]) -> list[Any]:
 
 
 def call_pair(function: Callable[..., Any], *arguments: Any, form: str = "(y, cache)") -> Any:
-    """Call a function with copies of the arguments and return its pair."""
+    """Call a function with copies of the arguments and return its result, a pair."""
     return require_pair(function, function(*copy_arrays(arguments)), form)
 
 
 def require_pair(function: Callable[..., Any], result: Any, form: str = "(y, cache)") -> Any:
-    """Return a result, which must be a pair."""
-    good = isinstance(result, tuple) and len(result) == 2 and result[0] is not None
+    """Return a result; raise if it is not a pair."""
+    is_pair = isinstance(result, tuple) and len(result) == 2 and result[0] is not None
     name, kind = getattr(function, "__name__", "It"), type(result).__name__
-    kind = f"{len(result)} things" if isinstance(result, tuple) else kind
-    expect(good, f"{name} must return the pair {form}, got {kind}.")
+    kind = f"{len(result)} values" if isinstance(result, tuple) else kind
+    expect(is_pair, f"{name} must return the pair {form}, got {kind}.")
     return result
 
 
@@ -77,7 +77,7 @@ def require_gradients(result: Any, count: int) -> tuple[Any, ...]:
 def assert_close(
     name: str, result: Any, expected: Any, known_errors: Mapping[str, Any] | None = None
 ) -> None:
-    """Raise unless an array, or a number, has the shape and the values that are expected.
+    """Raise unless an array, or a number, has the expected shape and values.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ def assert_close(
         The name of the result, for the message.
     result, expected : array_like
     known_errors : mapping of str to array_like, optional
-        The values that known mistakes produce, by the hint about the mistake.
+        The values that known mistakes produce, with the hints as keys.
 
     Examples
     --------
     >>> assert_close("value", 0.6, 0.3, {"There is a factor 1/2.": 0.6})
     Traceback (most recent call last):
         ...
-    nnreg.course.grading.submission.MissedError: value is 0.6, expected 0.3.
+    nnreg.course.grading.submission.CheckFailedError: value is 0.6, expected 0.3.
     Hint: There is a factor 1/2.
     """
     result, expected = np.asarray(result), np.asarray(expected)
@@ -100,17 +100,17 @@ def assert_close(
         result.shape == expected.shape,
         f"{name} has the shape {result.shape}, expected {expected.shape}.",
     )
-    expect(result.dtype.kind in "fiub", f"{name} must hold numbers, got {result.dtype}.")
+    expect(result.dtype.kind in "fiub", f"{name} must contain numbers, got {result.dtype}.")
     close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
         entry = f"{name}{list(at) if at else ''}"
         known = describe_known_error(result, known_errors or {})
-        raise MissedError(f"{entry} is {result[at]:.6g}, expected {expected[at]:.6g}.{known}")
+        raise CheckFailedError(f"{entry} is {result[at]:.6g}, expected {expected[at]:.6g}.{known}")
 
 
 def assert_nonzero(name: str, result: Any) -> None:
-    """Raise if a result is zero everywhere, since other checks of it would then mean nothing."""
+    """Raise if a result is zero everywhere, since comparisons with it would then prove nothing."""
     expect(np.any(result), f"{name} is zero everywhere.")
 
 
@@ -120,17 +120,17 @@ def describe_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
     >>> describe_known_error([2.0, 4.0], {"half": [0.5, 1.0], "twice": [2.0, 4.0]})
     '\nHint: twice'
     """
-    for words, wrong in known_errors.items():
+    for description, wrong in known_errors.items():
         if np.shape(result) == np.shape(wrong) and np.allclose(
             result, wrong, rtol=1e-6, atol=1e-12
         ):
-            return f"\n{words}" if "Hint: " in words else f"\nHint: {words}"
+            return f"\n{description}" if "Hint: " in description else f"\nHint: {description}"
     return ""
 
 
 @contextmanager
 def patched(function: Callable[..., Any], **replacements: Any) -> Iterator[None]:
-    """Let a function of the submission call these functions instead of its own.
+    """Replace functions that a function of the submission calls, within a context.
 
     Examples
     --------
@@ -161,18 +161,18 @@ def library(submission: Any, name: str = "nnreg") -> Any:
 
 
 class Deferred(partial[Any]):
-    """A call whose result, a cache, is only needed where backward is called."""
+    """A deferred call that returns a cache; it is made when backward is called."""
 
 
 def with_reference_output(
     right: Callable[..., Any], forward: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Return a forward function with the right output and the submission's cache."""
+    """Return a forward function with the correct output and the submission's cache."""
 
     @wraps(right)
     def both(*arguments: Any) -> Any:
-        given = copy_arrays(arguments)
-        return right(*arguments), Deferred(lambda: call_pair(forward, *given)[1])
+        copies = copy_arrays(arguments)
+        return right(*arguments), Deferred(lambda: call_pair(forward, *copies)[1])
 
     return both
 
@@ -180,12 +180,12 @@ def with_reference_output(
 def with_reference_value(
     right: Callable[..., Any], function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Return a function with the right value and the submission's gradient, at real arguments."""
+    """Return a function with the correct value and the submission's gradient at real arguments."""
 
     @wraps(right)
     def both(x: Any, *others: Any) -> Any:
         gradient = np.zeros_like(x)
-        if not np.iscomplexobj(x):  # at others, for differentiation, only the value is needed
+        if not np.iscomplexobj(x):  # complex arguments are for differentiation of the value
             gradient = call_pair(function, x, *others, form="(value, gradient)")[1]
         return right(x, *others), gradient
 
@@ -195,7 +195,7 @@ def with_reference_value(
 def assert_gradient(
     block: str, forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
-    """Raise, with a diagnosis, unless the derivative by one argument is right."""
+    """Raise, with a diagnosis, unless the gradient with respect to one argument is correct."""
 
     @wraps(backward)
     def resolved(dy: Any, cache: Any) -> Any:
@@ -208,9 +208,9 @@ def assert_gradient(
 
 
 def assert_slope(function: Callable[..., Any], *arguments: Any) -> None:
-    """Raise, with a diagnosis, unless a function's gradient is that of its value.
+    """Raise, with a diagnosis, unless a function's gradient is the derivative of its value.
 
-    ``function`` returns ``(value, gradient)``; the gradient is by the first argument.
+    ``function`` returns ``(value, gradient)``; the gradient is with respect to the first argument.
     """
     gradient = call_pair(function, *arguments, form="(value, gradient)")[1]
     expected = np.shape(arguments[0])
@@ -227,16 +227,16 @@ def assert_diagnosed(
     result: Any = None,
     known_errors: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raise, with a diagnosis, unless a gradient is right.
+    """Raise, with a diagnosis, unless a gradient is correct.
 
     Parameters
     ----------
     block : str or None
-        Which gradient, as :func:`nnreg.check_gradients` calls it; None is any.
+        Name of the gradient in :func:`nnreg.check_gradients`; None means all.
     *subject
         The arguments of :func:`nnreg.check_gradients`.
     result, known_errors : array_like and mapping, optional
-        As for :func:`assert_close`, for mistakes that are no known bugs.
+        As for :func:`assert_close`, for mistakes that are not among the known bugs.
     """
     rows = check_gradients(*subject).rows
     wrong = [row for row in rows if not row.passed and block in (None, row.block)]
@@ -246,34 +246,34 @@ def assert_diagnosed(
         first = diagnose(*subject)
         known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
         if known:
-            raise MissedError(f"{known[0].sentence}\nHint: {known[0].hint}")
-        raise MissedError(f"{wrong[0].sentence()}.")
+            raise CheckFailedError(f"{known[0].sentence}\nHint: {known[0].hint}")
+        raise CheckFailedError(f"{wrong[0].sentence()}.")
 
 
 def assert_unchanged(
     forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
     """Raise unless both functions leave their arguments unchanged."""
-    given = copy_arrays(arguments)
-    y, cache = require_pair(forward, forward(*given))
+    copies = copy_arrays(arguments)
+    y, cache = require_pair(forward, forward(*copies))
     assert_nonzero("y", y)
-    expect(all(map(_equal, given, arguments)), hint("layer: x damaged"))
+    expect(all(map(_equal, copies, arguments)), hint("layer: x damaged"))
     dy = np.ones_like(y)
     backward(dy, cache)
     expect(np.all(dy == 1), hint("layer: dy damaged"))
     expect(
-        all(map(_equal, given, arguments)),
-        "backward changes an array that forward was given: write into a new one.",
+        all(map(_equal, copies, arguments)),
+        "backward changes an argument of forward: write into a new array.",
     )
 
 
 def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) -> None:
     """Raise unless a function leaves its arguments unchanged."""
-    given = copy_arrays(arguments)
-    function(*given)
+    copies = copy_arrays(arguments)
+    function(*copies)
     expect(
-        all(map(_equal, given, arguments)),
-        f"{function.__name__} changes an array that it is given: make a new one.",
+        all(map(_equal, copies, arguments)),
+        f"{function.__name__} changes an argument: return a new array.",
     )
 
 
@@ -284,9 +284,9 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def assert_contract(make: Callable[[], Layer], *codes: str) -> None:
-    """Raise if a layer violates the layer contract in one of these ways, and for no other.
+    """Raise if a layer violates the layer contract in one of these ways; ignore other violations.
 
-    An exception that the layer raises is raised as it is.
+    An exception of the layer is raised unchanged.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def assert_contract(make: Callable[[], Layer], *codes: str) -> None:
     harness = LayerHarness(make, inputs=4, rows=5, seed=0)
     for check in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):
         if check is check_gradient and "gradient" not in codes:
-            continue  # it takes most of the time
+            continue  # the slowest check
         try:
             check(harness)
         except ContractError as error:
@@ -305,4 +305,4 @@ def assert_contract(make: Callable[[], Layer], *codes: str) -> None:
                 raise error.__cause__ from None
             if error.code in codes:
                 known = [hint(bug.name) for bug in KNOWN_BUGS.values() if bug.code == error.code]
-                raise MissedError(known[0] if known else str(error)) from None
+                raise CheckFailedError(known[0] if known else str(error)) from None

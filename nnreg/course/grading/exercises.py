@@ -2,9 +2,9 @@
 
 An exercise is a Python file with checks; a check is a function that tests one thing.
 
-A check gets the submission, as a module, and a random generator that is always the same. It raises
+A check receives the submission, as a module, and a random generator with a fixed seed. It raises
 ``AssertionError`` with a message for the student; if it returns, the points are earned. So it can
-be called wherever assertions can: by :func:`nnreg.course.grade`, by otter-grader, in a cell of
+be called wherever assertions are used: by :func:`nnreg.course.grade`, by otter-grader, in a cell of
 nbgrader, in a notebook.
 """
 
@@ -23,19 +23,19 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.files import check_path
-from nnreg.course.grading.submission import MissedError, as_module, reason
+from nnreg.course.grading.submission import CheckFailedError, as_module, reason
 
 Function: TypeAlias = Callable[[Any, np.random.Generator], None]
 
 #: The exercises that come with nnreg, modules of :mod:`nnreg.course.exercises`.
 EXERCISES = tuple(f"exercise_{number}" for number in range(1, 7))
 
-#: What a submission may import, besides simple standard modules, where the exercise does not say.
+#: Packages that a submission may import by default, besides simple standard modules.
 MODULES = ("numpy", "matplotlib")
 
 FILE_MODULE = "nnreg_exercise"  # the module of an exercise that does not come with nnreg
 
-#: Who sees the result of a check, in Gradescope's words.
+#: Values of Gradescope for the visibility of a check's result.
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 
@@ -51,7 +51,7 @@ class Check:
         The requirement as a sentence: the first line of the function's docstring.
     points : float
     seconds : float or None
-        How long it may take; None is the grader's own limit.
+        Time limit; None means the limit of the grader.
     seed : int
         Seed of the generator that is passed to the function.
     visibility : str
@@ -77,14 +77,13 @@ class Check:
         Raises
         ------
         AssertionError
-            If it does not, with the reason in words; an exception of the submission is
-            described too.
+            If it does not; the message is the reason, also for an exception of the submission.
         """
         try:
             with np.errstate(all="ignore"):
                 self.function(as_module(submission), np.random.default_rng(self.seed))
         except (Exception, SystemExit) as error:
-            raise MissedError(reason(error)) from error
+            raise CheckFailedError(reason(error)) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the location of the function; unpickling loads the exercise again."""
@@ -100,18 +99,18 @@ class Check:
 def check(
     points: float, *, seconds: float | None = None, seed: int = 0, visibility: str = "visible"
 ) -> Callable[[Function], Check]:
-    """Make a check of the function below: ``function(submission, rng)``.
+    """Return a decorator that turns ``function(submission, rng)`` into a check.
 
     Parameters
     ----------
     points : float
         Above 0.
     seconds : float, optional
-        How long it may take; the grader's limit unless given.
+        Time limit; the limit of the grader by default.
     seed : int, default 0
         Seed of the generator that is passed as the second argument.
     visibility : {"visible", "hidden", "after_due_date", "after_published"}
-        Who sees the result, in Gradescope's words.
+        Gradescope's setting: when students see the result.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def check(
     Raises
     ------
     ValueError
-        If the function has no docstring, whose first line is what students read.
+        If the function has no docstring; its first line is the title for students.
 
     Examples
     --------
@@ -132,11 +131,11 @@ def check(
     >>> doubles({"double": lambda x: x})
     Traceback (most recent call last):
         ...
-    nnreg.course.grading.submission.MissedError: double(3) should be 6.
+    nnreg.course.grading.submission.CheckFailedError: double(3) should be 6.
     >>> doubles({})
     Traceback (most recent call last):
         ...
-    nnreg.course.grading.submission.MissedError: The submission has no double.
+    nnreg.course.grading.submission.CheckFailedError: The submission has no double.
     """
     points = validation.number("points", points, 0, open_low=True)
     if seconds is not None:
@@ -200,14 +199,14 @@ class Exercise:
 
 
 def exercise(source: str | os.PathLike[str]) -> Exercise:
-    """Return an exercise: one that comes with nnreg, or one of your own.
+    """Return an exercise: one that comes with nnreg, or a custom one.
 
     Parameters
     ----------
     source : str or path
         ``"exercise_1"`` to ``"exercise_6"``, or a Python file. Its checks are the functions
-        decorated by :func:`check`; its title is the first line of its docstring; ``MODULES``, where
-        it has that, names the packages that a submission may import.
+        decorated by :func:`check`; its title is the first line of its docstring; ``MODULES``, if it
+        is defined, names the packages that a submission may import.
 
     Returns
     -------

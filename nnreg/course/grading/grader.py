@@ -1,8 +1,8 @@
-"""Grading: every check of an exercise, whatever the submission does, and the grade.
+"""Grading: run every check of an exercise on a submission.
 
-The checks run here; the submission runs in a process of its own and sends data. If it ends that
-process, or has to be ended, the running check fails, and a new process runs the remaining ones.
-A grade is points and reasons, as text and as a file for Gradescope.
+The checks run here; the submission runs in a separate process and sends data. If that process
+ends, or is stopped, the current check fails, and a new process runs the remaining checks.
+A grade contains points and reasons, as text and as a file for Gradescope.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Result:
     ----------
     check : Check
     score : float
-        All of its points or none.
+        All points of the check, or 0.
     message : str
-        Why points were lost; empty where none were.
+        Why points were lost; empty if the check passed.
     printed : str
-        What the submission printed during the check, cut where it is long.
+        What the submission printed during the check, truncated if it is long.
     seconds : float
     """
 
@@ -50,17 +50,17 @@ class Result:
 
 @dataclass(frozen=True)
 class Grade:
-    """The results of one submission; it prints as text.
+    """The results of one submission; `print` shows them as text.
 
     Attributes
     ----------
     submission : str
         The file.
     title : str
-        Of the exercise.
+        Title of the exercise.
     results : tuple of Result
     skipped : tuple of str
-        What was not taken from the submission, a line each.
+        Skipped statements of the submission, one line each.
 
     Examples
     --------
@@ -87,12 +87,12 @@ class Grade:
 
     @property
     def max_score(self) -> float:
-        """The points that there are."""
+        """The sum of the points of all checks."""
         return sum(result.check.points for result in self.results)
 
     @property
     def lost(self) -> dict[str, str]:
-        """Of the checks that failed, by name, the reason."""
+        """The reasons of the failed checks, by name."""
         return {r.check.name: r.message for r in self.results if r.score < r.check.points}
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ class Grade:
         for result in self.results:
             check = result.check
             lines.append(f"{result.score:3g} of {check.points:2g}  {check.title}")
-            if result.message not in ("", last):  # one reason for many checks is printed once
+            if result.message not in ("", last):  # consecutive equal reasons are printed once
                 last = result.message
                 lines += _indented(last)
             if result.message:
@@ -123,8 +123,8 @@ class Grade:
         Returns
         -------
         dict
-            With ``score``, ``max_score``, ``execution_time``, ``output`` and ``tests``; of each
-            test ``name``, ``score``, ``max_score``, ``status``, ``output``, ``visibility``.
+            With ``score``, ``max_score``, ``execution_time``, ``output`` and ``tests``. A test has
+            ``name``, ``score``, ``max_score``, ``status``, ``output``, ``visibility``.
         """
         return {
             "score": self.score,
@@ -166,11 +166,11 @@ def grade(
 ) -> Grade:
     r"""Grade a submission.
 
-    Only the code that the checks need is run, in a process of its own, with a limit of time
-    for each check and, where the platform has that, of memory. An endless loop, a crash or an exit
+    Only the code that the checks need is run, in a separate process, with a time limit for each
+    check and, where the platform supports it, a memory limit. An endless loop, a crash or an exit
     costs the points of the check in which it happens. The checks run in the calling process, which
-    gets nothing but data from the other. That process is no sandbox: it has the rights of the
-    user who grades.
+    receives only data from the other one. That process is not a sandbox: it has the permissions of
+    the user.
 
     Parameters
     ----------
@@ -180,9 +180,9 @@ def grade(
         The exercise: the name of one that comes with nnreg, or a file; see
         :func:`~nnreg.course.exercise`.
     seconds : float, default 10
-        For each check that does not say otherwise.
+        Time limit of each check that does not set one.
     megabytes : int, default 2048
-        How much memory the submission may use beside what NumPy and nnreg take.
+        Memory limit of the submission, in addition to the memory of NumPy and nnreg.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def grade(
     Raises
     ------
     FileNotFoundError
-        If there is no such submission.
+        If the submission does not exist.
     ValueError
         If it is neither ``.py`` nor ``.ipynb``, or there is no such exercise.
 

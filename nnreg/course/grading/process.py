@@ -1,8 +1,8 @@
-"""Worker process as the grader uses it: starting, exchanging messages, ending.
+"""Worker process, controlled by the grader: start, messages, limits, end.
 
 The worker has an empty working folder and only the environment variables that Python needs. It
-starts a new process group, which is ended as a whole: at the time limit, when it prints too much
-(a thread watches for both), and when all checks are done.
+starts a new process group, which is killed as a whole: at the time limit, when it prints too much
+(a thread monitors both), and after the last check.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 from nnreg.course.grading.wire import Answers, Wire
 
 START = 120.0  # seconds that Python and NumPy may take to start
-POLL = 0.02  # seconds between two checks of the limits
-LONGEST_LINE = 64_000_000  # bytes; a longer line is not a message
+POLL = 0.02  # seconds between two tests of the limits
+MAX_LINE = 64_000_000  # bytes; a longer line is not a message
 PRINTED = 1_000_000  # bytes that one check may print
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
 SHOWN = 2_000  # characters of the output that are shown
@@ -37,22 +37,22 @@ class EndedError(Exception):
 
 
 class Process:
-    """A process that runs a submission; a context, at whose end it is ended.
+    """A process that runs a submission; a context manager, which ends it.
 
     Parameters
     ----------
     submission : Path
     folder : Path
-        For its files.
+        Folder for its files.
     modules : tuple of str
         The modules that the submission may import.
     megabytes : int
-        The memory that it may use.
+        Memory limit.
 
     Attributes
     ----------
     answers : Answers
-        The submission, for checks.
+        The submission, as an argument of checks.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Process:
             raise RuntimeError(f"the grader's process did not start: {self.printed()}") from error
 
     def ask(self, seconds: float, what: str, *arguments: Any) -> Any:
-        """Send a request with a time limit, which also holds for the requests that follow."""
+        """Send a request with a time limit, which also applies to later requests."""
         self._seconds, self._limit = seconds, time.monotonic() + seconds
         return self._wire.ask(what, *arguments)
 
@@ -104,7 +104,7 @@ class Process:
     def ended(self) -> str:
         """The reason why the process does not respond, or an empty string."""
         if self._wire.broken:
-            return "The submission writes where only the grader writes."
+            return "The submission wrote into the connection to the grader."
         return self._ended
 
     def _watch(self) -> None:
@@ -119,7 +119,7 @@ class Process:
         if self._output.stat().st_size - self._seen > PRINTED:
             self._ended = f"It prints more than {PRINTED:,} characters."
         elif time.monotonic() > self._limit:
-            self._ended = f"It took more than {self._seconds:g} s: does a loop never end?"
+            self._ended = f"It took more than {self._seconds:g} s: is there an infinite loop?"
         if self._ended:
             self._kill()
 
@@ -135,10 +135,10 @@ class Process:
         Raises
         ------
         EndedError
-            If there is none in time, it prints too much, or it has ended.
+            If the process exceeded a limit or has ended.
         """
         assert self._process.stdout is not None
-        line = self._process.stdout.readline(LONGEST_LINE)
+        line = self._process.stdout.readline(MAX_LINE)
         self._check_limits()
         if not line and not self._ended:
             self._ended = self._describe_end()
@@ -147,14 +147,14 @@ class Process:
         return line
 
     def printed(self) -> str:
-        """Lift the limit of time, and return what was printed since the last call, cut if long."""
+        """Remove the time limit, and return the output since the last call, truncated if long."""
         self._limit = math.inf
         with self._output.open("rb") as file:
             file.seek(self._seen)
             text = file.read().decode("utf-8", "replace")
             self._seen = file.tell()
         shown = "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in text[:SHOWN])
-        return f"{shown}{' ... (cut)' if len(text) > SHOWN else ''}"
+        return f"{shown}{' ... (truncated)' if len(text) > SHOWN else ''}"
 
     def _describe_end(self) -> str:
         try:
@@ -162,9 +162,9 @@ class Process:
         except subprocess.TimeoutExpired:
             return "The submission closes the grader's connection."
         if status >= 0:
-            return f"The submission ends the process, with status {status}: remove what does that."
+            return f"The submission ends the process, with status {status}: remove that call."
         name = signal.Signals(-status).name
-        memory = " Does it ask for too much memory?" if name == "SIGKILL" else ""
+        memory = " Does it use too much memory?" if name == "SIGKILL" else ""
         return f"The submission crashes the process ({name}).{memory}"
 
     def __enter__(self) -> Self:
@@ -181,13 +181,13 @@ class Process:
 
     def _kill(self) -> None:
         if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # macOS says so when all are gone
+            with suppress(ProcessLookupError, PermissionError):  # by macOS, if all have ended
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Return the variables for the worker: one thread, and no secrets."""
+    """Return the environment variables of the worker: one thread, and no secrets."""
     variables = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     libraries = ("OMP", "OPENBLAS", "MKL", "BLIS")

@@ -1,8 +1,7 @@
-"""A submission: a file or notebook, of which only what an answer needs is run.
+"""A submission: a file or notebook, divided into statements.
 
-The text is divided into statements. An answer that is asked for by name is made by running the
-statements that bind this name, after those that bind the names which they use, and no others.
-What cannot be read or run is skipped, with a line for the report.
+Only the statements on which a requested name depends are executed, in the order of dependence.
+Statements that cannot be read or executed are skipped and reported.
 
 The worker uses this module and must not import nnreg, so it imports the standard library only.
 """
@@ -26,15 +25,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-NAME = "submission"  # its name in error messages and tracebacks
-LONGEST = 2_000  # characters of a reason
+NAME = "submission"  # file and module name in error messages and tracebacks
+MAX_MESSAGE = 2_000  # characters
 MAX_SKIPPED = 20  # lines of the report
-MAX_PIECES = 30  # pieces, each with a line that is not indented, of one statement
+MAX_PIECES = 30  # top-level lines that are joined, at most, to find one statement
 
-#: Cell magics below which the cell is Python; below others there is another language.
+#: Magics of cells that contain Python; cells with other magics are skipped.
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
 
-#: What every exercise allows of the standard library: nothing that reaches files or processes.
+#: Modules of the standard library that every exercise allows: none accesses files or processes.
 STANDARD = frozenset(
     (
         *("__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses"),
@@ -45,12 +44,12 @@ STANDARD = frozenset(
 )
 
 
-class MissedError(AssertionError):
+class CheckFailedError(AssertionError):
     """A requirement of a check is not met; the message is for the student."""
 
 
-class MissingError(AttributeError):
-    """An answer is not there; the message tells a student why."""
+class MissingAnswerError(AttributeError):
+    """A requested name is not defined; the message, for the student, is the reason."""
 
 
 @dataclass(eq=False)
@@ -63,9 +62,9 @@ class Statement:
         The file name in tracebacks: the submission, or one of its cells.
     node : ast.stmt
     allowed : bool
-        Whether it imports no module that the exercise does not allow.
+        Whether the exercise allows every module that it imports.
     binds, uses : set of str
-        The global names that it assigns and reads; functions inside it included in ``uses``.
+        The global names that it assigns and reads; ``uses`` includes functions inside it.
     run : bool
         Whether it has been run.
     """
@@ -78,8 +77,8 @@ class Statement:
     run: bool = False
 
     @property
-    def place(self) -> str:
-        """The place of its first line, as tracebacks name it."""
+    def location(self) -> str:
+        """The file or cell and the number of its first line."""
         return f"{self.origin}, line {self.node.lineno}"
 
 
@@ -100,7 +99,7 @@ class Submission:
     names : dict
         The global names of the submission.
     skipped : list of str
-        What was not taken, a line each.
+        Skipped statements, one line each.
 
     Raises
     ------
@@ -111,10 +110,10 @@ class Submission:
     def __init__(self, raw: bytes, notebook: bool, modules: tuple[str, ...]) -> None:
         self._modules = modules
         self.skipped: list[str] = []
-        self._reasons: dict[str, str] = {}  # why a name is not there
-        own_builtins = {**vars(builtins), "__import__": self._import}
-        self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": own_builtins}
-        self._flags = __future__.annotations.compiler_flag  # what annotates need not be there
+        self._reasons: dict[str, str] = {}  # by name, why it is not defined
+        patched = {**vars(builtins), "__import__": self._import}
+        self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": patched}
+        self._flags = __future__.annotations.compiler_flag  # skips annotations
         text = self._decode(raw)
         cells = read_cells(text) if notebook else [(NAME, text)]
         self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
@@ -124,35 +123,40 @@ class Submission:
                 for feature in node.names:
                     self._flags |= getattr(__future__, feature.name).compiler_flag
             if not statement.allowed:
-                self._skip(statement.place, ast.unparse(node), self._terms(), statement.binds)
+                self._skip(
+                    statement.location,
+                    ast.unparse(node),
+                    self._describe_allowed(),
+                    statement.binds,
+                )
 
     def get(self, name: str) -> Any:
         """Return the value of a global name, after running the statements that it needs.
 
         Raises
         ------
-        MissingError
-            If there is none; the message says why.
+        MissingAnswerError
+            If the name is not defined; the message is the reason.
         """
         self._resolve(name)
         if name not in self.names:
-            self._take_method(name)
+            self._find_method(name)
         if name in self.names:
             return self.names[name]
         if name in self._reasons:
-            raise MissingError(self._reasons[name])
+            raise MissingAnswerError(self._reasons[name])
         stars = [s for s in self._statements if _is_star(s.node) and not s.allowed]
         if stars:
-            raise MissingError(
-                f"The submission has no {name} of its own, and {ast.unparse(stars[0].node)!r} is "
-                f"not run: {self._terms()}."
+            raise MissingAnswerError(
+                f"The submission does not define {name}, and {ast.unparse(stars[0].node)!r} is "
+                f"not run: {self._describe_allowed()}."
             )
         known = {bound for statement in self._statements for bound in statement.binds}
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        raise MissingError(f"The submission has no {name}{f' ({near[0]}?)' if near else ''}.")
+        raise MissingAnswerError(f"The submission has no {name}{f' ({near[0]}?)' if near else ''}.")
 
     def report(self) -> list[str]:
-        """Return what was skipped so far, a line each."""
+        """Return the skipped statements so far, one line each."""
         rest = [
             s
             for s in self._statements
@@ -162,12 +166,12 @@ class Submission:
         if len(self.skipped) > MAX_SKIPPED:
             lines.append(f"and {len(self.skipped) - MAX_SKIPPED} more")
         if rest:
-            places = ", ".join(s.place for s in rest[:3]) + (", ..." if len(rest) > 3 else "")
-            lines.append(f"{len(rest)} statement(s) that no answer uses: {places}")
+            locations = ", ".join(s.location for s in rest[:3]) + (", ..." if len(rest) > 3 else "")
+            lines.append(f"{len(rest)} statement(s) not needed by any check: {locations}")
         return lines
 
     def explain(self, error: BaseException) -> str:
-        """Return why a call failed, with the reason for a name that is not there."""
+        """Return why a call failed, with the reason if a name is not defined."""
         why = self._reasons.get(error.name or "") if isinstance(error, NameError) else None
         return f"{reason(error)}. {why}" if why else reason(error)
 
@@ -177,7 +181,7 @@ class Submission:
         line = what.strip().partition("\n")[0]
         self.skipped.append(f"{location}: {line[:80]}{'...' if len(line) > 80 else ''} ({why})")
         for name in names or ():
-            self._reasons[name] = f"{name} is not taken from {location}: {why}."
+            self._reasons[name] = f"{name} was skipped in {location}: {why}."
 
     def _decode(self, raw: bytes) -> str:
         try:
@@ -195,7 +199,7 @@ class Submission:
         lines = code.split("\n")
         first = next((line.split()[0] for line in lines if line.strip()), "")
         if first.startswith("%%") and first not in PYTHON_MAGICS:
-            self._skip(origin, first, "a cell of another language")
+            self._skip(origin, first, "not a Python cell")
             return
         for node in self._parse(origin, lines):
             allowed = self._allowed(_imported(node))
@@ -223,13 +227,15 @@ class Submission:
                 names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", source))
                 names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", source))
                 why = "" if source[0] in "%!?" or failure is None else f": {reason(failure)}"
-                self._skip(f"{origin}, line {starts[at] + 1}", source, f"no Python{why}", names)
+                self._skip(
+                    f"{origin}, line {starts[at] + 1}", source, f"not valid Python{why}", names
+                )
             at = stop + 1
 
     # --- Running ----------------------------------------------------------------------------------
 
     def _resolve(self, name: str) -> None:
-        """Run the statements that bind a name, after those that bind what they use."""
+        """Run the statements that bind a name, after those on which they depend."""
         for statement in self._statements:
             if statement.run or not (name in statement.binds or _is_star(statement.node)):
                 continue
@@ -245,19 +251,19 @@ class Submission:
             code = compile(ast.Module([node], []), statement.origin, "exec", self._flags, True)
             exec(code, self.names)
         except BaseException as error:  # a statement may raise anything
-            if isinstance(node, ast.ImportFrom) and _is_star(node):  # a submodule is refused
-                found = vars(sys.modules.get(str(node.module), self))
-                public = (name for name in found.get("__all__", ()) if name in found)
-                self.names.update({name: found[name] for name in public})
+            if isinstance(node, ast.ImportFrom) and _is_star(node):  # a submodule is not allowed
+                exported = vars(sys.modules.get(str(node.module), self))
+                public = (name for name in exported.get("__all__", ()) if name in exported)
+                self.names.update({name: exported[name] for name in public})
             decorated = getattr(node, "decorator_list", [])
             missing = set() if decorated else statement.binds.difference(self.names)
-            self._skip(statement.place, ast.unparse(node), reason(error), missing)
+            self._skip(statement.location, ast.unparse(node), reason(error), missing)
             if decorated:
                 decorated.clear()
                 self._execute(statement)
 
-    def _take_method(self, name: str) -> None:
-        """Take an answer that is a method of a class."""
+    def _find_method(self, name: str) -> None:
+        """Use a method of a class as the answer of that name."""
         classes = [s.node for s in self._statements if isinstance(s.node, ast.ClassDef)]
         methods = [(owner, method) for owner in classes for method in owner.body]
         for node, method in methods:
@@ -265,19 +271,19 @@ class Submission:
                 self._resolve(node.name)
                 first = ast.unparse(method.args).partition(",")[0]
                 try:
-                    made = self.names[node.name]
+                    cls = self.names[node.name]
                     bound = first == "self" and not method.decorator_list
-                    self.names[name] = getattr(made() if bound else made, name)
-                    self.skipped.append(f"{name}: the method of the class {node.name} is taken")
+                    self.names[name] = getattr(cls() if bound else cls, name)
+                    self.skipped.append(f"{name}: the method of the class {node.name} is used")
                 except Exception as error:  # the constructor is the submission's
                     self._reasons[name] = (
-                        f"{name} is a method of the class {node.name}, of which no object can be "
-                        f"made: {reason(error)}"
+                        f"{name} is a method of the class {node.name}, which cannot be "
+                        f"instantiated: {reason(error)}"
                     )
 
     # --- Imports ----------------------------------------------------------------------------------
 
-    def _terms(self) -> str:
+    def _describe_allowed(self) -> str:
         return f"this exercise allows {', '.join(self._modules)} and simple standard modules"
 
     def _allowed(self, modules: list[str]) -> bool:
@@ -291,10 +297,10 @@ class Submission:
         fromlist: tuple[str, ...] = (),
         level: int = 0,
     ) -> ModuleType:
-        """Import for the submission's own code."""
+        """Import a module for the submission, if it is allowed."""
         modules = [name, *(f"{name}.{item}" for item in fromlist or ())]
         if level or not self._allowed(modules):
-            raise ImportError(f"{name} cannot be imported: {self._terms()}")
+            raise ImportError(f"{name} cannot be imported: {self._describe_allowed()}")
         return builtins.__import__(name, globals, locals, fromlist, level)
 
 
@@ -304,7 +310,7 @@ _DEFINITIONS = (
 
 
 def allowed(module: str, modules: tuple[str, ...]) -> bool:
-    """Return whether a submission may import a module; the course's own is never allowed.
+    """Return whether a submission may import a module; `nnreg.course` is never allowed.
 
     >>> allowed("numpy.linalg", ("numpy",)), allowed("os", ("numpy",))
     (True, False)
@@ -319,9 +325,9 @@ def allowed(module: str, modules: tuple[str, ...]) -> bool:
 def read_cells(text: str) -> list[tuple[str, str]]:
     """Return the name and the text of each code cell of a notebook, of format 3 or 4."""
     try:
-        book = json.loads(text.removeprefix("\ufeff"))
-        sheets = [book] if "cells" in book else book["worksheets"]
-        cells = [c for sheet in sheets for c in sheet["cells"] if c["cell_type"] == "code"]
+        notebook = json.loads(text.removeprefix("\ufeff"))
+        worksheets = [notebook] if "cells" in notebook else notebook["worksheets"]
+        cells = [c for sheet in worksheets for c in sheet["cells"] if c["cell_type"] == "code"]
         codes = ["".join(cell["source" if "source" in cell else "input"]) for cell in cells]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(
@@ -336,11 +342,11 @@ def _symbols(node: ast.stmt) -> tuple[set[str], set[str]]:
     uses: set[str] = set()
 
     def visit(table: symtable.SymbolTable) -> None:
-        outside = table.get_type() == "module"
+        at_module_level = table.get_type() == "module"
         for symbol in table.get_symbols():
-            if outside and (symbol.is_assigned() or symbol.is_imported()):
+            if at_module_level and (symbol.is_assigned() or symbol.is_imported()):
                 binds.add(symbol.get_name())
-            if symbol.is_referenced() and (outside or symbol.is_global()):
+            if symbol.is_referenced() and (at_module_level or symbol.is_global()):
                 uses.add(symbol.get_name())
         for child in table.get_children():
             visit(child)
@@ -350,7 +356,7 @@ def _symbols(node: ast.stmt) -> tuple[set[str], set[str]]:
 
 
 def _imported(node: ast.stmt) -> list[str]:
-    """Return the modules that a statement imports; those beside the submission begin with a dot."""
+    """Return the modules that a statement imports; relative imports begin with a dot."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
@@ -368,7 +374,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def as_module(submission: Any) -> Any:
-    """Return a mapping as a module, whose name distinguishes it from others in a message.
+    """Return a mapping as a module with the name of submissions.
 
     >>> as_module({"double": abs}).double(-1)
     1
@@ -381,31 +387,31 @@ def as_module(submission: Any) -> Any:
 
 
 def reason(error: BaseException) -> str:
-    """Return in words, for a student, why a check failed.
+    """Return the reason for a failed check, as a message for the student.
 
     >>> reason(NotImplementedError("relu_forward"))
     'relu_forward is not written yet.'
     """
-    if isinstance(error, MissingError) or hasattr(error, "explained"):
+    if isinstance(error, MissingAnswerError) or hasattr(error, "explained"):
         text = getattr(error, "explained", str(error))
     elif isinstance(error, AttributeError) and getattr(error.obj, "__name__", "") == NAME:
         text = f"The submission has no {error.name}."
     elif isinstance(error, AssertionError) and not _location(error):
-        text = _message(error) or "It is not as the check asks."
+        text = _message(error) or "The check failed."
     else:
         form = next(form for kind, form in REASONS.items() if isinstance(error, kind))
         text = form.format(
             kind=type(error).__name__, message=_message(error), location=_location(error)
         )
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 
-#: What a student is told of an exception; the first class that fits counts.
+#: Messages for exceptions of a submission; the first class that matches is used.
 REASONS: dict[type[BaseException], str] = {
     NotImplementedError: "{message} is not written yet.",
     SystemExit: "The submission ends the program: remove exit() and sys.exit().",
-    MemoryError: "It asks for more memory than the grader allows.",
-    RecursionError: "A function calls itself without end{location}.",
+    MemoryError: "It exceeded the memory limit.",
+    RecursionError: "Infinite recursion{location}.",
     BaseException: "{kind}: {message}{location}",
 }
 
@@ -419,8 +425,12 @@ def _message(error: BaseException) -> str:
 
 def _location(error: BaseException) -> str:
     """Return the line of the submission that raised an error, if one did."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename.startswith(NAME)]
-    if not theirs:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith(NAME)
+    ]
+    if not frames:
         return ""
-    return f" ({theirs[-1].filename}, line {theirs[-1].lineno}, in {theirs[-1].name})"
+    last = frames[-1]
+    return f" ({last.filename}, line {last.lineno}, in {last.name})"

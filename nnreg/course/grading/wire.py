@@ -1,11 +1,10 @@
 """The connection between the checks and the answers, which run in two processes.
 
-A check calls functions of a submission as if they were its own. Arguments and results cross as
+A check calls functions of a submission like local functions. Arguments and results are sent as
 data: numbers, text, arrays, generators, and tuples, lists and dictionaries of them; nothing is
-unpickled, and nothing that the submission sends is run. They keep their identity: a change in one
-is made in the other process too, and what comes back is the object that was sent, whatever its
-class.
-Any other object stays where it is; its attributes are fetched, and calls are made there.
+unpickled, and nothing that the submission sends is run. Objects keep their identity: a change
+is repeated in the other process, and an object that is sent back is the original one, of any class.
+Any other object remains in its process; attributes are read and calls are made there.
 
 The worker uses this module too, so it imports NumPy and the standard library only.
 """
@@ -25,11 +24,11 @@ import numpy as np
 
 PLAIN = (type(None), bool, int, float, str)
 
-#: Objects of these classes cross as data and may change, arrays of these kinds of numbers or text.
+#: Mutable classes whose objects are sent as data, and the kinds of dtypes of their arrays.
 MUTABLE = (np.ndarray, dict, list, np.random.Generator)
 DTYPES = "biufcUS"
 
-#: Exceptions that keep their kind when they cross; others become ``RuntimeError``.
+#: Exceptions that keep their class when they are sent; others become ``RuntimeError``.
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (AssertionError, AttributeError, TypeError, ValueError, ZeroDivisionError)
@@ -37,9 +36,9 @@ KINDS: dict[str, type[Exception]] = {
 
 
 class Remote:
-    """An object of the other process: attributes are fetched, and calls are made, there.
+    """An object of the other process, where attributes are read and calls are made.
 
-    Code that copies objects deeply stops here.
+    A deep copy returns the object itself.
     """
 
     __slots__ = ("__name__", "__signature__", "_number", "_wire")
@@ -84,7 +83,7 @@ class Answers:
 
 @contextmanager
 def replaced(names: dict[str, Any], replacements: dict[str, Any]) -> Iterator[None]:
-    """Replace global names for a while."""
+    """Replace global names within a context."""
     before = {name: names[name] for name in replacements if name in names}
     names.update(replacements)
     try:
@@ -104,11 +103,11 @@ class Wire:
         Returns the next message.
     write : function (bytes)
     serve : dict of str to function
-        What the other end may ask for, besides calling functions that were sent to it.
+        Requests that the other end may send, besides calls of functions that it received.
     worker : bool
-        Whether this is the end of the submission.
+        Whether this end is in the process of the submission.
     explain : function (exception) -> str
-        Returns the text under which an exception crosses.
+        Returns the message that is sent for an exception.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Wire:
         explain: Callable[[BaseException], str] = str,
     ) -> None:
         self._read, self._write, self._explain = read, write, explain
-        self._serve = {"call": lambda f, given, named: f(*given, **dict(named)), **serve}
+        self._serve = {"call": lambda f, positional, named: f(*positional, **dict(named)), **serve}
         self._worker = worker
         self._caught = BaseException if worker else Exception  # a submission may raise anything
         self.broken = False  # whether the other end sent what is no message
@@ -134,12 +133,12 @@ class Wire:
         self._known: dict[int, Any] = {}  # their descriptions, as the other end knows them
         self._pending: list[int] = []  # the objects to describe in a message
         self._new = itertools.count(int(self._worker), 2)
-        self._limit = 50  # of objects, at which those out of use are dropped
+        self._limit = 50  # number of objects at which unused ones are removed
 
     # --- Messages ---------------------------------------------------------------------------------
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Ask the other end for something, and return the answer."""
+        """Send a request to the other end, and return its result."""
         self._send({"do": what}, arguments)
         while True:
             message, value = self._receive()
@@ -153,7 +152,7 @@ class Wire:
                 return value
 
     def wait(self) -> None:
-        """Answer what the other end asks for, until it ends."""
+        """Answer the requests of the other end, until it ends."""
         while True:
             message, value = self._receive()
             self._answer(message["do"], value)
@@ -170,7 +169,7 @@ class Wire:
         self._pending = list(self._objects)
         message["value"] = self._encode(value)
         message["objects"] = []
-        for number in self._pending:  # which grows, as lists and dictionaries refer to others
+        for number in self._pending:  # grows, since lists and dictionaries refer to others
             obj = self._objects[number]
             if isinstance(obj, MUTABLE) or not (number in self._known or isinstance(obj, tuple)):
                 description = self._describe(obj)
@@ -233,7 +232,7 @@ class Wire:
             return ["object", number]
         if isinstance(value, tuple):
             items = [self._encode(item) for item in value]
-            if type(value) is not tuple:  # one with names, for instance, which comes back as it is
+            if type(value) is not tuple:  # a named tuple, for instance, keeps its class
                 number = self._register(value, next(self._new))
             return ["tuple", number, *items]
         number = self._register(value, next(self._new))
@@ -254,7 +253,7 @@ class Wire:
         return value
 
     def _describe(self, obj: Any) -> list[Any]:
-        """Return what the other end makes its counterpart of, or changes it to."""
+        """Return the data from which the other end creates or updates its counterpart."""
         if isinstance(obj, np.ndarray) and obj.dtype.kind in DTYPES:
             return ["array", *_pack(obj)]
         if isinstance(obj, dict):
@@ -300,7 +299,7 @@ def _unpack(dtype: str, shape: list[int], data: str) -> np.ndarray[Any, Any]:
 
 
 def _parameters(function: Any) -> list[tuple[str, str, bool]] | None:
-    """Return name, kind and optionality of each parameter, where that is known."""
+    """Return name, kind and optionality of each parameter, if they are known."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):

@@ -1,11 +1,11 @@
 """Worker process, in which a submission runs.
 
 It is started as a script, so that nothing of nnreg is imported unless the exercise allows it. The
-lines that it reads from stdin and writes to stdout are messages of a `Wire`. The stdout of the
-submission is another one: its output goes where stderr goes, into a file.
+lines that it reads from stdin and writes to stdout are messages of a `Wire`. The output of the
+submission is redirected to stderr, which is a file.
 
 The results of the submission are checked in another process. An audit hook, which cannot be
-removed, refuses what no exercise needs: other modules, files, processes, signals.
+removed, refuses other modules, files, processes and signals, which no exercise needs.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ LARGEST_FILE = 16_000_000  # bytes
 
 
 def main() -> None:
-    """Answer what stdin asks for, and end without the submission's ``atexit``."""
+    """Answer the requests from stdin; end without the submission's ``atexit`` functions."""
     options = json.loads(sys.argv[1])
-    modules, leave = tuple(options["modules"]), os._exit
-    source, goal = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    modules, exit_now = tuple(options["modules"]), os._exit
+    source, target = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
 
     def read() -> bytes:
-        return source.readline() or leave(0)
+        return source.readline() or exit_now(0)
 
     def write(message: bytes) -> None:
-        goal.write(message)
-        goal.flush()
+        target.write(message)
+        target.flush()
 
     if "nnreg" in modules:
         sys.path.append(str(FOLDER.parents[2]))
@@ -99,9 +99,9 @@ class Server:
         self._submission = Submission(raw.tobytes(), notebook, self._modules)
 
     def _begin(self, seed: int) -> None:
-        """Seed the global generators, so that a check draws the same each time."""
+        """Seed the global generators, so that a check draws the same numbers each time."""
         random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - it is the submission that may draw from there
+        np.random.seed(seed)  # noqa: NPY002 - the submission may use it
         self.wire.forget()
 
     def _patch(self, names: dict[str, Any]) -> None:
@@ -109,10 +109,10 @@ class Server:
 
 
 def limit(megabytes: int) -> None:
-    """Limit this process: ``megabytes`` more memory than now, no large files, no core dumps."""
+    """Limit this process: ``megabytes`` of additional memory, no large files, no core dumps."""
     try:
         import resource
-    except ImportError:  # on Windows the limits of time and of what is printed remain
+    except ImportError:  # on Windows only time and output are limited
         return
     statistics = Path("/proc/self/statm")
     pages = int(statistics.read_text().split()[0]) if statistics.exists() else 0
@@ -121,20 +121,20 @@ def limit(megabytes: int) -> None:
         resource.RLIMIT_FSIZE: LARGEST_FILE,
         resource.RLIMIT_CORE: 0,
     }
-    for kind, most in limits.items():
+    for kind, soft in limits.items():
         _, hard = resource.getrlimit(kind)
         try:
-            lower = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(kind, (lower, lower))
-        except (ValueError, OSError):  # macOS refuses a limit below what it has mapped itself
+            new = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
+            resource.setrlimit(kind, (new, new))
+        except (ValueError, OSError):  # macOS refuses a limit below the mapped memory
             continue
 
 
 def refuse(modules: tuple[str, ...], work: str) -> None:
-    """Refuse, from now on, what no answer needs; see the module's text.
+    """Install the audit hook that refuses what no answer needs; see the module docstring.
 
-    Files can be read where Python and its packages are, and in the working folder; only there can
-    they be written. The hook uses no name that the submission could replace.
+    Files can be read in the folders of Python and its packages and in the working folder, and
+    written in the working folder only. The hook uses no name that the submission could replace.
     """
     package = str(FOLDER.parents[1])
     closed = f"{package}/course/" if "nnreg" in modules else f"{package}/"
