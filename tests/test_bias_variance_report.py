@@ -137,7 +137,7 @@ class TestInterruption:
         assert command(f"{QUICK} --seeds 1") == 130
         assert capsys.readouterr().err == (
             "nnreg: interrupted; 7 data sets are kept in nnreg-bias-variance; the same command "
-            "goes on from there\n"
+            "continues from there\n"
         )
         assert command(f"{QUICK} --seeds 1") == 0
         assert len(calls) == 16

@@ -137,7 +137,7 @@ class TestErrors:
         [
             (
                 "compare --hidden a,b",
-                "argument --hidden: must be whole numbers with commas",
+                "argument --hidden: must be whole numbers separated by commas",
             ),
             ("compare --epochs ten", "argument --epochs: must be a whole number, got 'ten'"),
             ("compare --epochs 0", "--epochs must be a whole number of at least 1, got 0"),
@@ -154,12 +154,15 @@ class TestErrors:
             ("compare --no-such-option", "unrecognized arguments: --no-such-option"),
             ("compare --hiden 8", "unrecognized arguments: --hiden 8 (did you mean '--hidden'?)"),
             ("compare --batchsize=8", "--batchsize=8 (did you mean '--batch-size'?)"),
-            ("compare --hiden 8", "(nnreg compare --help says more)"),
+            ("compare --hiden 8", "(see nnreg compare --help)"),
             ("path --points 1", "--points must be a whole number of at least 2, got 1"),
             ("path --ratio 2", "--ratio must be a number in (0, 1), got 2.0"),
             ("path --epochs 1 --jobs 0", "--jobs must be a whole number of at least 1, got 0"),
             ("path --data digit", "--data: unknown data 'digit'"),
-            ("bias-variance --values 1,x", "argument --values: must be numbers with commas"),
+            (
+                "bias-variance --values 1,x",
+                "argument --values: must be numbers separated by commas",
+            ),
             ("bias-variance --sweep depth", "argument --sweep: invalid choice: 'depth'"),
             ("bias-variance --values 1.5", "width must be a whole number of at least 1, got 1.5"),
             ("bias-variance --noise -1", "--noise must be a number in [0, inf), got -1.0"),
@@ -325,7 +328,7 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
     # joblib's resource tracker, which the signal reaches too, may add a warning
     assert re.match(
         r"nnreg: interrupted; \d+ data sets? (are|is) kept in out; "
-        r"the same command goes on from there\n",
+        r"the same command continues from there\n",
         err,
     )
     assert "Traceback" not in err

@@ -176,12 +176,12 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("a,y\n", "a header, but no rows"),
         (
             "a;y\n1;u\n",
-            "line 1: one column, 'a;y'.*by commas.*separated by semicolons: say separator=';'",
+            "line 1: one column, 'a;y'.*by commas.*separated by semicolons: set separator=';'",
         ),
         ("a,,y\n1,2,u\n", "line 1: column 1 has no name"),
-        ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 are both called "a"'),
+        ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 have the same name "a"'),
         ('"a";"y"\n1;u\n', "separated by semicolons"),
-        ("a\ty\n1\tu\n", r"separated by tabs: say separator='\\t'"),
+        ("a\ty\n1\tu\n", r"separated by tabs: set separator='\\t'"),
         ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False; .* header=True"),
         ("a,\x1b[2J\n1,\n", r'column "\\x1b\[2J", line 2: a missing label'),
         ("\x1b,y\n,u\n", r'column "\\x1b": a missing value'),
@@ -206,8 +206,8 @@ def test_a_wrong_file_is_refused_with_the_place(read, text, message):
     [
         ("knd", r"no column 'knd' \(did you mean 'kind'\?\); it has a, b, kind"),
         ("zebra", "no column 'zebra'; it has"),
-        (3, "has 3 columns, so no number 3"),
-        (-4, "has 3 columns, so no number -4"),
+        (3, "has 3 columns, so none has the number 3"),
+        (-4, "has 3 columns, so none has the number -4"),
     ],
 )
 def test_an_unknown_target_is_refused_with_the_nearest_name(read, target, message):

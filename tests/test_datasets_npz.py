@@ -82,7 +82,7 @@ def test_labels_are_text_or_whole_numbers(read, labels, classes):
     [
         ({"y": Y}, "no array x or x_train; the file has y"),
         ({"x": X}, "no array y or y_train; the file has x"),
-        ({"x": X, "X": X, "y": Y}, "both x and X are there"),
+        ({"x": X, "X": X, "y": Y}, "both x and X are stored"),
         ({"data": X, "\x1b[2J": Y}, r"the file has data, \\x1b"),
         ({"x": X, "y": Y, "x_test": X}, "x_test and y_test belong together"),
         ({"x": X, "y": Y, "y_test": Y}, "x_test and y_test belong together"),

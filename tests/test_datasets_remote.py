@@ -255,7 +255,7 @@ def test_the_description_tells_what_is_where(world, monkeypatch):
     assert "NNREG_DATA   is not set" in text
     assert f"user cache   {world / 'cache' / 'nnreg' / 'mnist'}: not found" in text
     load_mnist()
-    assert f"{world / 'cache' / 'nnreg' / 'mnist'}: found, SHA-256 right" in describe()
+    assert f"{world / 'cache' / 'nnreg' / 'mnist'}: found, SHA-256 correct" in describe()
     path = world / "cache" / "nnreg" / "mnist" / f"{PARTS[1]}.gz"
     path.write_bytes(path.read_bytes()[:-3])
     assert "found, but not readable: " in describe()

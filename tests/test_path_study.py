@@ -201,7 +201,7 @@ class TestCommand:
         assert self.walk() == 130
         assert capsys.readouterr().err == (
             "nnreg: interrupted; 2 points are kept in nnreg-path; "
-            "the same command with --out nnreg-path --resume goes on from there\n"
+            "the same command with --out nnreg-path --resume continues from there\n"
         )
         monkeypatch.setattr(experiments, "study_path", real)
         assert self.walk(f"{OPTIONS} --out nnreg-path --resume") == 0

@@ -1,5 +1,5 @@
 """The command line of `nnreg`.
 
-``add(commands)`` adds the parsers of commands; the default ``run`` of each is the function that
-takes the parsed arguments and returns the exit status.
+``add(commands)`` adds the parsers of commands; the default ``run`` of a parser is the function that
+receives the parsed arguments and returns the exit status.
 """

@@ -63,7 +63,7 @@ DATA_OPTIONS: Options = {
 
 
 def make_network_options(defaults: Mapping[str, str]) -> Options:
-    """Return the options of a network and its training, with their defaults in words."""
+    """Return the options of a network and its training, with descriptions of their defaults."""
     options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
         "hidden": (widths, "UNITS,...", "units of the hidden layers"),
         "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),
@@ -122,13 +122,13 @@ def make_output_options(folder: str) -> Options:
 
 
 def make_jobs_option(jobs: str) -> Options:
-    """Return the option of the number of processes, which ``jobs`` describes."""
+    """Return the option of the number of processes, with ``jobs`` as its description."""
     text = f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')"
     return {"jobs": {"type": whole, "default": 1, "metavar": "N", "help": text}}
 
 
 def join_numbers(values: Iterable[float]) -> str:
-    """Return numbers with commas between them.
+    """Return numbers separated by commas.
 
     >>> join_numbers([0.1, 2.0])
     '0.1, 2'
@@ -139,7 +139,7 @@ def join_numbers(values: Iterable[float]) -> str:
 COMPARE: Mapping[str, Options] = {
     "data": DATA_OPTIONS,
     "network and training": NETWORK_OPTIONS,
-    "strengths (selected, unless given)": {
+    "strengths (selected by default)": {
         "l2": {
             "type": number,
             "metavar": "STRENGTH",
@@ -165,15 +165,15 @@ COMPARE: Mapping[str, Options] = {
 }
 
 COMPARE_RULES = {
-    "rows": "Data that come with test rows are tested on those; of other data "
+    "rows": "If the data include test rows, these are used; of other data "
     f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by mean and deviation "
-    "of the training rows; one that is constant there is divided by 1, and values beyond "
+    "of the training rows; a constant feature is divided by 1, and values beyond "
     f"{MAX_DEVIATION:g} deviations are clipped. Test labels are never made wrong.",
-    "strengths": "A third of the training rows are held out for validation; the lowest data loss "
-    "on them selects the strength; then they are training rows again. With N training rows the "
-    f"grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, divided by "
-    f"N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the keep_prob "
-    "selected for dropout and tries the grid of L2 again.",
+    "strengths": "A third of the training rows are used for validation; the strength with the "
+    "lowest data loss on them is selected; then they are training rows again. With N training rows "
+    f"the grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, "
+    f"divided by N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the keep_prob "
+    "selected for dropout and the grid of L2.",
     "verdict": f"{FIT_RULE} The models are all variants after every epoch. With label noise, the "
     "test loss in this rule is the noisy one.",
     "noise": comparison_report.NOISE_RULE,
@@ -199,7 +199,8 @@ PATH: Mapping[str, Options] = {
         "ratio": {
             "type": number,
             "metavar": "SHARE",
-            "help": f"the weakest strength over the strongest (default: {PathSettings.ratio:g})",
+            "help": "ratio of the weakest to the strongest strength "
+            f"(default: {PathSettings.ratio:g})",
         },
         "l2": {
             "type": number,
@@ -210,11 +211,11 @@ PATH: Mapping[str, Options] = {
     },
     "output": {
         **make_output_options("nnreg-path"),
-        **make_jobs_option("repeats at once, each in a process of its own"),
+        **make_jobs_option("number of repeats that run in parallel processes"),
         "resume": {
             "action": "store_true",
             "default": False,
-            "help": "go on in the folder in which the same command was interrupted",
+            "help": "continue in the folder in which the same command was interrupted",
         },
     },
 }
@@ -296,75 +297,75 @@ BIAS_VARIANCE: Mapping[str, Options] = {
 }
 
 
-def run_compare(given: argparse.Namespace) -> int:
+def run_compare(args: argparse.Namespace) -> int:
     """Compare, print the table, write the folder, and return the exit status."""
-    settings = Settings(**{**DEMONSTRATION.get(given.data, {}), **select(given, Settings)})
-    dataset = datasets.load(given.data, target=given.target)
+    settings = Settings(**{**DEMONSTRATION.get(args.data, {}), **select(args, Settings)})
+    dataset = datasets.load(args.data, target=args.target)
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
         return comparison_report.make_report(compare(dataset, settings, progress))
 
-    return run_experiment(given, experiment, comparison_report.PICTURES, "epochs")
+    return run_experiment(args, experiment, comparison_report.PICTURES, "epochs")
 
 
-def run_path(given: argparse.Namespace) -> int:
+def run_path(args: argparse.Namespace) -> int:
     """Compute the path, print the table, write the folder, and return the exit status."""
-    chosen = select(given, PathSettings)
-    if given.linear:
-        chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # there is one optimum
-    settings = PathSettings(**{**DEMONSTRATION.get(given.data, {}), **chosen})
-    dataset = datasets.load(given.data, target=given.target)
-    fresh = given.out.exists() and not given.force and not list_results(given.out, "path")
-    if given.resume and fresh:
-        raise ValueError(f"resume: {given.out} has no points of an interrupted path")
+    chosen = select(args, PathSettings)
+    if args.linear:
+        chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # the optimum is unique
+    settings = PathSettings(**{**DEMONSTRATION.get(args.data, {}), **chosen})
+    dataset = datasets.load(args.data, target=args.target)
+    fresh = args.out.exists() and not args.force and not list_results(args.out, "path")
+    if args.resume and fresh:
+        raise ValueError(f"resume: {args.out} has no points of an interrupted path")
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
-        study = study_path(dataset, settings, folder=folder, jobs=given.jobs, progress=progress)
+        study = study_path(dataset, settings, folder=folder, jobs=args.jobs, progress=progress)
         return path_report.make_report(study)
 
     return run_experiment(
-        given,
+        args,
         experiment,
         path_report.PICTURES,
         "points",
         kind="path",
-        resume=given.resume,
-        hint="the same command with --out {} --resume goes on from there",
+        resume=args.resume,
+        hint="the same command with --out {} --resume continues from there",
     )
 
 
-def run_bias_variance(given: argparse.Namespace) -> int:
+def run_bias_variance(args: argparse.Namespace) -> int:
     """Sweep, print the table, write the folder, and return the exit status."""
-    process = PROCESSES[given.process](**select(given, PROCESSES[given.process]))
-    design = SamplingDesign(**select(given, SamplingDesign))
-    base = NetworkLearner(**select(given, NetworkLearner))
-    learners = sweep(given.sweep, vars(given).get("values"), base)
+    process = PROCESSES[args.process](**select(args, PROCESSES[args.process]))
+    design = SamplingDesign(**select(args, SamplingDesign))
+    base = NetworkLearner(**select(args, NetworkLearner))
+    learners = sweep(args.sweep, vars(args).get("values"), base)
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
         results = bias_variance_sweep(
-            learners, process, design, jobs=given.jobs, folder=folder, progress=progress
+            learners, process, design, jobs=args.jobs, folder=folder, progress=progress
         )
-        return bias_variance_report.make_report(results, AXES[given.sweep][0])
+        return bias_variance_report.make_report(results, AXES[args.sweep][0])
 
     return run_experiment(
-        given,
+        args,
         experiment,
         bias_variance_report.PICTURES,
         "data sets",
         kind="bias-variance",
         resume=True,
-        hint="the same command goes on from there",
+        hint="the same command continues from there",
     )
 
 
-def select(given: argparse.Namespace, kind: Any) -> dict[str, Any]:
-    """Return the given options that are fields of a dataclass."""
+def select(args: argparse.Namespace, kind: Any) -> dict[str, Any]:
+    """Return the options that were passed and are fields of a dataclass."""
     names = {field.name for field in fields(kind)}
-    return {name: value for name, value in vars(given).items() if name in names}
+    return {name: value for name, value in vars(args).items() if name in names}
 
 
 def run_experiment(
-    given: argparse.Namespace,
+    args: argparse.Namespace,
     experiment: Callable[[Path, Progress | None], Report],
     pictures: Iterable[str],
     unit: str,
@@ -377,7 +378,7 @@ def run_experiment(
 
     Parameters
     ----------
-    given : Namespace
+    args : Namespace
         With ``out`` and ``force``.
     experiment : function (folder, progress) -> Report
     pictures : iterable of str
@@ -389,10 +390,10 @@ def run_experiment(
     resume : bool, default False
         Use a folder with such results again.
     hint : str, optional
-        How to go on after an interruption; ``{}`` stands for the folder.
+        How to continue after an interruption; ``{}`` stands for the folder.
     """
     unfinished = kind if resume else ""
-    with open_folder(given.out, pictures, force=given.force, resume=unfinished) as folder:
+    with open_folder(args.out, pictures, force=args.force, resume=unfinished) as folder:
         before = written_files(folder)
         try:
             with progress_bar(f" {unit}") as progress:
@@ -415,7 +416,7 @@ def run_experiment(
             return fail("; ".join(parts), 130 if interrupted else 1)
         for path in list_results(folder, kind):
             path.unlink(missing_ok=True)
-    print(f"\nRules: nnreg {given.command} --help")
+    print(f"\nRules: nnreg {args.command} --help")
     print(f"Written to {folder}: {', '.join(names)}")
     if len(names) == 2:
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")
@@ -427,7 +428,7 @@ def run_experiment(
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress | None]:
-    """Give a progress bar on stderr, if that is a terminal and tqdm is installed."""
+    """Provide a progress bar on stderr, if that is a terminal and tqdm is installed."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -435,10 +436,10 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
         return
     with tqdm(unit=unit, disable=None, leave=False, file=sys.stderr) as bar:
 
-        def progress(text: str, done: int, total: int) -> None:
+        def progress(text: str, completed: int, total: int) -> None:
             bar.total = total
             bar.set_description(text, refresh=False)
-            bar.update(done - bar.n)
+            bar.update(completed - bar.n)
 
         yield progress
 
@@ -450,7 +451,7 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
         "description": (
             "Train one network in five ways: without regularization, with L2, with L1, with "
             "dropout, and with dropout + L2. Within a repeat all five start from the same weights"
-            " and see the same batches in the same order. Prints a table, and writes report.json,"
+            " and use the same batches in the same order. Prints a table, and writes report.json,"
             " report.html, curves.png and weights.png into a folder."
         ),
         "options": COMPARE,
@@ -469,12 +470,12 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
     },
     "bias-variance": {
         "run": run_bias_variance,
-        "help": "measure bias and variance of a known process, along a size or a strength",
+        "help": "measure bias and variance for a known process, by model size or penalty strength",
         "description": (
             "Learn from many data sets drawn from a known process, with many seeds, and decompose"
             " the error into bias², variance and noise. Sweeps a size or a strength, prints a "
             "table, and writes report.json, report.html, terms.png and fits.png into a folder. "
-            "Finished results are kept there; after an interruption the same command goes on from"
+            "Finished results are kept there; after an interruption the same command continues from"
             " them."
         ),
         "options": BIAS_VARIANCE,

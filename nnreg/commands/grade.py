@@ -14,9 +14,9 @@ from nnreg.course.grading.exercises import EXERCISES
 
 DESCRIPTION = (
     "Grade a submission by the checks of an exercise: print the points of each and why they were "
-    "lost. Of the submission only what an answer needs is run, in a process of its own, with "
-    "limits of time and memory, but with your rights: this is no sandbox. The exit status is 0 "
-    "whatever the score is, and 2 if there is nothing to grade; then FILE says why."
+    "lost. Only the statements that the checks need are run, in a separate process with limits of "
+    "time and memory, but with your permissions; it is not a sandbox. The exit status is 0 for "
+    "every score, and 2 if nothing can be graded; then FILE contains the reason."
 )
 
 
@@ -32,11 +32,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--exercise",
         metavar="NAME_OR_FILE",
-        help=f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks of your own "
-        "(default: the name that the submission has)",
+        help=f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks "
+        "(default: the submission's file name)",
     )
     command.add_argument(
-        "--json", type=Path, metavar="FILE", help="write Gradescope's results.json there, too"
+        "--json", type=Path, metavar="FILE", help="also write Gradescope's results.json to FILE"
     )
     command.add_argument("--force", action="store_true", help="replace the file if it exists")
     command.add_argument(
@@ -44,36 +44,36 @@ def add(commands: Commands) -> None:
         type=number,
         default=10.0,
         metavar="S",
-        help="limit for each check that has none of its own (default: 10)",
+        help="time limit for each check that does not set one (default: 10)",
     )
     command.add_argument(
         "--megabytes",
         type=whole,
         default=2048,
         metavar="MB",
-        help="limit of memory, where the platform has it (default: 2048)",
+        help="memory limit, where the platform supports it (default: 2048)",
     )
     command.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Grade, print, write the file if asked, and return the exit status."""
     message = ""
     try:
-        if given.json and given.json.exists() and not given.force:
-            raise FileExistsError(f"{given.json} exists; --force replaces it")
+        if args.json and args.json.exists() and not args.force:
+            raise FileExistsError(f"{args.json} exists; --force replaces it")
         try:
-            name = given.exercise or given.submission.stem
-            result = grade(given.submission, name, seconds=given.seconds, megabytes=given.megabytes)
+            name = args.exercise or args.submission.stem
+            result = grade(args.submission, name, seconds=args.seconds, megabytes=args.megabytes)
         except (ValueError, OSError) as error:
             message = in_words(error, ("exercise", "seconds", "megabytes"))
             report = {"score": 0, "output": message}
         else:
             print(result)
             report = result.gradescope()
-        if given.json:
+        if args.json:
             content = json.dumps(report, indent=2, ensure_ascii=False)
-            write_whole(given.json, content.encode(), overwrite=given.force)
+            write_whole(args.json, content.encode(), overwrite=args.force)
     except OSError as error:
         return fail(str(error), 2)
     return fail(message, 2) if message else 0

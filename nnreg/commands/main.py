@@ -28,7 +28,7 @@ exit status:
   0  success
   1  training, a worker process or writing the report failed
   2  an argument is wrong, or the folder cannot be used; nothing was computed
-  130, 143  interrupted by Ctrl-C or SIGTERM; the message says what was kept
+  130, 143  interrupted by Ctrl-C or SIGTERM; the message lists what was kept
 """
 
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        By default those of the process.
+        Default: the arguments of the process.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _Parser(
         prog="nnreg",
-        description="Regularization of neural networks, measured.",
+        description="Experiments on the regularization of neural networks.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(2)
-    given, unknown = parser.parse_known_args(arguments)
-    command = commands.choices[given.command]
+    args, unknown = parser.parse_known_args(arguments)
+    command = commands.choices[args.command]
     options = [name for action in command._actions for name in action.option_strings]
     if unknown:
         hint = nearest(unknown[0].partition("=")[0], options)
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with signal_handler(signal.SIGTERM, interrupt):
         try:
-            status: int = given.run(given)
+            status: int = args.run(args)
         except KeyboardInterrupt:
             status = fail("interrupted; nothing was kept", 130)
         except (NonFiniteLossError, WorkerDiedError) as error:
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 128 + signal.SIGTERM if terminated and status == 130 else status
 
 
-def _list_data(given: argparse.Namespace) -> int:
+def _list_data(args: argparse.Namespace) -> int:
     print(datasets.describe())
     return 0
 
@@ -104,4 +104,4 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -1,4 +1,4 @@
-"""Common parts of the commands: types of options, and errors in words."""
+"""Common parts of the commands: option types and error messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 
 def make_reader(read: Callable[[str], Value], expected: str) -> Callable[[str], Value]:
-    """Return the type of an option, whose error says what is expected.
+    """Return the type of an option; its error message names the expected value.
 
     >>> make_reader(int, "a whole number")("3")
     3
@@ -32,16 +32,16 @@ whole = make_reader(int, "a whole number")
 number = make_reader(float, "a number")
 widths = make_reader(
     lambda text: tuple(int(part) for part in text.split(",")),
-    "whole numbers with commas between them, such as 512,512",
+    "whole numbers separated by commas, such as 512,512",
 )
 numbers = make_reader(
     lambda text: tuple(int(n) if n.strip().isdigit() else float(n) for n in text.split(",")),
-    "numbers with commas between them, such as 0.1,0.01",
+    "numbers separated by commas, such as 0.1,0.01",
 )
 
 
 def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
-    """Return an error's message in the words of the command line.
+    """Return an error message with command-line options for argument names.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Data sets: bundled, downloaded, read from files, or synthetic.
 
-`load_digits` and `load_breast_cancer` are inside the package. `load_mnist` and
-`load_fashion_mnist` are looked for on this machine, then downloaded. `read_csv`, `read_npz` and
-`read_idx_folder` read other files. `load` does all of this, by name or path. The functions of
-`synthetic` make data with a known truth.
+`load_digits` and `load_breast_cancer` are part of the package. `load_mnist` and
+`load_fashion_mnist` search this machine, then download. `read_csv`, `read_npz` and
+`read_idx_folder` read other files. `load` selects one of these by name or path. The functions of
+`synthetic` generate data from a known model.
 """
 
 from nnreg.datasets.bundled import load_breast_cancer, load_digits

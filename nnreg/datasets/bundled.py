@@ -1,7 +1,7 @@
 """Bundled data: handwritten digits, and tumours.
 
-Both are small enough to train on in seconds and real enough to overfit. Creators, licence and
-changes are in the file LICENSE-DATA; the licence of both is CC BY 4.0.
+Both are small: a network is trained in seconds and overfits. Creators, licence and
+changes are listed in the file LICENSE-DATA; the licence of both is CC BY 4.0.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def load_digits(*, test_size: int | float = 500, seed: int = 0) -> tuple[Split, 
     Notes
     -----
     These are the test half of UCI's "Optical Recognition of Handwritten Digits", written by 13
-    people. A random split has all 13 on both sides, so its test accuracy is that of new digits
-    by the same writers; for new writers it is too high.
+    people. A random split has digits of all 13 on both sides, so its test accuracy applies to
+    new digits by the same writers; for new writers it is too high.
 
     Source: E. Alpaydin and C. Kaynak (1998), UCI Machine Learning Repository,
     doi:10.24432/C50P49, CC BY 4.0.
@@ -100,8 +100,8 @@ def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[
 
     Notes
     -----
-    The columns differ in size by six powers of ten. Standardize them before training, with the
-    mean and the standard deviation of the training rows alone.
+    The scales of the columns differ by six powers of ten. Standardize them before training, with
+    the mean and the standard deviation of the training rows only.
 
     Source: W. Wolberg, O. Mangasarian, N. Street and W. Street (1993), "Breast Cancer Wisconsin
     (Diagnostic)", UCI Machine Learning Repository, doi:10.24432/C5DW2B, CC BY 4.0.
@@ -119,12 +119,12 @@ def load_breast_cancer(*, test_size: int | float = 169, seed: int = 0) -> tuple[
 
 
 def read_bundled(file: str) -> tuple[Array, Array]:
-    """Return the arrays ``x`` and ``y`` of a file beside this module, exactly as stored.
+    """Return the arrays ``x`` and ``y`` of a file in this folder, as stored.
 
     Parameters
     ----------
     file : {"digits.npz", "breast_cancer.npz"}
-        Its name.
+        File name.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """A data set, the class numbers of its labels, and its split into training and test rows.
 
-A classifier needs ``y`` of shape (N,), class numbers from 0. A file may name its classes 3 and 8,
+A classifier needs ``y`` of shape (N,), class numbers from 0. A file may use the labels 3 and 8,
 or "cat" and "dog". The distinct labels are sorted, a label becomes its index in that order, and the
 sorted labels are stored with the data as ``class_names``.
 
@@ -40,7 +40,7 @@ class Dataset:
     source : str
         Where the data came from.
     x_test, y_test : ndarray of shape (N_test, D) and (N_test,), or None
-        The test rows, where the source has them.
+        The test rows, if the source has them.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def make_dataset(
 
 
 def _number_classes(labels: Array, classes: Array, where: str) -> Array:
-    """Return each label's index among the sorted classes, or name the first that is not there."""
+    """Return each label's index among the sorted classes, or raise with the first unknown one."""
     plain = _plain(labels, where)
     if (plain.dtype.kind == "U") != (classes.dtype.kind == "U"):
         raise ValueError(f"{where}: text and numbers are mixed; the classes are {classes.tolist()}")
@@ -144,14 +144,14 @@ def _plain(labels: Array, where: str) -> Array:
         return labels
     if labels.dtype.kind != "f":
         raise ValueError(f"{where}: labels must be whole numbers or text, got dtype {labels.dtype}")
-    # Beyond 2**53 neighbouring whole numbers are the same float.
+    # Beyond 2**53 not every whole number is a float.
     not_whole = ~((labels == np.floor(labels)) & (np.abs(labels) <= 2.0**53))
     validation.reject(where, labels, not_whole, "hold classes: whole numbers or text")
     return labels.astype(np.int64)
 
 
 def split_rows(y: Array, *, test_size: int | float, seed: int = 0) -> tuple[Array, Array]:
-    """Divide row numbers at random, each class in proportion.
+    """Divide row numbers at random, stratified by class.
 
     Parameters
     ----------
@@ -172,19 +172,18 @@ def split_rows(y: Array, *, test_size: int | float, seed: int = 0) -> tuple[Arra
     Raises
     ------
     TypeError, ValueError
-        If ``test_size`` leaves no row on one of the sides, ``y`` is not a vector, or ``seed`` is
+        If ``test_size`` leaves one side empty, ``y`` is not a vector, or ``seed`` is
         negative.
 
     Notes
     -----
-    The rows are put in a random order that depends on the seed alone. Within each class they are
+    The random order of the rows depends only on the seed. Within each class they are
     then spread evenly over [0, 1], row r of n at (r + 1/2) / n, and the rows nearest to 0 are the
     test rows. So every class has its share of them to within about one row, whatever the sizes of
     the classes.
 
-    The order comes from the raw words of a Philox generator. These are the same in every version of
-    NumPy, which is not guaranteed for the methods built on them: a split quoted in a table can be
-    reproduced.
+    The order is computed from the raw output of a Philox generator, which is the same in every
+    version of NumPy. This is not guaranteed for the methods of a generator.
 
     Examples
     --------

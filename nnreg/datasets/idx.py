@@ -1,9 +1,9 @@
-"""The IDX format, in which MNIST and its successors are stored.
+"""The IDX format, the file format of MNIST and its successors.
 
 An IDX file is a header and an array. The header is two zero bytes, a byte for the type, a byte
 for the number of dimensions, and each dimension as a 32-bit number; all numbers are big-endian.
-Files are often compressed by gzip, with or without ``.gz`` in the name, so the first two bytes
-decide, not the name.
+Files are often compressed by gzip, with or without ``.gz`` in the name, so compression is
+recognized by the first two bytes, not by the name.
 
 A folder of the MNIST family has four such files: images and labels, for training and for the test.
 """
@@ -46,7 +46,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Raises
     ------
     ValueError
-        If the file is not IDX, ends early or goes on too long; the message names the file.
+        If the file is not IDX, truncated or too long; the message names the file.
     FileNotFoundError
         If there is no such file.
 
@@ -64,15 +64,15 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
 
 
 def read_bytes(path: str) -> bytes:
-    """Return a file's bytes, decompressed if they are gzip's; ``ValueError`` if damaged."""
+    """Return a file's bytes, decompressed if it is a gzip file; ``ValueError`` if damaged."""
     with open(path, "rb") as file:
         return decompress(file.read(), path)
 
 
 def decompress(raw: bytes, source: str) -> bytes:
-    """Return bytes as they are, or decompressed if they are gzip's.
+    """Return bytes, decompressed if they are in gzip format.
 
-    Damaged data are a ``ValueError`` that names the source.
+    Damaged data raise ``ValueError`` with the name of the source.
 
     >>> import gzip
     >>> decompress(gzip.compress(b"abc"), "abc.gz"), decompress(b"abc", "abc")
@@ -107,7 +107,7 @@ def decode_idx(raw: bytes, source: str) -> Array:
     Raises
     ------
     ValueError
-        If the bytes are not IDX, end early or go on too long.
+        If the bytes are not IDX, truncated or too long.
 
     Examples
     --------
@@ -133,18 +133,18 @@ def decode_idx(raw: bytes, source: str) -> Array:
 
 
 def find_parts(folder: str) -> dict[str, str]:
-    """Return the path of each of the four files of an MNIST-like folder that is there.
+    """Return the paths of the existing files of an MNIST-like folder.
 
     Parameters
     ----------
     folder : str or path
-        The folder. Both spellings are known, ``train-images-idx3-ubyte`` and
+        The folder. Two spellings are recognized, ``train-images-idx3-ubyte`` and
         ``train-images.idx3-ubyte``, both also with ``.gz``.
 
     Returns
     -------
     dict of str to str
-        From the name in `PARTS` to the path; a missing file is left out.
+        Paths by the names in `PARTS`; missing files are omitted.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Split, Split]:
     Parameters
     ----------
     folder : str or path
-        Has the files of `PARTS`, each compressed or not.
+        Folder with the files of `PARTS`, each compressed or not.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Split, Split]:
     FileNotFoundError
         If files are missing; all of them are named.
     ValueError
-        If a file is not what its name says, or images and labels differ in number.
+        If the content of a file does not match its name, or images and labels differ in number.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Split, Split]:
 
 
 def join_parts(parts: dict[str, tuple[Array, str]]) -> tuple[Split, Split]:
-    """Make features and labels of four arrays.
+    """Return features and labels made of four arrays.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def join_parts(parts: dict[str, tuple[Array, str]]) -> tuple[Split, Split]:
     Raises
     ------
     ValueError
-        If the arrays do not fit each other.
+        If the shapes of the arrays do not match.
     """
     images, labels, test_images, test_labels = (parts[part] for part in PARTS)
     training, test = _pair(images, labels), _pair(test_images, test_labels)

@@ -50,7 +50,7 @@ _NAMED: dict[
 """By name: the function, the names of features and classes, and the source."""
 
 NAMES = tuple(_NAMED)
-"""The data sets that `load` knows by name."""
+"""The names that `load` accepts."""
 
 _BUNDLED = """\
 Bundled with nnreg
@@ -60,10 +60,10 @@ Bundled with nnreg
                  CC BY 4.0; W. Wolberg, O. Mangasarian, N. Street, W. Street; UCI 17,
                  doi:10.24432/C5DW2B
 
-Looked for in these folders, in this order, then downloaded into the user cache"""
+Searched for in these folders, in this order, then downloaded into the user cache"""
 
 _FILES = """\
-Your own
+Files
   FILE.csv       a header, numbers, and one column of labels (the last, or --target COLUMN)
   FILE.npz       the arrays x and y, and x_test and y_test if there are any
   FOLDER         four IDX files named as those of MNIST, each compressed by gzip or not"""
@@ -76,8 +76,8 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     ----------
     source : str or path
         ``digits``, ``breast-cancer``, ``mnist``, ``fashion-mnist``, a file that ends in ``.csv``
-        or ``.npz``, or a folder with four IDX files. A name goes before a file of that name;
-        ``./digits`` is the file.
+        or ``.npz``, or a folder with four IDX files. A name takes precedence
+        over a file of that name; ``./digits`` is the file.
     target : str or int, optional
         The column of labels, for a CSV file only; see `read_csv`.
 
@@ -90,8 +90,8 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     Raises
     ------
     ValueError
-        If the name is unknown (the nearest is offered), ``target`` is given for data that have
-        their labels apart, or the file is not as it should be.
+        If the name is unknown (the nearest is offered), ``target`` is passed for data
+        other than a CSV file, or the file is invalid.
     FileNotFoundError
         If there is no such file.
     OSError
@@ -139,9 +139,9 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
 
 
 def describe() -> str:
-    """Return a text on all data: what is bundled, where the rest is looked for, what is there.
+    """Return a description of all data: bundled, searched folders, and files found.
 
-    Files that are there are read and compared with the published SHA-256, about a second each set.
+    Existing files are read and compared with the published SHA-256, about a second per data set.
 
     Returns
     -------
@@ -177,4 +177,6 @@ def _state(location: Location, name: str) -> str:
         wrong = [p for p in PARTS if sha256(read_bytes(location.parts[p])) != digests[p]]
     except (OSError, ValueError) as error:
         return f"found, but not readable: {error}"
-    return f"found, but SHA-256 differs in {', '.join(wrong)}" if wrong else "found, SHA-256 right"
+    return (
+        f"found, but SHA-256 differs in {', '.join(wrong)}" if wrong else "found, SHA-256 correct"
+    )

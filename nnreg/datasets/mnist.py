@@ -1,11 +1,11 @@
 """MNIST and Fashion-MNIST: 70,000 images each, found on this machine or downloaded.
 
-Both are four IDX files of the same names, looked for in the folder that the environment variable
+Both are four IDX files of the same names, searched for in the folder that the environment variable
 ``NNREG_DATA`` names (in its sub-folder ``mnist`` or ``fashion-mnist``, then in itself), then in the
-user's cache, where downloads are stored. Every load compares the SHA-256 of the decompressed bytes:
-it tells the two data sets from each other and from any damaged or altered copy. (A mirror may have
-compressed a file anew.) A download is checked before anything is written, and written whole or not
-at all, so one that is interrupted or wrong leaves nothing behind.
+user's cache, where downloads are stored. Every load compares the SHA-256 of the decompressed bytes,
+which distinguishes the two data sets from each other and from damaged or modified copies; mirrors
+may differ in compression. A download is checked before it is written, and files are written
+atomically, so an interrupted or wrong download leaves no file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RemoteDataset:
     mirrors : tuple of str
         Addresses that have the files under these names with ``.gz``, tried in this order.
     licence : str
-        The licence, and who states it.
+        The licence, and its source.
     """
 
     digests: dict[str, str]
@@ -90,20 +90,20 @@ REGISTRY = {
         licence="MIT, Zalando SE",
     ),
 }
-"""The remote data sets by name, which is also the name of the folder that holds one."""
+"""The remote data sets by name, which is also the name of their folder."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder in which a data set is looked for, and the files found there.
+    """A folder that is searched for a data set, and the files found there.
 
     Attributes
     ----------
     folder : str
     origin : {"NNREG_DATA", "user cache"}
-        Where the folder's name comes from.
+        Source of the folder's name.
     parts : dict of str to str
-        The files in it, from the name in `PARTS` to the path.
+        Paths of the files found, by the names in `PARTS`.
 
     Examples
     --------
@@ -117,11 +117,11 @@ class Location:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The files that are not there: tuple of str."""
+        """The missing files: tuple of str."""
         return tuple(part for part in PARTS if part not in self.parts)
 
     def is_other(self, name: str) -> bool:
-        """Return whether a complete folder holds another data set, by its smallest file.
+        """Return whether a complete folder contains another data set, by its smallest file.
 
         In a folder that is named after the data set a different file is an error instead.
         """
@@ -148,9 +148,9 @@ def load_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
     Raises
     ------
     OSError
-        If the files are not there and no mirror gives them; the message says where to put them.
+        If the files are missing and cannot be downloaded; the message names the folder for them.
     ValueError
-        If a file has another SHA-256 than the published one.
+        If the SHA-256 of a file differs from the published one.
 
     Notes
     -----
@@ -167,7 +167,7 @@ def load_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
 
 
 def load_fashion_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
-    """Return Fashion-MNIST: pictures of clothes, in the format and the numbers of MNIST.
+    """Return Fashion-MNIST: images of clothes, in the format and size of MNIST.
 
     Parameters, results and errors are those of `load_mnist`; the download has 30.9 MB, and the
     classes are `FASHION_NAMES`.
@@ -185,7 +185,7 @@ def load_fashion_mnist(*, fetch: bool = True) -> tuple[Split, Split]:
 
 
 def locations(name: str) -> list[Location]:
-    """Return the folders in which a data set is looked for, in order.
+    """Return the folders that are searched for a data set, in order.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def locations(name: str) -> list[Location]:
     Returns
     -------
     list of Location
-        The last is the user's cache.
+        The last one is the user's cache.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def _find(name: str, fetch: bool) -> dict[str, str]:
     cache = candidates[-1]
     advice = (
         f"To use {name} without a download, put {', '.join(PARTS)} (each compressed by gzip "
-        f"or not) into {cache.folder}, or into the folder {name} in the one that NNREG_DATA names."
+        f"or not) into {cache.folder}, or into the folder {name} inside the folder NNREG_DATA."
     )
     if not fetch:
         folders = ", ".join(location.folder for location in candidates)
@@ -258,7 +258,7 @@ def cache_folder() -> str:
     -------
     str
         ``~/.cache/nnreg``, or in ``XDG_CACHE_HOME`` if that is set; on macOS
-        ``~/Library/Caches/nnreg``; on Windows ``nnreg`` in ``LOCALAPPDATA``. It need not exist.
+        ``~/Library/Caches/nnreg``; on Windows ``nnreg`` in ``LOCALAPPDATA``. It may not exist.
 
     Examples
     --------
@@ -300,23 +300,24 @@ def check_digest(data: bytes, expected: str, source: str, hint: str = "") -> Non
 
 
 def download(urls: Sequence[str], path: str, expected: str, *, timeout: float = 30.0) -> None:
-    """Fetch a file from the first address that has the expected one.
+    """Download a file from the first address with the expected content.
 
     Parameters
     ----------
     urls : sequence of str
         Addresses of the same file, tried in this order.
     path : str
-        Where to store the file, compressed if it was sent so. Its folder is made if need be.
+        Where to store the file, as the server sends it, compressed or not. Its folder is created
+        if necessary.
     expected : str
         SHA-256 of the decompressed bytes.
     timeout : float, default 30
-        Seconds to wait for an answer, and for each further piece.
+        Seconds to wait for each response of the server.
 
     Raises
     ------
     OSError
-        If no address gave the expected file, with the reason for each. Nothing is written then.
+        If no address has the expected file; the message has the reasons. Nothing is written.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Synthetic data with a known truth.
 
-On real data one can measure how well a method predicts; only with a known truth can one measure
-what it *finds*: which inputs matter, where the noise is, which labels are wrong. Each function has
-its own generator, made from its seed, and returns the truth with the data.
-All arrays are float64; a network casts them to its own type.
+Real data show how well a method predicts; only data from a known model show whether it *finds* the
+relevant inputs, the noise and the wrong labels. Each function draws from a generator with the
+specified seed and returns the truth with the data. All arrays are float64; a network casts them to
+its dtype.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from nnreg._support.typing import Array
 def sparse_linear(
     n: int, *, inputs: int = 1000, relevant: int = 100, noise: float = 0.1, seed: int = 0
 ) -> tuple[Array, Array, Array]:
-    """Make a linear problem in which most inputs do not matter.
+    """Make a linear regression problem in which most inputs are irrelevant.
 
     ``y = x @ coefficients + noise * e``, all ``x`` and ``e`` standard normal. The coefficients
-    that are not zero lie at random places; their sizes are uniform in [0.5, 1.5] divided by
-    ``sqrt(relevant)``, their signs random. So the part of ``y`` that can be explained has a
+    that are not zero have random positions; their magnitudes are uniform in [0.5, 1.5] divided by
+    ``sqrt(relevant)``, their signs random. So the explained part of ``y`` has a
     variance near 1 (13/12 on average).
 
     Parameters
@@ -31,11 +31,11 @@ def sparse_linear(
     inputs : int
         Columns.
     relevant : int
-        Columns that matter, 1 to ``inputs``.
+        Number of relevant columns, 1 to ``inputs``.
     noise : float
-        Standard deviation of what cannot be explained.
+        Standard deviation of the noise.
     seed : int
-        Of the generator.
+        Seed of the generator.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def sparse_linear(
     y : ndarray of shape (n, 1)
         The targets, shaped as the outputs of a network with one unit.
     coefficients : ndarray of shape (inputs, 1)
-        The truth, shaped as that network's weights.
+        The true coefficients, shaped as that network's weights.
 
     Raises
     ------
@@ -83,16 +83,16 @@ def noisy_sine(n: int, *, noise: float = 0.3, seed: int = 0) -> tuple[Array, Arr
     noise : float
         Standard deviation of the noise.
     seed : int
-        Of the generator.
+        Seed of the generator.
 
     Returns
     -------
     x : ndarray of shape (n, 1)
-        In no order.
+        Not sorted.
     y : ndarray of shape (n, 1)
-        What is observed.
+        The noisy observations.
     truth : ndarray of shape (n, 1)
-        The sine itself at these points.
+        The sine at these points.
 
     Raises
     ------
@@ -114,19 +114,19 @@ def noisy_sine(n: int, *, noise: float = 0.3, seed: int = 0) -> tuple[Array, Arr
 
 
 def two_moons(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:
-    """Make two interleaved half circles, which no straight line separates.
+    """Make two interleaved half circles, which are not linearly separable.
 
     Class 0 is the upper half of the unit circle around (0, 0), class 1 the lower half of the one
-    around (1, 1/2); each point is then moved by ``noise`` times a standard normal vector.
+    around (1, 1/2); ``noise`` times a standard normal vector is added to each point.
 
     Parameters
     ----------
     n : int
         Points, at least 2; half of them (rounded down) are class 1.
     noise : float
-        Standard deviation of the move, along each axis.
+        Standard deviation of the noise in each coordinate.
     seed : int
-        Of the generator.
+        Seed of the generator.
 
     Returns
     -------
@@ -170,19 +170,19 @@ def flip_labels(y: Array, share: float, *, classes: int, seed: int = 0) -> tuple
     classes : int
         Number of classes K, at least 2. Each of the K - 1 wrong ones is equally likely.
     seed : int
-        Of the generator.
+        Seed of the generator.
 
     Returns
     -------
     flipped : ndarray of shape (N,)
         The new labels, int64.
     rows : ndarray of shape (round(share * N),)
-        The rows whose label is now wrong, in order.
+        The rows with changed labels, in ascending order.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range; the first label that is no class is named.
+        If an argument is out of range; the message has the first invalid label.
 
     Examples
     --------

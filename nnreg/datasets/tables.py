@@ -1,9 +1,8 @@
 """Tables: CSV files, and NPZ files with the arrays ``x`` and ``y``.
 
-A CSV file has a header, numbers for features, and one column of labels. A wrong file is refused in
-words that say where it is wrong: line 812, column "age". Each cell is read by the strictest rule;
-nothing is guessed, filled in or dropped. Of an NPZ file nothing is unpickled, so reading one runs
-no code from it.
+A CSV file has a header, numbers for features, and one column of labels. The error for an invalid
+file has the position: line 812, column "age". Each cell is read strictly; no value is guessed,
+imputed or dropped. NPZ files are read without pickle, so they cannot execute code.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from nnreg.datasets.dataset import Dataset, Split, make_dataset, printable
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_LONGEST_LABEL = 1_000  # characters; NumPy stores every label in as many as the longest has
+_LONGEST_LABEL = 1_000  # characters; NumPy stores every label with the length of the longest
 _ALIASES = {"x_train": "x", "y_train": "y"}
 
 
@@ -41,17 +40,17 @@ def read_csv(
         blank lines skipped.
     target : str or int, optional
         The column of labels, by name or by number (from 0; negative from the end). Default: the
-        last one. Text that is no column's name but a number counts as that number.
+        last one. Text that is not a column's name is read as a number.
     header : bool, optional
         Whether the first line has the names of the columns. Default: yes, but a first line of
-        numbers is refused, since it may be either. False names the columns by their numbers.
+        numbers is an error, since it is ambiguous. If False, columns are named by their numbers.
     separator : {",", ";", "\t", "|"}, default ","
         What separates the fields.
 
     Returns
     -------
     Dataset
-        ``x`` is float64 of shape (N, D), since a table may hold numbers that float32 cannot
+        ``x`` is float64 of shape (N, D), since a table may contain numbers that float32 cannot
         distinguish; ``y`` int64 of shape (N,). Labels are text or whole numbers; classes are
         sorted.
 
@@ -62,7 +61,7 @@ def read_csv(
     ValueError
         For a missing value or a text among the features (line and column are named), a name that
         is empty or used twice in the header, a line with another number of fields, an unknown
-        target (the nearest name is offered), labels that make no classification, a file without
+        target (the nearest name is suggested), labels that are not a classification, a file without
         rows, another separator, or text that is not UTF-8.
     FileNotFoundError
         If there is no such file.
@@ -105,7 +104,7 @@ def read_csv(
         shown = ", ".join(features[:3])
         raise ValueError(
             f"{file}, line {first[0]}: numbers, {shown}, where the header has names. If the file "
-            "has no header, write one or say header=False; if these are names, say header=True"
+            "has no header, write one or set header=False; if these are names, set header=True"
         )
     rows, labels, lines = [], [], []
     for line, fields in records:
@@ -147,13 +146,13 @@ def _records(file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _advise(file: str, separator: str) -> str:
-    """Return what to do if the first line has more of another separator, otherwise nothing."""
+    """Return a hint if the first line has more of another separator, otherwise an empty string."""
     with open(file, encoding="utf-8-sig", errors="replace") as text:
         line = text.readline(10_000)
     likely = max(_SEPARATORS, key=line.count)
     if line.count(likely) <= line.count(separator):
         return ""
-    return f"; the fields seem to be separated by {_SEPARATORS[likely]}: say separator={likely!r}"
+    return f"; the fields seem to be separated by {_SEPARATORS[likely]}: set separator={likely!r}"
 
 
 def _check_names(file: str, line: int, names: list[str]) -> None:
@@ -163,8 +162,8 @@ def _check_names(file: str, line: int, names: list[str]) -> None:
             raise ValueError(f"{file}, line {line}: column {column} has no name in the header")
         if columns.setdefault(name, column) != column:
             raise ValueError(
-                f"{file}, line {line}: columns {columns[name]} and {column} are both called "
-                f'"{printable(name)}" (the first line must be the header, or say header=False)'
+                f"{file}, line {line}: columns {columns[name]} and {column} have the same name "
+                f'"{printable(name)}" (the first line must be the header, or set header=False)'
             )
 
 
@@ -184,17 +183,19 @@ def _find_target(file: str, header: list[str], target: str | int | None) -> int:
             f"{printable(validation.nearest(str(target), header))}; it has {known}"
         ) from None
     if not -len(header) <= column < len(header):
-        raise ValueError(f"target: {file} has {len(header)} columns, so no number {column}")
+        raise ValueError(
+            f"target: {file} has {len(header)} columns, so none has the number {column}"
+        )
     return column % len(header)
 
 
 def _numbers(file: str, line: int, features: list[str], fields: list[str]) -> Array:
-    """Return one row's features, or name the first that is no finite number."""
+    """Return one row's features, or raise with the first that is not a finite number."""
     try:
         numbers = np.array([float(text) for text in fields])
     except ValueError:
         numbers = np.array([np.nan])
-    # Python reads 1_000 as a number; in a table that is more likely a mistake.
+    # Python reads 1_000 as a number; in a table it is probably a mistake.
     if np.isfinite(numbers).all() and "_" not in "".join(fields):
         return numbers
     name, text = next(
@@ -218,7 +219,7 @@ def _is_missing(text: str) -> bool:
 def _label_values(location: str, labels: list[str], lines: list[int]) -> Array:
     """Return the labels as numbers if all of them are, otherwise as text."""
     numeric = [_is_number(label) for label in labels]
-    # Among numbers, "none" is a gap; among words it may be a class.
+    # Among numbers, "none" is a missing value; among words it may be a class.
     only_numbers = any(numeric) and all(
         number or _is_missing(label) for number, label in zip(numeric, labels, strict=True)
     )
@@ -236,22 +237,22 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     Parameters
     ----------
     path : str or path
-        Has the arrays ``x`` (or ``x_train``) and ``y`` (or ``y_train``), and may have ``x_test``
-        and ``y_test``, all in capitals or not. ``x`` has the shape (N, D), or (N, ...), whose rows
-        are then flattened; ``y`` of shape (N,) holds text or whole numbers.
+        File with the arrays ``x`` (or ``x_train``) and ``y`` (or ``y_train``), and optionally
+        ``x_test`` and ``y_test``, in lower or upper case. ``x`` has the shape (N, D), or (N, ...),
+        whose rows are then flattened; ``y`` of shape (N,) contains text or whole numbers.
 
     Returns
     -------
     Dataset
-        ``x`` keeps its values: float32 where that holds the stored type exactly (uint8 among
-        them), otherwise float64. ``y`` is int64, its classes are those of the training rows,
+        ``x`` keeps its values: float32 if it represents the stored dtype exactly (uint8, for
+        example), otherwise float64. ``y`` is int64, its classes are those of the training rows,
         sorted.
 
     Raises
     ------
     ValueError
-        If the file is not ``.npz`` or needs pickle, an array is missing or given under two names,
-        shapes do not fit, a value is not finite, or the labels make no classification.
+        If the file is not ``.npz`` or needs pickle, an array is missing or stored under two names,
+        shapes do not match, a value is not finite, or the labels are not a classification.
     FileNotFoundError
         If there is no such file.
 
@@ -270,7 +271,7 @@ def read_npz(path: str | os.PathLike[str]) -> Dataset:
     file = check_path("path", path)
     arrays = _read_arrays(file)
     if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(f"{file}: x_test and y_test belong together, but only one is there")
+        raise ValueError(f"{file}: x_test and y_test belong together, but only one is stored")
     x, y = _check_part(file, arrays, "x", "y")
     test = _check_part(file, arrays, "x_test", "y_test") if "x_test" in arrays else None
     if test is not None and test[0].shape[1] != x.shape[1]:
@@ -289,24 +290,24 @@ def _read_arrays(file: str) -> dict[str, Array]:
     """Return the arrays by the names x, y, x_test and y_test."""
     with open(file, "rb") as stream:
         if stream.read(4) != b"PK\3\4":
-            raise ValueError(f"{file}: not an .npz file (its first bytes are not those of one)")
+            raise ValueError(f"{file}: not an .npz file (its first bytes are not a zip header)")
         stream.seek(0)
         try:
             with np.load(stream, allow_pickle=False) as stored:
                 names = _match_names(stored.files)
                 return {name: np.asarray(stored[original]) for name, original in names.items()}
-        except Exception as error:  # damaged bytes fail in any part of both readers
+        except Exception as error:  # damaged bytes raise various exceptions
             raise ValueError(f"{file}: {str(error) or type(error).__name__}") from error
 
 
 def _match_names(stored: list[str]) -> dict[str, str]:
-    """Return the names of the arrays in the file by the names that they stand for."""
+    """Return the stored names of the arrays by their standard names."""
     names: dict[str, str] = {}
     for name in stored:
         standard = _ALIASES.get(name.lower(), name.lower())
         if standard in ("x", "y", "x_test", "y_test"):
             if standard in names:
-                raise ValueError(f"both {names[standard]} and {name} are there; one is expected")
+                raise ValueError(f"both {names[standard]} and {name} are stored; one is expected")
             names[standard] = name
     for name in ("x", "y"):
         if name not in names:

@@ -100,7 +100,7 @@ def assert_close(
         result.shape == expected.shape,
         f"{name} has the shape {result.shape}, expected {expected.shape}.",
     )
-    expect(result.dtype.kind in "fiub", f"{name} must contain numbers, got {result.dtype}.")
+    expect(result.dtype.kind in "fiub", f"{name} must hold numbers, got {result.dtype}.")
     close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
