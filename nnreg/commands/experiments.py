@@ -172,8 +172,8 @@ COMPARE_RULES = {
     "strengths": "A third of the training rows are used for validation; the strength with the "
     "lowest data loss on them is selected; then they are training rows again. With N training rows "
     f"the grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, "
-    f"divided by N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the keep_prob "
-    "selected for dropout and the grid of L2.",
+    f"divided by N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the "
+    "keep_prob selected for dropout and the grid of L2.",
     "verdict": f"{FIT_RULE} The models are all variants after every epoch. With label noise, the "
     "test loss in this rule is the noisy one.",
     "noise": comparison_report.NOISE_RULE,
