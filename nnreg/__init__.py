@@ -53,6 +53,7 @@ from nnreg.training.schedules import (
     StepDecay,
     Warmup,
 )
+from nnreg.training.solve import NotConvergedError, Solution, solve
 from nnreg.training.step import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ __all__ = [
     "MeanSquaredError",
     "Network",
     "NonFiniteLossError",
+    "NotConvergedError",
     "Optimizer",
     "Parameter",
     "Parameters",
@@ -107,6 +109,7 @@ __all__ = [
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "Solution",
     "StepDecay",
     "Tanh",
     "TrainingState",
@@ -128,6 +131,7 @@ __all__ = [
     "save",
     "sigmoid",
     "softmax",
+    "solve",
     "standard_normal",
     "zeros",
 ]

@@ -18,7 +18,7 @@ from nnreg.lab.bias_variance.processes import (
 from nnreg.lab.comparison.experiment import compare
 from nnreg.lab.comparison.report import Comparison, VariantRun
 from nnreg.lab.gap import LossGap, explain_gap
-from nnreg.lab.path.convex import NotConvergedError, solve
+from nnreg.lab.path.convex import solve
 from nnreg.lab.path.regularization_path import (
     PathPoint,
     RegularizationPath,
@@ -40,6 +40,7 @@ from nnreg.lab.stationarity import (
     Stationarity,
     measure_stationarity,
 )
+from nnreg.training.solve import NotConvergedError
 
 __all__ = [
     "DEMONSTRATION",

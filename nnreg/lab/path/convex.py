@@ -26,13 +26,10 @@ from nnreg.network import Network
 from nnreg.optimizers import SGD
 from nnreg.penalties import L2
 from nnreg.training import data
+from nnreg.training.solve import NotConvergedError
 from nnreg.training.step import TrainingStep
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
-
-
-class NotConvergedError(ArithmeticError):
-    """The solver reached ``max_steps`` before its tolerance."""
 
 
 def is_linear(net: Network) -> bool:
