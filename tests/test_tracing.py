@@ -295,7 +295,7 @@ def test_dead_units_are_named_once_and_many_are_an_alarm():
     trace = explained(net)
     assert trace.alarms == [
         "relu_1, forward: 6 of 6 units dead in this batch, 0 in all 5 rows: 0, 1, 2, 3, 4, 5.",
-        "relu_2, backward: The derivative is 0 from here down: nothing below learns.",
+        "relu_2, backward: The derivative is 0 here and in all earlier layers: they do not learn.",
     ]
 
 
@@ -348,7 +348,7 @@ def test_below_the_first_parameters_dx_is_not_computed():
     trace = explained(net)
     assert "dx" not in trace["backward", "dense_1"].arrays
     assert trace["backward", "dense_1"].notes == [
-        "dx is not formed: no layer below has parameters."
+        "dx is not computed: no earlier layer has parameters."
     ]
     assert trace["backward", "dropout_1"].arrays == {}
     assert "Not computed" in trace["backward", "dropout_1"].notes[0]
@@ -394,7 +394,7 @@ CASES = {
     ),
     "a dropout that keeps all": (
         lambda: explained(network(nn.Dropout())),
-        {("forward", "dropout_1"): ["y = x: ", "Draws at random in training mode; nothing was re"]},
+        {("forward", "dropout_1"): ["y = x: ", "Random in training mode; no unit was re"]},
     ),
     "a proximal penalty": (
         lambda: explained(network(penalty=nn.L1(0.1, method="proximal"))),
@@ -467,7 +467,7 @@ def test_every_derivative_is_checked():
     down = [stage for stage in trace.stages if stage.part == "backward"]
     assert all(stage.check.passed for stage in down)
     assert trace.passed is True
-    assert "✓ all right" in str(trace)
+    assert "✓ all correct" in str(trace)
 
 
 def test_a_wrong_layer_is_found_in_its_place():

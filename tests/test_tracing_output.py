@@ -65,16 +65,16 @@ def saved(tmp_path_factory):
 LINES = [
     "A 3-2-1 network in float64; 2 rows, dropout as in step 0.",
     "Data loss 2.5 + penalty 2.375 = 4.875.",
-    "Derivatives: ✓ all right.",
+    "Derivatives: ✓ all correct.",
     "y = x w + b: (2, 3) (3, 2) + (2,) -> (2, 2)",
     "y = max(x, 0): (2, 2) -> (2, 2)",
     "L = 1/(N·M) Σₙ Σₘ (zₙₘ - tₙₘ)²: (2, 1), (2, 1) -> ()",
     "L + R = 2.5 + 2.375 = 4.875",
-    "dense_1.weight: L2(strength=0.5) costs 1.125.",
+    "dense_1.weight: L2(strength=0.5) has the value 1.125.",
     "Skipped, since only weights are penalized: dense_1.bias, dense_2.bias.",
     "dx = dy·[x > 0]: (2, 2) -> (2, 2)",
     "‖dx‖/‖dy‖ = 2.24; ‖dx‖ is 2.24 times ‖dz‖.",
-    "dx is not formed: no layer below has parameters.",
+    "dx is not computed: no earlier layer has parameters.",
 ]
 
 
@@ -242,7 +242,7 @@ def test_alarms_stand_at_the_top():
     net.parameters["dense_1.bias"][...] = -99
     trace = nn.explain(net, X, Y, nn.MeanSquaredError())
     text = Page(trace._repr_html_()).text
-    assert text.index("relu_1, forward: 2 of 2 units dead") < text.index("Forward: values")
+    assert text.index("relu_1, forward: 2 of 2 units dead") < text.index("Forward pass")
     assert "! relu_1, forward: 2 of 2 units dead" in str(trace)
 
 

@@ -1,8 +1,8 @@
-"""Plots: every function returns a matplotlib figure; nothing is shown and no file is written.
+"""Plots: every function returns a matplotlib figure, without showing or writing it.
 
 Matplotlib is optional (``pip install nnreg[plots]``) and imported where it is used. The colours are
-those of Okabe and Ito, which people with colour blindness can distinguish. Lines are labelled at
-their ends, so a plot needs no legend.
+those of Okabe and Ito, which are distinguishable with colour blindness. Lines are labelled at their
+ends, without a legend.
 """
 
 from nnreg.plots.dropout import dropout_masks, first_layer_filters, prediction_band

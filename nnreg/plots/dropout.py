@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 MASKS_KEY = """\
 across: training steps
 down: the units of a layer
-white: dropped, or times 0 or less
-dark: times 2 or more"""
+white: factor 0 or less (dropped)
+dark: factor 2 or more"""
 
 FILTERS_KEY = """\
-a square is a unit, a pixel a weight
+one square per unit, one pixel per weight
 blue: positive, orange: negative
-all panels on one scale"""
+same scale in all panels"""
 
 
 @describe_figure
@@ -83,9 +83,9 @@ def first_layer_filters(
     weights : mapping of str to ndarray of shape (D, M)
         Weights of the first layer, by the panel's title, all of one shape.
     shape : (height, width)
-        Of the images that are the inputs, with ``height * width == D``.
+        Shape of the input images, with ``height * width == D``.
     count : int, default 25
-        The units shown: those with the largest weights, largest first, in rows.
+        Number of units shown: those with the largest weights, in descending order.
     {notes}
     {figure}
 
@@ -175,7 +175,7 @@ def prediction_band(
 
 
 def _shades(*colours: str) -> LinearSegmentedColormap:
-    """Return a colour map through the given colours."""
+    """Return a colour map that interpolates the colours."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("nnreg", colours)

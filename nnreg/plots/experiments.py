@@ -19,23 +19,23 @@ from nnreg.plots.frame import (
     outer_labels,
 )
 
-HEADROOM = 4  # times the lowest risk; higher values are cut off
-LINES = 25  # models that are drawn beside the first
+HEADROOM = 4  # times the lowest risk; higher values are clipped
+LINES = 25  # models that are drawn in addition to the first
 CROWDED = 24  # characters below an axis; more would overlap
 
 CURVES_KEY = """\
 bands: Monte-Carlo standard errors
 dots: risk measured on fresh rows
 dotted line: the lowest of them
-far higher values are cut off"""
+far higher values are clipped"""
 
 FIT_KEY = """\
 dots: one data set, and the model of it
 thin lines: models of other data sets
-(how they scatter is the variance)
+(their scatter is the variance)
 thick line: the mean of all models
 dashed: the truth
-(from it to the mean is the bias)"""
+(its distance to the mean is the bias)"""
 
 WEIGHTS = 100  # weights that are drawn; more could not be distinguished
 
@@ -48,15 +48,15 @@ thin lines: the repeats"""
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Models of many data sets at the same inputs, beside the truth.
+    """Models of many data sets at the same inputs, and the true function.
 
     Parameters
     ----------
     x : ndarray of shape (N,)
-        In order.
+        Inputs, in ascending order.
     truth : ndarray of shape (N,)
     models : ndarray of shape (K, N)
-        The first was trained on the points.
+        Outputs of the models; the first one was trained on the points.
     points : tuple of ndarrays of shape (P,)
         ``(x, y)``, the training rows of the first model.
 
@@ -82,12 +82,12 @@ def bias_variance_curves(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the terms of the risk and its measurement along a size or a strength.
+    """Draw the terms of the risk and its measurement by a size or a strength.
 
     Parameters
     ----------
     values : sequence of str
-        From underfit to overfit; they are drawn at equal distances.
+        Labels from underfit to overfit, drawn at equal distances.
     terms : mapping of str to (values, errors), each ndarray of shape (V,)
         ``"bias²"``, ``"variance"``, ``"noise"`` and ``"sum"``.
     measured : mapping of str to (values, errors)
@@ -145,7 +145,7 @@ def fit_curves(
     columns: int = 2,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw models through points: underfit, right fit and overfit, a panel each.
+    """Draw models and data points, for instance underfit, right fit and overfit, one panel each.
 
     Parameters
     ----------
@@ -162,10 +162,10 @@ def fit_curves(
     'right fit'
     """
     figure, panels = new_panels(list(fits), notes or {}, columns, theme, FIT_KEY)
-    everything = np.concatenate(
+    heights_shown = np.concatenate(
         [part for fit in fits.values() for part in (fit.truth, fit.points[1])]
     )
-    margin = 0.25 * float(np.ptp(everything)) or 1.0
+    margin = 0.25 * float(np.ptp(heights_shown)) or 1.0
     for axes, fit in zip(panels, fits.values(), strict=True):
         first, others = fit.models[0], fit.models[1 : 1 + LINES]
         axes.plot(fit.x, others.T, color=theme.train, linewidth=0.6, alpha=0.3)
@@ -175,7 +175,7 @@ def fit_curves(
         axes.plot(*fit.points, "o", color=theme.ink, markersize=3.5)
         axes.set(
             xlim=(fit.x[0], fit.x[-1]),
-            ylim=(everything.min() - margin, everything.max() + margin),
+            ylim=(heights_shown.min() - margin, heights_shown.max() + margin),
         )
     outer_labels(panels, columns, "x", "y")
     return figure
@@ -197,15 +197,15 @@ def regularization_path(
     Parameters
     ----------
     strengths : array of shape (S,)
-        Above 0.
+        Strengths, above 0.
     train : array of shape (R, S)
-        The training rows' data loss, a line for each repeat and a thick one for their mean.
+        Data loss of the training rows: one thin line per repeat, a thick line for the mean.
     zeros : array of shape (R, S)
         The share of weights that are exactly zero.
     test : array of shape (R, S), optional
-        The test rows' data loss.
+        Data loss of the test rows.
     weights : array of shape (S, W), optional
-        Each weight is a line; of many weights the 100 that are largest anywhere.
+        Weights, one line each; at most the 100 with the largest magnitudes.
     {figure}
 
     Examples
@@ -218,12 +218,12 @@ def regularization_path(
     titles = ["data loss", "zero weights", *(["weights"] if weights is not None else [])]
     figure, panels = new_panels(titles, {}, columns, theme, PATH_KEY, share_y=False)
     order = np.argsort(strengths)
-    rising, dots = strengths[order], {"marker": "o", "markersize": 3}
+    ascending, dots = strengths[order], {"marker": "o", "markersize": 3}
     losses = [("train", train, theme.train)]
     if test is not None:
         losses.append(("test", test, theme.test))
     means = [
-        draw_repeats(panels[0], rising, values[:, order], colour, **dots)
+        draw_repeats(panels[0], ascending, values[:, order], colour, **dots)
         for _, values, colour in losses
     ]
     top = 1.08 * float(np.max(means))
@@ -232,17 +232,17 @@ def regularization_path(
         (float(mean[0]), name, colour)
         for mean, (name, _, colour) in zip(means, losses, strict=True)
     ]
-    label_ends(panels[0], ends, rising[0], top)
-    draw_repeats(panels[1], rising, zeros[:, order], theme.train, **dots)
+    label_ends(panels[0], ends, ascending[0], top)
+    draw_repeats(panels[1], ascending, zeros[:, order], theme.train, **dots)
     panels[1].set_ylim(-0.02, 1.05)
     panels[1].yaxis.set_major_formatter(lambda share, index: f"{share * 100:g} %")
     if weights is not None:
         largest = np.argsort(np.abs(weights).max(axis=0))[-WEIGHTS:]
         drawn = weights[order][:, largest]
-        panels[2].plot(rising, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
+        panels[2].plot(ascending, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
         panels[2].axhline(0.0, color=theme.ink, linewidth=0.6)
     for axes in panels:
-        axes.set(xscale="log", xlim=(rising[-1], rising[0]), xlabel="strength")
+        axes.set(xscale="log", xlim=(ascending[-1], ascending[0]), xlabel="strength")
         axes.minorticks_off()
     return figure
 
@@ -251,10 +251,10 @@ def regularization_path(
 def weight_trajectories(
     values: Mapping[str, Array], *, columns: int = 2, theme: Theme = LIGHT
 ) -> Figure:
-    """Draw one weight by training step, a line for each way to train it.
+    """Draw one weight by training step, one line per training method.
 
-    On the left is its value, on the right its distance from zero on a logarithmic scale, where a
-    weight that is exactly zero is at the bottom.
+    The left panel shows its value, the right one its distance from zero on a logarithmic scale,
+    with exact zeros at the bottom.
 
     Parameters
     ----------
@@ -271,15 +271,15 @@ def weight_trajectories(
     figure, panels = new_panels(
         ["value", "distance from zero"], {}, columns, theme, "", share_y=False
     )
-    every = np.concatenate([np.abs(w[w != 0]) for w in values.values()])
-    floor = 0.1 * float(every.min(initial=1.0))
+    magnitudes = np.concatenate([np.abs(w[w != 0]) for w in values.values()])
+    floor = 0.1 * float(magnitudes.min(initial=1.0))
     longest = max(w.size for w in values.values())
     for (name, w), colour in zip(values.items(), (theme.test, theme.train), strict=False):
         steps = np.arange(w.size)
         panels[0].plot(steps, w, color=colour, linewidth=1.2, label=name)
         panels[1].plot(steps, np.maximum(np.abs(w), floor), color=colour, linewidth=1.2)
     panels[0].axhline(0.0, color=theme.ink, linewidth=0.6)
-    panels[1].set(yscale="log", ylim=(floor, 2.0 * float(every.max(initial=1.0))))
+    panels[1].set(yscale="log", ylim=(floor, 2.0 * float(magnitudes.max(initial=1.0))))
     panels[1].minorticks_off()
     panels[1].annotate(
         *("exactly 0", (0, floor)),

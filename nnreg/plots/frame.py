@@ -21,7 +21,7 @@ Plot = TypeVar("Plot", bound=Callable[..., object])
 
 
 class MissingMatplotlibError(ImportError):
-    """Matplotlib is needed for a plot and not installed."""
+    """Raised if matplotlib, which plots require, is not installed."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ NOTES = """notes : mapping of str to str, optional
         A line under the title of each panel."""
 
 FIGURE = """columns : int, optional
-        Panels side by side.
+        Number of panels in a row.
     theme : Theme, default LIGHT
         `LIGHT` or `DARK`.
 
@@ -60,18 +60,18 @@ FIGURE = """columns : int, optional
     Raises
     ------
     MissingMatplotlibError
-        Without matplotlib."""
+        If matplotlib is not installed."""
 
 
 def describe_figure(plot: Plot) -> Plot:
-    """Fill the description of ``{notes}`` and ``{figure}`` into a plot's docstring."""
+    """Insert the descriptions of ``{notes}`` and ``{figure}`` into a plot's docstring."""
     if plot.__doc__ is not None:  # python -OO removes docstrings
         plot.__doc__ = plot.__doc__.replace("{notes}", NOTES).replace("{figure}", FIGURE)
     return plot
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Return the bytes of a ``"png"`` or ``"svg"`` file: for the same figure the same.
+    """Return the bytes of a ``"png"`` or ``"svg"`` file, equal for equal figures.
 
     >>> from matplotlib.figure import Figure
     >>> render(Figure(), "png")[1:4]
@@ -95,7 +95,7 @@ def new_panels(
     *,
     share_y: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel for every title, in rows; the key fills a free panel."""
+    """Return a figure with one panel per title, in rows; a free panel contains the key."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -140,7 +140,7 @@ def new_panels(
 
 
 def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
-    """Name the axes at the left, and below the lowest panel of each column."""
+    """Label the y axes of the first column, and the x axis of the lowest panel of each column."""
     for index, axes in enumerate(panels):
         lowest = index + columns >= len(panels)
         axes.set(xlabel=x if lowest else "", ylabel=y if index % columns == 0 else "")
@@ -148,7 +148,7 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
 
 
 def draw_repeats(axes: Axes, x: Array, values: Array, colour: str, **style: Any) -> Array:
-    """Draw repeats (R, N) as thin lines, and their mean as a thick one in ``style``; return it."""
+    """Draw repeats (R, N) as thin lines, and their mean, which is returned, as a thick one."""
     if len(values) > 1:
         axes.plot(x, values.T, color=colour, linewidth=0.7, alpha=0.35)
     mean = values.mean(axis=0)
@@ -157,19 +157,19 @@ def draw_repeats(axes: Axes, x: Array, values: Array, colour: str, **style: Any)
 
 
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, top: float) -> None:
-    """Write the names of lines at their right ends, moved apart where they would overlap."""
-    apart = 0.1 * top
+    """Write the names of lines at their right ends, shifted if they would overlap."""
+    distance = 0.1 * top
     ends = sorted(ends)
     heights: list[float] = []
     for height, _, _ in ends:
-        heights.append(max([min(height, top), *(below + apart for below in heights[-1:])]))
+        heights.append(max([min(height, top), *(below + distance for below in heights[-1:])]))
     excess = max(0.0, heights[-1] - top)
     for height, (_, name, colour) in zip(heights, ends, strict=True):
         annotate(axes, name, x, height - excess, color=colour, fontweight="bold", fontsize=9)
 
 
 def annotate(axes: Axes, text: str, x: float, y: float, **style: Any) -> None:
-    """Write a text beside a point."""
+    """Write a text to the right of a point."""
     axes.annotate(
         text,
         (x, y),

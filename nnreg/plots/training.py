@@ -39,7 +39,7 @@ def loss_curves(
     Parameters
     ----------
     curves : mapping of str to (train, test), each ndarray of shape (R, epochs)
-        By the panel's title; a thin line for each repeat and a thick one for their mean.
+        By the panel's title; one thin line per repeat, and a thick line for the mean.
     {notes}
     {figure}
 
@@ -81,10 +81,10 @@ def loss_curves(
 
 
 GAPS_KEY = """\
-from the top: the training objective
-minus its penalty minus the cost of
-dropout is the train loss; plus the
-generalization gap, the test loss"""
+objective - penalty - dropout
+= train loss;
+train loss + generalization gap
+= test loss"""
 
 
 @describe_figure
@@ -95,7 +95,7 @@ def gap_bars(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Draw the difference between objective and test loss, a panel for each network.
+    """Draw the terms between objective and test loss, one panel per network.
 
     Parameters
     ----------
@@ -138,13 +138,13 @@ def gap_bars(
 
 
 BINS = 61  # odd, so that one bin is centred at 0
-VISIBLE = 0.0005  # a share that is shown as 0.1 %
+VISIBLE = 0.0005  # smallest share that is shown as 0.1 %
 
 WEIGHTS_KEY = """\
 weights of the first repeat,
 on a logarithmic scale;
-those exactly 0 have
-a bar of their own"""
+exact zeros have
+a separate bar"""
 
 
 @describe_figure
@@ -157,7 +157,7 @@ def weight_histograms(
 ) -> Figure:
     """Draw the distribution of the weights, a panel for each variant, all on the same axes.
 
-    Weights that are exactly zero are counted apart, in a bar of their own.
+    Weights that are exactly zero are counted in a separate bar.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Remarks on a training step: dead and dropped units, vanishing and exploding gradients.
 
-The rules are stated here once, and shown with the result.
+`RULES` states the criteria, which are shown with the result.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.network import Network
 
-#: How far the norm of a derivative may be from that of the derivative by the outputs.
+#: Largest ratio of the norms of a derivative and of the derivative with respect to the outputs.
 FAR = 1000.0
 
-#: The share of a layer's units above which dead ones are an alarm.
+#: Share of dead units of a layer above which an alarm is raised.
 MANY = 0.5
 
 RULES = (
     f"A gradient vanishes where its norm is below 1/{FAR:.0f} of ‖dz‖, the norm of the derivative "
-    f"by the outputs, and explodes where it is above {FAR:.0f} times that.",
-    "A unit is dead in a batch if an activation makes it 0 in every row; few rows can make that "
+    f"with respect to the outputs, and explodes where it is above {FAR:.0f} times that.",
+    "A unit is dead in a batch if its activation is 0 in every row; with few rows this can be "
     "chance. An alarm is raised where more than half of a layer's units are dead.",
 )
 
@@ -37,7 +37,7 @@ def norm(a: Array) -> float:
 
 
 def find_dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
-    """Return notes and alarms on units of ``y`` (N, M) that this layer makes 0 in every row.
+    """Return notes and alarms on units of ``y`` (N, M) that are 0 in every row.
 
     >>> x = np.array([[1.0, -1.0], [2.0, -3.0]])
     >>> find_dead(x, np.maximum(x, 0))
@@ -45,7 +45,7 @@ def find_dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
     """
     dead = ~y.any(axis=0)
     if x.shape == y.shape:
-        dead &= x.any(axis=0)  # zeros of the inputs are not of this layer
+        dead &= x.any(axis=0)  # zeros of the inputs are not caused by this layer
     if len(y) < 2 or not dead.any():
         return [], []
     units = np.flatnonzero(dead)
@@ -57,24 +57,25 @@ def find_dead(x: Array, y: Array) -> tuple[list[str], list[str]]:
 
 
 def describe_mask(mask: Array) -> list[str]:
-    """Return notes on the random factors (N, M) of the units, which remove those where they are 0.
+    """Return notes on the random factors (N, M) of the units; a factor of 0 removes a unit.
 
     >>> describe_mask(np.array([[2.0, 0.0], [2.0, 2.0]]))
-    ['1 of 4 units removed, m = 0 (25.0 %); where they stay, m = 2.', 'Removed in row 0: 1.', \
+    ['1 of 4 units removed, m = 0 (25.0 %); for kept units, m = 2.', 'Removed in row 0: 1.', \
 'Removed in row 1: none.']
     """
-    gone = mask == 0
-    if not gone.any():
+    removed = mask == 0
+    if not removed.any():
         spread = f"mean {mask.mean():.3g} and standard deviation {mask.std():.3g}"
         return [f"No unit removed; the factors m have {spread}."]
-    stay = f"; where they stay, m = {mask.max():.6g}" if mask.any() else ""
+    kept = f"; for kept units, m = {mask.max():.6g}" if mask.any() else ""
     return [
-        f"{gone.sum():,} of {mask.size:,} units removed, m = 0 ({100 * gone.mean():.1f} %){stay}.",
+        f"{removed.sum():,} of {mask.size:,} units removed, m = 0 "
+        f"({100 * removed.mean():.1f} %){kept}.",
         *(
             f"Removed in row {number}: {join_numbers(np.flatnonzero(row))}."
-            for number, row in enumerate(gone[:3])
+            for number, row in enumerate(removed[:3])
         ),
-        *["And so on, for every row anew."] * (len(mask) > 3),
+        *["Each further row has a different mask."] * (len(mask) > 3),
     ]
 
 
@@ -90,30 +91,32 @@ def join_numbers(units: Iterable[Any]) -> str:
 
 
 def compare_norms(dy: Array, dx: Array, doutputs: Array) -> tuple[list[str], list[str]]:
-    """Return notes and alarms on the norms of the derivatives by a layer's output and input.
+    """Return notes and alarms on the norms of the derivatives of a layer's output and input.
 
-    The alarm is raised where a bound is crossed, not again below it.
+    The alarm is raised at the layer where a bound is crossed, not at earlier layers.
 
     >>> compare_norms(np.array([0.5]), np.array([0.0005]), np.array([1.0]))[1]
     ['The gradient vanishes here: ‖dx‖ is 0.0005 times ‖dz‖.']
     """
-    top, above, below = norm(doutputs), norm(dy), norm(dx)
-    if not (np.isfinite(below) and np.isfinite(top)) or not top:
+    norm_dz, norm_dy, norm_dx = norm(doutputs), norm(dy), norm(dx)
+    if not (np.isfinite(norm_dx) and np.isfinite(norm_dz)) or not norm_dz:
         return [], []
-    if not below:
-        return [], ["The derivative is 0 from here down: nothing below learns."] if above else []
-    local, far = below / above if above else np.inf, below / top
-    text = f"‖dx‖ is {far:.3g} times ‖dz‖."
-    notes = [f"‖dx‖/‖dy‖ = {local:.3g}; {text}"]
-    if far < 1 / FAR <= above / top:
+    if not norm_dx:
+        return [], [
+            "The derivative is 0 here and in all earlier layers: they do not learn."
+        ] if norm_dy else []
+    ratio, ratio_to_dz = norm_dx / norm_dy if norm_dy else np.inf, norm_dx / norm_dz
+    text = f"‖dx‖ is {ratio_to_dz:.3g} times ‖dz‖."
+    notes = [f"‖dx‖/‖dy‖ = {ratio:.3g}; {text}"]
+    if ratio_to_dz < 1 / FAR <= norm_dy / norm_dz:
         return notes, [f"The gradient vanishes here: {text}"]
-    if far > FAR >= above / top:
+    if ratio_to_dz > FAR >= norm_dy / norm_dz:
         return notes, [f"The gradient explodes here: {text}"]
     return notes, []
 
 
 def compare_penalty(name: str, added: Array, data: Array) -> str:
-    """Return how large a penalty's gradient is beside the data loss's.
+    """Return a note that compares the gradients of a penalty and of the data loss.
 
     >>> compare_penalty("w", np.array([1.0]), np.array([-4.0]))
     'w: ‖∂R/∂w‖ = 1, and of the data loss ‖∂L/∂w‖ = 4.'
@@ -122,7 +125,7 @@ def compare_penalty(name: str, added: Array, data: Array) -> str:
 
 
 def list_unpenalized(net: Network) -> list[str]:
-    """Return the parameters without a penalty, and why.
+    """Return notes on the parameters without a penalty, by reason.
 
     >>> import nnreg as nn
     >>> layers = [nn.Dense(1), nn.Dense(1, penalty=None)]
@@ -140,7 +143,7 @@ def list_unpenalized(net: Network) -> list[str]:
 
 
 def list_penalties(net: Network) -> str:
-    """Return the penalties in force, each once.
+    """Return the penalties of a network, each once.
 
     >>> import nnreg as nn
     >>> list_penalties(nn.Network([nn.Dense(1)], inputs=1))

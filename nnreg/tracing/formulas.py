@@ -1,8 +1,7 @@
 """Formulas: the mathematics of a layer or a loss in one line, with the shapes of its arrays.
 
-A formula belongs to the method that runs: a subclass with a ``forward`` of its own does not get its
-parent's formula. A layer without a formula is described by its name, its shapes, and the first line
-of its docstring.
+A formula is looked up by method: a subclass that overrides ``forward`` has no formula. A layer
+without a formula is described by its name, its shapes, and the first line of its docstring.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from nnreg.losses import (
 
 Shape = tuple[int, ...]
 
-#: Short names, as in the formulas; other parameters keep the name that their layer gave them.
+#: Short names in the formulas; other parameters keep the names in their layer.
 SYMBOLS = {"weight": "w", "bias": "b"}
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A line of mathematics and its shapes.
+    """A formula and the shapes of its arrays.
 
     Examples
     --------
@@ -99,7 +98,7 @@ def _smoothed(loss: SoftmaxCrossEntropy) -> str:
 
 
 def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
-    """Return what ``layer.forward`` does with inputs of shape ``x``.
+    """Return the formula of ``layer.forward`` for inputs of shape ``x``.
 
     >>> import numpy as np
     >>> print(forward_of(Dense(3), (5, 2), (5, 3), {"weight": np.ones((2, 3)), "bias": np.ones(3)}))
@@ -108,8 +107,8 @@ def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]
     method = type(layer).forward
     shapes = [view.shape for view in parameters.values()]
     if method is Dense.forward:
-        text, plus = ("y = x w + b", f" + {shapes[1]}") if len(shapes) > 1 else ("y = x w", "")
-        return Formula(text, f"{x} {shapes[0]}{plus} -> {y}")
+        text, bias = ("y = x w + b", f" + {shapes[1]}") if len(shapes) > 1 else ("y = x w", "")
+        return Formula(text, f"{x} {shapes[0]}{bias} -> {y}")
     if method in _ELEMENTWISE:
         return Formula(_ELEMENTWISE[method](layer), f"{x} -> {y}")
     named = ", ".join(f"{name} {view.shape}" for name, view in parameters.items())
@@ -119,7 +118,7 @@ def forward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]
 
 
 def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> Formula:
-    """Return what ``layer.backward`` does with ``dy`` of shape ``y``.
+    """Return the formula of ``layer.backward`` for ``dy`` of shape ``y``.
 
     >>> import numpy as np
     >>> print(backward_of(Dense(3), (5, 2), (5, 3), {"weight": np.ones((2, 3))}))
@@ -134,7 +133,7 @@ def backward_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array
 
 
 def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array]) -> list[Formula]:
-    """Return what ``layer.gradient`` does, a formula a parameter.
+    """Return the formulas of ``layer.gradient``, one per parameter.
 
     >>> import numpy as np
     >>> [formula] = gradient_of(Dense(3, bias=False), (5, 2), (5, 3), {"weight": np.ones((2, 3))})
@@ -155,7 +154,7 @@ def gradient_of(layer: Layer, x: Shape, y: Shape, parameters: Mapping[str, Array
 
 
 def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
-    """Return what a loss computes of outputs ``z`` and targets ``t``: its value, its gradient.
+    """Return the formulas of a loss's value and gradient for outputs ``z`` and targets ``t``.
 
     >>> print(loss_formulas(MeanSquaredError(), (4, 1), (4, 1))[1])
     dz = 2(z - t)/(N·M): (4, 1), (4, 1) -> (4, 1)
@@ -171,7 +170,7 @@ def loss_formulas(loss: Loss, z: Shape, t: Shape) -> tuple[Formula, Formula]:
 
 
 def docstring_of(thing: object) -> list[str]:
-    """Return the first line of the docstring of a class that is not one of nnreg, if it has one."""
+    """Return the first line of the docstring of a class outside nnreg, if it has one."""
     kind = type(thing)
     shipped = kind.__module__.partition(".")[0] == "nnreg"
     return [] if shipped else (kind.__doc__ or "").strip().replace("``", "").splitlines()[:1]

@@ -1,7 +1,7 @@
 """A traced step as text, as an HTML page to step through, and as a fragment for a notebook.
 
-Without its script the page shows all stages, one below the other, and its links lead to them; the
-script hides all but one and handles the keys.
+Without JavaScript the page shows all stages, and its links scroll to them; the script shows one
+stage at a time and handles the keys.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from nnreg.tracing.stages import Stage, StepData
 
 WIDTH = 100
 
-#: Arrays of up to so many values, in up to so many columns, are shown whole.
+#: Largest numbers of values and columns of an array that is shown completely.
 SHOWN_VALUES, SHOWN_COLUMNS = 24, 8
 
-TITLES = {"forward": "Forward: values go up", "backward": "Backward: derivatives come down"}
+TITLES = {"forward": "Forward pass", "backward": "Backward pass"}
 
 ARRAY_HEAD = ["", "shape", "norm", "largest", "zeros"]
 
@@ -33,7 +33,7 @@ OVERVIEW_HEAD = ["layer", "outputs", "‖y‖", "zeros", "‖dy‖", "‖dy‖/�
 
 
 def render_text(trace: StepData) -> str:
-    """Return what ``print(trace)`` shows, 100 characters wide unless names are long."""
+    """Return the text of ``print(trace)``, 100 characters wide unless names are long."""
     lines = ["One training step", "=================", "", *map(_wrap, summarize(trace)), ""]
     lines += [tables.text_table(OVERVIEW_HEAD, overview(trace), right=range(2, 6)), ""]
     lines += [_wrap(rule) for rule in RULES]
@@ -48,15 +48,15 @@ def render_text(trace: StepData) -> str:
 def summarize(trace: StepData) -> list[str]:
     """Return the size of the step, its loss, and the verdict of the gradient check."""
     if trace.report is None:
-        verdict = "not checked" if trace.finite else "not checked: there are values that overflow"
+        verdict = "not checked" if trace.finite else "not checked: some values overflow"
     else:
         wrong = [s.name for s in trace.stages if s.check and not s.check.passed]
         if wrong:
             verdict = f"✗ wrong: {', '.join(wrong)}"
         elif trace.report.passed:
-            verdict = "✓ all right"
+            verdict = "✓ all correct"
         else:
-            verdict = "✗ wrong, though each layer alone is right"
+            verdict = "✗ wrong, although each single layer is correct"
     widths = "-".join(map(str, trace.widths))
     return [
         f"A {widths} network in {trace.dtype}; {trace.rows:,} rows, "
@@ -68,29 +68,29 @@ def summarize(trace: StepData) -> list[str]:
 
 
 def overview(trace: StepData) -> list[list[str]]:
-    """Return a row a layer: its output's size, its derivative's size, and the check's verdict."""
-    top = norm(trace["backward", "loss"].arrays["dz"])
+    """Return one row per layer: norms of its output and derivative, and the check's result."""
+    norm_dz = norm(trace["backward", "loss"].arrays["dz"])
     rows = []
     for name in trace.layers:
-        up, down = trace["forward", name].arrays["y"], trace["backward", name]
-        dy = down.arrays.get("dy")
-        size = norm(dy) if dy is not None else None
+        y, backward = trace["forward", name].arrays["y"], trace["backward", name]
+        dy = backward.arrays.get("dy")
+        norm_dy = norm(dy) if dy is not None else None
         rows.append(
             [
                 name,
-                str(up.shape),
-                f"{norm(up):.4g}",
-                share_of_zeros(up),
-                "" if size is None else f"{size:.4g}",
-                f"{size / top:.3g}" if size is not None and top else "",
-                mark(down.check),
+                str(y.shape),
+                f"{norm(y):.4g}",
+                share_of_zeros(y),
+                "" if norm_dy is None else f"{norm_dy:.4g}",
+                f"{norm_dy / norm_dz:.3g}" if norm_dy is not None and norm_dz else "",
+                mark(backward.check),
             ]
         )
     return rows
 
 
 def mark(check: GradientReport | None) -> str:
-    """Return a check mark, a cross, or nothing.
+    """Return a check mark, a cross, or an empty string.
 
     >>> mark(None), mark(GradientReport("a layer"))  # a check without rows has not passed
     ('', '✗')
@@ -99,7 +99,7 @@ def mark(check: GradientReport | None) -> str:
 
 
 def remarks(stage: Stage) -> list[str]:
-    """Return the notes, the alarms, and the result of the check, a sentence for each mistake."""
+    """Return the notes, the alarms, and the result of the check, one sentence per mistake."""
     lines = [*stage.notes, *(f"! {alarm}" for alarm in stage.alarms)]
     check = stage.check
     if check is None:
@@ -111,11 +111,11 @@ def remarks(stage: Stage) -> list[str]:
 
 
 def array_rows(stage: Stage) -> list[list[str]]:
-    """Return a row an array: name, shape, norm, largest magnitude, share of zeros."""
+    """Return one row per array: name, shape, norm, largest magnitude, share of zeros."""
     return [
         [name, str(a.shape), f"{norm(a):.4g}", f"{float(np.abs(a).max()):.4g}", share_of_zeros(a)]
         if a.dtype.kind == "f"
-        else [name, str(a.shape), "", "", ""]  # class numbers have no size
+        else [name, str(a.shape), "", "", ""]  # class numbers have no norm
         for name, a in stage.arrays.items()
     ]
 
@@ -130,7 +130,7 @@ def share_of_zeros(a: Array) -> str:
 
 
 def is_small(a: Array) -> bool:
-    """Return whether an array is shown whole."""
+    """Return whether an array is shown completely."""
     return a.size <= SHOWN_VALUES and a.ndim <= 2 and a.shape[-1] <= SHOWN_COLUMNS
 
 
@@ -140,7 +140,7 @@ def _body(stage: Stage) -> list[str]:
         lines += tables.text_table(ARRAY_HEAD, array_rows(stage), right=range(2, 5)).splitlines()
     for name, a in stage.arrays.items():
         if is_small(a):
-            # -0 + 0 is 0: the sign of a zero means nothing here.
+            # -0 + 0 is 0: the sign of a zero is not shown.
             values = np.array2string(a + 0, precision=4, suppress_small=True, prefix=f"{name} = ")
             lines += f"{name} = {values}".splitlines()
     return lines + [_wrap(remark) for remark in remarks(stage)]
@@ -156,10 +156,10 @@ def _wrap(line: str) -> str:
     )
 
 
-#: A mask is drawn for so many rows and units at most.
+#: Largest numbers of rows and units in a drawing of a mask.
 MASK_ROWS, MASK_UNITS = 16, 64
 
-#: The style of a stage, on the page and in a notebook, whose colours it takes over.
+#: The style of a stage, on the page and in a notebook, with the notebook's colours.
 STAGE_STYLE = """\
 .nnreg-formula { display: block; margin: .35rem 0; padding: .5rem .75rem; overflow-x: auto;
   border-left: 3px solid #3b8fd0; background: rgba(128, 128, 128, .12); font-size: .95rem;
@@ -175,7 +175,7 @@ STAGE_STYLE = """\
 .nnreg-trace caption { text-align: left; font-weight: 600; }
 """
 
-#: The style of the page, over that of all pages.
+#: The style of the page, in addition to that of all pages.
 PAGE_STYLE = """\
 :root { --now: #0b5cad; --on: #ffffff; --bad: #c4262e; }
 @media (prefers-color-scheme: dark) { :root { --now: #6cb6ff; --on: #10151a; --bad: #ff8086; } }
@@ -221,7 +221,7 @@ BODY = Template("""\
 $summary
 </header>
 <main class="nnreg-trace">
-<details><summary>Layer by layer, in numbers</summary>
+<details><summary>All layers in numbers</summary>
 $overview
 $rules
 </details>
@@ -238,7 +238,7 @@ $stages
 </main>
 """)
 
-FOOTER = "The keys &#8592; and &#8594; step back and on, Home and End to the ends."
+FOOTER = "Keys: &#8592; previous stage, &#8594; next stage, Home first stage, End last stage."
 
 SCRIPT = """\
 "use strict";
@@ -312,7 +312,7 @@ def render_html(trace: StepData) -> str:
 
 
 def render_fragment(trace: StepData) -> str:
-    """Return what a notebook shows: the overview, and every stage to be opened."""
+    """Return HTML for a notebook: the overview, and every stage in a collapsed element."""
     stages = "".join(
         f"<p><b>{TITLES[part]}</b></p>"
         + "".join(
@@ -329,7 +329,7 @@ def render_fragment(trace: StepData) -> str:
 
 
 def _lines(lines: Iterable[str]) -> str:
-    """Return paragraphs, in red or with a bar where a line begins like a failure or an alarm."""
+    """Return paragraphs, with failures in red and alarms beside a bar."""
     return "".join(
         f'<p class="nnreg-alarm">{escape(line[2:])}</p>'
         if line.startswith("! ")
@@ -351,12 +351,12 @@ def _direction(stage: Stage) -> str:
 
 
 def _signs(stage: Stage) -> list[str]:
-    """Return the check mark or cross of a stage, and an exclamation mark where it has an alarm."""
+    """Return the check mark or cross of a stage, and an exclamation mark if it has an alarm."""
     return [sign for sign in (mark(stage.check), "!" if stage.alarms else "") if sign]
 
 
 def _links(trace: StepData) -> Iterable[str]:
-    """Yield a link a stage: forward in the upper row, backward in the lower, layer under layer."""
+    """Yield one link per stage, aligned by layer: forward above, backward below."""
     columns = {name: column for column, name in enumerate([*trace.layers, "loss", "penalty"], 2)}
     for row, members in enumerate(trace.parts().values(), 1):
         arrow = "forward &#8594;" if row == 1 else "&#8592; backward"
@@ -400,15 +400,15 @@ def _values(name: str, a: Array) -> str:
 
 
 def _mask(mask: Array) -> str:
-    """Draw which units stay: a square a unit, a line a row, empty where it is removed."""
+    """Draw a mask: one line per row, one square per unit, empty if the unit is removed."""
     part = mask[:MASK_ROWS, :MASK_UNITS] != 0
     rows, units = part.shape
     size = 10
     squares = "".join(
         f'<rect x="{m * size + 1}" y="{n * size + 1}" width="8" height="8" '
-        f'fill="{"currentColor" if stays else "none"}"/>'
+        f'fill="{"currentColor" if kept else "none"}"/>'
         for n, row in enumerate(part.tolist())
-        for m, stays in enumerate(row)
+        for m, kept in enumerate(row)
     )
     label = f"The mask: rows 0 to {rows - 1}, units 0 to {units - 1}; a filled square is kept."
     return (

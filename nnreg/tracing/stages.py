@@ -21,7 +21,7 @@ from nnreg.tracing.formulas import SYMBOLS, Formula
 
 @dataclass(eq=False)
 class Stage:
-    """One stage of a step: a layer, the loss or the penalty, on the way up or down.
+    """One stage of a step: a layer, the loss or the penalty, in the forward or backward pass.
 
     Attributes
     ----------
@@ -29,15 +29,15 @@ class Stage:
     name : str
         The layer's name, ``"loss"`` or ``"penalty"``.
     subject : str
-        The layer, the loss or the penalty as the call that makes it.
+        The `repr` of the layer, the loss or the penalty.
     formulas : list of Formula
     arrays : dict of str to ndarray
         By their names in the formulas; copies.
     notes : list of str
     alarms : list of str
-        What is wrong, or soon will be.
+        Problems, such as dead units or values that are not finite.
     check : GradientReport or None
-        On the way down, whether this derivative is right.
+        In the backward pass, the check of this derivative.
 
     Examples
     --------
@@ -57,24 +57,24 @@ class Stage:
 
 @dataclass(eq=False)
 class StepData:
-    """One training step as plain data: its stages, and the numbers of the whole.
+    """One training step as plain data: its stages, and the figures of the whole step.
 
     Attributes
     ----------
     layers : list of str
-        Their names.
+        Names of the layers.
     widths : list of int
-        Of the inputs, and of the outputs of each layer that has parameters.
+        Numbers of inputs, and of outputs of each layer with parameters.
     rows, step : int
-        Rows of the batch, and the step whose masks were used.
+        Number of rows of the batch, and number of the step, which determines the masks.
     dtype : str
     data_loss, penalty, total : float
     stages : list of Stage
         In the order of the step.
     finite : bool
-        Whether every value is.
+        Whether all values are finite.
     report : GradientReport or None
-        The check of the whole network; None if it was not asked for or not possible.
+        The check of the whole network; None if it was not requested or not possible.
     """
 
     layers: list[str]
@@ -94,7 +94,7 @@ class StepData:
         return self.data_loss + self.penalty
 
     def parts(self) -> dict[str, list[tuple[int, Stage]]]:
-        """Return the stages of each part, numbered from 1 through the whole step."""
+        """Return the stages of each part, numbered from 1 over the whole step."""
         numbered = list(enumerate(self.stages, 1))
         return {
             part: [pair for pair in numbered if pair[1].part == part]
@@ -103,15 +103,15 @@ class StepData:
 
     @property
     def passed(self) -> bool | None:
-        """Whether every derivative that was checked is right; None if none was."""
+        """Whether all checked derivatives are correct; None if none was checked."""
         if self.report is None:
             return None
-        alone = [stage.check.passed for stage in self.stages if stage.check]
-        return self.report.passed and all(alone)
+        single = [stage.check.passed for stage in self.stages if stage.check]
+        return self.report.passed and all(single)
 
     @property
     def alarms(self) -> list[str]:
-        """Everything that is wrong, with its stage."""
+        """All alarms, with their stages."""
         return [f"{s.name}, {s.part}: {alarm}" for s in self.stages for alarm in s.alarms]
 
     def __getitem__(self, key: tuple[str, str]) -> Stage:
@@ -130,31 +130,31 @@ MASKS = ("mask", "factors")
 
 
 class RecordedStep:
-    """One step, forward and backward, with copies of the arrays that went through the layers.
+    """One step, forward and backward, with copies of the inputs and outputs of the layers.
 
-    It is the body of :mod:`nnreg.training.step` up to the update: the engine's own methods.
+    It calls the same methods as :mod:`nnreg.training.step`, up to the update.
 
     Parameters
     ----------
     net : Network
-        A copy, used for nothing else: the methods of its layers are replaced by recording ones.
+        A separate copy, since the methods of its layers are replaced by recording ones.
     x : ndarray of shape (N, D)
     y : ndarray
         Targets.
     loss : Loss
     step : int
-        The step whose masks are used.
+        Number of the step, which determines the masks.
 
     Attributes
     ----------
     seen : dict of layer name to dict of str to ndarray
-        ``x`` and ``y``, and ``dx`` where it was formed.
+        ``x`` and ``y``, and ``dx`` if it was computed.
     masks : dict of layer name to ndarray
-        The random factors that layers left in their cache.
+        The random factors in the caches of the layers.
     outputs, doutputs : ndarray of shape (N, M)
     data_loss : float
     gradients : Parameters
-        Of the data loss.
+        Gradients of the data loss.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def _record(layer: Layer) -> dict[str, Array]:
 
 
 def build_stages(step: RecordedStep, loss: Loss) -> list[Stage]:
-    """Return the stages in the order of the step: up the layers, loss, penalty, and down again."""
+    """Return the stages in the order of the step: forward, loss, penalty, backward."""
     net = step.net
     return [
         *(_forward(step, layer) for layer in net.layers),
@@ -224,7 +224,7 @@ def build_stages(step: RecordedStep, loss: Loss) -> list[Stage]:
 
 
 def _arrays_of(layer: Layer, values: Parameters, prefix: str = "") -> dict[str, Array]:
-    """Return a layer's parameters or their gradients, by the names that formulas use."""
+    """Return a layer's parameters or their gradients, by their names in the formulas."""
     return {
         prefix + SYMBOLS.get(name, name): view.copy()
         for name, view in values.of(layer.name).items()
@@ -247,8 +247,8 @@ def _forward(step: RecordedStep, layer: Layer) -> Stage:
         stage.arrays["m"] = mask
         stage.notes += diagnostics.describe_mask(mask)
     elif layer.stochastic:
-        stage.notes.append("Draws at random in training mode; nothing was removed.")
-    elif not net.parameters.of(layer.name):  # one with parameters can bring its units back itself
+        stage.notes.append("Random in training mode; no unit was removed.")
+    elif not net.parameters.of(layer.name):  # units of a layer with parameters can recover
         notes, alarms = diagnostics.find_dead(x, y)
         stage.notes += notes
         stage.alarms += alarms
@@ -260,18 +260,18 @@ def _backward(step: RecordedStep, layer: Layer, dy: Array | None) -> Stage:
     net, seen = step.net, step.seen[layer.name]
     stage = Stage("backward", layer.name, repr(layer))
     if dy is None:
-        stage.notes.append("Not computed: no layer from here down has parameters.")
+        stage.notes.append("Not computed: neither this layer nor an earlier one has parameters.")
         return stage
-    own = net.parameters.of(layer.name)
+    parameters = net.parameters.of(layer.name)
     x, y = seen["x"].shape, seen["y"].shape
     stage.arrays["dy"] = dy
-    if own:
-        stage.formulas += formulas.gradient_of(layer, x, y, own)
+    if parameters:
+        stage.formulas += formulas.gradient_of(layer, x, y, parameters)
         stage.arrays |= _arrays_of(layer, step.gradients, "d")
     if (dx := seen.get("dx")) is None:
-        stage.notes.append("dx is not formed: no layer below has parameters.")
+        stage.notes.append("dx is not computed: no earlier layer has parameters.")
     else:
-        stage.formulas.append(formulas.backward_of(layer, x, y, own))
+        stage.formulas.append(formulas.backward_of(layer, x, y, parameters))
         stage.arrays["dx"] = dx
         notes, alarms = diagnostics.compare_norms(dy, dx, step.doutputs)
         stage.notes += notes
@@ -280,7 +280,7 @@ def _backward(step: RecordedStep, layer: Layer, dy: Array | None) -> Stage:
 
 
 def _loss(step: RecordedStep, loss: Loss) -> tuple[Stage, Stage, Stage]:
-    """Return the loss and the penalty on the way up, and the loss on the way down."""
+    """Return the forward stages of loss and penalty, and the backward stage of the loss."""
     value, gradient = formulas.loss_formulas(loss, step.outputs.shape, step.y.shape)
     notes = [*formulas.docstring_of(loss), f"L = {step.data_loss:.6g}, the data loss."]
     up = Stage("forward", "loss", repr(loss), [value], {"z": step.outputs, "t": step.y}, notes)
@@ -295,8 +295,8 @@ def _penalty_value(step: RecordedStep) -> Stage:
     penalties = _penalties(net)
     texts = dict.fromkeys(diagnostics.docstring_formula(p.value) for p in penalties.values())
     total = f"L + R = {step.data_loss:.6g} + {value:.6g} = {step.data_loss + value:.6g}"
-    costs = [
-        f"{name}: {penalty!r} costs {float(penalty.value(net.parameters[name])):.6g}."
+    values = [
+        f"{name}: {penalty!r} has the value {float(penalty.value(net.parameters[name])):.6g}."
         for name, penalty in penalties.items()
     ]
     return Stage(
@@ -305,7 +305,7 @@ def _penalty_value(step: RecordedStep) -> Stage:
         diagnostics.list_penalties(net),
         [*(Formula(f"R = {text}") for text in texts), Formula(total)],
         {name: net.parameters[name].copy() for name in penalties},
-        costs + diagnostics.list_unpenalized(net),
+        values + diagnostics.list_unpenalized(net),
     )
 
 
@@ -323,7 +323,7 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
     for name, penalty in _penalties(net).items():
         if penalty.method == "proximal":
             stage.notes.append(
-                f"{name}: {penalty!r} adds nothing here; its proximal map moves the weights after "
+                f"{name}: {penalty!r} has no gradient here; its proximal map is applied after "
                 "the optimizer's step."
             )
             continue
@@ -341,12 +341,12 @@ def _penalty_gradient(step: RecordedStep) -> Stage:
 
 
 def mark_not_finite(stages: list[Stage], data_loss: float) -> bool:
-    """Add an alarm where the first value that is not finite is; return whether there is one."""
+    """Add an alarm to the first stage with non-finite values; return whether there is one."""
     for stage in stages:
         for name, array in stage.arrays.items():
-            bad = int((~np.isfinite(array)).sum())
-            if bad:
-                stage.alarms.append(f"Not finite: {bad:,} of {array.size:,} values of {name}.")
+            count = int((~np.isfinite(array)).sum())
+            if count:
+                stage.alarms.append(f"Not finite: {count:,} of {array.size:,} values of {name}.")
                 return True
         if stage.name == "loss" and not np.isfinite(data_loss):
             stage.alarms.append(f"Not finite: the loss is {data_loss}.")

@@ -1,7 +1,6 @@
-"""The trace of a training step: what every layer computes, forward and backward, in numbers.
+"""The trace of a training step: the numbers that every layer computes, forward and backward.
 
-A copy of the network does the step with the engine's own methods, and the arrays that go through
-its layers are recorded.
+A copy of the network executes the step, and the inputs and outputs of its layers are recorded.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from nnreg.tracing.stages import RecordedStep, StepData, build_stages, mark_not_
 from nnreg.training.data import validate_data
 from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
-#: Rows at which a layer is checked alone; the whole network is checked with all.
-ROWS_ALONE = 8
+#: Rows for the check of a single layer; the whole network is checked with all rows.
+LAYER_ROWS = 8
 
 
 class Trace(StepData):
@@ -51,11 +50,11 @@ class Trace(StepData):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return HTML for a notebook."""
         return render_fragment(self)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the step as one HTML page, which loads nothing from elsewhere.
+        """Write the step as one HTML page, which loads no other files.
 
         Parameters
         ----------
@@ -65,7 +64,7 @@ class Trace(StepData):
         Raises
         ------
         FileExistsError
-            If there is such a file and ``overwrite`` is False.
+            If the file exists and ``overwrite`` is False.
         """
         write_whole(path, render_html(self).encode(), overwrite=overwrite)
 
@@ -78,17 +77,17 @@ def explain(
     Parameters
     ----------
     net : Network
-        It is left as it is: parameters, counters, generators.
+        It is not modified: parameters, counters, generators.
     x : array_like of shape (N, D)
     y : array_like
-        The targets that the loss takes: class numbers (N,), or (N, M).
+        The targets of the loss: class numbers (N,), or (N, M).
     loss : Loss
     step : int, optional
-        The step whose dropout masks are used; unless given, the one that comes next.
+        The step whose dropout masks are used; by default the next one.
     check : bool, default True
-        Check the derivatives of the whole network, those of the loss, and those of every layer
-        alone, at the inputs that it has in this step: of the first eight rows, which is quick and
-        shows where a mistake is. See :func:`nnreg.check_gradients`.
+        Check the derivatives of the whole network, of the loss, and of every single layer at its
+        inputs in this step; a layer is checked with the first eight rows, which locates a mistake
+        quickly. See :func:`nnreg.check_gradients`.
 
     Returns
     -------
@@ -101,8 +100,8 @@ def explain(
 
     Notes
     -----
-    Values that overflow are no error: the stage where they first appear has an alarm, and nothing
-    is checked.
+    Values that overflow do not raise an error: the first stage with such values has an alarm, and
+    no derivative is checked.
 
     Examples
     --------
@@ -149,13 +148,13 @@ def _trace(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool)
 
 
 def _check(trace: Trace, net: Network, step: RecordedStep, loss: Loss) -> None:
-    """Check the whole network, and each layer alone, which locates a mistake."""
-    fresh = net.copy()
-    fresh.steps = step.step
-    trace.report = check_gradients(fresh, step.x, step.y, loss)
+    """Check the whole network, and each single layer, which locates a mistake."""
+    checked = net.copy()
+    checked.steps = step.step
+    trace.report = check_gradients(checked, step.x, step.y, loss)
     trace["backward", "loss"].check = check_gradients(loss, step.outputs, step.y)
-    for layer in fresh.layers:
-        x = step.seen[layer.name]["x"][:ROWS_ALONE]
+    for layer in checked.layers:
+        x = step.seen[layer.name]["x"][:LAYER_ROWS]
         trace["backward", layer.name].check = check_gradients(layer, x)
     penalty = [row for row in trace.report.rows if row.quantity == "penalty"]
     if penalty:
