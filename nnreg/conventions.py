@@ -2,9 +2,9 @@
 
 "L2 with strength s" has many definitions. They differ by a factor of two, by a division by the rows
 of the data or of the batch, in whether biases are included, and in whether the decay is added to
-the gradient or subtracted from the weights. For training only the derivative by one weight matters:
-``c·s·w`` for L2 and ``c·s·sign(w)`` for L1. The table states ``c`` for each source, and
-:func:`convert_penalty` returns a quotient of two of them.
+the gradient or subtracted from the weights. For training only the derivative with respect to one
+weight matters: ``c·s·w`` for L2 and ``c·s·sign(w)`` for L1. The table states ``c`` for each source,
+and :func:`convert_penalty` returns a quotient of two of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Convention:
         The name that :func:`convert_penalty` takes.
     kind : {"l2", "l1"}
     formula : str
-        As the source writes it, ``s`` the strength.
+        The formula of the source, with strength ``s``.
     factor : float
-        The number in ``c``.
+        The constant factor of ``c``.
     divided_by : {"", "n", "batch"}
         What ``c`` is divided by: nothing, the rows of the training set, or those of a batch.
     biases : str
@@ -56,32 +56,32 @@ class Convention:
     note: str = ""
 
     def coefficient(self, *, n: int | None = None, batch: int | None = None) -> float:
-        """Return ``c``: what a strength of 1 adds to the derivative, times ``w`` or ``sign(w)``."""
+        """Return ``c``, the factor of ``s·w`` or ``s·sign(w)`` in the derivative."""
         rows = {"": 1, "n": n, "batch": batch}[self.divided_by]
         if rows is None:
-            raise ValueError(f"{self.source} divides by a number of rows: give {self.divided_by}=")
+            raise ValueError(f"{self.source} divides by a number of rows: pass {self.divided_by}=")
         return self.factor / rows
 
 
 CONVENTIONS = (
     Convention("nnreg", "l2", "s/2 sum w^2"),
-    Convention("article", "l2", "s/2 sum w^2", note="the article that nnreg grew from"),
+    Convention("article", "l2", "s/2 sum w^2", note="the article on which nnreg is based"),
     Convention(
-        "tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="as called", verified_with="TensorFlow"
+        "tf.nn.l2_loss", "l2", "s sum(w^2)/2", biases="if passed", verified_with="TensorFlow"
     ),
     Convention(
         "tf.contrib",
         "l2",
         "s sum(w^2)/2",
-        biases="as called",
-        note="l2_regularizer of TensorFlow 1, which is gone",
+        biases="if passed",
+        note="l2_regularizer of TensorFlow 1, removed since",
     ),
     Convention(
         "keras",
         "l2",
         "s sum w^2",
         2.0,
-        biases="own argument",
+        biases="separate argument",
         verified_with="Keras",
         note="regularizers.L2",
     ),
@@ -144,7 +144,7 @@ CONVENTIONS = (
         verified_with="thinc",
         note="L2= with L2_is_weight_decay=False",
     ),
-    Convention("nnfs", "l2", "s sum w^2", 2.0, biases="own argument"),
+    Convention("nnfs", "l2", "s sum w^2", 2.0, biases="separate argument"),
     Convention("tf-playground", "l2", "s/2 w^2", note="subtracts lr s w, not divided by the batch"),
     Convention("cs231n", "l2", "s/2 sum w^2", note="the assignments"),
     Convention(
@@ -157,20 +157,20 @@ CONVENTIONS = (
     Convention("nielsen", "l2", "s/(2n) sum w^2", divided_by="n", note="chapter 3 of his book"),
     Convention("deeplearning.ai", "l2", "s/(2n) sum w^2", divided_by="n", note="the assignments"),
     Convention("nnreg", "l1", "s sum abs(w)"),
-    Convention("article", "l1", "s sum abs(w)", note="the article that nnreg grew from"),
+    Convention("article", "l1", "s sum abs(w)", note="the article on which nnreg is based"),
     Convention(
         "keras",
         "l1",
         "s sum abs(w)",
-        biases="own argument",
+        biases="separate argument",
         verified_with="Keras",
         note="regularizers.L1",
     ),
     Convention("nielsen", "l1", "s/n sum abs(w)", divided_by="n"),
     Convention(
-        "nnfs", "l1", "s sum abs(w)", biases="own argument", note="its derivative at 0 is +1"
+        "nnfs", "l1", "s sum abs(w)", biases="separate argument", note="its derivative at 0 is +1"
     ),
-    Convention("tf-playground", "l1", "s abs(w)", note="a link once clipped at 0 stays dead"),
+    Convention("tf-playground", "l1", "s abs(w)", note="a weight that is clipped at 0 remains 0"),
     Convention("cos495", "l1", "s/2 sum abs(w)", 0.5, note="Princeton's course"),
 )
 
@@ -181,7 +181,7 @@ def find(source: str, kind: str = "l2", argument: str = "source") -> Convention:
     Raises
     ------
     ValueError
-        If there is none; the error names the nearest.
+        If the source is unknown; the error suggests the nearest name.
     """
     kind = validation.one_of("kind", kind, ["l2", "l1"])
     known = {c.source: c for c in CONVENTIONS if c.kind == kind}
@@ -203,7 +203,7 @@ def convert_penalty(
     Parameters
     ----------
     strength : float
-        As the source defines it.
+        The strength in the source's definition.
     source, target : str
         Names in the table ``CONVENTIONS``: ``"nnreg"``, ``"keras"``, ``"sklearn"``, ...
     kind : {"l2", "l1"}, default "l2"
@@ -215,7 +215,7 @@ def convert_penalty(
     Returns
     -------
     float
-        The strength with the same effect, as the target defines it.
+        The strength with the same effect in the target's definition.
 
     Raises
     ------
@@ -257,7 +257,8 @@ def markdown_table(kind: str = "l2") -> str:
     """
     slope = {"l2": "w", "l1": "sign(w)"}[validation.one_of("kind", kind, ["l2", "l1"])]
     lines = [
-        "| source | penalty as written | derivative by a weight | biases | compared with | note |",
+        "| source | penalty as written | derivative with respect to w | biases | compared with "
+        "| note |",
         "|---|---|---|---|---|---|",
     ]
     for c in (c for c in CONVENTIONS if c.kind == kind):

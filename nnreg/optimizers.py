@@ -3,18 +3,18 @@ r"""Optimizers: arithmetic on one vector.
 ``update(parameters, gradients)`` modifies the parameters and the optimizer's own state, and nothing
 else. Every rule is written once, for a block of the vector that fits into the processor's cache.
 
-``step_size`` is what a proximal map needs: the factor by which a *constant* gradient would be
-multiplied in the long run. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it
-is ``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning
-rate instead, the fixed point would not be a minimum. Descent is proven for plain SGD and for
-:class:`IPiano`; for the other rules only the fixed points are right.
+``step_size`` is the step size of a proximal map: the limit of the factor by which a *constant*
+gradient is multiplied. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is
+``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate
+instead, the fixed point would not be a minimum. Descent is proven for plain SGD and for
+:class:`IPiano`; for the other rules only the fixed points are correct.
 
 Gradient clipping is an option of every rule. ``clip_norm=c`` multiplies the whole gradient by
 ``min(1, c/‖g‖)`` (Pascanu, Mikolov & Bengio, 2013, algorithm 1), then ``clip_value=c`` limits each
-value to ``[-c, c]``. ``g`` is the gradient that ``update`` gets, penalties included. A proximal map
-comes after the step and is not clipped: its ``step_size`` stays what it was. While the gradient is
-clipped, a proximal penalty therefore weighs more beside the data than its strength says, and a
-limit so small that it still clips at the minimum moves the minimum.
+value to ``[-c, c]``. ``g`` is the gradient passed to ``update``, penalties included. A proximal map
+is applied after the step and is not clipped: its ``step_size`` does not change. While the gradient
+is clipped, the effect of a proximal penalty relative to the data loss is therefore larger than its
+strength, and a limit so small that it still clips at the minimum changes the minimum.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.parameters import Parameters
 
-BLOCK = 65_536  # values: with gradient and state, some megabytes in float32
+BLOCK = 65_536  # values per block: with gradient and state, a few megabytes in float32
 
-# Every so many updates, parameters and state smaller than this many times the smallest normal
-# number become zero (1.6e-30 in float32, 3e-300 in float64), before they are subnormal and slow.
+# Every FLUSH_EVERY updates, parameters and state below FLUSH_BELOW times the smallest normal number
+# (1.6e-30 in float32, 3e-300 in float64) become zero, because subnormal numbers are slow.
 FLUSH_EVERY = 64
 FLUSH_BELOW = 2.0**27
 
@@ -43,7 +43,7 @@ FLUSH_BELOW = 2.0**27
 class Optimizer(Configurable):
     """Base class of optimizers: state vectors, the number of steps, clipping, and the blocks.
 
-    A rule names its state vectors in ``state_names`` and defines :meth:`update_block`.
+    A subclass lists its state vectors in ``state_names`` and defines :meth:`update_block`.
 
     Parameters
     ----------
@@ -57,15 +57,15 @@ class Optimizer(Configurable):
     Attributes
     ----------
     steps : int
-        Updates made so far.
+        Number of updates.
     state : dict of str to ndarray of shape (P,)
-        Created, zero, at the first update.
+        Created at the first update, with zeros.
 
     Notes
     -----
-    One optimizer serves one network: after the first update, the parameters of another one are an
-    error. Copies of the network, pickled ones included, count as the same network, and one that was
-    loaded from a file may go on with the optimizer. :meth:`reset` begins anew.
+    An optimizer belongs to one network: after the first update, the parameters of another one raise
+    an error. Copies of the network, pickled ones included, are the same network in this sense, and
+    one that was loaded from a file may continue with the optimizer. :meth:`reset` resets it.
 
     Examples
     --------
@@ -95,15 +95,15 @@ class Optimizer(Configurable):
     ) -> None:
         if isinstance(learning_rate, Parameters):
             raise TypeError(
-                "learning_rate must be a number, got parameters: an optimizer takes none, "
-                "update(net.parameters, gradients) does"
+                "learning_rate must be a number, got parameters: pass them to "
+                "update(net.parameters, gradients) instead"
             )
         self.learning_rate = learning_rate
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self.reset()
 
     def reset(self) -> None:
-        """Forget the state, the number of steps and the network; keep the hyperparameters."""
+        """Reset the state, the number of steps and the network; keep the hyperparameters."""
         self.steps = 0
         self.state: dict[str, Array] = {}
         self._network: Any = None
@@ -123,8 +123,8 @@ class Optimizer(Configurable):
         TypeError
             If one of them is not a Parameters object.
         ValueError
-            If they differ in names, shapes or dtype; if this optimizer serves another network; if a
-            hyperparameter would be zero or infinite in their dtype.
+            If they differ in names, shapes or dtype; if this optimizer has updated another network;
+            if a hyperparameter would be zero or infinite in their dtype.
         """
         for name, value in (("parameters", parameters), ("gradients", gradients)):
             validation.instance(name, value, Parameters, "Parameters such as net.parameters")
@@ -145,10 +145,10 @@ class Optimizer(Configurable):
             self.update_slice(parameters, gradients, part, work)
 
     def begin(self, parameters: Parameters, gradients: Parameters) -> None:
-        """Begin an update: check the network, count the step, and measure the gradient's norm.
+        """Begin an update: check the network, count the step, compute the gradient's norm.
 
         With ``clip_norm`` the whole gradient is needed here, penalties included; otherwise it is
-        not read.
+        not used.
         """
         self.prepare(parameters)
         self._weights = parameters.weights.size
@@ -181,7 +181,7 @@ class Optimizer(Configurable):
             size, dtype, _ = self._network
             raise ValueError(
                 f"this optimizer has updated {size} values of {dtype}, it cannot update {w.size} "
-                f"of {w.dtype}. One optimizer serves one network, and this is another network: "
+                f"of {w.dtype}. An optimizer belongs to one network, and this is another network: "
                 "create another optimizer, or call reset()"
             )
         for name in self.state_names:
@@ -224,7 +224,7 @@ class Optimizer(Configurable):
     ) -> None:
         """Update one part of the vector; each part once after :meth:`begin`.
 
-        ``work`` is memory for at least as many values.
+        ``work`` is a working array of at least the same size.
         """
         w, g = parameters.vector[part], gradients.vector[part]
         work = work[: w.size]
@@ -246,9 +246,9 @@ class Optimizer(Configurable):
         w, g : ndarray of shape (n,)
             Parameters, and the gradient, which must not be modified.
         part : slice
-            Where they are in the vector: ``self.state[name][part]`` belongs to them.
+            Their position in the vector; ``self.state[name][part]`` is their state.
         work : ndarray of shape (n,)
-            Memory for intermediate results.
+            A working array for intermediate results.
         """
         raise NotImplementedError(
             f"{type(self).__name__} must define update_block(w, g, part, work)"
@@ -256,7 +256,7 @@ class Optimizer(Configurable):
 
     @property
     def step_size(self) -> float | Array:
-        """The step that a proximal map needs, a number or an array of shape (P,)."""
+        """The step size of a proximal map, a number or an array of shape (P,)."""
         return self.step_size_of(slice(None))
 
     def step_size_of(self, part: slice) -> float | Array:
@@ -314,7 +314,7 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
     def prepare(self, parameters: Parameters) -> None:
-        """Create the velocity once there is a momentum."""
+        """Create the velocity when the momentum is not zero."""
         super().prepare(parameters)
         if self.momentum and "velocity" not in self.state:
             self.state["velocity"] = np.zeros_like(parameters.vector)
@@ -339,19 +339,19 @@ class SGD(Optimizer):
 
 
 class _Adaptive(Optimizer):
-    """A rule whose steps are divided, value by value, by a root of past squares."""
+    """A rule that divides each step by the root of a mean of past squared gradients."""
 
     epsilon = Checked(validation.number, 0, open_low=True)
     state_names: tuple[str, ...] = ("mean_square",)
 
     def _correction(self) -> float:
-        """Return the number that ``mean_square`` is divided by to be unbiased."""
+        """Return the divisor of ``mean_square`` that corrects its bias."""
         return 1.0
 
     def step_size_of(self, part: slice) -> Array:
         """Return ``learning_rate/(√v̂ + epsilon)``."""
         if not self.steps:
-            raise ValueError("step_size is known after the first update, there was none yet")
+            raise ValueError("step_size is known only after the first update")
         square = self.state["mean_square"]
         size = self._memory.array("step_size", square.shape, square.dtype)[part]
         np.sqrt(square[part], out=size)
@@ -438,14 +438,14 @@ class Adam(_Adaptive):
         In [0, 1).
     epsilon : float, default 1e-8
         Positive; added to the root of the *corrected* moment, as in the paper and PyTorch. Keras
-        adds its own, ``e``, to the root of the uncorrected one, which is
+        adds its value ``e`` to the root of the uncorrected one, which corresponds to
         ``epsilon = e/√(1 - beta_2ᵗ)`` here.
     clip_norm, clip_value : float, optional
         As for :class:`Optimizer`.
 
     Notes
     -----
-    The corrections are numbers, so they are applied to numbers (the paper, end of section 2): with
+    The corrections are scalars, so they are applied to scalars (the paper, end of section 2): with
     ``c = √(1 - beta_2ᵗ)``, the last line above and below multiplied by ``c`` is::
 
         w = w - (learning_rate·c/(1 - beta_1ᵗ))·m/(√v + c·epsilon)
@@ -574,14 +574,14 @@ class IPiano(Optimizer):
 
     Notes
     -----
-    The momentum of :class:`SGD` averages gradients. It goes on pushing at a weight that the
-    proximal map keeps at zero, and nothing guarantees that the objective falls. Here momentum is
-    applied to the full previous step, proximal map included.
+    The momentum of :class:`SGD` averages gradients. It continues to act on a weight that the
+    proximal map sets to zero, and the objective need not decrease. Here momentum is applied to the
+    full previous step, proximal map included.
 
-    Descent is proven for full batches, a data loss whose gradient changes by at most ``L`` times as
-    much as the parameters, a convex penalty and a learning rate below ``2(1 - momentum)/L``: for
-    some positive ``c``, ``total + c·‖w - w_before‖²`` falls with every step, and parameters that
-    stay bounded converge to a stationary point. Without a proximal map, and with constant
+    Descent is proven for full batches, a data loss whose gradient is Lipschitz continuous with
+    constant ``L``, a convex penalty and a learning rate below ``2(1 - momentum)/L``: for some
+    positive ``c``, ``total + c·‖w - w_before‖²`` decreases with every step, and bounded parameters
+    converge to a stationary point. Without a proximal map, and with constant
     hyperparameters, it is :class:`SGD` with momentum.
 
     Examples
@@ -593,7 +593,7 @@ class IPiano(Optimizer):
     >>> optimizer = IPiano(0.1, momentum=0.5)
     >>> optimizer.update(p, g)
     >>> optimizer.update(p, g)
-    >>> p.vector.round(9)  # -0.1, then -0.1 and half of the last step
+    >>> p.vector.round(9)  # -0.1, then -0.1 and half of the previous step
     array([-0.25])
     >>> optimizer.step_size
     0.1
@@ -614,7 +614,7 @@ class IPiano(Optimizer):
         self.momentum = momentum
 
     def prepare(self, parameters: Parameters) -> None:
-        """Begin at rest: before the first step ``w_before`` is ``w``."""
+        """Set ``w_before`` to ``w`` before the first step."""
         super().prepare(parameters)
         if not self.steps:
             self.state["before"][...] = parameters.vector

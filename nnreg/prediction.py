@@ -1,9 +1,9 @@
-"""Monte-Carlo dropout: prediction with the noise on, which measures how certain a network is.
+"""Monte-Carlo dropout: prediction with active dropout, to estimate uncertainty.
 
-Inference switches dropout off, and since the noise has mean 1 it sets every unit to its mean; that
-is weight scaling, an approximation to the mean over all masks in one pass. Monte-Carlo prediction
-draws masks instead and predicts with each. Its mean needs no such approximation, and its spread
-measures where the data leave the network uncertain (Gal & Ghahramani, 2016).
+Inference disables dropout. As the noise has mean 1, every unit is replaced by its mean; this weight
+scaling approximates the mean over all masks in one pass. Monte-Carlo prediction draws masks instead
+and predicts with each. Its mean needs no such approximation, and its standard deviation estimates
+the uncertainty of the network (Gal & Ghahramani, 2016).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nnreg.layers.base import Layer
 from nnreg.losses import Loss, SigmoidCrossEntropy
 from nnreg.network import MAX_STEP, Network
 
-FIRST_STEP = MAX_STEP + 1  # beyond training's steps, so no mask of training is drawn again
+FIRST_STEP = MAX_STEP + 1  # larger than any step of training, so the masks are different
 SEEDS = 2**31
 
 
@@ -57,7 +57,7 @@ class SampledPredictions:
     def std(self) -> Array:
         """Their standard deviation, (N, M), divided by S - 1.
 
-        It is that of the network's outputs. The noise of the targets comes on top.
+        It is that of the network's outputs and does not include the noise of the targets.
         """
         return np.asarray(self.outputs.std(axis=0, ddof=1))
 
@@ -68,19 +68,19 @@ class SampledPredictions:
     def entropy(self, loss: Loss) -> Array:
         """Return the entropy of the mean probabilities, (N,), in nats.
 
-        The whole uncertainty about a row's class, from 0 to log K. For
-        :class:`nnreg.SigmoidCrossEntropy`, whose outputs are independent, the sum over them.
+        It is the total uncertainty about a row's class, from 0 to log K; for
+        :class:`nnreg.SigmoidCrossEntropy`, the sum over its independent outputs.
         """
         return _entropy(self.probabilities(loss), loss)
 
     def mutual_information(self, loss: Loss) -> Array:
-        """Return :meth:`entropy` less the mean entropy of the samples, (N,), in nats.
+        """Return :meth:`entropy` minus the mean entropy of the samples, (N,), in nats.
 
-        The part of the uncertainty that comes from the weights: 0 where all samples agree, however
-        uncertain each is; large where each is certain of another class. More data would lower it.
+        It is the part of the uncertainty due to the weights: 0 if all samples agree, even if each
+        is uncertain; large if each is certain of a different class. More data would reduce it.
         """
         each = _entropy(self._probabilities(loss), loss).mean(axis=0)
-        return np.asarray(np.maximum(self.entropy(loss) - each, 0.0))  # below 0 only by rounding
+        return np.asarray(np.maximum(self.entropy(loss) - each, 0.0))  # negative only by rounding
 
     def _probabilities(self, loss: Loss) -> Array:
         validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
@@ -94,14 +94,15 @@ def sample_predictions(
 ) -> SampledPredictions:
     """Predict many times, with the stochastic layers in training mode.
 
-    Nothing of the network changes, its counters included. The masks are a function of the network's
-    seed, of ``seed``, the number of the sample and the number of the row: the same call gives the
-    same samples, and more samples begin with those of fewer. No mask is one that training draws.
+    The network does not change, its counters included. The masks are a function of the network's
+    seed, of ``seed``, the index of the sample and the index of the row: the same call returns the
+    same samples, and a larger number of samples begins with the same ones. The masks differ from
+    those of training.
 
     Parameters
     ----------
     net : Network
-        With a stochastic layer, such as :class:`nnreg.Dropout`.
+        A network with a stochastic layer, such as :class:`nnreg.Dropout`.
     x : array_like of shape (N, D)
     samples : int, default 50
         At least 2. The result has ``samples * N * M`` numbers.
@@ -111,15 +112,15 @@ def sample_predictions(
     Returns
     -------
     SampledPredictions
-        With ``mean`` and ``std`` of the raw outputs and, given a loss, ``probabilities``,
+        With ``mean`` and ``std`` of the raw outputs and, for a loss, ``probabilities``,
         ``entropy`` and ``mutual_information``.
 
     Raises
     ------
     ValueError
-        If ``x`` does not fit, or nothing in the network is stochastic: all samples would be one.
+        If ``x`` is invalid, or if no layer is stochastic, so that all samples would be equal.
     TypeError
-        If ``net`` is no network.
+        If ``net`` is not a Network.
 
     Examples
     --------
@@ -144,14 +145,14 @@ def sample_predictions(
     cache = Cache(net.dtype)
     for rows, chunk in net.row_chunks(x):
         start = rows.start
-        below = _run(net.layers[:first], chunk, cache, 0, start)
+        hidden = _run(net.layers[:first], chunk, cache, 0, start)
         for sample in range(samples):
-            outputs[sample, rows] = _run(net.layers[first:], below, cache, step + sample, start)
+            outputs[sample, rows] = _run(net.layers[first:], hidden, cache, step + sample, start)
     return SampledPredictions(outputs)
 
 
 def _run(layers: Sequence[Layer], x: Array, cache: Cache, step: int, first_row: int) -> Array:
-    """Carry rows up through some layers, with the stochastic ones in training mode."""
+    """Run the forward pass of some layers, with the stochastic ones in training mode."""
     for layer in layers:
         layer_cache = cache[layer.name]
         layer_cache.reset(training=layer.stochastic, step=step, first_row=first_row)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-NUMBERS = (1, 4)  # columns of the summary that are aligned to the right
+NUMBERS = (1, 4)  # indices of the right-aligned columns
 
 
 def summarize(net: Any) -> tuple[list[str], list[list[str]], list[str]]:
     """Return the table of ``net.summary()``: headings, rows and remarks.
 
-    There is a row for each parameter, and for a layer without any.
+    There is a row for each parameter, and one for a layer without parameters.
 
     Examples
     --------

@@ -189,7 +189,7 @@ class WithArray(Scaled):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (lambda: Forgetful(3), "Forgetful must keep its argument 'width' as an attribute"),
+        (lambda: Forgetful(3), "Forgetful must store its argument 'width' as an attribute"),
         (
             lambda: WithArray(np.ones(3)),
             r"WithArray\.table must be a number, a text, .*, got array",

@@ -302,7 +302,7 @@ def test_a_frame_is_named_with_the_line_that_makes_an_array_of_it():
     for frame in (pandas.DataFrame(X), polars.DataFrame(X)):
         assert "pass x.to_numpy()" in str(nn.check_gradients(square, frame))
     for call in ((square, polars.LazyFrame(X)), (nn.Tanh(), polars.LazyFrame(X))):
-        with pytest.raises(TypeError, match=r"a LazyFrame holds a query; x.collect\(\)"):
+        with pytest.raises(TypeError, match=r"a LazyFrame is a query; x.collect\(\)"):
             nn.check_gradients(*call)
 
 

@@ -103,7 +103,7 @@ def assert_right_or_refused(call, shape, arguments, refusable=False):
             if alias is not None and given[alias].shape == shape:
                 out = given[alias]
             if refusable and any(out is argument for argument in given):
-                with pytest.raises(ValueError, match="out must be an array of its own"):
+                with pytest.raises(ValueError, match="out must be a separate array"):
                     call(*given, out)
                 np.testing.assert_array_equal(out, before[alias])
             else:

@@ -210,7 +210,7 @@ def test_a_constant_gradient_is_in_the_end_multiplied_by_step_size(make, g):
 @pytest.mark.parametrize("make", [nn.RMSprop, nn.Adam, nn.AdamW])
 def test_step_size_is_known_after_the_first_update_and_keeps_its_memory(make, rng):
     p, optimizer = parameters(), make()
-    with pytest.raises(ValueError, match="step_size is known after the first update"):
+    with pytest.raises(ValueError, match="step_size is known only after the first"):
         _ = optimizer.step_size
     optimizer.update(p, filled(p, rng))
     first = optimizer.step_size
@@ -335,7 +335,7 @@ def test_one_optimizer_serves_one_network_until_it_is_reset(make, other):
     p, q = parameters(), parameters(**other)
     optimizer, fresh, r, before = make(), make(), q.copy(), q.vector.copy()
     optimizer.update(p, p.copy())
-    words = "10 values of float64.* it cannot update .* One optimizer serves one network"
+    words = "10 values of float64.* it cannot update .* An optimizer belongs to one network"
     with pytest.raises(ValueError, match=words):
         optimizer.update(q, q.copy())
     assert optimizer.steps == 1

@@ -114,7 +114,7 @@ def test_an_object_that_another_fit_uses_is_refused(shared):
     inner = objects() | {shared: outer[shared]}
 
     def nested(state):
-        words = f"this {type(outer[shared]).__name__} is in use by a fit|One optimizer serves"
+        words = f"this {type(outer[shared]).__name__} is in use by a fit|An optimizer belongs"
         with pytest.raises(ValueError, match=words):
             run(*inner.values())
 

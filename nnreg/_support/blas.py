@@ -1,6 +1,6 @@
 """BLAS thread limits: the number of threads that BLAS may use while a block of code runs.
 
-The limit belongs to the whole process. Overlapping requests are therefore counted: the limit of the
+The limit applies to the whole process. Overlapping requests are therefore counted: the limit of the
 first one applies until the last one has ended, and then the previous numbers are restored.
 """
 
@@ -15,17 +15,17 @@ from functools import lru_cache
 from typing import Any
 
 # A step whose matrix products have fewer multiplications, three for each weight and row, is faster
-# with one thread: waking up a second one takes longer than it saves.
+# with one thread: starting a second one takes longer than it saves.
 MIN_MULTIPLICATIONS = 30_000_000
 
-_lock = threading.RLock()  # a signal handler may fork while its own thread holds the lock
+_lock = threading.RLock()  # a signal handler may fork while its thread has the lock
 _users: list[int] = []  # the thread of each block that is running
 _previous: list[tuple[Any, int]] = []  # each BLAS library, and its number of threads before
 
 
 @contextmanager
 def blas_threads(limit: int | None) -> Iterator[None]:
-    """Limit BLAS to ``limit`` threads inside the block; None leaves it as it is.
+    """Limit BLAS to ``limit`` threads inside the block; with None, nothing changes.
 
     >>> with blas_threads(1):
     ...     pass
@@ -64,8 +64,8 @@ def _libraries(modules: int) -> list[Any]:
 def _set_threads(counts: list[tuple[Any, int]]) -> None:
     """Set each library's number of threads, from any Python thread."""
     for library, count in counts:
-        # Since version 3.8 threadpoolctl obeys only the thread that set a limit first. Here the
-        # users are counted, so that control is given up before and after.
+        # Since version 3.8 threadpoolctl allows changes only by the thread that set a limit first.
+        # The users are counted here instead, so the controlling thread is cleared before and after.
         release = getattr(library, "clear_controlling_thread", lambda force: None)
         release(force=True)
         library.set_num_threads(count)
@@ -73,14 +73,14 @@ def _set_threads(counts: list[tuple[Any, int]]) -> None:
 
 
 def _restore_in_child() -> None:
-    """End, in a forked child, the blocks of the threads that the fork did not copy."""
+    """In a forked child, end the blocks of the threads that the fork did not copy."""
     _users[:] = [user for user in _users if user == threading.get_ident()]
     if _previous and not _users:
         _set_threads(_previous)
     _lock.release()
 
 
-# A child must find the lock free and the list of users whole, so a fork waits for the lock.
+# A fork waits for the lock, so that in the child it is free and the list of users is complete.
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_restore_in_child

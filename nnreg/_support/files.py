@@ -1,4 +1,4 @@
-"""Atomic file writing: a file is written whole or not at all, and replaced only on request."""
+"""Atomic file writing: a file is written completely or not at all, and replaced only on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 def check_path(name: str, value: object) -> str:
     """Return ``value`` as text if it is a path: a str or a ``pathlib.Path``.
 
-    ``open`` takes a number for a file descriptor, and closes it; so a number is refused.
+    A number is an error, because ``open`` would use it as a file descriptor and close it.
 
     >>> check_path("path", 1)
     Traceback (most recent call last):
@@ -37,10 +37,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
     Raises
     ------
     FileExistsError
-        If there is such a file and ``overwrite`` is False; if the path is a symbolic link, a pipe
-        or a device, which are never replaced or written through.
+        If the file exists and ``overwrite`` is False; if the path is a symbolic link, a pipe or a
+        device, which are never replaced or written to.
     IsADirectoryError, FileNotFoundError
-        If the path is a folder, or there is no folder to write into.
+        If the path is a folder, or the folder of the file does not exist.
 
     Examples
     --------
@@ -56,10 +56,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
     with suppress(FileNotFoundError):
         mode = os.lstat(target).st_mode
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(f"{target} is a folder; give the path of a file")
+            raise IsADirectoryError(f"{target} is a folder; pass the path of a file")
         if not stat.S_ISREG(mode):
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-            raise FileExistsError(f"{target} is {kind}; give the path of a regular or a new file")
+            raise FileExistsError(f"{target} is {kind}; pass the path of a regular or a new file")
         if not overwrite:
             raise FileExistsError(f"{target} exists; overwrite=True replaces it")
     return target
@@ -68,7 +68,7 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
 def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it.
 
-    At any moment, ``path`` is the previous file or the new one. A replaced file's permissions are
+    At any time, ``path`` is the previous file or the new one. A replaced file's permissions are
     kept. The temporary file is called ``.nnreg-*.tmp`` and is removed after an error; only a
     process that is killed can leave it behind, and :func:`remove_leftovers` removes it then.
 
@@ -82,7 +82,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     Raises
     ------
     OSError
-        As for :func:`check_target`, or if the content cannot be written.
+        As in :func:`check_target`, or if the content cannot be written.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
         else:
             _move_to_new(temporary, target)
     finally:
-        with suppress(FileNotFoundError):  # it has its new name
+        with suppress(FileNotFoundError):  # it was renamed
             os.unlink(temporary)
 
 
@@ -145,7 +145,7 @@ def _is_running(process: int) -> bool:
 
 
 def _move_to_new(temporary: str, target: str) -> None:
-    """Give the file a name that does not exist yet; of several processes one succeeds."""
+    """Rename the file to a name that does not exist yet; of several processes one succeeds."""
     try:
         os.link(temporary, target)
     except FileExistsError:

@@ -13,16 +13,16 @@ from nnreg._support import memory, validation
 
 
 class Checked:
-    """An attribute that is checked whenever it is set, in mid-training too.
+    """An attribute that is checked whenever it is set, also during training.
 
     Parameters
     ----------
     check : function (name, value, ...) -> value
-        One of :mod:`~nnreg._support.validation`, such as ``number``, ``whole``, ``one_of``.
+        A function of :mod:`~nnreg._support.validation`, such as ``number``, ``whole``, ``one_of``.
     *arguments, **options
         Further arguments of ``check``, such as bounds.
     optional : bool, default False
-        If True, None is a value as well.
+        If True, None is accepted as well.
 
     Examples
     --------
@@ -97,13 +97,13 @@ def check_dtype(dtype: Any, *owners: Any) -> None:
 
 
 def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
-    """Return the parameters of an ``__init__`` but for ``self``, ``*args`` and ``**kwargs``."""
+    """Return the parameters of an ``__init__`` except ``self``, ``*args`` and ``**kwargs``."""
     parameters = list(inspect.signature(init).parameters.values())[1:]
     return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
-    """Return ``init`` with errors that name the right argument."""
+    """Return ``init`` with errors that name the correct argument."""
     parameters = _named_parameters(init)
     by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     takes_any = len(parameters) < len(inspect.signature(init).parameters) - 1
@@ -125,8 +125,9 @@ def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
 class Configurable(memory.Copyable):
     """An object that is described by the arguments of its ``__init__``.
 
-    Each argument is kept as an attribute of the same name. ``repr`` shows the call that constructs
-    the object; an unknown argument is an error that names the right one. Copies are independent.
+    Each argument is stored as an attribute of the same name. ``repr`` shows the call that
+    constructs the object; an unknown argument raises an error that names the correct one. Copies
+    are independent.
 
     Examples
     --------
@@ -143,7 +144,7 @@ class Configurable(memory.Copyable):
 
     @_explain_arguments
     def __init__(self) -> None:
-        """Take no arguments, unless redefined."""
+        """Take no arguments by default."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -151,15 +152,15 @@ class Configurable(memory.Copyable):
             cls.__init__ = _explain_arguments(cls.__init__)  # type: ignore[method-assign]  # wrapped
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that would construct this object again.
+        """Return the arguments that construct an equal object.
 
-        An argument that is None, as by default, is left out.
+        An argument that is None by default and in this object is omitted.
         """
         config = {}
         for p in _named_parameters(type(self).__init__):
             if not hasattr(self, p.name):
                 raise TypeError(
-                    f"{type(self).__name__} must keep its argument {p.name!r} "
+                    f"{type(self).__name__} must store its argument {p.name!r} "
                     "as an attribute of that name to be saved"
                 )
             if (value := getattr(self, p.name)) is not None or p.default is not None:

@@ -1,4 +1,4 @@
-"""Deferred Ctrl-C: SIGINT waits for the end of a step, so that no update is cut in two."""
+"""Deferred Ctrl-C: SIGINT is handled after the current step, so that no update is partial."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 
 class Interrupts:
-    """The SIGINT that has arrived, kept until :meth:`check`.
+    """A received SIGINT, stored until :meth:`check`.
 
-    A second one, while the first is waiting, is handled at once if it arrives inside :meth:`call`.
-    It ends a step or a callback that hangs.
+    A second one while the first is pending is handled immediately inside :meth:`call`, to end a
+    step or a callback that hangs.
 
     Parameters
     ----------
     handler : callable or None
-        What SIGINT does otherwise: raise ``KeyboardInterrupt``, or what the program has installed.
+        The previous handler of SIGINT; by default Python's, which raises ``KeyboardInterrupt``.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class Interrupts:
         self.pending = self.calling = False
 
     def receive(self, number: int, frame: Any) -> None:
-        """Keep a first SIGINT; pass a second one on."""
+        """Store a first SIGINT; handle a second one immediately."""
         if self.pending and self.calling:
             self.pending = self.calling = False
             self.handler(number, frame)
@@ -54,7 +54,7 @@ class Interrupts:
             self.calling = calling
 
     def check(self) -> None:
-        """Handle a SIGINT that has arrived."""
+        """Handle a pending SIGINT."""
         if self.pending:
             self.pending = False
             self.handler(signal.SIGINT, sys._getframe(1))
@@ -62,7 +62,7 @@ class Interrupts:
 
 @contextmanager
 def signal_handler(number: int, handler: Any) -> Iterator[None]:
-    """Handle a signal in the block by ``handler``; only Python's main thread can."""
+    """Install a signal handler inside the block, in Python's main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,11 +75,11 @@ def signal_handler(number: int, handler: Any) -> Iterator[None]:
 
 @contextmanager
 def defer_interrupts() -> Iterator[Interrupts]:
-    """Defer SIGINT inside the block, and put the previous handler back at its end.
+    """Defer SIGINT inside the block, and restore the previous handler at its end.
 
-    Only Python's main thread receives signals, so in another thread no handler is touched; nor is
-    one that ignores SIGINT or was not installed from Python. Inside another such block, the
-    outer one's :class:`Interrupts` serve both.
+    Only Python's main thread receives signals, so no handler is replaced in another thread. A
+    handler that ignores SIGINT or was not installed from Python is not replaced either. Nested
+    blocks share the :class:`Interrupts` of the outer one.
     """
     handler = None
     if threading.current_thread() is threading.main_thread():

@@ -1,8 +1,8 @@
-"""Memory: aligned arrays, and copies of objects that hold views of one array.
+"""Memory: aligned arrays, and copies of objects that have views of one array.
 
 A deep copy or a pickle of an array and of a view of it gives two arrays that no longer share
-memory. An object that holds views therefore leaves them out of its state and makes them again
-when the state is set; :class:`Copyable` builds every kind of copy on that pair of methods.
+memory. An object with views therefore omits them from its state and creates them again when the
+state is set; :class:`Copyable` implements every kind of copy by these two methods.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ class Copyable:
     """Base class of objects whose copies, of every kind, are independent and complete.
 
     ``copy.copy``, ``copy.deepcopy`` and ``pickle`` take the attributes that ``__getstate__``
-    returns and give them to ``__setstate__``. An attribute that cannot be copied is an error that
-    names it.
+    returns and pass them to ``__setstate__``. If an attribute cannot be copied, the error names it.
 
     Examples
     --------
@@ -77,7 +76,7 @@ class Copyable:
         state = self.__getstate__()
         try:
             new.__setstate__(copy.deepcopy(state, memo))
-        except Exception:  # raised again, unless an attribute raises it too
+        except Exception:  # raised again below, unless an attribute raises it too
             _check_attributes(type(self).__name__, state, "copied", copy.deepcopy, {id(self)})
             raise
         return new
@@ -98,7 +97,7 @@ def _in_memory(value: Any) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """A pickler that checks no attributes, since its caller does."""
+    """A pickler that checks no attributes, because its caller does."""
 
     def reducer_override(self, value: Any) -> Any:
         return object.__reduce_ex__(value, 5) if isinstance(value, Copyable) else NotImplemented
@@ -110,7 +109,7 @@ def _try_pickle(value: Any) -> None:
 
 
 def _check_attributes(
-    path: str, value: Any, done: str, attempt: Callable[[Any], Any], seen: set[int]
+    path: str, value: Any, action: str, attempt: Callable[[Any], Any], seen: set[int]
 ) -> None:
     """Raise ``TypeError`` with the path to the innermost value for which ``attempt`` fails."""
     try:
@@ -118,8 +117,8 @@ def _check_attributes(
     except Exception as error:
         for name, inner in _inner_values(value):
             if id(inner) not in seen:  # an object may refer to one that contains it
-                _check_attributes(path + name, inner, done, attempt, seen | {id(value)})
-        raise TypeError(f"{path} cannot be {done}: {error}") from error
+                _check_attributes(path + name, inner, action, attempt, seen | {id(value)})
+        raise TypeError(f"{path} cannot be {action}: {error}") from error
 
 
 def _inner_values(value: Any) -> Iterator[tuple[str, Any]]:

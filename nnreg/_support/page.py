@@ -1,6 +1,6 @@
 """The base page of reports and traces: one HTML file, for light and dark screens.
 
-A page loads nothing from elsewhere: style, script and pictures are part of the file.
+A page loads no other files: style, script and pictures are part of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ $script
 def render_page(
     title: str, body: str, *, style: str = "", script: str = "", footer: str = ""
 ) -> str:
-    """Return a whole page.
+    """Return a complete page.
 
     Parameters
     ----------
@@ -58,10 +58,10 @@ def render_page(
     body : str
         HTML.
     style : str, optional
-        CSS that is added to that of all pages. The colours are ``var(--back)``, ``--ink``,
+        CSS in addition to that of all pages. The colours are ``var(--back)``, ``--ink``,
         ``--soft``, ``--line`` and ``--band``.
     script : str, optional
-        JavaScript, run after the body is there.
+        JavaScript, run after the body is loaded.
     footer : str, optional
         HTML before the version.
 

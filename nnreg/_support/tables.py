@@ -1,7 +1,7 @@
 """Tables as plain text, and tables and small curves as HTML for notebooks and reports.
 
 The HTML needs no script and no style sheet. Colours are those of the page, which may be light or
-dark; only a wrong row has a colour of its own, a red that is readable on both.
+dark; only rows marked as wrong have a fixed colour, a red that is readable on both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 240.0, 48.0
 def text_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
 ) -> str:
-    """Return rows of text as a table; the columns numbered in ``right`` are flush right.
+    """Return rows of text as a table; the columns with indices in ``right`` are right-aligned.
 
     >>> print(text_table(["name", "n"], [["a", "10"], ["bc", "9"]], right=[1]))
     name   n
@@ -62,7 +62,7 @@ def html_table(
     head : sequence of str
     rows : iterable of sequence of str
     right : container of int, default ()
-        Indices of the columns that are flush right.
+        Indices of the right-aligned columns.
     wrong : container of int, default ()
         Indices of the rows that are marked as errors.
     row_heads : bool, default False
@@ -111,7 +111,7 @@ def sparkline(curves: Sequence[Sequence[float]], label: str) -> str:
     Parameters
     ----------
     curves : sequence of one or two sequences of float
-        A value that is not finite leaves a gap.
+        A non-finite value is a gap.
     label : str
         A description of the picture, for screen readers.
 

@@ -1,4 +1,4 @@
-"""Type aliases: they stand apart, so that a module which needs a type imports no mathematics."""
+"""Type aliases, in a separate module so that their import loads no mathematics."""
 
 from __future__ import annotations
 

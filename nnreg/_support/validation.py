@@ -1,8 +1,8 @@
 """Argument validation. Public functions check their arguments here, once.
 
 Each function returns the value in the form that the engine uses, or raises a ``ValueError`` or
-``TypeError`` that names the argument, what arrived, what was expected, and the cure where there is
-one. Internal functions do not check again.
+``TypeError`` that names the argument, the expected and the actual value, and if possible a remedy.
+Internal functions do not check again.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 
 from nnreg._support.typing import Array
 
-# Arguments of other libraries, and what to write instead.
+# Arguments of other libraries, and their replacements.
 TRANSLATIONS = {
     "lr": "write learning_rate=",
     "betas": "write beta_1= and beta_2=",
     "eps": "write epsilon=",
-    "params": "an optimizer takes no parameters; update(net.parameters, gradients) does",
+    "params": "pass parameters to update(net.parameters, gradients), not to the optimizer",
     "clipnorm": "write clip_norm=, for the whole gradient, or clip_value=",
     "global_clipnorm": "write clip_norm=",
     "max_norm": "write clip_norm= in an optimizer, limit= in nn.MaxNorm",
     "clipvalue": "write clip_value=",
-    "weight_decay": "give the network penalty=nn.L2(strength); only nn.AdamW has a weight_decay",
+    "weight_decay": "write penalty=nn.L2(strength) in nn.Network; only nn.AdamW has a weight_decay",
     "decay": "write a schedule, such as nn.InverseTimeDecay",
     "lambda_": "write strength=",
     "alpha": "write strength=",
@@ -35,22 +35,22 @@ TRANSLATIONS = {
     "l2": "write strength=",
     "max_value": "write limit=",
     "from_logits": "every loss takes raw outputs (logits)",
-    "reduction": "every loss is a mean over rows; weights= weighs them",
+    "reduction": "every loss is a mean over rows; weights= are row weights",
     "kernel_regularizer": "write penalty=",
     "kernel_constraint": "write constraint=",
     "kernel_initializer": "write initializer=",
     "use_bias": "write bias=",
-    "activation": "activations are layers of their own, such as nn.ReLU()",
-    "in_features": "the number of inputs is known from the layer before; write nn.Dense(units)",
-    "input_dim": "give the network inputs=",
-    "input_shape": "give the network inputs=",
+    "activation": "activations are separate layers, such as nn.ReLU()",
+    "in_features": "the previous layer determines the number of inputs; write nn.Dense(units)",
+    "input_dim": "write inputs= in nn.Network",
+    "input_shape": "write inputs= in nn.Network",
     "negative_slope": "write slope=",
     "keep_prob": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
     "rate": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate",
     "p": "write keep_prob=, the probability that a unit is kept: keep_prob = 1 - rate, or 1 - p",
 }
 
-# What other libraries call losses and optimizers, and the same here.
+# Names of losses and optimizers in other libraries, and their equivalents.
 EQUIVALENTS = {
     "adam": "Adam()",
     "adamw": "AdamW()",
@@ -93,21 +93,21 @@ def number(
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
         raise TypeError(f"{name} must be {expected}, got {value!r}")
     try:
-        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is taken
+        result = float(value)  # type: ignore[arg-type]  # any object with __float__ is accepted
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be {expected}, got {value!r}") from None
     except OverflowError:
         result = math.inf
-    at_an_end = (result == low and not open_low) or (result == high and not open_high)
-    if not (low < result < high or at_an_end):  # no comparison with NaN is true
+    at_bound = (result == low and not open_low) or (result == high and not open_high)
+    if not (low < result < high or at_bound):  # no comparison with NaN is true
         raise ValueError(f"{name} must be {expected}, got {value!r}")
     return result
 
 
 def whole(name: str, value: object, low: int = 0, high: int | None = None) -> int:
-    """Return ``value`` as an int of at least ``low`` and, where given, at most ``high``.
+    """Return ``value`` as an int of at least ``low`` and, unless None, at most ``high``.
 
-    NumPy integers are taken, floats and bools are not.
+    NumPy integers are accepted, floats and bools are not.
 
     >>> whole("units", 2.5, 1)
     Traceback (most recent call last):
@@ -119,7 +119,7 @@ def whole(name: str, value: object, low: int = 0, high: int | None = None) -> in
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(message)
     try:
-        result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for the rest
+        result = operator.index(value)  # type: ignore[arg-type]  # it raises TypeError for others
     except TypeError:
         raise TypeError(message) from None
     if result < low or (high is not None and result > high):
@@ -157,7 +157,7 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name nearest to ``name``; "" if none is near.
+    """Return a hint with the known name nearest to ``name``, or "" if none is near.
 
     >>> nearest("digit", ["digits", "mnist"])
     " (did you mean 'digits'?)"
@@ -184,10 +184,10 @@ def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = ""
 
 
 def finite(name: str, values: Array) -> None:
-    """Raise ``ValueError``, naming the first offending index, unless every value is finite.
+    """Raise ``ValueError``, with the first index that is not, unless every value is finite.
 
-    Where the sum is finite, so is every value. Only where it is not (large finite values can cause
-    that too) is a mask of the array's size made.
+    If the sum is finite, so is every value. Only otherwise (large finite values may overflow too) a
+    mask of the array's size is created.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
@@ -198,7 +198,7 @@ def finite(name: str, values: Array) -> None:
 def instance(name: str, value: Any, kind: Any, expected: str) -> Any:
     """Return ``value`` if it is a ``kind``, a class or ``collections.abc.Callable``.
 
-    For a class in its place and for another library's name, the error says what to write.
+    For a class instead of an object, and for names of other libraries, the error has a hint.
 
     >>> instance("optimizer", float, int, "an int such as 3")
     Traceback (most recent call last):
@@ -219,32 +219,32 @@ def instance(name: str, value: Any, kind: Any, expected: str) -> Any:
     return value
 
 
-# What turns an array of this kind of dtype into numbers.
+# The conversion to numbers for each kind of dtype.
 CONVERSIONS = {
     "O": "astype(float) converts it if every value is a number",
-    "U": "astype(float) converts text that reads as numbers, "
-    "np.unique(labels, return_inverse=True)[1] numbers class names",
-    "c": "take its .real, or .real and .imag as columns of their own",
+    "U": "astype(float) converts numbers written as text, "
+    "np.unique(labels, return_inverse=True)[1] converts class names",
+    "c": "use .real, or .real and .imag as separate columns",
     "M": "(x - np.datetime64('2000-01-01')) / np.timedelta64(1, 'D') counts days",
     "m": "x / np.timedelta64(1, 'D') counts days",
-    "V": "np.lib.recfunctions.structured_to_unstructured makes a matrix of it",
+    "V": "np.lib.recfunctions.structured_to_unstructured converts it to a matrix",
 }
 
 
 def numeric(name: str, value: object) -> Array:
     """Return ``value`` as an array of real numbers or bools; an array is not copied.
 
-    A data frame whose columns are numbers or bools is taken.
+    A data frame whose columns are numbers or bools is accepted.
 
     >>> numeric("y", ["cat", "dog"])
     Traceback (most recent call last):
         ...
-    TypeError: y must hold real numbers, got dtype <U3: astype(float) converts text that reads as
-    numbers, np.unique(labels, return_inverse=True)[1] numbers class names
+    TypeError: y must hold real numbers, got dtype <U3: astype(float) converts numbers written as
+    text, np.unique(labels, return_inverse=True)[1] converts class names
     """
     if np.ma.is_masked(value):
         raise ValueError(
-            f"{name} must not have masked values, they would count like any others: "
+            f"{name} must not have masked values, which would be used like others: "
             f"{name}.filled(value) replaces them"
         )
     try:
@@ -264,11 +264,11 @@ def numeric(name: str, value: object) -> Array:
         if isinstance(value, Mapping):
             hint = f"{type(value).__name__} with the names {list(value)}; write data[name]"
         elif is_lazy:
-            hint = f"a {type(value).__name__} holds a query; {name}.collect() holds its values"
+            hint = f"a {type(value).__name__} is a query; {name}.collect() returns its values"
         elif text:
-            hint = f"leave out the columns {text}, encode text by pandas.get_dummies, or {hint}"
+            hint = f"omit the columns {text}, encode text by pandas.get_dummies, or {hint}"
         elif hasattr(value, "toarray"):
-            hint = f"sparse {type(value).__name__}; {name}.toarray() makes it an array"
+            hint = f"sparse {type(value).__name__}; {name}.toarray() converts it"
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}: {hint}")
     return array
 
@@ -276,18 +276,18 @@ def numeric(name: str, value: object) -> Array:
 def matrix(name: str, value: object, columns: int | None = None) -> Array:
     """Return ``value`` as a non-empty numeric array of shape (N, columns).
 
-    It is neither cast nor searched for NaN.
+    It is not cast, and not checked for NaN.
 
     >>> matrix("x", [1.0, 2.0], 2)
     Traceback (most recent call last):
         ...
-    ValueError: x must have shape (N, 2), one row an example, got shape (2,)
+    ValueError: x must have shape (N, 2), one row per example, got shape (2,)
     """
     array = numeric(name, value)
     expected = f"(N, {'D' if columns is None else columns})"
     if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
         raise ValueError(
-            f"{name} must have shape {expected}, one row an example, got shape {array.shape}"
+            f"{name} must have shape {expected}, one row per example, got shape {array.shape}"
         )
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
@@ -304,7 +304,7 @@ def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
 def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return ``array`` in ``dtype``, each value finite before and after.
 
-    Where it has that dtype already, it is the same object.
+    If it already has that dtype, it is returned unchanged.
     """
     if array.dtype != dtype:
         with np.errstate(over="ignore"):
@@ -326,15 +326,15 @@ def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
         high, low = (
             reduce(array, axis=None, initial=0) for reduce in (np.fmax.reduce, np.fmin.reduce)
         )
-        if max(high, -low) > limit:  # found without an array of the data's size
+        if max(high, -low) > limit:  # computed without an array of the data's size
             reject(name, array, abs(array) > limit, f"fit into {dtype}")
 
 
 def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64) -> Array:
-    """Return ``value`` as ``rows`` finite weights, none negative, whose sum ``dtype`` can hold."""
+    """Return ``value`` as finite non-negative weights with a sum representable in ``dtype``."""
     weights = numeric(name, value)
     if weights.shape != (rows,):
-        raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {weights.shape}")
+        raise ValueError(f"{name} must have shape ({rows},), one per row, got {weights.shape}")
     finite(name, weights)
     reject(name, weights, weights < 0, "not be negative")
     if not weights.any():
@@ -343,16 +343,16 @@ def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64)
     largest = float(weights.max())
     if not 2.0**27 * float(limits.tiny) <= largest <= float(limits.max) / rows:
         raise ValueError(
-            f"{name} must have a sum that {np.dtype(dtype)} can hold, got a largest weight of "
-            f"{largest:g}; only their proportions matter, so {name} / {name}.max() does the same"
+            f"{name} must have a sum representable in {np.dtype(dtype)}, got a largest weight of "
+            f"{largest:g}; only their proportions matter, so {name} / {name}.max() is equivalent"
         )
     return weights
 
 
 def output(name: str, out: Any, like: Array, *others: Array | None) -> None:
-    """Raise unless ``out`` is an array that a result of ``like``'s shape can be written into.
+    """Raise unless ``out`` is a writeable array of the shape and dtype of ``like``.
 
-    It must share no memory with ``like`` or the others.
+    It must not share memory with ``like`` or the others.
     """
     instance(name, out, np.ndarray, "an array to write into")
     if out.shape != like.shape or out.dtype != like.dtype or not out.flags.writeable:
@@ -363,19 +363,19 @@ def output(name: str, out: Any, like: Array, *others: Array | None) -> None:
         )
     if any(other is not None and np.shares_memory(out, other) for other in (like, *others)):
         raise ValueError(
-            f"{name} must be an array of its own, got one that shares memory with an argument"
+            f"{name} must be a separate array, got one that shares memory with an argument"
         )
 
 
-def unknown_arguments(function: str, given: dict[str, object], known: Collection[str]) -> None:
-    """Raise ``TypeError`` for the first unknown argument, with the right one where it is known.
+def unknown_arguments(function: str, arguments: dict[str, object], known: Collection[str]) -> None:
+    """Raise ``TypeError`` for the first unknown argument, with the correct one if it is known.
 
     >>> unknown_arguments("Adam", {"lr": 0.1}, ["learning_rate"])
     Traceback (most recent call last):
         ...
     TypeError: Adam has no argument 'lr': write learning_rate=
     """
-    for name in given:
+    for name in arguments:
         if name not in known:
             translation = TRANSLATIONS.get(name)
             hint = f": {translation}" if translation else nearest(name, known)

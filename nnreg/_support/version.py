@@ -1,4 +1,4 @@
-"""The version, alone, so that it can be read without importing anything."""
+"""The version, in a separate module so that it can be read without other imports."""
 
 from __future__ import annotations
 
