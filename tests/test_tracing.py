@@ -237,7 +237,7 @@ def test_dropout_names_the_units_that_it_removed():
     mask = cache["dropout_1"].mask
     np.testing.assert_array_equal(stage.arrays["m"], mask)
     assert stage.notes[0].startswith(f"{(mask == 0).sum()} of 30 units removed, m = 0")
-    assert stage.notes[0].endswith("where they stay, m = 2.")
+    assert stage.notes[0].endswith("for kept units, m = 2.")
     gone = ", ".join(str(unit) for unit in range(6) if mask[1, unit] == 0)
     assert stage.notes[2] == f"Removed in row 1: {gone}."
 
@@ -278,7 +278,7 @@ def test_a_dropout_of_ones_own_is_told_by_the_mask_that_it_leaves():
 
     stage = explained(network(Own()))["forward", "own_1"]
     assert stage.notes[:2] == [
-        "15 of 30 units removed, m = 0 (50.0 %); where they stay, m = 1.",
+        "15 of 30 units removed, m = 0 (50.0 %); for kept units, m = 1.",
         "Removed in row 0: 1, 3, 5.",
     ]
 
@@ -398,7 +398,7 @@ CASES = {
     ),
     "a proximal penalty": (
         lambda: explained(network(penalty=nn.L1(0.1, method="proximal"))),
-        {("backward", "penalty"): ["its proximal map moves the weights"]},
+        {("backward", "penalty"): ["its proximal map is applied"]},
     ),
     "a constraint": (
         lambda: explained(network(constraint=nn.MaxNorm(0.5))),
@@ -507,7 +507,7 @@ def test_values_that_overflow_are_told_where_they_first_appear():
     ]
     assert not trace.finite
     assert trace.report is None
-    assert "there are values that overflow" in str(trace)
+    assert "some values overflow" in str(trace)
 
 
 # --- What is left alone ---------------------------------------------------------------------------
