@@ -97,7 +97,7 @@ SHAPES = {
     "ragged rows": ([[1.0, 2.0], [3.0]], "must be an array of numbers, got rows of different len"),
 }
 KINDS = {
-    "complex": (X + 0j, f"{REAL_NUMBERS} complex128: take its .real"),
+    "complex": (X + 0j, f"{REAL_NUMBERS} complex128: use .real"),
     "words": ([["a", "b"]] * 6, rf"{REAL_NUMBERS} <U1: astype\(float\)"),
     "numbers as words": (X.astype(str), rf"{REAL_NUMBERS} <U.*astype\(float\)"),
     "objects": (X.astype(object), rf"{REAL_NUMBERS} object: astype\(float\)"),
