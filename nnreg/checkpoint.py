@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import validation
@@ -101,11 +102,18 @@ def write_checkpoint(
     arrays = {"parameters": net.parameters.vector, **(arrays or {})}
     if optimizer is not None:
         arrays |= {f"optimizer.{name}": values for name, values in optimizer.state.items()}
-    text = json.dumps(description)
+    text = json.dumps(description, default=_to_python)
     content = io.BytesIO()
     checksum = np.array(_checksum(text, arrays))
     np.savez(content, **arrays, description=np.array(text), checksum=checksum)  # type: ignore[arg-type]  # NumPy 2.0's stubs take no arrays by name
     write_whole(path, content.getvalue(), overwrite=overwrite)
+
+
+def _to_python(value: Any) -> Any:
+    """Return a number of NumPy's as JSON can hold it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a checkpoint can have numbers, texts and arrays, got {value!r}")
 
 
 def describe(net: Network, optimizer: Optimizer | None = None) -> dict[str, Any]:
@@ -138,7 +146,14 @@ def restore(
     """Give a network and an optimizer, made by the same code, the values of a file.
 
     The objects stay the same, so that a schedule of the user's still sets their attributes.
+
+    Raises
+    ------
+    ValueError
+        If the file has other objects, or a value that cannot be.
     """
+    if _get_structure(fields) != _get_structure(describe(net, optimizer)):
+        raise ValueError("a penalty, constraint or layer was replaced while it was trained")
     rules: dict[int, tuple[Any, Any]] = {}
     for layer in net.layers:
         _encode_object(layer, layer.get_config(), rules)
@@ -148,12 +163,22 @@ def restore(
     entries = [*fields["layers"], *fields["penalties"], fields["optimizer"]]
     for thing, entry in zip(objects, entries, strict=True):
         config = thing.get_config()
-        for name, value in entry["settings"].items():
+        for name in config | entry["settings"]:
+            value = entry["settings"].get(name)
             if not isinstance(value, dict) and value != config.get(name):
                 setattr(thing, name, value)
     net.parameters.vector = arrays["parameters"]
     net.steps, net.epochs = fields["steps"], fields["epochs"]
     _restore_state(optimizer, fields, arrays)
+
+
+def _get_structure(fields: dict[str, Any]) -> list[Any]:
+    """Return the kinds of a description's objects, and their references to each other."""
+    objects = [*fields["layers"], *fields["penalties"], fields["optimizer"]]
+    return [fields["penalty"], fields["constraint"]] + [
+        (entry["kind"], {n: v for n, v in entry["settings"].items() if isinstance(v, dict)})
+        for entry in objects
+    ]
 
 
 def _restore_state(
@@ -211,7 +236,7 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     """
     kinds = _get_kinds(custom)
     description, arrays = read_checkpoint(path)
-    with _name_file(path):
+    with name_file(path):
         net = _decode_network(description, arrays["parameters"], kinds)
     return net
 
@@ -243,7 +268,7 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
     description, arrays = read_checkpoint(path)
     if "optimizer" not in description:
         raise ValueError(f"{path} has no optimizer; save(net, path, optimizer=optimizer) adds it")
-    with _name_file(path):
+    with name_file(path):
         entry = description["optimizer"]
         optimizer: Optimizer = _decode_object("optimizer", entry, kinds, [], Optimizer)
         _restore_state(optimizer, description, arrays)
@@ -253,10 +278,10 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a file, whose checksum and fields are right."""
     path = check_path("path", path)
-    content = io.BytesIO(Path(path).read_bytes())  # np.load would leave a broken file open
-    with _name_file(path):
-        with np.load(content, allow_pickle=False) as file:
-            if any(entry.compress_type for entry in file.zip.infolist()):
+    content = io.BytesIO(Path(path).read_bytes())  # NpzFile would leave a broken file open
+    with name_file(path):
+        with NpzFile(content) as file:
+            if any(entry.compress_type for entry in file.zip.infolist()):  # type: ignore[union-attr]  # it is open
                 raise ValueError("it is compressed")  # and might unpack to any size
             arrays = dict(file)
         text = str(arrays.pop("description"))
@@ -276,12 +301,14 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]
 
 
 @contextmanager
-def _name_file(path: str | Path) -> Iterator[None]:
+def name_file(path: str | Path) -> Iterator[None]:
     """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
     try:
         yield
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as a network saved by nnreg: {error}") from error
+        raise ValueError(
+            f"{path} cannot be read as a network saved by nnreg: {error!s:.500}"
+        ) from error
 
 
 def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) -> Network:

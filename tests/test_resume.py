@@ -1,5 +1,6 @@
 """Runs that are saved while they train: resumed, they end with the bits of the whole run."""
 
+import json
 import random
 import signal
 import subprocess
@@ -100,7 +101,13 @@ def test_penalties_constraints_and_noise_resume_to_the_bit(options, tmp_path):
     assert_resumes(lambda: parts(**options), tmp_path, stop_after=6)
 
 
+def clip_once(net, optimizer):
+    optimizer.clip_norm = 0.01
+    return [lambda state: setattr(optimizer, "clip_norm", None)]
+
+
 CALLBACKS = {
+    "clipping that ends": clip_once,
     "schedule": lambda net, optimizer: [
         nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(0.1, STEPS))
     ],
@@ -154,6 +161,10 @@ def test_a_log_goes_on(tmp_path):
         train(*parts(), callbacks=[nn.CSVLog(log)], stop_after=9, checkpoint=tmp_path / "run")
     train(*parts(), callbacks=[nn.CSVLog(log)], checkpoint=tmp_path / "run")
     assert len(log.read_text().splitlines()) == EPOCHS + 1
+    mine = tmp_path / "mine.csv"
+    mine.write_text("mine")
+    with pytest.raises(FileExistsError):
+        train(*parts(), callbacks=[nn.CSVLog(mine)], checkpoint=tmp_path / "run")
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -163,14 +174,19 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_last_files_and_the_best_are_kept(tmp_path, capsys):
+@pytest.mark.parametrize(("monitor", "best"), [(None, np.argmin), ("val_accuracy", np.argmax)])
+def test_the_last_files_and_the_best_are_kept(monitor, best, tmp_path, capsys):
     net, optimizer = parts()
-    history = train(net, optimizer, checkpoint=nn.Checkpoint(tmp_path, keep=3))
+    options = {
+        "metrics": ["accuracy"],
+        "checkpoint": nn.Checkpoint(tmp_path, keep=3, monitor=monitor),
+    }
+    history = train(net, optimizer, **options)
     steps = [net.steps // EPOCHS * epoch for epoch in range(EPOCHS - 2, EPOCHS + 1)]
     assert names(tmp_path) == ["best.npz", *(f"checkpoint-{n:09d}.npz" for n in steps)]
-    best = int(np.argmin(history["val_data_loss"]))
-    assert nn.load(tmp_path / "best.npz").epochs == best + 1
-    train(*parts(), checkpoint=tmp_path)
+    epoch = 1 + int(best(history[monitor or "val_data_loss"]))
+    assert nn.load(tmp_path / "best.npz").epochs == epoch
+    train(*parts(), **options)
     assert f"{EPOCHS} of {EPOCHS} epochs" in capsys.readouterr().err
 
 
@@ -183,7 +199,7 @@ def test_a_damaged_file_is_set_aside_and_the_one_before_is_used(damage, tmp_path
     content = bytearray(newest.read_bytes())
     content[200] ^= 1
     newest.write_bytes({"cut": content[:-50], "altered": content, "empty": b""}[damage])
-    with pytest.warns(UserWarning, match="the file before it is used"):
+    with pytest.warns(UserWarning, match="damaged, and is not used"):
         train(*again, checkpoint=tmp_path)
     assert everything(*again) == everything(*whole)
     assert any(name.endswith(".damaged") for name in names(tmp_path))
@@ -212,10 +228,77 @@ def test_another_run_in_the_folder_is_refused_before_anything_changes(change, na
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def replace_penalty(fields):
+    fields["penalty"] = {"penalty": 0}
+    fields["penalties"].append({"kind": "L2", "settings": {"strength": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("change", "epochs", "message"),
+    [
+        (lambda fields: None, 2, "epochs must be at least 3"),
+        (replace_penalty, EPOCHS, "was replaced"),
+        (lambda fields: fields["optimizer"].update(steps=-1), EPOCHS, "steps"),
+        (lambda fields: fields["run"].update(history=[{}]), EPOCHS, "columns"),
+        (lambda fields: fields["run"].update(epoch=[0, "a", 0]), EPOCHS, "number"),
+        (lambda fields: fields["run"].update(settings=[1]), EPOCHS, "cannot be read"),
+    ],
+    ids=["fewer epochs", "penalty", "optimizer", "history", "epoch", "settings"],
+)
+def test_a_file_that_does_not_fit_is_refused_before_anything_changes(
+    change, epochs, message, tmp_path
+):
+    train(*parts(), epochs=3, checkpoint=tmp_path)
+    path = max(tmp_path.glob("checkpoint-*"))
+    fields, arrays = files.read_checkpoint(path)
+    change(fields)
+    text = json.dumps(fields)
+    checksum = files._checksum(text, arrays)
+    np.savez(path, **arrays, description=np.array(text), checksum=np.array(checksum))
+    other = parts()
+    before = everything(*other)[0]
+    with pytest.raises(ValueError, match=message):
+        train(*other, epochs=epochs, checkpoint=tmp_path)
+    assert everything(*other)[0] == before
+
+
+def test_a_file_that_another_run_has_written_stays(tmp_path):
+    path = tmp_path / "checkpoint-000000009.npz"
+    write = callback(on_batch_begin=lambda state: path.write_text("mine"))
+    with pytest.raises(FileExistsError, match="another fit may be using the folder"):
+        train(*parts(), callbacks=[write], checkpoint=tmp_path)
+    assert path.read_text() == "mine"
+
+
+def test_values_that_are_not_finite_are_not_saved(tmp_path):
+    def spoil(state):
+        if state.net.steps == 7:
+            state.net.parameters.vector[...] = np.nan
+
+    options = {"checkpoint": nn.Checkpoint(tmp_path, every_steps=1)}
+    with pytest.raises(nn.NonFiniteLossError), pytest.warns(UserWarning, match="must be finite"):
+        train(*parts(), callbacks=[callback(on_batch_end=spoil)], **options)
+    assert len(train(*parts(), callbacks=[callback()], **options)) == EPOCHS
+
+
+@pytest.mark.parametrize("state", [None, {"a": object()}, {"a": np.array([{}])}], ids=str)
+def test_a_state_that_cannot_be_saved_is_named(state, tmp_path):
+    with pytest.raises(TypeError, match="got "):
+        train(*parts(), callbacks=[callback(get_state=lambda: state)], checkpoint=tmp_path)
+
+
+def test_settings_are_checked_when_they_are_set(tmp_path):
+    with pytest.raises(ValueError, match="keep must be a whole number of at least 1"):
+        nn.Checkpoint(tmp_path).keep = 0
+
+
 def test_files_of_the_user_stay(tmp_path):
     (tmp_path / "best.txt").write_text("mine")
     (tmp_path / ".nnreg-other.tmp").write_text("mine")
-    train(*parts(), checkpoint=tmp_path)
+    train(*parts(), epochs=2, checkpoint=tmp_path)
+    (tmp_path / "checkpoint-000000001.npz").write_text("mine")
+    with pytest.warns(UserWarning, match="now called checkpoint-000000001.npz.damaged"):
+        train(*parts(), checkpoint=tmp_path)
     assert (tmp_path / "best.txt").read_text() == "mine"
     assert (tmp_path / ".nnreg-other.tmp").read_text() == "mine"
 

@@ -192,7 +192,7 @@ MODES = {
 }
 
 
-class _Monitor(Callback):
+class Monitor(Callback):
     """The common base class of :class:`EarlyStopping` and :class:`ReduceLROnPlateau`."""
 
     patience = hyperparameters.Checked(validation.whole, 1)
@@ -252,7 +252,7 @@ class _Monitor(Callback):
         """Act after ``patience`` epochs without improvement."""
 
 
-class EarlyStopping(_Monitor):
+class EarlyStopping(Monitor):
     """Stop when a figure no longer improves, and restore the parameters of the best epoch.
 
     They are restored at the end of ``fit``, also after an interruption or an error. The optimizer's
@@ -321,7 +321,7 @@ class EarlyStopping(_Monitor):
             state.restored = f"epoch {self.best_epoch}, the best by {self.monitor}"
 
 
-class ReduceLROnPlateau(_Monitor):
+class ReduceLROnPlateau(Monitor):
     """Multiply the optimizer's ``learning_rate`` by ``factor`` when a figure no longer improves.
 
     Parameters
@@ -425,7 +425,9 @@ class CSVLog(Callback):
 
     def on_train_begin(self, state: TrainingState) -> None:
         """Raise if the path cannot be written, or if the file must not be overwritten."""
-        self._replaces = self.overwrite or state.resumed
+        head = ",".join(state.columns).encode()
+        is_log = state.resumed and self.path.is_file() and self.path.read_bytes().startswith(head)
+        self._replaces = self.overwrite or is_log
         check_target(self.path, overwrite=self._replaces)
 
     def on_epoch_end(self, state: TrainingState) -> None:

@@ -265,7 +265,7 @@ def _train(
                 interrupts.call(callback.on_train_begin, state)
                 ends.callback(interrupts.call, callback.on_train_end, state)
             if run is not None:
-                interrupts.call(run.begin)
+                run.begin()  # not to be ended by a second Ctrl-C, halfway
             interrupts.check()
             while len(history) < state.epochs and not state.reason:
                 started = time.perf_counter()

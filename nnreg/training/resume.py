@@ -8,7 +8,7 @@ counters, so they come back with it.
 
 from __future__ import annotations
 
-import math
+import copy
 import platform
 import re
 import sys
@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
+from nnreg._support import hyperparameters, validation
 from nnreg._support.blas import describe_blas
-from nnreg._support.files import check_path, remove_leftovers
+from nnreg._support.files import check_path, check_target, remove_leftovers
 from nnreg._support.typing import Array
-from nnreg.checkpoint import describe, read_checkpoint, restore, write_checkpoint
-from nnreg.training.callbacks import Callback, TrainingState
+from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
+from nnreg.training.callbacks import Callback, Monitor, TrainingState
 from nnreg.training.data import Data
 
 FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
@@ -56,8 +56,11 @@ class Checkpoint:
     keep : int, default 2
         The number of files that are kept; older ones of this run are removed.
     monitor : str, optional
-        A column of the history. The epoch in which it is smallest is kept as ``best.npz``. By
-        default ``val_data_loss`` if there are validation data, otherwise there is no such file.
+        A column of the history, or ``"loss"`` or ``"val_loss"``. The epoch in which it is best is
+        kept as ``best.npz``. By default ``val_data_loss`` if there are validation data, otherwise
+        there is no such file.
+    mode : {"min", "max"}, optional
+        Which figure is best. Inferred for losses, errors and accuracy.
 
     Examples
     --------
@@ -77,6 +80,10 @@ class Checkpoint:
     ['checkpoint-000000008.npz', 'checkpoint-000000010.npz']
     """
 
+    every_steps = hyperparameters.Checked(validation.whole, 1, optional=True)
+    every_seconds = hyperparameters.Checked(validation.number, 0, optional=True)
+    keep = hyperparameters.Checked(validation.whole, 1)
+
     def __init__(
         self,
         folder: str | Path,
@@ -85,15 +92,11 @@ class Checkpoint:
         every_seconds: float | None = None,
         keep: int = 2,
         monitor: str | None = None,
+        mode: str | None = None,
     ) -> None:
         self.folder = Path(check_path("folder", folder))
-        if every_steps is not None:
-            every_steps = validation.whole("every_steps", every_steps, 1)
-        if every_seconds is not None:
-            every_seconds = validation.number("every_seconds", every_seconds, 0)
-        self.every_steps, self.every_seconds = every_steps, every_seconds
-        self.keep = validation.whole("keep", keep, 1)
-        self.monitor = monitor
+        self.every_steps, self.every_seconds, self.keep = every_steps, every_seconds, keep
+        self.monitor, self.mode = monitor, mode
 
 
 class Run:
@@ -120,20 +123,22 @@ class Run:
         callbacks: list[Callback],
         settings: dict[str, Any],
     ) -> None:
-        self.checkpoint, self.state, self.callbacks = checkpoint, state, callbacks
+        self.checkpoint, self.state, self.callbacks = checkpoint, state, list(callbacks)
+        description = describe(state.net, state.optimizer)
+        description["optimizer"]["steps"] = 0
         self.settings: dict[str, Any] = {
-            **describe(state.net, state.optimizer),
+            **description,
             "loss": repr(state.loss),
             "columns": list(state.columns),
             "callbacks": [type(callback).__name__ for callback in callbacks],
+            "monitor": checkpoint.monitor,
             **settings,
         }
-        self.monitor = checkpoint.monitor
-        if self.monitor is None and "val_data_loss" in state.columns:
-            self.monitor = "val_data_loss"
+        name = checkpoint.monitor or ("val_data_loss" if "val_data_loss" in state.columns else None)
+        self.monitor = None if name is None else Monitor(name, 1, 0.0, checkpoint.mode)
         if self.monitor is not None:
-            validation.one_of("monitor", self.monitor, state.columns)
-        self.best = math.inf
+            self.monitor.on_train_begin(state)
+            self.callbacks.append(self.monitor)
         self.files: list[Path] = []
         self.saved_at = time.monotonic()
         checkpoint.folder.mkdir(exist_ok=True)
@@ -141,22 +146,22 @@ class Run:
         self.found = self._find()
         state.resumed = self.found is not None
         best = checkpoint.folder / BEST
+        check_target(best, overwrite=True)
         self.has_best = self.monitor is not None and best.exists() and self._read(best) is not None
 
     def _find(self) -> tuple[Path, dict[str, Any], dict[str, Array]] | None:
         """Return the newest file that is whole, with its contents."""
-        files = sorted(
-            (int(match[1]), path)
+        found = None
+        numbers = {
+            int(match[1]): path
             for path in self.checkpoint.folder.iterdir()
             if (match := FILE_NAME.fullmatch(path.name))
-        )
-        while files:
-            path = files[-1][1]
+        }
+        for _, path in sorted(numbers.items()):
             if (content := self._read(path)) is not None:
-                self.files = [path for _, path in files]
-                return path, *content
-            files.pop()
-        return None
+                self.files.append(path)
+                found = path, *content
+        return found
 
     def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:
         """Return what a file of this run has; rename one that is damaged, and return None."""
@@ -166,7 +171,7 @@ class Run:
             names = (path.with_name(f"{path.name}.damaged{n or ''}") for n in count())
             damaged = next(name for name in names if not name.exists())
             warnings.warn(
-                f"{error}. It is now called {damaged.name}, and the file before it is used",
+                f"{error}. It is now called {damaged.name}, and is not used",
                 stacklevel=2,
             )
             path.rename(damaged)
@@ -175,14 +180,11 @@ class Run:
         return fields, arrays
 
     def _check_same_run(self, path: Path, fields: dict[str, Any]) -> None:
-        saved = fields.get("run", {}).get("settings", {})
-        for name in self.settings:
-            if name in COUNTERS:
-                continue
-            here, there = self.settings[name], saved.get(name)
-            if name == "optimizer":
-                here, there = ({**entry, "steps": 0} for entry in (here, there or {}))
-            if here != there:
+        with name_file(path):
+            saved = dict(fields["run"]["settings"] if "run" in fields else {})
+        for name, here in self.settings.items():
+            there = saved.get(name)
+            if name not in COUNTERS and here != there:
                 raise ValueError(
                     f"{path} belongs to another run: its {name} is {there}, here it is {here}. "
                     "Give another folder to checkpoint="
@@ -196,7 +198,20 @@ class Run:
         path, fields, arrays = self.found
         self.found = None
         state, run = self.state, fields["run"]
-        here, there = environment(), run["environment"]
+        with name_file(path):  # what could fail is tried first, on copies
+            restore(*copy.deepcopy((state.net, state.optimizer)), fields, arrays)
+            here, there = environment(), run["environment"]
+            rows, (finished, *sums) = run["history"], run["epoch"]
+            if any(tuple(row) != state.columns for row in rows):
+                raise ValueError(f"its history must have the columns {state.columns}")
+            finished = validation.whole("finished", finished, 0, state.batches)
+            loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
+            states = [dict(values) for values in run["callbacks"]]
+        if len(rows) + (finished > 0) > state.epochs:
+            raise ValueError(
+                f"epochs must be at least {len(rows) + (finished > 0)}, the run in {path} has "
+                f"finished {len(rows)}, got {state.epochs}; give another folder to checkpoint="
+            )
         if here != there:
             warnings.warn(
                 f"{path} was written with {there}, now there is {here}: "
@@ -204,17 +219,15 @@ class Run:
                 stacklevel=2,
             )
         self.settings = run["settings"]
-        restore(state.net, state.optimizer, fields, arrays)
-        for row in run["history"]:
-            state.history.append(row)
-        state.reason, self.best = run["reason"], run["best"]
-        state.finished, state.loss_sum, state.weight_sum = run["epoch"]
-        for index, (callback, values) in enumerate(
-            zip(self.callbacks, run["callbacks"], strict=True)
-        ):
+        for index, (callback, values) in enumerate(zip(self.callbacks, states, strict=True)):
             prefix = f"callback {index}."
             own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             callback.set_state(values | own)
+        restore(state.net, state.optimizer, fields, arrays)
+        for row in rows:
+            state.history.append(row)
+        state.reason = run["reason"]
+        state.finished, state.loss_sum, state.weight_sum = finished, loss_sum, weight_sum
         print(
             f"resumed from {path}: {len(state.history)} of {state.epochs} epochs, "
             f"{state.net.steps} steps",
@@ -231,10 +244,11 @@ class Run:
 
     def end_epoch(self) -> None:
         """Save after an epoch; the best one also as ``best.npz``."""
-        if self.monitor is not None and self.state.history.last[self.monitor] < self.best:
-            self.best = self.state.history.last[self.monitor]
-            self._write(self.checkpoint.folder / BEST, overwrite=self.has_best)
-            self.has_best = True
+        if self.monitor is not None:
+            self.monitor.on_epoch_end(self.state)
+            if self.monitor.best_epoch == self.state.history.last["epoch"]:
+                written = self._write(self.checkpoint.folder / BEST, overwrite=self.has_best)
+                self.has_best = self.has_best or written
         self.save()
 
     def save(self) -> None:
@@ -249,30 +263,38 @@ class Run:
                 self.files.pop(0).unlink()
 
     def _write(self, path: Path, *, overwrite: bool) -> bool:
-        """Write a file; if the disk is full, for example, warn and return False."""
-        state = self.state
+        """Write a file; if the disk is full or a value not finite, warn and return False."""
+        state, net, optimizer = self.state, self.state.net, self.state.optimizer
         values: list[dict[str, Any]] = []
         arrays: dict[str, Array] = {}
         for index, callback in enumerate(self.callbacks):
-            saved = callback.get_state()
-            arrays |= {
-                f"callback {index}.{k}": v for k, v in saved.items() if isinstance(v, np.ndarray)
+            name = f"{type(callback).__name__}.get_state()"
+            saved = validation.instance(name, callback.get_state(), dict, "a dict")
+            own = {
+                k: v
+                for k, v in saved.items()
+                if isinstance(v, np.ndarray) and not v.dtype.hasobject
             }
-            values.append({k: v for k, v in saved.items() if not isinstance(v, np.ndarray)})
+            arrays |= {f"callback {index}.{k}": v for k, v in own.items()}
+            values.append({k: v for k, v in saved.items() if k not in own})
         run = {
             "settings": self.settings,
             "environment": environment(),
             "history": state.history.rows,
             "reason": state.reason,
-            "best": self.best,
             "epoch": [state.finished, state.loss_sum, state.weight_sum],
             "callbacks": values,
         }
         try:
-            write_checkpoint(path, state.net, state.optimizer, run, arrays, overwrite=overwrite)
+            for name, vector in {"parameters": net.parameters.vector, **optimizer.state}.items():
+                validation.finite(name, vector)  # or the file could not be resumed
+            write_checkpoint(path, net, optimizer, run, arrays, overwrite=overwrite)
         except FileExistsError:
-            raise
-        except OSError as error:
+            raise FileExistsError(
+                f"{path} exists, and this run has not written it: another fit may be using the "
+                "folder. Give another folder to checkpoint="
+            ) from None
+        except (OSError, ValueError) as error:
             warnings.warn(f"{path} could not be written: {error}", stacklevel=2)
             return False
         return True
