@@ -80,19 +80,19 @@ def masks_from_floats() -> Iterator[None]:
 
 @contextmanager
 def derivative_by_the_data() -> Iterator[None]:
-    """Carry the derivative down to the network's inputs, where it is not used."""
-    carry_down = nn.Network.run_deltas
+    """Compute the derivative with respect to the network's inputs, which is not used."""
+    original = nn.Network.run_backward
 
-    def run_deltas(self: nn.Network, dy: Array, cache: nn.Cache) -> Array:
-        return carry_down(self, dy, cache, inputs=True)
+    def run_backward(self: nn.Network, dy: Array, cache: nn.Cache) -> Array:
+        return original(self, dy, cache, inputs=True)
 
-    with patch("nnreg.network.Network.run_deltas", run_deltas):
+    with patch("nnreg.network.Network.run_backward", run_backward):
         yield
 
 
 @contextmanager
 def whole_vector() -> Iterator[None]:
-    """Form every gradient, then add the penalty to all of them, then update them all at once."""
+    """Compute every gradient, then add the penalty, then update the whole vector in one call."""
     everything = 2**40
     with (
         patch("nnreg.training.step.MAX_SINGLE_BLOCK", everything),

@@ -303,14 +303,14 @@ class Network(memory.Copyable):
             raise ValueError("cache must come from this network's forward, got another network's")
         doutputs = validation.matrix("doutputs", doutputs, self.widths[-1])
         validation.same_rows("doutputs", doutputs, "the outputs", cache.rows)
-        self.run_deltas(validation.cast("doutputs", doutputs, self.dtype), cache)
+        self.run_backward(validation.cast("doutputs", doutputs, self.dtype), cache)
         if cache.gradients is None:
             cache.gradients = self.parameters.like()
         for layer in self.trainable_layers():
             self.run_gradient(layer, cache, cache.gradients)
         return cache.gradients
 
-    def run_deltas(self, dy: Array, cache: Cache, *, inputs: bool = False) -> Array:
+    def run_backward(self, dy: Array, cache: Cache, *, inputs: bool = False) -> Array:
         """Run the backward pass down to the first layer with parameters.
 
         Each layer's ``dy`` is stored in its cache. With ``inputs=True`` the pass continues to the

@@ -1,7 +1,7 @@
 r"""Optimizers: arithmetic on one vector.
 
-``update(parameters, gradients)`` modifies the parameters and the optimizer's own state, and nothing
-else. Every rule is written once, for a block of the vector that fits into the processor's cache.
+``update(parameters, gradients)`` modifies only the parameters and the optimizer's state. Every
+rule is written once, for a block of the vector that fits into the processor's cache.
 
 ``step_size`` is the step size of a proximal map: the limit of the factor by which a *constant*
 gradient is multiplied. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is

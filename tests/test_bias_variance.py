@@ -297,7 +297,7 @@ class TestLearners:
         [
             (np.ravel, Sine(), r"predict shape \(4000, 1\), got \(4000,\)"),
             (lambda x: np.full(x.shape, np.inf), Sine(), "predictions must be finite"),
-            (lambda x: np.array(["a"] * len(x)), Sine(), "predictions must hold real numbers"),
+            (lambda x: np.array(["a"] * len(x)), Sine(), "predictions must contain real numbers"),
             (lambda x: x, Bands(), r"predict shape \(4000,\), got \(4000, 1\)"),
             (
                 lambda x: np.full(len(x), -1),

@@ -27,7 +27,7 @@ def gradients(net, loss, targets):
     gradient = net.backward(doutputs, cache)
     net.add_penalty_gradient(gradient)
     result = {name: gradient[name].copy() for name in gradient}
-    return result | {"inputs": net.run_deltas(doutputs, cache, inputs=True)}
+    return result | {"inputs": net.run_backward(doutputs, cache, inputs=True)}
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -210,7 +210,7 @@ def test_probabilities_and_classes_take_any_numbers_and_refuse_the_rest(loss):
         expected = link(np.array(rows, float))
         for outputs in (rows, np.array(rows, np.longdouble)):
             np.testing.assert_allclose(link(outputs), expected, rtol=1e-15)
-        with pytest.raises(TypeError, match="outputs must hold real numbers, got dtype <U1"):
+        with pytest.raises(TypeError, match="outputs must contain real numbers, got dtype <U1"):
             link([["a"]])
     np.testing.assert_allclose(loss.probabilities(0), loss.probabilities([[0]])[0])
 
@@ -225,7 +225,7 @@ def test_a_link_takes_numbers_of_any_real_type_and_shape(link, truth, rng):
         np.testing.assert_allclose(link(z.tolist()), truth(z))
         assert link(z.astype(np.float32)).dtype == np.float32
         np.testing.assert_array_equal(link(z.astype(np.longdouble)), link(z))
-    with pytest.raises(TypeError, match="z must hold real numbers, got dtype complex128"):
+    with pytest.raises(TypeError, match="z must contain real numbers, got dtype complex128"):
         link([1j])
 
 

@@ -120,7 +120,7 @@ def test_the_derivative_by_the_inputs_is_computed_on_request(rng):
     net = mixed()
     x, dy = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
     _, cache = net.forward(x, training=True, step=7)
-    dx = net.run_deltas(dy, cache, inputs=True)
+    dx = net.run_backward(dy, cache, inputs=True)
     expected = slopes(lambda x: (dy * net.forward(x, training=True, step=7)[0]).sum(), x)
     np.testing.assert_allclose(dx, expected, rtol=1e-6, atol=1e-8)
 

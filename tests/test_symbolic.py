@@ -62,7 +62,7 @@ def backward(layer, x, dy):
     _, cache = net.forward(x, training=True)
     gradient = net.backward(dy, cache)
     returned = {name.rpartition(".")[2]: gradient[name].copy() for name in gradient}
-    return returned | {"inputs": net.run_deltas(dy, cache, inputs=True)}
+    return returned | {"inputs": net.run_backward(dy, cache, inputs=True)}
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

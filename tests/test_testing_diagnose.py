@@ -316,8 +316,8 @@ def test_in_a_network_the_wrong_layer_loss_or_penalty_is_named():
 
 def test_a_network_that_joins_right_parts_wrongly_is_told():
     class Skips(nn.Network):
-        def run_deltas(self, dy, cache, *, inputs=False):
-            return 2 * super().run_deltas(2 * dy, cache, inputs=inputs)
+        def run_backward(self, dy, cache, *, inputs=False):
+            return 2 * super().run_backward(2 * dy, cache, inputs=inputs)
 
     class HalfOfIt(nn.Network):
         def add_penalty_gradient(self, gradients, part=None, work=None):

@@ -19,7 +19,7 @@ SOFTMAX, SIGMOID, SQUARED = (
     nn.SigmoidCrossEntropy(),
     nn.MeanSquaredError(),
 )
-REAL_NUMBERS = "must hold real numbers, got dtype"
+REAL_NUMBERS = "must contain real numbers, got dtype"
 
 
 class OwnLoss(nn.Loss):

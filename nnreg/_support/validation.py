@@ -239,7 +239,7 @@ def numeric(name: str, value: object) -> Array:
     >>> numeric("y", ["cat", "dog"])
     Traceback (most recent call last):
         ...
-    TypeError: y must hold real numbers, got dtype <U3: astype(float) converts numbers written as
+    TypeError: y must contain real numbers, got dtype <U3: astype(float) converts numbers written as
     text, np.unique(labels, return_inverse=True)[1] converts class names
     """
     if np.ma.is_masked(value):
@@ -269,7 +269,7 @@ def numeric(name: str, value: object) -> Array:
             hint = f"omit the columns {text}, encode text by pandas.get_dummies, or {hint}"
         elif hasattr(value, "toarray"):
             hint = f"sparse {type(value).__name__}; {name}.toarray() converts it"
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}: {hint}")
+        raise TypeError(f"{name} must contain real numbers, got dtype {array.dtype}: {hint}")
     return array
 
 

@@ -153,7 +153,7 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
     cache.gradients.vector.fill(np.nan)  # shows a layer that adds instead of overwriting
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
-    data["inputs"] = real.run_deltas(doutputs, cache, inputs=True).copy()
+    data["inputs"] = real.run_backward(doutputs, cache, inputs=True).copy()
     gradients = {"data loss": data}
     smooth = [p for p in real.regularization.penalties if p.rule.method != "proximal"]
     if smooth:

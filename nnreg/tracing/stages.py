@@ -180,7 +180,7 @@ class RecordedStep:
         }
         data_loss, doutputs = loss.compute(outputs, y)
         self.data_loss, self.doutputs = float(data_loss), np.array(doutputs, net.dtype)
-        net.run_deltas(self.doutputs.copy(), cache)
+        net.run_backward(self.doutputs.copy(), cache)
         self.gradients = net.parameters.like()
         for layer in net.trainable_layers():
             net.run_gradient(layer, cache, self.gradients)

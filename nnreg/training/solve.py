@@ -1,8 +1,8 @@
-"""Full-batch training to a minimum: L-BFGS, for objectives that are smooth.
+"""Full-batch training to a minimum: L-BFGS, for smooth objectives.
 
-Small problems can be solved and not only trained: L-BFGS (Liu & Nocedal, 1989, as SciPy has it)
-uses all rows at once and stops where the gradient is small. The objective is what ``fit`` lowers,
-``data loss + penalty``; a network that is not linear may have other minima.
+For small problems, L-BFGS (Liu & Nocedal, 1989, the implementation of SciPy) uses all rows in every
+iteration and stops where the gradient is small. The objective is that of ``fit``, ``data loss +
+penalty``; a network that is not linear may have other minima.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NotConvergedError(ArithmeticError):
 
 
 class Solution(NamedTuple):
-    """The end of :func:`solve`.
+    """The result of :func:`solve`.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ def solve(
     tolerance: float | None = None,
     max_iterations: int = 10_000,
 ) -> Solution:
-    """Train on all rows at once, by L-BFGS, until the gradient is almost zero.
+    """Train on the full batch, by L-BFGS, until the gradient is almost zero.
 
-    ``net.steps`` and ``net.epochs`` stay as they are.
+    ``net.steps`` and ``net.epochs`` do not change.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ class TrainingStep:
             value, doutputs = self.loss.compute(outputs, targets, weights, None, out)
             if not math.isfinite(value):
                 raise self._non_finite_error(batch, float(value), step)
-            net.run_deltas(doutputs, cache)
+            net.run_backward(doutputs, cache)
 
             segments = net.regularization.resolve()
             if segments is not self._blocks_segments:  # a penalty or constraint was replaced

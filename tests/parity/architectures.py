@@ -40,7 +40,7 @@ class Case:
         gradients = net.backward(doutputs, cache)
         net.add_penalty_gradient(gradients)
         by_block = {name: gradients[name] for name in gradients}
-        by_block["inputs"] = net.run_deltas(doutputs, cache, inputs=True)
+        by_block["inputs"] = net.run_backward(doutputs, cache, inputs=True)
         dropouts = [layer.name for layer in net.layers if isinstance(layer, nn.Dropout)]
         return data_loss + net.penalty_value(), by_block, {n: cache[n].mask for n in dropouts}
 
