@@ -41,13 +41,17 @@ def mapped(mode):
     return copy_through_file
 
 
-def out_of_band(thing):
-    buffers = []
-    data = pickle.dumps(thing, 5, buffer_callback=buffers.append)
-    return pickle.loads(data, buffers=[bytes(buffer.raw()) for buffer in buffers])
+def out_of_band(kind):
+    def copy_with_buffers(thing):
+        buffers = []
+        data = pickle.dumps(thing, 5, buffer_callback=buffers.append)
+        return pickle.loads(data, buffers=[kind(buffer.raw()) for buffer in buffers])
+
+    return copy_with_buffers
 
 
-DEEP = {"deepcopy": copy.deepcopy, "joblib": joblib_copy, "out of band": out_of_band}
+DEEP = {"deepcopy": copy.deepcopy, "joblib": joblib_copy, "out of band": out_of_band(bytes)}
+DEEP["out of band, in the same memory"] = out_of_band(memoryview)
 DEEP |= {f"mapped {mode}": mapped(mode) for mode in ("r", "r+")}
 DEEP |= {f"pickle {protocol}": pickled(protocol) for protocol in range(6)}
 WAYS = DEEP | {"copy": copy.copy}

@@ -406,6 +406,11 @@ for name, call, least in WHOLES:
         words = f"^{name} must be a whole number.*got {re.escape(repr(value))}$"
         refuse(f"{name}={value!r}", bind(call, value), TypeError, words)
 
+words = r"^epochs must be a whole number.*got ndarray of shape \(3, 2\)$"
+refuse("epochs=array", lambda net: fit(net, epochs=np.ones((3, 2))), TypeError, words)
+words = "^threads must be a whole number from 1 to .*, got 4294967296$"
+refuse("threads=2**32", lambda net: fit(net, threads=2**32), ValueError, words)
+
 # --- Names ----------------------------------------------------------------------------------------
 
 WATCH = [nn.EarlyStopping("data_los", mode="min")]

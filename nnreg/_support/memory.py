@@ -88,10 +88,8 @@ class Copyable:
 
 
 def _in_memory(value: Any) -> Any:
-    """Return an array in a file, or in a buffer that cannot be written, as one in memory."""
-    if isinstance(value, np.ndarray) and (
-        isinstance(value, np.memmap) or not value.flags.writeable
-    ):
+    """Return an array in a file, or in a buffer of someone else's, as one with its own memory."""
+    if isinstance(value, np.ndarray) and not (value.flags.owndata and value.flags.writeable):
         return np.array(value)
     return value
 

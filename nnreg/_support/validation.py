@@ -69,6 +69,17 @@ EQUIVALENTS = {
 }
 
 
+def show(value: object) -> str:
+    """Return a line about a value that is wrong: an array's shape, or the start of its ``repr``.
+
+    >>> show(np.zeros((20, 2))), show("two")
+    ('ndarray of shape (20, 2)', "'two'")
+    """
+    if shape := getattr(value, "shape", ()):
+        return f"{type(value).__name__} of shape {shape}"
+    return f"{' '.join(repr(value).split()):.500}"
+
+
 def number(
     name: str,
     value: object,
@@ -91,16 +102,16 @@ def number(
     begin, end = "(" if open_low else "[", ")" if open_high else "]"
     expected = f"a number in {begin}{low:g}, {high:g}{end}"
     if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
-        raise TypeError(f"{name} must be {expected}, got {value!r}")
+        raise TypeError(f"{name} must be {expected}, got {show(value)}")
     try:
         result = float(value)  # type: ignore[arg-type]  # any object with __float__ is accepted
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be {expected}, got {value!r}") from None
+        raise TypeError(f"{name} must be {expected}, got {show(value)}") from None
     except OverflowError:
         result = math.inf
     at_bound = (result == low and not open_low) or (result == high and not open_high)
     if not (low < result < high or at_bound):  # no comparison with NaN is true
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {show(value)}")
     return result
 
 
@@ -115,7 +126,7 @@ def whole(name: str, value: object, low: int = 0, high: int | None = None) -> in
     TypeError: units must be a whole number of at least 1, got 2.5
     """
     bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-    message = f"{name} must be a whole number {bounds}, got {value!r}"
+    message = f"{name} must be a whole number {bounds}, got {show(value)}"
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(message)
     try:
@@ -137,7 +148,7 @@ def flag(name: str, value: object) -> bool:
     """
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise TypeError(f"{name} must be True or False, got {value!r}")
+    raise TypeError(f"{name} must be True or False, got {show(value)}")
 
 
 def one_of(name: str, value: object, known: Iterable[str]) -> str:
@@ -153,7 +164,9 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     if isinstance(value, str) and value in names:
         return value
     hint = nearest(str(value), names)
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}, got {value!r}{hint}")
+    raise ValueError(
+        f"{name} must be one of {', '.join(map(repr, names))}, got {show(value)}{hint}"
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -215,7 +228,7 @@ def instance(name: str, value: Any, kind: Any, expected: str) -> Any:
             hint = f", a class: write {value.__name__}(...)"
         elif (known := str(value).lower().replace("_", "")) in EQUIVALENTS:
             hint = f": write {name}=nn.{EQUIVALENTS[known]}"
-        raise TypeError(f"{name} must be {expected}, got {value!r}{hint}")
+        raise TypeError(f"{name} must be {expected}, got {show(value)}{hint}")
     return value
 
 

@@ -31,6 +31,9 @@ from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, Trainin
 # Upper bound of n: a permutation of more rows does not fit into memory.
 MAX_ROWS = 2**48
 
+# Upper bound of threads: BLAS counts them in 32 bits.
+MAX_THREADS = 2**31 - 1
+
 
 def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
     """Yield row numbers, batch by batch, in an order drawn from ``net.seed`` and ``net.epochs``.
@@ -172,7 +175,8 @@ def fit(
         validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
         epochs = validation.whole("epochs", epochs)
         batch_size = validation.whole("batch_size", batch_size, 1)
-        threads = None if threads is None else validation.whole("threads", threads, 1)
+        if threads is not None:
+            threads = validation.whole("threads", threads, 1, MAX_THREADS)
         shuffle = validation.flag("shuffle", shuffle)
         callbacks = _get_callbacks(callbacks, verbose)
         data, held_out = prepare(
@@ -411,8 +415,9 @@ def _reserve(objects: list[Any]) -> Iterator[None]:
 
 def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     """Return a list of callbacks; a single callback is accepted, and functions are wrapped."""
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {verbose!r}")
+    if not isinstance(verbose, int | np.integer | np.bool_) or verbose not in (0, 1, 2):
+        got = validation.show(verbose)
+        raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {got}")
     result = []
     for callback in callbacks if isinstance(callbacks, Iterable) else [callbacks]:
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
