@@ -273,7 +273,7 @@ class TestLearners:
             (lambda: sweep("degree", [-1]), "degree must be a whole number"),
             (lambda: sweep("l2", []), "values must not be empty"),
             (lambda: sweep("l2", [0.1, 0.10000001]), "values must differ in their first six"),
-            (lambda: NetworkLearner(l1=0.1, l2=0.1), "l1 must be 0 where l2 is not"),
+            (lambda: NetworkLearner(l1=0.1, l2=0.1), "l1 must be 0 unless l2 is 0"),
             (lambda: NetworkLearner(l2=None), "l2 must be a number .* got None"),
             (lambda: NetworkLearner(epochs=None), "epochs must be a whole number .* got None"),
             (lambda: NetworkLearner(keep_prob=0.0), "keep_prob must be a number in"),

@@ -171,7 +171,7 @@ class TestErrors:
                 "--datasets must be a whole number of at least 3",
             ),
             ("bias-variance --keep-prob 2", "--keep-prob must be a number in (0, 1], got 2.0"),
-            ("bias-variance --sweep l1 --l2 0.1", "--l1 must be 0 where l2 is not"),
+            ("bias-variance --sweep l1 --l2 0.1", "--l1 must be 0 unless l2 is 0"),
             ("bias-variance --jobs 0", "--jobs must be a whole number of at least 1, got 0"),
             ("bias-variance --optimizer adm", "--optimizer must be one of"),
         ],
@@ -218,7 +218,7 @@ class TestInterruption:
         monkeypatch.setattr(experiments, "compare", compare_until)
         assert compare() == 130
         out, err = capsys.readouterr()
-        assert "nothing is known about the noise" in out
+        assert "the noise is not measured" in out
         assert err == ("nnreg: interrupted; the report has the 1 of 2 repeats that were finished\n")
         assert (tmp_path / "nnreg-compare" / "report.json").exists()
 
@@ -273,7 +273,7 @@ class TestTheRest:
             ("data", (), []),
             ("compare", (Settings,), [FIT_RULE, NOISE_RULE]),
             ("path", (PathSettings,), [path_report.RULES["strengths"]]),
-            ("bias-variance", (NetworkLearner, SamplingDesign), ["Should be chance", *AXES]),
+            ("bias-variance", (NetworkLearner, SamplingDesign), ["Expected to be 0", *AXES]),
             ("grade", (), []),
         ],
     )
@@ -347,7 +347,7 @@ def test_a_worker_that_dies_is_one_line(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(experiments, "sweep", lambda *given: {"1": _Dies(), "2": _Dies()})
     options = "--sweep degree --datasets 3 --seeds 1 --points 9 --jobs 2"
     assert main(["bias-variance", *options.split()]) == 1
-    assert re.fullmatch("nnreg: a worker process died: .*\n", capsys.readouterr().err)
+    assert re.fullmatch("nnreg: a worker process was killed, .*\n", capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
 
 

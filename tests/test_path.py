@@ -134,10 +134,10 @@ class TestZeroStrength:
         assert result == pytest.approx(np.linalg.norm(slopes, axis=1).max(), rel=1e-9)
 
     def test_a_penalty_without_zeros_has_none(self, regression):
-        with pytest.raises(ValueError, match=r"strengths must be given: L2\(.*no proximal map"):
+        with pytest.raises(ValueError, match=r"strengths is required: L2\(.*no proximal map"):
             lambda_max(linear(12), *regression, loss=SQUARED, penalty=nn.L2)
         ridge = lambda s: nn.ElasticNet(0.0, s, method="proximal")
-        with pytest.raises(ValueError, match="makes no weight zero"):
+        with pytest.raises(ValueError, match="sets no weight to zero"):
             lambda_max(linear(12), *regression, loss=SQUARED, penalty=ridge)
 
     def test_for_a_net_it_is_the_largest_slope_at_its_weights(self, classes):
@@ -242,7 +242,7 @@ class TestPath:
             ({"points": 1}, "points must be"),
             ({"ratio": 1.0}, "ratio must be"),
             ({"net": None}, "net must be a Network"),
-            ({"net": deep(12, 1), "train": None}, "train must be given"),
+            ({"net": deep(12, 1), "train": None}, "train is required"),
             ({"loss": "mse"}, "loss must be a Loss"),
             ({"metrics": ["acuracy"]}, "metrics must be one of"),
             ({"test_data": (np.zeros((2, 3)), np.zeros((2, 1)))}, "test x must have shape"),

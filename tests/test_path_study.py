@@ -133,7 +133,7 @@ class TestReport:
             "L1 2 has 89.5 %, with 75.0 % exactly zero."
         )
         assert headline([0.1, 0.8, 0.9]).endswith(
-            "No stronger penalty of the path comes within 1 point."
+            "No stronger penalty of the path is within 1 point."
         )
 
     def test_the_page_has_the_rules_and_every_column(self, small):

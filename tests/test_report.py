@@ -98,16 +98,16 @@ class TestText:
 
     def test_one_repeat_has_no_deviation(self, searched):
         assert "±" not in str(searched).replace("Mean ±", "")
-        assert "nothing is known about the noise" in str(searched)
+        assert "the noise is not measured" in str(searched)
 
     def test_given_strengths_and_the_l1_method_are_named(self, small):
-        assert "all given, none selected" in str(small)
+        assert "all set, none selected" in str(small)
         assert "L1 uses its proximal map" in str(small)
 
     @pytest.mark.parametrize(
         ("best", "end"),
         [
-            ("none", "No regularization does better on test rows."),
+            ("none", "No regularizer is better on test rows."),
             ("L1", "is L1 with 90.0 %, 10.0 points more, which may be chance."),
         ],
     )

@@ -2,7 +2,7 @@
 
 The objective that training minimizes is the loss on the training rows with dropout active, plus the
 penalty. The test loss is that of new rows in inference mode, without a penalty. They differ by
-three terms, and only the last of them is overfitting::
+three terms; only the last of them, generalization, measures overfitting::
 
     objective  =  train loss + dropout + penalty
     test loss  =  train loss + generalization
@@ -66,7 +66,7 @@ class LossGap:
 
     @property
     def dropout(self) -> float:
-        """The increase of the loss on the training rows by dropout."""
+        """The increase of the loss on the training rows caused by dropout."""
         return self.dropout_loss - self.train_loss
 
     @property
@@ -80,7 +80,7 @@ class LossGap:
         return self.test_loss - self.objective
 
     def parts(self) -> dict[str, float]:
-        """Return the parts by name, as `nnreg.plots.gap_bars` takes them."""
+        """Return the parts by name, as `nnreg.plots.gap_bars` expects them."""
         return {
             "penalty": self.penalty,
             "dropout": self.dropout,
@@ -116,7 +116,7 @@ def explain_gap(
         Rows that the network was not trained on.
     loss : Loss
     masks : int, default 20
-        Draws of the dropout masks, at least 2: those of the next training steps.
+        Number of draws of the dropout masks, at least 2. They are those of the next training steps.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def explain_gap(
 
 
 def _forward_in_training(net: Network, x: Array, step: int) -> Array:
-    """Return the outputs (N, M) of one training step without counting it."""
+    """Return the outputs (N, M) of one training step; ``net.steps`` is not changed."""
     outputs = np.empty((len(x), net.widths[-1]), net.dtype)
     cache = Cache(net.dtype)
     for rows, chunk in net.row_chunks(x):

@@ -121,7 +121,7 @@ def standardize(rows: Rows) -> Rows:
     """
     mean = rows.x.mean(axis=0, dtype=np.float64)
     deviation = rows.x.std(axis=0, dtype=np.float64)
-    # Rounding leaves a constant feature a tiny deviation, by which it would become huge.
+    # Rounding can give a constant feature a tiny deviation; division by it would amplify the error.
     deviation[deviation <= 1e-12 * np.abs(mean)] = 1.0
     dtype = rows.x.dtype
     shift, scale = mean.astype(dtype), deviation.astype(dtype)
@@ -135,7 +135,7 @@ def standardize(rows: Rows) -> Rows:
 
 
 def split_validation(rows: Rows, share: float, seed: int) -> Rows:
-    """Return the training rows split in two, the second part in the place of the test rows.
+    """Return the training rows split in two, with the second part instead of the test rows.
 
     Examples
     --------

@@ -27,14 +27,14 @@ OPTIMIZERS: Mapping[str, tuple[Callable[[float], Optimizer], float]] = {
     "rmsprop": (RMSprop, 1e-3),
     "adam": (Adam, 1e-3),
 }
-"""By name: a function that makes the optimizer from its learning rate, and the default rate."""
+"""By name: a function that returns the optimizer for a learning rate, and the default rate."""
 
-STEPS = 1000  # of a run, roughly, unless the number of epochs is given
+STEPS = 1000  # approximate number of steps of a run if ``epochs`` is None
 
 DEMONSTRATION: Mapping[str, Mapping[str, float]] = {
     "digits": {"train_size": 300, "label_noise": 0.15}
 }
-"""By the name of a dataset: settings under which the default network overfits."""
+"""By name of the dataset: settings for which the default network overfits."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "seeds": partial(validation.whole, low=1),
     "degree": validation.whole,
 }
-"""By the name of a setting, in every experiment: the function that raises if it is out of range."""
+"""By name of the setting, for all experiments: a function that raises if its value is invalid."""
 
 
 class CheckedSettings:
     """The base class of dataclasses whose fields are checked by `CHECKS`.
 
-    None is a value where it is the default.
+    None is accepted where it is the default.
     """
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class TrainingSettings(CheckedSettings):
     hidden : tuple of int, default (256, 256)
         Units of the hidden layers, each followed by ReLU.
     epochs : int, optional
-        By default, as many as make 1,000 steps, but at least 10 and at most 100.
+        By default the number that makes about 1,000 steps, at least 10 and at most 100.
     batch_size : int, default 32
     learning_rate : float, optional
         By default that of the optimizer in `OPTIMIZERS`.
@@ -123,7 +123,7 @@ class TrainingSettings(CheckedSettings):
         Share of the training labels, in [0, 0.5), to make wrong.
     repeats : int, default 3
     seed : int, default 0
-        Chooses rows and wrong labels; repeat number r is trained with the seed ``seed + r``.
+        Determines the rows and the wrong labels; repeat r is trained with the seed ``seed + r``.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class TrainingSettings(CheckedSettings):
         return min(100, max(10, round(STEPS / batches)))
 
     def prepare(self, dataset: Dataset) -> tuple[PreparedRows, Self]:
-        """Return the rows of a dataset, and the settings with the numbers that follow from them."""
+        """Return prepared rows, and the settings with ``epochs`` and ``train_size`` filled in."""
         rows = prepare(
             dataset, train_size=self.train_size, label_noise=self.label_noise, seed=self.seed
         )
@@ -178,7 +178,7 @@ class TrainingSettings(CheckedSettings):
         return rows, replace(self, epochs=self.epochs_for(n), train_size=n)
 
     def new_optimizer(self) -> Optimizer:
-        """Return an optimizer that has no state yet."""
+        """Return a new optimizer."""
         return OPTIMIZERS[self.optimizer][0](self.rate)
 
 
@@ -222,7 +222,7 @@ def build_network(
     seed: int,
     l1_method: str = "proximal",
 ) -> Network:
-    """Return the network of one variant; with the same seed all variants have the same weights.
+    """Return the network of one variant; initial weights depend on the seed, not on the variant.
 
     Parameters
     ----------

@@ -6,9 +6,9 @@ pass from the first layer to the last folds the constant units, and a pass back 
 units, and the inputs that no remaining unit uses. The pruned network computes the same outputs from
 smaller matrices.
 
-**Sparse matrices.** For scattered zeros, which pruning cannot remove. In compressed sparse rows
+**Sparse matrices.** Pruning cannot remove scattered zeros. In the compressed sparse row format
 (``scipy.sparse``) only nonzeros are stored and multiplied. Each costs several times as much as in a
-full matrix, so this is faster only where nearly all weights are zero; the guide to sparse networks
+full matrix, so this is faster only if nearly all weights are zero; the guide to sparse networks
 has measurements.
 """
 
@@ -31,9 +31,9 @@ from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.network import Network
 
 UNITWISE = (ReLU, LeakyReLU, ELU, GELU, Tanh, Sigmoid, Softplus, Dropout, GaussianDropout)
-"""Layers that, in inference mode, apply one function to each unit by itself."""
+"""Layers that apply an elementwise function in inference mode."""
 
-CHUNK_ROWS = 256  # few enough that the values of a chunk stay in the processor's cache
+CHUNK_ROWS = 256  # the values of so many rows fit into the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,8 @@ def prune(net: Network) -> PrunedNetwork:
     Parameters
     ----------
     net : Network
-        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`. Not modified.
+        A network of `Dense` layers, activations of nnreg, `Dropout` and `GaussianDropout`. It is
+        not modified.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def prune(net: Network) -> PrunedNetwork:
     Raises
     ------
     TypeError
-        If ``net`` is not a network, or has other layers: their units may depend on each other.
+        If ``net`` is not a network, or has other layers, whose units may depend on each other.
     ValueError
         If it has no `Dense` layer.
 
@@ -94,8 +95,8 @@ def prune(net: Network) -> PrunedNetwork:
     -----
     The outputs are those of inference mode. In training mode they differ: dropout would sometimes
     drop a constant unit, whose contribution is now always part of the bias. At least one unit of
-    each layer and one input remain, since a network has no empty layers. A layer without a bias
-    gets one where it has a constant contribution.
+    each layer and one input remain, since a network cannot have empty layers. A layer without a
+    bias gets one if constant units contribute to it.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def prune(net: Network) -> PrunedNetwork:
 
 
 def dense_layers(net: Network) -> list[Dense]:
-    """Return the `Dense` layers, in order; raise unless all others are of `UNITWISE`.
+    """Return the `Dense` layers, in order; raise if another layer is not one of `UNITWISE`.
 
     >>> import nnreg as nn
     >>> dense_layers(nn.Network([nn.Tanh()], inputs=1))
@@ -155,7 +156,7 @@ def dense_layers(net: Network) -> list[Dense]:
 
 
 def get_bias(layer: Dense) -> Array:
-    """Return the bias (M,): zeros where the layer has none."""
+    """Return the bias (M,), zeros if the layer has none."""
     return layer.bias if layer.use_bias else np.zeros(layer.units, layer.weight.dtype)
 
 
@@ -166,8 +167,9 @@ def fold_constant_units(layers: Sequence[Layer], weights: list[Array], biases: l
     ----------
     layers : sequence of Layer
     weights : list of ndarray of shape (D, M)
-        Of the `Dense` layers; modified, as ``biases`` are.
+        Weights of the `Dense` layers; modified in place.
     biases : list of ndarray of shape (M,)
+        Modified in place.
     """
     index, outputs = -1, np.empty((1, 0))
     for layer in layers:
@@ -179,17 +181,18 @@ def fold_constant_units(layers: Sequence[Layer], weights: list[Array], biases: l
             constant = (weights[index - 1] == 0).all(axis=0)
             biases[index] = biases[index] + outputs[0, constant] @ weights[index][constant]
             weights[index][constant] = 0.0
-        outputs = biases[index][np.newaxis]  # right for the constant units, the others are not used
+        outputs = biases[index][np.newaxis]  # correct for constant units, the only ones used
 
 
 def drop_unused_units(weights: list[Array], biases: list[Array]) -> Array:
-    """Remove the units that no kept unit uses, and return the numbers of the inputs in use.
+    """Remove the units that no remaining unit uses, and return the indices of the inputs in use.
 
     Parameters
     ----------
     weights : list of ndarray of shape (D, M)
-        Of the `Dense` layers; modified, as ``biases`` are.
+        Weights of the `Dense` layers; modified in place.
     biases : list of ndarray of shape (M,)
+        Modified in place.
 
     Returns
     -------
@@ -205,12 +208,12 @@ def drop_unused_units(weights: list[Array], biases: list[Array]) -> Array:
 
 
 class SparsePredictor:
-    """A network's predictions from sparse matrices; independent of the network's later training.
+    """Prediction from sparse matrices; a copy that later training of the network does not change.
 
     Parameters
     ----------
     net : Network
-        Of `Dense` layers, the shipped activations, `Dropout` and `GaussianDropout`.
+        A network of `Dense` layers, activations of nnreg, `Dropout` and `GaussianDropout`.
 
     Attributes
     ----------
@@ -242,7 +245,7 @@ class SparsePredictor:
     def __init__(self, net: Network) -> None:
         from scipy.sparse import csr_array
 
-        dense_layers(net)  # an error for other kinds of layers
+        dense_layers(net)  # raises for other types of layers
         self.inputs, self.outputs, self.dtype = net.inputs, net.widths[-1], net.dtype
         self.nonzeros = self.nbytes = 0
         self._layers: list[Layer | tuple[Any, Array]] = []
@@ -272,7 +275,7 @@ class SparsePredictor:
         outputs = np.empty((len(x), self.outputs), self.dtype)
         for start in range(0, len(x), CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
-            z = np.ascontiguousarray(x[rows].T)  # units in rows, as `weight @ z` reads them
+            z = np.ascontiguousarray(x[rows].T)  # one row per unit, for `weight @ z`
             for layer in self._layers:
                 if isinstance(layer, Layer):
                     z = layer.forward(z, Cache(self.dtype))

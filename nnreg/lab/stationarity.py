@@ -81,8 +81,8 @@ class Stationarity:
     data_loss, penalty : float
         In inference mode, over all rows.
     duality_gap : float or None
-        An upper bound of ``total`` minus its minimum. It is known for one `Dense` layer with
-        squared error under L1, L2 or the elastic net, without a constraint.
+        An upper bound of ``total`` minus its minimum. It is computed for one `Dense` layer with
+        squared error and L1, L2 or the elastic net, without a constraint; otherwise None.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def measure_stationarity(
     net : Network
         Not modified; a float64 copy is measured.
     x : array_like of shape (N, D)
-        All training rows. Other rows have another objective.
+        All training rows. With other rows the objective is a different function.
     y : array_like
         Targets of the loss.
     loss : Loss
@@ -159,7 +159,7 @@ def measure_stationarity(
     Notes
     -----
     The data loss is that of inference mode. Training with dropout minimizes the mean loss over all
-    masks, which is another function.
+    masks, which is a different function.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def compute_data_gradient(
     Parameters
     ----------
     net : Network
-        A copy: its dropout is turned off.
+        Its dropout is turned off, so pass a copy.
     x : ndarray of shape (N, D)
     y : ndarray
     loss : Loss
@@ -247,9 +247,9 @@ def _measure_parameter(net: Network, name: str, gradient: Array) -> ParameterSta
 def _compute_duality_gap(
     net: Network, x: Array, y: Array, loss: Loss, weights: Array | None
 ) -> float | None:
-    """Return the duality gap of a float64 network, or None where no bound is known.
+    """Return the duality gap of a float64 network, or None.
 
-    It is known for one `Dense` layer with squared error under L1, L2 or the elastic net, without a
+    It is computed for one `Dense` layer with squared error and L1, L2 or the elastic net, without a
     constraint.
     """
     layer = net.layers[0]
@@ -261,10 +261,10 @@ def _compute_duality_gap(
     l2 = penalty.l2 if elastic else penalty.strength if type(penalty) is L2 else 0.0
     if not (l1 or l2) or net.regularization.constraints:
         return None
-    share = np.ones(len(x)) if weights is None else weights.astype(np.float64)
-    rows = share > 0  # a row of weight zero is a removed row
+    weights = np.ones(len(x)) if weights is None else weights.astype(np.float64)
+    rows = weights > 0  # a weight of zero removes the row
     x, y = x[rows].astype(np.float64), y[rows].astype(np.float64)
-    c = share[rows, np.newaxis] / share.sum() / y.shape[1]
+    c = weights[rows, np.newaxis] / weights.sum() / y.shape[1]
     w = layer.weight
     error = x @ w + (layer.bias if layer.use_bias else 0.0) - y
     primal = (c * error**2).sum() + l1 * np.abs(w).sum() + l2 / 2 * (w**2).sum()

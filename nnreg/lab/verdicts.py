@@ -17,8 +17,8 @@ FIT_RULE = (
     f"A model is a right fit if its test loss is at most {TOLERANCE:g} times the lowest test loss "
     "of all models, and below the baseline: the loss of the best constant prediction. Otherwise "
     "it is underfit if its train loss is above that of the model with the lowest test loss, or "
-    "not below the baseline: it does badly on the very rows it was trained on. It is overfit if "
-    "its train loss is lower: it fits the training rows better, and new rows worse. It has "
+    "not below the baseline: it has a high loss on its training rows. It is overfit if its train "
+    "loss is lower: it fits the training rows better, and new rows worse. It has "
     f"diverged if a loss is not finite or its train loss exceeds {DIVERGED} times the baseline."
 )
 
@@ -33,7 +33,7 @@ def classify_fit(
     train, test : float
         Losses of the model on its training rows and on new rows, without penalty.
     best_train, best_test : float
-        Those of the model with the lowest test loss.
+        Losses of the model with the lowest test loss.
     baseline : float
         Loss of the best constant prediction.
 

@@ -12,19 +12,20 @@ For the 0-1 loss it is the decomposition of Kohavi & Wolpert (1996, eq. 2). With
 
     P(y ≠ g)   = ½ Σₖ (qₖ - pₖ)²  +  ½ (1 - Σₖ qₖ²)  +  ½ (1 - Σₖ pₖ²)
 
-which is the same formula in vectors with a single 1 (see ``processes.py``). Its terms add up
-without case distinctions and have unbiased estimators, unlike those of Domingos (2000). Where
-labels are noisy, even the best class has some bias, because it is a class and not a probability.
+which is the same formula for one-hot vectors (see ``processes.py``). Its terms add up without case
+distinctions and have unbiased estimators, unlike those of Domingos (2000). If labels are noisy,
+even the best class has some bias, because it is a class and not a probability.
 
-**Estimators.** Each of D data sets is learned with R seeds: ``g_dr = mean + a_d + b_dr``. The
-squared distance between ``f`` and the mean of finitely many models is too large by the variance
-over D, which is subtracted. With R at least 2 the variance is split by the law of total variance
-into the parts of the data set and of the seed; the variance of the seeds over R is subtracted from
-the data set's part. All estimators are unbiased, so one may be below zero if its true value is near
-zero.
+**Estimators.** One model is trained on each of D data sets with each of R seeds:
+``g_dr = mean + a_d + b_dr``. The squared distance between ``f`` and the mean of finitely many
+models is too large by the variance over D, which is subtracted. With R at least 2 the variance is
+split by the law of total variance into the parts of the data set and of the seed; the variance of
+the seeds over R is subtracted from the data set's part. All estimators are unbiased, so one may be
+below zero if its true value is near zero.
 
 **Standard errors.** The squared error of a term is the sum of two parts: over the data sets, by the
-jackknife, and over the inputs at which it is evaluated. The sum is rather too large than too small.
+jackknife, and over the inputs at which it is evaluated. It is conservative: on average the sum is
+too large rather than too small.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Decomposition:
         The parts of the variance that come from the data set and from the seed (initial values,
         order of the rows, dropout). None if there is one seed.
     noise : Estimate
-        Known at every input; its error is that of the inputs alone.
+        Known exactly at every input; its error comes from the choice of inputs alone.
     total : Estimate
         Bias² + variance + noise.
     input_error : float
@@ -102,7 +103,7 @@ def decompose(predictions: Any, expected: Any, noise: Any, scale: float = 1.0) -
     Parameters
     ----------
     predictions : array_like of shape (D, R, N, M)
-        Of D data sets, at least 3, with R seeds each, at N inputs, at least 2.
+        Of models for D data sets, at least 3, with R seeds each, at N inputs, at least 2.
     expected : array_like of shape (N, M)
         The mean of the targets at these inputs.
     noise : array_like of shape (N,)
@@ -137,20 +138,20 @@ def decompose(predictions: Any, expected: Any, noise: Any, scale: float = 1.0) -
     d, r, n, m = shape
     expected = validation.numeric("expected", expected)
     noise = validation.numeric("noise", noise)
-    for name, array, right in (
+    for name, array, required in (
         ("predictions", predictions, shape),
         ("expected", expected, (n, m)),
         ("noise", noise, (n,)),
     ):
-        if array.shape != right:
-            raise ValueError(f"{name} must have shape {right}, got {array.shape}")
+        if array.shape != required:
+            raise ValueError(f"{name} must have shape {required}, got {array.shape}")
         validation.finite(name, array)
     by_dataset = predictions.mean(axis=1)
     within = predictions.var(axis=1, ddof=1) if r > 1 else np.zeros_like(by_dataset)
     mean = by_dataset.mean(axis=0)
     squares = ((by_dataset - mean) ** 2).sum(axis=0)
     at_inputs = _estimate_terms(mean, squares, within.mean(axis=0), expected, (d, r), scale)
-    left_out = _estimate_terms(  # without each of the data sets
+    leave_one_out = _estimate_terms(  # each data set left out in turn
         (d * mean - by_dataset) / (d - 1),
         squares - (by_dataset - mean) ** 2 * (d / (d - 1)),
         (d * within.mean(axis=0) - within) / (d - 1),
@@ -158,13 +159,13 @@ def decompose(predictions: Any, expected: Any, noise: Any, scale: float = 1.0) -
         (d - 1, r),
         scale,
     )
-    for terms in (at_inputs, left_out):
+    for terms in (at_inputs, leave_one_out):
         terms["noise"] = np.broadcast_to(noise, terms["bias"].shape)
         terms["total"] = terms["bias"] + terms["variance"] + noise
     input_variance = {name: float(term.var(ddof=1)) / n for name, term in at_inputs.items()}
     estimates = {}
     for name, term in at_inputs.items():
-        jackknife = (d - 1) * float(left_out[name].mean(axis=1).var())
+        jackknife = (d - 1) * float(leave_one_out[name].mean(axis=1).var())
         estimates[name] = Estimate(float(term.mean()), (jackknife + input_variance[name]) ** 0.5)
     return Decomposition(
         bias=estimates["bias"],
@@ -187,8 +188,8 @@ def _estimate_terms(
 ) -> dict[str, Array]:
     """Return unbiased estimates of the terms at every input, (..., N).
 
-    ``mean`` is that of the data sets' means, ``squares`` the sum of their squared distances from
-    it, ``within`` the mean variance over the seeds, each (..., N, M).
+    ``mean`` is the mean of the data sets' means, ``squares`` the sum of their squared distances
+    from it, ``within`` the mean variance over the seeds, each (..., N, M).
     """
     d, r = counts
     between = squares / (d - 1)

@@ -1,14 +1,14 @@
 """Bias-variance experiment: learners on many data sets of one process, with many seeds.
 
-Data set number d has a random generator of its own, a function of (seed, d). It draws the training
+Data set d is drawn with a separate random generator, a function of (seed, d): first the training
 rows, then the fresh rows on which the risk is measured, then the seeds of the models. So all
-learners are trained on the same data sets, which makes differences between them less noisy, and a
-larger number of data sets contains the smaller one.
+learners are trained on the same data sets, which reduces the noise of the differences between them.
+More data sets are added to the existing ones.
 
 All models are evaluated at one set of inputs, where the expected target is known, and the risk is
 decomposed there (`nnreg.lab.bias_variance.decomposition`). The risk itself is measured
-independently, on fresh rows with noisy targets. That both agree is not built in;
-`BiasVariance.difference` reports their difference with its standard error.
+independently, on fresh rows with noisy targets. `BiasVariance.difference` is the difference of both
+with its standard error.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class SamplingDesign(CheckedSettings):
     datasets : int, default 30
         At least 3.
     seeds : int, default 2
-        Models of each data set. With 1 the variance is not split.
+        Number of seeds, that is, of models per data set. With 1 the variance is not split.
     points : int, default 4000
         Inputs at which all models are evaluated, and fresh rows of each data set. At least 2.
     seed : int, default 0
-        Fixes everything that is drawn.
+        Determines all random numbers.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def evaluate(
 
 
 def _predict(predict: Predict, process: DataGeneratingProcess, targets: Array, x: Array) -> Array:
-    """Return checked predictions, and let a learner modify neither ``x`` nor them."""
+    """Return validated predictions; the learner's arrays are copies, which it may modify."""
     predictions = validation.numeric("predictions", predict(x.copy())).copy()
     shape, classes = (len(x), *targets.shape[1:]), range(process.outputs)
     if predictions.shape != shape:
@@ -155,8 +155,8 @@ class BiasVariance:
     train : Estimate
         The mean loss on the training rows.
     difference : Estimate
-        The risk minus the sum of the terms. Its error is that of the inputs and of the fresh
-        targets, which the two do not share.
+        The risk minus the sum of the terms. Its error comes from the inputs and the fresh targets,
+        in which the two differ.
     points : ndarray of shape (N, D)
         The common inputs.
     predictions : ndarray of shape (datasets, seeds, N, M) or, of classes, (datasets, seeds, N)
@@ -164,12 +164,12 @@ class BiasVariance:
     Examples
     --------
     >>> from nnreg.lab import Polynomial, Sine, bias_and_variance
-    >>> stiff, right, flexible = (
+    >>> constant, cubic, sextic = (
     ...     bias_and_variance(Polynomial(degree), Sine(), seeds=1) for degree in (0, 3, 6)
     ... )
-    >>> stiff.terms.bias.value > right.terms.bias.value
+    >>> constant.terms.bias.value > cubic.terms.bias.value
     True
-    >>> flexible.terms.variance.value > right.terms.variance.value
+    >>> sextic.terms.variance.value > cubic.terms.variance.value
     True
     """
 
@@ -227,17 +227,17 @@ def bias_and_variance(
     Parameters
     ----------
     learner : function (x, y, outputs, seed) -> predict
-        `NetworkLearner`, `Polynomial` or one of your own.
+        `NetworkLearner`, `Polynomial` or a user-defined function.
     process : DataGeneratingProcess
-        `Sine`, `Bands` or one of your own.
+        `Sine`, `Bands` or a user-defined process.
     rows, datasets, seeds, points, seed : int
         See `SamplingDesign`.
     jobs : int, default 1
-        Processes; more than one need joblib.
+        Number of worker processes. More than one requires joblib.
     folder : path, optional
-        Where the results of finished data sets are kept; an interrupted run takes them from there.
-        It needs a learner and a process whose ``repr`` describes them completely, such as a
-        dataclass has.
+        Where the results of finished data sets are saved; an interrupted run reads them from there.
+        The ``repr`` of the learner and of the process must describe them completely, as that of a
+        dataclass does.
 
     Returns
     -------
@@ -278,7 +278,7 @@ def bias_variance_sweep(
     Parameters
     ----------
     learners : mapping of str to Learner
-        By name; `sweep` makes them for a size or a strength.
+        By name; `sweep` returns learners for the values of a size or a strength.
     process : DataGeneratingProcess
     design : SamplingDesign, optional
     jobs : int, default 1
@@ -306,11 +306,12 @@ def bias_variance_sweep(
         "process", process, DataGeneratingProcess, "a DataGeneratingProcess such as Sine()"
     )
     validation.instance("design", design, SamplingDesign, "a SamplingDesign")
-    drawn = asdict(replace(design, datasets=3))  # a data set does not depend on their number
+    # So that saved results are valid for any number of data sets.
+    sampling = asdict(replace(design, datasets=3))
     keys = {
         (name, dataset): f"{name}\n{dataset}"
         if folder is None
-        else cache_key("bias-variance", learner, process, drawn, dataset)
+        else cache_key("bias-variance", learner, process, sampling, dataset)
         for name, learner in learners.items()
         for dataset in range(design.datasets)
     }

@@ -1,7 +1,7 @@
-"""Learners: functions from training rows and a seed to a function that predicts.
+"""Learners: functions that train a model on rows, with a seed, and return its prediction function.
 
 A learner is any function ``(x, y, outputs, seed) -> predict``. This module has a network, and a
-polynomial, whose size is one number and whose coefficients are exact.
+polynomial, whose capacity is one number and whose coefficients are computed by least squares.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ of classes; a seed. ``predict`` takes inputs and returns outputs (N, M) or class
 class NetworkLearner(CheckedSettings):
     """A network with ReLU and dropout after each hidden layer, as in `nnreg compare`.
 
-    Labels are learned with the softmax cross-entropy, other targets with the squared error.
+    The loss is the softmax cross-entropy for labels and the squared error for other targets.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class NetworkLearner(CheckedSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.l2 and self.l1:
-            raise ValueError(f"l1 must be 0 where l2 is not, got {self.l1} beside {self.l2}")
+            raise ValueError(f"l1 must be 0 unless l2 is 0, got l1={self.l1} and l2={self.l2}")
 
     def __call__(self, x: Array, y: Array, outputs: int, seed: int) -> Predict:
         """Train a network, and return its predictions as a function."""
@@ -96,10 +96,10 @@ class NetworkLearner(CheckedSettings):
 
 @dataclass(frozen=True)
 class Polynomial(CheckedSettings):
-    """The polynomial of least squares, of one input.
+    """Least-squares polynomial of one input.
 
-    For labels one polynomial per class is fitted to the vectors with a single 1; the predicted
-    class is that of the largest.
+    For labels one polynomial per class is fitted to the one-hot vectors; the predicted class is
+    that of the largest value.
 
     Parameters
     ----------
@@ -130,14 +130,14 @@ class Polynomial(CheckedSettings):
         return partial(_predict_polynomial, basis, coefficients, y.ndim == 1)
 
 
-# Predictions can be pickled, which functions inside functions cannot.
+# Functions of the module can be pickled, nested functions cannot.
 def _predict_classes(net: Network, x: Array) -> Array:
     return SoftmaxCrossEntropy().classes(net.predict(x))
 
 
-def _legendre(degree: int, centre: float, scale: float, x: Array) -> Array:
+def _legendre(degree: int, center: float, scale: float, x: Array) -> Array:
     """Return the Legendre polynomials up to a degree, (N, degree + 1)."""
-    return np.polynomial.legendre.legvander((x[:, 0] - centre) / scale, degree)
+    return np.polynomial.legendre.legvander((x[:, 0] - center) / scale, degree)
 
 
 def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Array) -> Array:
@@ -152,8 +152,8 @@ AXES: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "keep-prob": ("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
     "degree": ("degree", (0, 1, 2, 3, 4, 5, 6)),
 }
-"""By the name of a size or strength that a sweep varies: its name in pictures and tables, and its
-default values, from stiff to flexible."""
+"""By name of the size or strength that a sweep varies: its label in pictures and tables, and its
+default values, in order of increasing flexibility of the model."""
 
 
 def sweep(
@@ -167,17 +167,17 @@ def sweep(
     values : iterable of float, optional
         By default those of `nnreg.lab.bias_variance.learners.AXES`.
     base : NetworkLearner, optional
-        The settings that all learners have.
+        The common settings of all learners.
 
     Returns
     -------
     dict of str to Learner
-        By the values, as text of six digits.
+        By value, formatted with six digits.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such axis, no value, two alike, or one that is out of range.
+        If the axis is unknown, or ``values`` is empty, has equal values or one out of range.
 
     Examples
     --------

@@ -1,13 +1,13 @@
 """Data-generating processes: known distributions of inputs and targets.
 
-A process draws inputs ``x``, and a target ``y`` for each. Unlike real data it knows the mean of the
-targets at every input, ``f(x) = E[y | x]``, which is the best possible prediction, and their
-variance around it, the noise. That is what a decomposition into bias and variance needs.
+A process draws inputs ``x``, and a target ``y`` for each. Unlike for real data, the mean of the
+targets is known at every input, ``f(x) = E[y | x]``, which is the best possible prediction, and so
+is their variance around it, the noise. A decomposition into bias and variance requires both.
 
-Both kinds of process are described by vectors and squared distances. For regression the loss is the
-squared error. A class is written as a vector with a single 1: half the squared distance between the
-vectors of the label and of the predicted class is 0 where they agree and 1 where they differ, so
-the 0-1 loss *is* a squared error, and ``f(x)`` is the vector of the classes' probabilities.
+Regression and classification are both described by vectors and squared distances. For regression
+the loss is the squared error. Classes are one-hot vectors: half the squared distance between the
+vectors of the label and of the predicted class is 0 if they agree and 1 if they differ, so the 0-1
+loss *is* a squared error, and ``f(x)`` is the vector of the classes' probabilities.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class DataGeneratingProcess(ABC):
 class Regression(DataGeneratingProcess):
     """Targets ``y = f(x) + noise·e`` with ``e`` standard normal; the loss is the squared error.
 
-    A derived class gives ``draw_inputs``, ``function`` and ``noise`` and, where it is not 1, the
+    A derived class defines ``draw_inputs``, ``function`` and ``noise`` and, if it is not 1, the
     number of ``outputs``. The loss is the mean over the outputs.
 
     Examples
@@ -125,9 +125,9 @@ class Regression(DataGeneratingProcess):
 
 
 class Classification(DataGeneratingProcess):
-    """Labels drawn with known probabilities; the loss is 0 where a class is right, else 1.
+    """Labels drawn with known probabilities; the loss is the 0-1 loss.
 
-    A derived class gives ``draw_inputs``, ``probabilities`` and the number of ``outputs``, K.
+    A derived class defines ``draw_inputs``, ``probabilities`` and the number of ``outputs``, K.
 
     Examples
     --------
@@ -171,7 +171,7 @@ class Classification(DataGeneratingProcess):
         return 1.0 - float(self.probabilities(x).mean(axis=0).max())
 
     def vectors(self, values: Array) -> Array:
-        """Return vectors with a 1 at the index of the class and zeros elsewhere."""
+        """Return one-hot vectors."""
         return np.eye(self.outputs)[values]
 
 

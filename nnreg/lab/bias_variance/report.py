@@ -22,8 +22,8 @@ Results = Mapping[str, BiasVariance]
 COLUMNS: Mapping[str, tuple[Callable[[BiasVariance], Any], str]] = {
     "bias²": (
         lambda result: result.terms.bias,
-        "The squared distance of the mean of all models from the mean of the targets. What "
-        "finitely many models add to it is subtracted, so it can be below 0.",
+        "The squared distance of the mean of all models from the mean of the targets. Its excess "
+        "for a finite number of models is subtracted, so the estimate can be below 0.",
     ),
     "variance": (
         lambda result: result.terms.variance,
@@ -31,31 +31,31 @@ COLUMNS: Mapping[str, tuple[Callable[[BiasVariance], Any], str]] = {
     ),
     "of data sets": (
         lambda result: result.terms.data_variance,
-        "The part of the variance that comes from drawing another data set.",
+        "The part of the variance that comes from drawing different data sets.",
     ),
     "of seeds": (
         lambda result: result.terms.seed_variance,
-        "The part that comes from another seed on the same data set: initial values, order of the "
-        "rows, dropout.",
+        "The part that comes from different seeds for the same data set: initial values, order of "
+        "the rows, dropout.",
     ),
     "noise": (
         lambda result: result.terms.noise,
-        "The expected loss of the best possible prediction. It is known.",
+        "The expected loss of the best possible prediction. It is known exactly.",
     ),
     "sum": (lambda result: result.terms.total, "Bias² + variance + noise."),
     "risk": (lambda result: result.risk, "The mean loss on fresh rows with noisy targets."),
     "risk - sum": (
         lambda result: result.difference,
-        "Should be chance: its standard error is that of the inputs and fresh targets, which the "
-        "two do not share. Within a sweep the inputs are the same, so the differences often have "
-        "the same sign.",
+        "Expected to be 0 within its standard error, which comes from the inputs and the fresh "
+        "targets, in which risk and sum differ. Within a sweep the inputs are the same, so the "
+        "differences often have the same sign.",
     ),
     "train loss": (
         lambda result: result.train,
         "The mean loss on the training rows, in inference mode, without penalty.",
     ),
 }
-"""By head: a function that takes the `Estimate` from a result, and its meaning."""
+"""By head of the column: a function that returns the `Estimate` of a result, and its definition."""
 
 MEANINGS = {head: meaning for head, (_, meaning) in COLUMNS.items()}
 TABLES = (
@@ -69,17 +69,17 @@ PICTURES = {
         "title": "Bias and variance along the sweep",
         "alt": "On the left bias², variance, noise and their sum, on the right risk and train "
         "loss.",
-        "caption": "From stiff to flexible. Bands are Monte-Carlo standard errors; the dotted line "
-        "marks the lowest measured risk; much higher values are cut off.",
+        "caption": "In order of increasing flexibility. Bands are Monte-Carlo standard errors; the "
+        "dotted line marks the lowest measured risk; much higher values are cut off.",
     },
     "fits": {
         "title": "Underfit, right fit, overfit",
-        "alt": "Models as curves through points, a panel for each fit.",
-        "caption": "Dots: one data set, and the model of it. Thin lines: models of other data "
-        "sets; their spread is the variance. Thick line: the mean of all models; dashed: the mean "
-        "of the targets; the distance between both is the bias. For classes, the dashed line is "
-        "the probability of the second class, and the thick line the share of models that predict "
-        "it.",
+        "alt": "Models as curves through points, one panel per fit.",
+        "caption": "Dots and black line: one data set and its model. Thin lines: models of other "
+        "data sets; their spread is the variance. Thick line: the mean of all models; dashed: the "
+        "mean of the targets; the distance between both is the bias. For classes, the dashed line "
+        "is the probability of the second class, and the thick line the share of models that "
+        "predict it.",
     },
 }
 
@@ -90,7 +90,7 @@ def make_report(results: Results, axis: str) -> Report:
     Parameters
     ----------
     results : mapping of str to BiasVariance
-        As `bias_variance_sweep` returns them. Fits are drawn only where all models are curves.
+        As returned by `bias_variance_sweep`. Fits are drawn only if all models are curves.
     axis : str
         The name of the size or strength that the sweep varies.
 
@@ -117,9 +117,9 @@ def make_report(results: Results, axis: str) -> Report:
         headline=_headline(results, axis),
         facts={
             "process": f"{process!r}; {loss}",
-            "sampling": f"{design.datasets} data sets of {design.rows} rows, each learned with "
-            f"{design.seeds} seed{'s' if design.seeds > 1 else ''}; {design.points:,} common "
-            f"inputs, as many fresh rows each; seed {design.seed}",
+            "sampling": f"{design.datasets} data sets of {design.rows} rows, {design.seeds} "
+            f"seed{'s' if design.seeds > 1 else ''} for each; {design.points:,} common inputs, as "
+            f"many fresh rows for each data set; seed {design.seed}",
             "best": repr(results[best].learner),
         },
         tables={"Results": Table([axis, "verdict"], groups, rows)},

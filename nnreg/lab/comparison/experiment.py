@@ -1,9 +1,9 @@
 """The comparison experiment: one network, five regularizers, everything else equal.
 
-Within a repeat all five variants start from the same weights and see the same batches in the same
-order, because both are functions of the seed. Every variant has the dropout layers; with
+Within a repeat all five variants start from the same weights and are trained on the same batches in
+the same order, because both are functions of the seed. Every variant has the dropout layers; with
 ``keep_prob = 1`` they are the identity. So the results differ by regularization alone, and the
-repeats, which differ in their seed, show how much of the difference is chance.
+repeats, which differ in their seed, measure the random variation of the differences.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def compare(
     ValueError
         If the data are too few for the settings.
     NonFiniteLossError
-        If the loss of a final run is not finite. In the selection, such a candidate loses.
+        If the loss of a final run is not finite. In the selection, such a candidate is rejected.
     KeyboardInterrupt
         On Ctrl-C before the first repeat is finished. Later, the finished repeats are returned.
 
@@ -78,25 +78,25 @@ def compare(
 
     experiment = _Experiment(settings, rows.classes, count)
     with blas_threads(1):
-        search = standardize(split_validation(rows, VALIDATION_SHARE, settings.seed))
+        split = standardize(split_validation(rows, VALIDATION_SHARE, settings.seed))
         selection = select_strengths(
-            settings, n, lambda strengths: experiment.validation_loss(strengths, search)
+            settings, n, lambda strengths: experiment.validation_loss(strengths, split)
         )
         final = standardize(rows)
         runs: dict[str, list[VariantRun]] = {variant: [] for variant in VARIANTS}
         try:
             for repeat in range(settings.repeats):
-                repeated = {
+                finished = {
                     variant: experiment.run(variant, selection.strengths[variant], final, repeat)
                     for variant in VARIANTS
                 }
-                for variant, run in repeated.items():
+                for variant, run in finished.items():
                     runs[variant].append(run)
         except KeyboardInterrupt:
             if not runs["none"]:
                 raise
     interrupted = len(runs["none"]) < settings.repeats
-    return Comparison(dataset, rows, settings, selection, len(search.x_test), runs, interrupted)
+    return Comparison(dataset, rows, settings, selection, len(split.x_test), runs, interrupted)
 
 
 @dataclass
@@ -118,7 +118,7 @@ class _Experiment:
         return float(LOSS.compute(net.predict(rows.x_test), rows.y_test)[0])
 
     def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> VariantRun:
-        """Train one variant in one repeat, measured after every epoch."""
+        """Train one variant in one repeat, and evaluate it after every epoch."""
         curves: dict[str, list[float]] = {}
 
         def record(net: Network) -> None:
@@ -149,8 +149,8 @@ class _Experiment:
             outputs = net.predict(x)
             figures[f"{part}_accuracy"] = float(np.mean(LOSS.classes(outputs) == y))
             figures[f"{part}_loss"] = float(LOSS.compute(outputs, y)[0])
-        # The mean over all ways to make labels wrong: with a share ν of wrong labels, a label has
-        # the probability 1 - ν and each other class ν/(K - 1): label smoothing by νK/(K - 1).
+        # The mean over all ways to make labels wrong. With a share ν of wrong labels, the label
+        # has the probability 1 - ν, each other class ν/(K - 1): label smoothing by νK/(K - 1).
         smoothing = self.settings.label_noise * self.classes / (self.classes - 1)
         noisy = SoftmaxCrossEntropy(label_smoothing=smoothing)
         figures["test_loss_noisy"] = float(noisy.compute(outputs, y)[0])
@@ -160,7 +160,7 @@ class _Experiment:
     def _train(
         self, strengths: Strengths, rows: Rows, repeat: int, callback: Callable[[Network], None]
     ) -> tuple[Network, History]:
-        """Train a network; the callback takes it after every epoch."""
+        """Train a network; ``callback(net)`` is called after every epoch."""
         settings = self.settings
         net = build_network(
             settings.hidden,

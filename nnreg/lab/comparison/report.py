@@ -36,7 +36,7 @@ CONFIDENCE = 0.95
 NOISE_RULE = (
     "A difference from 'none' is inside the noise, and marked ~, if the "
     f"{CONFIDENCE * 100:g} % confidence interval of its mean (Student's t, over the paired "
-    "differences within the repeats) contains 0. One repeat says nothing about noise."
+    "differences within the repeats) contains 0. With one repeat the noise is not measured."
 )
 
 ZEROS_NOTE = {
@@ -76,36 +76,36 @@ WEIGHTS = (
     Column("total", "total", "Train loss plus penalty: the objective of training."),
     Column("weight_norm", "weight norm", "√(Σ w²) over all weights.", 1),
     Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
-    Column("seconds", "seconds", "Training time of one run, without the measuring.", 1),
+    Column("seconds", "seconds", "Training time of one run, without evaluation.", 1),
 )
 
 PICTURES = {
     "curves": {
         "title": "The losses by epoch",
-        "alt": "Train and test loss by epoch, one panel for each variant, on the same axes.",
+        "alt": "Train and test loss by epoch, one panel per variant, on the same axes.",
         "caption": "Data loss in inference mode at the end of each epoch. Thick lines are means of "
         "the repeats, thin lines the repeats; the dot is the lowest test loss; the shaded area is "
         "the generalization gap.",
     },
     "weights": {
         "title": "The final weights",
-        "alt": "Histograms of the weights, one panel for each variant, on the same axes.",
+        "alt": "Histograms of the weights, one panel per variant, on the same axes.",
         "caption": "All weights of the first repeat, on a logarithmic scale. Those that are "
-        "exactly 0 have a bar of their own.",
+        "exactly 0 have a separate bar.",
     },
 }
 
 FAIRNESS = (
-    "Within a repeat every variant starts from the same weights and sees the same batches in the "
-    "same order. Repeats differ in initial weights, order and dropout masks; rows and labels are "
-    "the same in all of them, so the noise that they show is that of training, not that of "
-    "drawing other data."
+    "Within a repeat every variant starts from the same weights and is trained on the same batches "
+    "in the same order. Repeats differ in initial weights, order and dropout masks; rows and "
+    "labels are the same in all of them, so their differences measure the noise of training, not "
+    "that of drawing other data."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class VariantRun:
-    """One trained network, measured.
+    """The figures of one trained network.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Comparison:
     runs : dict of str to list of VariantRun
         By variant, in the order of the repeats.
     interrupted : bool
-        True if there are fewer repeats than the settings say.
+        True if there are fewer repeats than ``settings.repeats``.
 
     Examples
     --------
@@ -168,7 +168,7 @@ class Comparison:
 
     @property
     def repeats(self) -> int:
-        """Finished repeats."""
+        """The number of finished repeats."""
         return len(self.runs[VARIANTS[0]])
 
     @property
@@ -241,7 +241,7 @@ class Comparison:
         )
         best = max(VARIANTS, key=lambda variant: test[variant])
         if best == "none":
-            return f"{first} No regularization does better on test rows."
+            return f"{first} No regularizer is better on test rows."
         gain = round(100 * test[best], 1) - round(100 * test["none"], 1)
         unsure = self.summarize(best, "test_accuracy")["inside_noise"] is not False
         return (
@@ -250,13 +250,13 @@ class Comparison:
         )
 
     def notes(self) -> list[str]:
-        """Return what the numbers of the tables are."""
+        """Return explanations of the numbers in the tables."""
         note = (
             f"Mean ± standard deviation of {self.repeats} repeats; ~ marks a difference from none "
             "that is inside the noise."
         )
         if self.repeats == 1:
-            note = "One repeat: nothing is known about the noise."
+            note = "One repeat: the noise is not measured."
         notes = [note, ZEROS_NOTE[self.settings.l1_method]]
         if self.settings.label_noise:
             notes.append(
@@ -264,13 +264,13 @@ class Comparison:
                 "if they were wrong as often as training labels. The verdict uses it."
             )
         if self.interrupted:
-            notes.append("Interrupted: fewer repeats than asked for.")
+            notes.append("Interrupted: fewer repeats than requested.")
         return notes
 
     def cell(self, variant: str, column: Column) -> str:
         """Return a cell of the table, marked where the difference from ``none`` may be chance."""
         inside = self.summarize(variant, column.key)["inside_noise"]
-        # Where there may be marks, the other cells have a space, so that digits align.
+        # If any cell can have a mark, cells without one have a space, so that digits align.
         mark = "~" if inside else " " * (self.repeats > 1)
         return column.format(self.values(variant, column.key)) + mark
 
@@ -294,12 +294,12 @@ def is_inside_noise(differences: Array) -> bool:
     >>> is_inside_noise(np.array([0.9, 1.0, 1.1])), is_inside_noise(np.array([-1.0, 0.0, 2.0]))
     (False, True)
     """
-    from scipy.special import stdtrit  # 300 ms, only where a difference is tested
+    from scipy.special import stdtrit  # takes 300 ms, so only when it is used
 
     r = len(differences)
     error = float(differences.std(ddof=1)) / r**0.5
-    reach = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2)) * error
-    return bool(abs(differences.mean()) <= reach)
+    half_width = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2)) * error
+    return bool(abs(differences.mean()) <= half_width)
 
 
 def make_report(comparison: Comparison) -> Report:
@@ -345,11 +345,11 @@ def _facts(comparison: Comparison) -> dict[str, str]:
     rows, settings = comparison.rows, replace(comparison.settings, repeats=comparison.repeats)
     n, k = len(rows.x), comparison.validation_rows
     training = f"with ReLU, dropout after each hidden layer; {describe_training(settings)}"
-    strengths = "all given, none selected"
+    strengths = "all set, none selected"
     if comparison.selection.candidates:
         strengths = (
             f"selected by the lowest data loss on {k:,} validation rows, held out of the "
-            f"{n:,} training rows, after one training on the other {n - k:,}; the final "
+            f"{n:,} training rows, after one run on the other {n - k:,}; the final "
             f"runs train on all {n:,}; test rows are not used"
         )
     return {
@@ -360,12 +360,12 @@ def _facts(comparison: Comparison) -> dict[str, str]:
 
 
 def _tabulate_strengths(selection: ModelSelection) -> Table:
-    """Return a row for each variant: its strengths, and the values that were tried."""
+    """Return one row per variant: its strengths, and the values that were tried."""
     rows = []
     for variant in VARIANTS[1:]:
         tried = [asdict(candidate.strengths) for candidate in selection.tried(variant)]
         varied = [name for name in asdict(Strengths()) if len({t[name] for t in tried}) > 1]
-        grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(given)"
+        grid = ", ".join(f"{values[varied[0]]:g}" for values in tried) if varied else "(set)"
         if selection.is_at_grid_edge(variant):
             grid += "  (end of grid)"
         rows.append([variant, str(selection.strengths[variant]), grid])
@@ -373,7 +373,7 @@ def _tabulate_strengths(selection: ModelSelection) -> Table:
 
 
 def _numbers(comparison: Comparison) -> dict[str, Any]:
-    """Return every number of a comparison in lists and dictionaries, ready for JSON."""
+    """Return every number of a comparison in lists and dictionaries, for JSON."""
     settings = comparison.settings
     edges = histogram_edges([comparison.runs[variant][0].weights for variant in VARIANTS])
     return {

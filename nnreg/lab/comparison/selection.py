@@ -1,13 +1,13 @@
 """Model selection: the strength of each regularizer, selected on validation rows.
 
-Test rows must not select: a strength that is selected by them has been fitted to them. Each
-strength of a small grid is tried by one training run with the seed of the first repeat; dropout +
-L2 takes the selected ``keep_prob`` and tries the grid of L2 again, since two regularizers together
-need less of each. The lowest validation data loss wins. Then the validation rows return to the
-training rows, and the final runs train on all of them.
+Test rows are not used: a strength that is selected on them is fitted to them. Each strength of a
+small grid is tried in one training run with the seed of the first repeat; dropout + L2 uses the
+selected ``keep_prob`` and tries the grid of L2 again, since two regularizers together require lower
+strengths. The strength with the lowest validation data loss is selected. Then the validation rows
+are added to the training rows again, and the final runs train on all of them.
 
-A penalty is added to the *mean* loss of the rows and is not divided, so the strength that fits
-falls as the number of rows N grows. The grids of L2 and L1 are therefore numbers divided by N.
+A penalty is added to the *mean* loss of the rows and is not divided by their number N, so the best
+strength decreases as N grows. The grids of L2 and L1 are therefore numbers divided by N.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Candidate:
     variant : str
     strengths : Strengths
     loss : float
-        Infinite where training broke down.
+        Infinite if the training loss was not finite.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class ModelSelection:
     strengths : dict of str to Strengths
         By variant.
     candidates : tuple of Candidate
-        Empty where every strength was given.
+        Empty if every strength was set.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class ModelSelection:
 
 
 def make_grids(settings: Settings, rows: int) -> dict[str, tuple[float, ...]]:
-    """Return the values to try, for the strengths that are not given.
+    """Return the values to try, for the strengths that are None in the settings.
 
     >>> make_grids(Settings(keep_prob=0.5), 300)
     {'l2': (0.001, 0.003, 0.01, 0.03, 0.1), 'l1': (0.0003, 0.001, 0.003, 0.01)}
@@ -99,7 +99,7 @@ def make_grids(settings: Settings, rows: int) -> dict[str, tuple[float, ...]]:
 def select_strengths(
     settings: Settings, rows: int, validation_loss: Callable[[Strengths], float]
 ) -> ModelSelection:
-    """Select the strengths that are not given.
+    """Select the strengths that are None in the settings.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ proximal map never increases the objective if ``L`` bounds the curvature of the 
     wₖ₊₁ = prox(vₖ - ∇f(vₖ)/L),    tₖ₊₁ = (1 + √(1 + 4tₖ²))/2,
     vₖ₊₁ = wₖ₊₁ + (tₖ - 1)/tₖ₊₁ · (wₖ₊₁ - wₖ)
 
-``t`` is set back to 1 whenever ``(vₖ - wₖ₊₁)ᵀ(wₖ₊₁ - wₖ) > 0``, that is, when the momentum points
-uphill (O'Donoghue & Candès, 2015, section 3.2). The steps are those of `TrainingStep`.
+``t`` is reset to 1 whenever ``(vₖ - wₖ₊₁)ᵀ(wₖ₊₁ - wₖ) > 0``, that is, when the momentum is an
+ascent direction (O'Donoghue & Candès, 2015, section 3.2). Steps are computed by `TrainingStep`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def solve(
     tolerance: float | None = None,
     max_steps: int = 100_000,
 ) -> int:
-    """Train a linear model on all rows at once until it is at its optimum.
+    """Train a linear model to its optimum, by steps on all rows.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def solve(
     Raises
     ------
     ValueError, TypeError
-        If the model is not linear, or the loss or penalty is of another kind.
+        If the model is not linear, or the loss or penalty is not one of those above.
     NotConvergedError
-        After ``max_steps`` steps. The network has the parameters of the last one.
+        If ``max_steps`` steps are not enough. The network has the parameters of the last step.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def solve(
     tolerance = TOLERANCES[str(net.dtype)] if tolerance is None else tolerance
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     max_steps = validation.whole("max_steps", max_steps, 1)
-    features = np.column_stack([x.astype(np.float64), np.ones(len(x))])  # the bias's 1 included
+    features = np.column_stack([x.astype(np.float64), np.ones(len(x))])  # with the bias's column
     eigenvalue = float(np.linalg.eigvalsh(features.T @ features / len(x))[-1])
     l2 = max(
         (p.strength for p, _, _ in net.regularization.penalties if isinstance(p, L2)), default=0.0
@@ -103,7 +103,7 @@ def solve(
     doutputs = loss(np.zeros((len(x), net.widths[-1])), y)[1]
     scale = max(1.0, float(np.abs(x).max())) * float(np.abs(doutputs).sum(axis=0).max())
     rows = np.arange(len(x))
-    w = net.parameters.vector  # at the start of a step v, at its end the new w
+    w = net.parameters.vector  # v before a step, the new w after it
     previous, v, t = w.copy(), w.copy(), 1.0
     step = TrainingStep(net, loss, SGD(rate))
     for count in range(1, max_steps + 1):
@@ -120,7 +120,8 @@ def solve(
     w[:] = previous
     raise NotConvergedError(
         f"after {max_steps:,} steps the residual is {residual:.1e}, above the tolerance of "
-        f"{tolerance * scale:.1e}; scale the columns of x alike, or raise max_steps or tolerance"
+        f"{tolerance * scale:.1e}; scale the columns of x to the same range, or raise max_steps or "
+        "tolerance"
     )
 
 
@@ -139,7 +140,7 @@ def _check_convex(net: Network) -> None:
 
 
 def _bound_curvature(loss: Loss, outputs: int) -> float:
-    """Return a bound of the second derivative of a row's loss by its outputs."""
+    """Return a bound of the second derivative of a row's loss with respect to its outputs."""
     bounds = {
         MeanSquaredError: 2.0 / outputs,
         Huber: 1.0 / outputs,

@@ -1,14 +1,15 @@
 r"""Regularization path: one model trained at a sequence of penalty strengths, each warm-started.
 
 A linear model is trained from the strongest penalty down, as glmnet does it (Friedman, Hastie &
-Tibshirani, 2010, section 2.5). Zero weights are optimal from :func:`lambda_max` on, which for L1 is
-``max |∂data_loss/∂w|`` at zero weights and the best biases; for squared error that is
-``max |xᵀ(y - ȳ)|·2/(N·M)``. Each optimum is the start for the next, weaker penalty.
+Tibshirani, 2010, section 2.5). Zero weights are optimal at strengths of at least
+:func:`lambda_max`, which for L1 is ``max |∂data_loss/∂w|`` at zero weights and the best biases; for
+squared error that is ``max |xᵀ(y - ȳ)|·2/(N·M)``. Training with the next, weaker penalty starts
+from the optimum.
 
 A network with hidden layers cannot start from zero weights: all their derivatives are zero there,
-so the weights would stay zero at every strength. It is trained from its initial weights under the
-weakest penalty first, and then under stronger ones, each from the weights of the one before. Its
-strongest penalty is ``max |∂data_loss/∂w|`` at the initial weights.
+so the weights would stay zero at every strength. It is trained from its initial weights with the
+weakest penalty first, and then with stronger ones, each from the weights of the one before. Its
+greatest strength is ``max |∂data_loss/∂w|`` at the initial weights.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class PathPoint:
     figures : dict of str to float
         ``nonzeros``, the number of weights that are not exactly zero; ``data_loss``, ``penalty``,
         ``total`` and metrics; ``residual`` (see :func:`nnreg.lab.measure_stationarity`);
-        ``test_data_loss`` and so on where there are test data; ``seconds``, the training time.
+        ``test_data_loss`` and so on if there are test data; ``seconds``, the training time.
     parameters : ndarray of shape (P,)
         The network's vector: the weights, then the biases.
 
@@ -71,13 +72,13 @@ class PathPoint:
 
 @dataclass(frozen=True, eq=False)
 class RegularizationPath:
-    """A path, the strongest penalty first, whatever the order of training.
+    """The points of a path, the strongest penalty first, whatever the order of training.
 
     Parameters
     ----------
     points : tuple of PathPoint
     weights_size : int
-        How many values of a point's parameters are weights, W.
+        The number of weights, W, among the parameters of a point.
 
     Examples
     --------
@@ -90,7 +91,7 @@ class RegularizationPath:
 
     @property
     def strengths(self) -> Array:
-        """The strengths, (S,), falling."""
+        """The strengths, (S,), in decreasing order."""
         return np.array([point.strength for point in self.points])
 
     @property
@@ -122,24 +123,24 @@ def regularization_path(
     Parameters
     ----------
     net : Network
-        The initial network. It is not modified; its own penalty is replaced, those of its layers
-        are not.
+        The initial network. It is not modified. In the copy that is trained, the penalty of the
+        network is replaced; those of single layers are not.
     x : array_like of shape (N, D)
     y : array_like
         Targets of the loss.
     loss : Loss
     penalty : function (strength) -> Penalty, default proximal L1
     strengths : iterable of float, optional
-        By default a geometric grid from :func:`lambda_max` down. It starts at
-        ``lambda_max·(1 + √ε)``, with the dtype's ε, so that all first weights are zero in spite of
-        rounding.
+        By default a geometric grid, decreasing from ``lambda_max·(1 + √ε)``, with ε of the dtype,
+        so that all weights of the first point are zero in spite of rounding; see
+        :func:`lambda_max`.
     points : int, default 20
         The number of strengths of the grid.
     ratio : float, default 0.001
-        The weakest strength of the grid over the strongest.
+        Ratio of the smallest to the greatest strength of the grid.
     train : function (Network), optional
-        Trains a network in place under the penalty it has. The default for a network of one `Dense`
-        layer is :func:`nnreg.lab.solve`; every other network needs it.
+        Trains a network in place with its current penalty. The default for a network of one `Dense`
+        layer is :func:`nnreg.lab.solve`; for other networks ``train`` is required.
     test_data : tuple (x, y), optional
     metrics : names or functions, default ()
         As for :func:`nnreg.fit`.
@@ -151,8 +152,8 @@ def regularization_path(
     Raises
     ------
     ValueError, TypeError
-        If arguments do not fit each other, or the default grid is asked of a penalty that sets no
-        weight to zero.
+        If arguments do not match, or if ``strengths`` is None and the penalty sets no weight to
+        zero.
 
     Examples
     --------
@@ -174,11 +175,11 @@ def regularization_path(
         train = partial(solve, x=x, y=y, loss=loss)
         if not is_linear(net):
             raise ValueError(
-                "train must be given for a network that is not one Dense layer: "
+                "train is required for a network that is not one Dense layer: "
                 "a function that trains it in place, such as lambda net: nn.fit(net, ...)"
             )
     metrics = metrics if isinstance(metrics, str) or callable(metrics) else tuple(metrics)
-    evaluate(net, x[:1], y[:1], loss=loss, metrics=metrics)  # an error here costs no training
+    evaluate(net, x[:1], y[:1], loss=loss, metrics=metrics)  # raises before training
     if test_data is not None:
         x_test, y_test = test_data
         test_data = data.validate_data(net, loss, x_test, y_test, "test ")
@@ -222,9 +223,9 @@ def lambda_max(
     Parameters
     ----------
     net : Network
-        For one `Dense` layer the result is the strength from which on zero weights, with the best
-        biases, are optimal. For other networks it is the strength whose proximal map sets the
-        gradient of the data loss at the present weights, with dropout off, to zero.
+        For one `Dense` layer the result is the smallest strength for which zero weights, with the
+        best biases, are optimal. For other networks it is the smallest strength whose proximal map
+        sets the gradient of the data loss at the current weights, without dropout, to zero.
     x : array_like of shape (N, D)
     y : array_like
         Targets of the loss.
@@ -252,7 +253,7 @@ def lambda_max(
     probe = net.copy()
     if is_linear(net):
         probe.penalty = None
-        # With inputs of zero a linear model is its biases.
+        # With inputs of zero, the outputs of a linear model are its biases.
         probe.parameters.weights[...] = 0.0
         solve(probe, np.zeros_like(x), y, loss=loss)
     gradient = compute_data_gradient(probe, x, y, loss)[1].vector
@@ -260,7 +261,7 @@ def lambda_max(
     def all_zero(strength: float) -> bool:
         probe.penalty = penalty(strength)
         if not probe.regularization.has_proximal:
-            raise ValueError(f"strengths must be given: {probe.penalty!r} has no proximal map")
+            raise ValueError(f"strengths is required: {probe.penalty!r} has no proximal map")
         probe.parameters.vector[...] = gradient
         probe.apply_proximal(1.0)
         return not any(
@@ -272,7 +273,7 @@ def lambda_max(
     doublings = (largest * 2.0**i for i in range(BISECTIONS))
     low, high = 0.0, next(filter(all_zero, doublings), None)
     if high is None:
-        raise ValueError(f"strengths must be given: {penalty(1.0)!r} makes no weight zero")
+        raise ValueError(f"strengths is required: {penalty(1.0)!r} sets no weight to zero")
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
         low, high = (low, middle) if all_zero(middle) else (middle, high)
@@ -280,7 +281,7 @@ def lambda_max(
 
 
 def strength_grid(top: float, points: int, ratio: float, dtype: Any = "float64") -> list[float]:
-    """Return a geometric grid of strengths, falling, from a little above ``top``.
+    """Return a geometric grid of decreasing strengths, which starts slightly above ``top``.
 
     >>> [round(strength, 6) for strength in strength_grid(1.0, 3, 0.01)]
     [1.0, 0.1, 0.01]

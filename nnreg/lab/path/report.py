@@ -24,12 +24,14 @@ from nnreg.lab.reporting.report import (
 from nnreg.plots.frame import Figure
 
 TOLERANCE = 0.01  # of accuracy
-MAX_WEIGHTS = 5000  # that are drawn
+MAX_WEIGHTS = 5000  # drawn as single lines
 
 SIZES = (
     Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
-    Column("inputs", "inputs", "The inputs that are still used after pruning, at least one.", 0),
-    Column("units", "units", "The hidden units that pruning leaves, at least one a layer.", 0),
+    Column("inputs", "inputs", "The number of inputs after pruning, at least one.", 0),
+    Column(
+        "units", "units", "The number of hidden units after pruning, at least one per layer.", 0
+    ),
 )
 FIT = (
     Column("accuracy", "train acc %", ACCURACY.format("training"), 1, True),
@@ -38,12 +40,12 @@ FIT = (
     Column("test_data_loss", "test loss", LOSS.format("test")),
 )
 OPTIMUM = (
-    Column("penalty", "penalty", "What the penalty adds to the objective."),
+    Column("penalty", "penalty", "The penalty term of the objective."),
     Column(
         "residual",
         "residual",
         "The KKT residual: the largest element of the smallest subgradient of the objective. It is "
-        "0 at a minimum, and near one small compared with the strength.",
+        "0 at a minimum; near a minimum it is small compared with the strength.",
         6,
     ),
 )
@@ -53,15 +55,16 @@ COLUMNS = (*SIZES, *FIT, *OPTIMUM)
 
 RULES = {
     "strengths": (
-        "A geometric grid. A linear model starts at the strength from which on zero weights are "
-        "optimal, which is computed, and goes on to weaker ones. A network with hidden layers goes "
-        "from weak to strong, because zero weights have zero derivatives there and never grow: it "
-        "is trained from its initial weights under the weakest penalty, then under stronger ones, "
-        "each from the weights of the one before. The strongest is the largest absolute derivative "
-        "of the data loss at the initial weights."
+        "A geometric grid. The path of a linear model starts at the smallest strength for which "
+        "zero weights are optimal, which is computed, and continues with weaker ones. The path of "
+        "a network with hidden layers goes from weak to strong, because at zero weights all "
+        "derivatives of such a network are zero: it is trained from its initial weights with the "
+        "weakest penalty, then with stronger ones, each from the weights of the one before. The "
+        "greatest strength is the largest absolute derivative of the data loss at the initial "
+        "weights."
     ),
     "selection": (
-        "No strength is selected. The summary names the strongest penalty whose mean test accuracy "
+        "No strength is selected. The summary shows the strongest penalty whose mean test accuracy "
         f"is at most {100 * TOLERANCE:g} point below the highest of the path; this uses the test "
         "rows."
     ),
@@ -83,9 +86,9 @@ def make_report(study: PathStudy) -> Report:
     seeds = [settings.seed + repeat for repeat in range(count)]
     note = f"Mean ± standard deviation of {count} repeats."
     if count == 1:
-        note = "One repeat: its variation is not known."
+        note = "One repeat: the variation between repeats is not measured."
     if not settings.hidden:
-        note = "A linear model has one optimum, whatever the seed."
+        note = "The optimum of a linear model does not depend on the seed."
     names = [f"{strength:.3g}" for strength in study.strengths]
     means = [
         [name, *(column.format(figures[column.key][:, i]) for column in COLUMNS)]
@@ -142,7 +145,7 @@ def _facts(study: PathStudy) -> dict[str, str]:
     if settings.hidden:
         training = f"with ReLU; {describe_training(settings)} at each strength"
         order = "from weak to strong"
-    l2 = f", beside L2 {settings.l2:g}" if settings.l2 else ""
+    l2 = f", with L2 {settings.l2:g}" if settings.l2 else ""
     return {
         "data": describe_data(study.dataset, study.rows),
         "network": describe_network(settings, study.rows, training),
@@ -152,7 +155,7 @@ def _facts(study: PathStudy) -> dict[str, str]:
 
 
 def make_headline(study: PathStudy) -> str:
-    """Return the best strength on the test rows, and the strongest that is nearly as good."""
+    """Return the best strength on the test rows, and the strongest within the tolerance."""
     accuracy, zeros = (study.figures[name].mean(axis=0) for name in ("test_accuracy", "zeros"))
     best = int(accuracy.argmax())
     sparse = int(np.flatnonzero(accuracy >= accuracy[best] - TOLERANCE)[0])
@@ -162,7 +165,7 @@ def make_headline(study: PathStudy) -> str:
         "zero. "
     )
     if sparse == best:
-        return f"{text}No stronger penalty of the path comes within {100 * TOLERANCE:g} point."
+        return f"{text}No stronger penalty of the path is within {100 * TOLERANCE:g} point."
     return (
         f"{text}L1 {study.strengths[sparse]:.2g} has {format_percent(accuracy[sparse])}, with "
         f"{format_percent(zeros[sparse])} exactly zero."

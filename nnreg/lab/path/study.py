@@ -1,7 +1,7 @@
 """Path study: the regularization path of one network, repeated with several seeds.
 
-Every repeat has the same strengths and a seed of its own, and does not depend on the others. The
-result of each point is kept together with the weights from which the next point starts, so an
+All repeats have the same strengths; each has its own seed and is independent of the others. The
+result of each point is saved together with the weights from which the next point starts, so an
 interrupted study can be continued.
 """
 
@@ -29,7 +29,7 @@ from nnreg.network import Network
 from nnreg.penalties import ElasticNet
 from nnreg.training.loop import fit
 
-TOLERANCE = 1e-10  # of a linear model: far below the margin by which the path starts above zero
+TOLERANCE = 1e-10  # of the solver; well below √ε, by which the first strength exceeds lambda_max
 LOSS = SoftmaxCrossEntropy()
 
 
@@ -40,14 +40,14 @@ class PathSettings(TrainingSettings):
     Parameters
     ----------
     hidden, epochs, batch_size, learning_rate, optimizer, train_size, label_noise, repeats, seed
-        As in `TrainingSettings`; ``epochs`` are those at each strength. Without hidden layers the
-        model is linear and is trained to its optimum at each strength.
+        As in `TrainingSettings`; ``epochs`` is the number for each strength. Without hidden layers
+        the model is linear and is trained to its optimum at each strength.
     l2 : float, default 0
         Strength of an L2 penalty at every point; above 0 the penalty is an elastic net.
     points : int, default 12
         Number of L1 strengths.
     ratio : float, default 0.001
-        The weakest strength over the strongest.
+        Ratio of the smallest to the greatest strength.
 
     Raises
     ------
@@ -82,10 +82,11 @@ class PathStudy:
     settings : PathSettings
         With the number of epochs filled in.
     strengths : ndarray of shape (S,)
-        Falling.
+        In decreasing order.
     figures : dict of str to ndarray of shape (R, S)
-        Those of a `PathPoint`, and ``zeros``, the share of weights that are exactly zero;
-        ``inputs`` and ``units``, the inputs and hidden units that :func:`nnreg.lab.prune` leaves.
+        The figures of `PathPoint`, and ``zeros``, the share of weights that are exactly zero;
+        ``inputs`` and ``units``, the numbers of inputs and hidden units after
+        :func:`nnreg.lab.prune`.
     weights : ndarray of shape (S, W)
         Of the first repeat.
 
@@ -121,10 +122,9 @@ def study_path(
         From `nnreg.datasets.load`.
     settings : PathSettings, optional
     folder : Path, optional
-        Where the results of finished points are kept; a study that was interrupted takes them from
-        there.
+        Where the results of finished points are saved; an interrupted study reads them from there.
     jobs : int, default 1
-        Repeats at once, each in a process of its own. More than one need joblib.
+        Number of worker processes. More than one requires joblib.
     progress : function (text, done, total), optional
         Called after every point or, with several jobs, after every repeat.
 
@@ -148,18 +148,18 @@ def study_path(
     prepared, settings = (PathSettings() if settings is None else settings).prepare(dataset)
     fitter = PathFitter(standardize(prepared), settings, prepared.classes, folder)
 
-    alone = jobs == 1  # a progress bar cannot be sent to another process
+    single = jobs == 1  # a progress bar cannot be sent to another process
     tasks = {
-        f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, progress if alone else None)
+        f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, progress if single else None)
         for repeat in range(settings.repeats)
     }
-    count = settings.points
+    points = settings.points
     results = run_cached(
         tasks,
         jobs=jobs,
         progress=None
-        if alone or progress is None
-        else lambda done, total: progress("repeats", done * count, total * count),
+        if single or progress is None
+        else lambda done, total: progress("repeats", done * points, total * points),
     )
     repeats = list(results.values())
     figures = {name: np.array([repeat[name] for repeat in repeats]) for name in repeats[0]}
@@ -168,7 +168,7 @@ def study_path(
 
 
 class PathFitter:
-    """Fits the path of each repeat.
+    """The computation of the path of each repeat.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class PathFitter:
         With the number of epochs filled in.
     classes : int
     folder : Path or None
-        Where the results of finished points are kept.
+        Where the results of finished points are saved.
     """
 
     def __init__(
@@ -204,12 +204,13 @@ class PathFitter:
     def fit_path(self, repeat: int, progress: Progress | None = None) -> dict[str, Array]:
         """Return the figures (S,) and the weights (S, W) of the points of one repeat."""
         rows, net, total = self.rows, self.build_network(repeat), len(self.strengths)
-        content = sha256(b"".join(part.tobytes() for part in vars(rows).values())).hexdigest()
-        settings = replace(self.settings, repeats=1)  # a repeat does not depend on their number
+        data_hash = sha256(b"".join(part.tobytes() for part in vars(rows).values())).hexdigest()
+        # So that saved results are valid for any number of repeats.
+        settings = replace(self.settings, repeats=1)
         seconds: dict[float, float] = {}
 
-        def train(net: Network) -> None:
-            key = cache_key("path", content, settings, repeat, self.strengths, net.penalty)
+        def train_cached(net: Network) -> None:
+            key = cache_key("path", data_hash, settings, repeat, self.strengths, net.penalty)
             result = run_cached({key: partial(self.train, net)}, folder=self.folder)[key]
             net.parameters.vector[...] = result["parameters"]
             net.steps, net.epochs = result["counts"].tolist()
@@ -228,7 +229,7 @@ class PathFitter:
                 loss=LOSS,
                 penalty=settings.penalty,
                 strengths=self.strengths,
-                train=train,
+                train=train_cached,
                 test_data=(rows.x_test, rows.y_test),
                 metrics=["accuracy"],
             )
@@ -247,7 +248,7 @@ class PathFitter:
         }
 
     def train(self, net: Network) -> dict[str, Array]:
-        """Train the network in place; return its parameters, its counters and the time."""
+        """Train the network in place, and return its parameters, its counters and the time."""
         rows, settings = self.rows, self.settings
         started = time.perf_counter()
         if settings.hidden:

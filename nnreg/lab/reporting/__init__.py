@@ -1,1 +1,1 @@
-"""Reports: folders, pages and stored results; knows no experiment."""
+"""Reports of any experiment: folders, pages and stored results."""

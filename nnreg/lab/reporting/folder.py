@@ -1,8 +1,9 @@
 """Output folders, in which nothing that nnreg did not write is overwritten or deleted.
 
 A report consists of ``report.json`` and other files. ``report.json`` lists the SHA-256 of the
-others and ends with that of its own text. A file is replaced or removed only if it is, byte for
-byte, what the report in its folder says that nnreg wrote. All other files are the user's.
+others and ends with the SHA-256 of the text before it. A file is replaced or removed only if its
+content has the SHA-256 that the ``report.json`` in its folder lists. All other files are the
+user's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def report_files(pictures: Iterable[str]) -> tuple[str, ...]:
 
 
 def seal(numbers: Mapping[str, Any]) -> bytes:
-    r"""Return the content of a ``report.json``, which ends with the SHA-256 of what is before it.
+    r"""Return the content of a ``report.json``, which ends with the SHA-256 of the text before it.
 
     >>> seal({"a": 1})
     b'{\n "a": 1,\n "sha256": "3839993...3575"\n}\n'
@@ -43,7 +44,7 @@ def seal(numbers: Mapping[str, Any]) -> bytes:
 
 
 def written_files(folder: Path) -> dict[str, str]:
-    """Return the files in a folder that are as nnreg wrote them, with their SHA-256.
+    """Return the files in a folder that are unchanged since nnreg wrote them, with their SHA-256.
 
     >>> written_files(Path("no such folder"))
     {}
@@ -65,12 +66,12 @@ def written_files(folder: Path) -> dict[str, str]:
 def open_folder(
     out: Path, pictures: Iterable[str], *, force: bool = False, resume: str = ""
 ) -> Iterator[Path]:
-    """Make the folder of a report, before anything is computed; remove it if it stays empty.
+    """Create the folder of a report, before anything is computed; remove it if it stays empty.
 
     Parameters
     ----------
     out : Path
-        Where it exists already, a number is added: ``out-2``, ``out-3``.
+        If it exists already, a number is added: ``out-2``, ``out-3``.
     pictures : iterable of str
         Names of the report's pictures.
     force : bool, default False
@@ -86,7 +87,7 @@ def open_folder(
     Raises
     ------
     OSError
-        If there cannot be such a folder, or if a file of the report would replace one that nnreg
+        If the folder cannot be created, or if a file of the report would replace one that nnreg
         did not write.
 
     Examples
@@ -129,7 +130,7 @@ def open_folder(
 
 
 def _without_nan(value: Any) -> Any:
-    """Return a value of JSON with None in the place of numbers that are not finite."""
+    """Return a JSON value with None instead of numbers that are not finite."""
     if isinstance(value, Mapping):
         return {key: _without_nan(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):

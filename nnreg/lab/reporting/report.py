@@ -36,7 +36,7 @@ WIDTH = 80
 ACCURACY = "The share of {} rows whose most probable class is the labelled one."
 LOSS = "The mean cross-entropy of the {} rows, without the penalty, in inference mode: dropout off."
 
-LARGE = 1e6  # from here on numbers are shown with an exponent
+LARGE = 1e6  # numbers from this value on are shown with an exponent
 
 LAYOUTS = {
     "light_wide": (plots.LIGHT, 3),
@@ -127,14 +127,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first columns are words, the others numbers.
+    """A table whose first columns are text, the others numbers.
 
     Parameters
     ----------
     words : sequence of str
-        Heads of the columns of words.
+        Heads of the text columns.
     groups : sequence of sequences of str
-        Heads of the other columns, in groups that fit into the width of a text.
+        Heads of the other columns, in groups that fit into the width of the terminal.
     rows : sequence of sequences of str
 
     Examples
@@ -176,24 +176,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of an experiment, ready to be printed and written.
+    """The results of an experiment, as text, as a page and as JSON.
 
     Parameters
     ----------
     title, headline : str
         The name of the experiment, and its result in a sentence or two.
     facts : mapping of str to str
-        What was computed, by name.
+        Descriptions of the experiment, by name.
     tables : mapping of str to Table
         By heading.
     notes : sequence of str
-        What the numbers of the tables are.
+        Explanations of the numbers in the tables.
     rules : mapping of str to str
-        Definitions, which are on the page alone, as ``details`` are.
+        Definitions. Like ``details``, they are shown on the page only.
     details : mapping of str to Table
         By heading.
     numbers : mapping of str to values
-        For ``report.json``, beside versions, platform and time.
+        The content of ``report.json``, without versions, platform and time.
     pictures : mapping of str to mapping of str to str
         By the name of the PNG file, without its ending: ``title``, ``alt`` and ``caption``.
     draw : mapping of str to function (*, theme, columns) -> Figure
@@ -252,7 +252,7 @@ class Report:
         """Write the files and return their names.
 
         Without matplotlib there are no pictures. Other files of an earlier report are removed,
-        since they do not show this one.
+        because they show earlier results.
 
         Parameters
         ----------
@@ -310,7 +310,7 @@ def render_definitions(parts: Mapping[str, str]) -> str:
 
 
 def mark_cell(cell: str) -> Markup:
-    """Return a cell's text as HTML: verdicts in their colour, deviations in a line of their own.
+    """Return a cell's text as HTML: verdicts with their color, deviations on a separate line.
 
     >>> mark_cell("right fit")
     '<span class="fit right">right fit</span>'
@@ -350,7 +350,7 @@ def render_figure(files: Mapping[str, bytes], *, title: str, alt: str, caption: 
 
 
 def _wrap(line: str, indent: int = 0) -> str:
-    """Return a line folded at the width of a report, later lines indented."""
+    """Return text wrapped at the width of a report, with later lines indented."""
     later = " " * indent
     return textwrap.fill(
         line, WIDTH, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
@@ -368,7 +368,7 @@ def format_percent(share: float) -> str:
 
 def describe_data(dataset: Dataset, rows: PreparedRows) -> str:
     """Return the source of the data and their numbers of rows, features and classes."""
-    wrong = f", {rows.flipped:,} of them given a wrong label" if rows.flipped else ""
+    wrong = f", {rows.flipped:,} of them with a wrong label" if rows.flipped else ""
     test = "which come with the data" if rows.given_test else "split off first"
     return (
         f"{dataset.name} ({dataset.source}); {rows.x.shape[1]:,} features, {rows.classes} classes; "

@@ -1,9 +1,9 @@
-"""Cached results of long work, computed in one or several processes.
+"""Cached results of long computations, in one or several processes.
 
 A task is a function without arguments that returns named arrays. Its key is a digest of everything
-that its result depends on. A result is kept in a file ``nnreg-KEY-DIGEST.npz``, where DIGEST is
+that its result depends on. A result is saved in a file ``nnreg-KEY-DIGEST.npz``, where DIGEST is
 that of the file's content: a damaged file, or one that nnreg did not write, is never read, replaced
-or removed. An interrupted run finds its finished results by their keys and computes the others.
+or removed. When an interrupted run is repeated, finished results are read, the others computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nnreg._support.version import __version__
 Task = Callable[[], dict[str, Array]]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, and how many units of how many are done."""
+"""Called with a description, the number of finished units, and the number of all units."""
 
 
 class WorkerDiedError(RuntimeError):
@@ -37,7 +37,7 @@ class WorkerDiedError(RuntimeError):
 
 
 def cache_key(kind: str, *parts: object) -> str:
-    """Return the key of a result that depends on ``parts``, as their ``repr`` shows them.
+    """Return the key of a result that depends on the ``repr`` of ``parts``.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def cache_key(kind: str, *parts: object) -> str:
     with np.printoptions(threshold=sys.maxsize, floatmode="unique", formatter=None):
         text = repr((*parts, __version__, np.__version__))
     if " at 0x" in text:
-        raise ValueError(f"only what its repr describes can be kept in a folder, got {text}")
+        raise ValueError(f"results can be saved only if repr describes their inputs, got {text}")
     return f"{kind}-{sha256(text.encode()).hexdigest()[:24]}"
 
 
@@ -76,11 +76,11 @@ def run_cached(
     Parameters
     ----------
     tasks : mapping of str to function () -> dict of str to ndarray
-        With ``jobs`` above 1 the functions are pickled by joblib, which takes lambdas too.
+        With ``jobs`` above 1 the functions are pickled by joblib, which supports lambdas too.
     folder : Path, optional
-        Where results are kept, a file each. It is made for the first of them.
+        Where results are saved, one file per result. It is created for the first of them.
     jobs : int, default 1
-        Processes. More than one need joblib.
+        Number of worker processes. More than one requires joblib.
     progress : function (done, total), optional
         Called after every task.
 
@@ -89,9 +89,9 @@ def run_cached(
     ImportError
         With ``jobs`` above 1 and without joblib.
     WorkerDiedError
-        If a process was killed, for instance for lack of memory.
+        If a worker process was killed, for instance for lack of memory.
     KeyboardInterrupt
-        On Ctrl-C. The finished results are in ``folder``, and no process is left.
+        On Ctrl-C. The finished results are in ``folder``; all worker processes have ended.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def run_cached(
 
 
 def list_results(folder: Path, kind: str) -> list[Path]:
-    """Return the files of results that are as nnreg wrote them, of one kind or with one key.
+    """Return the unchanged files of results, of one kind or with one key.
 
     >>> list_results(Path("no such folder"), "path")
     []
@@ -152,12 +152,12 @@ def _compute(
         from joblib.externals.loky import get_reusable_executor
     except ImportError:
         raise ImportError(
-            "more than one job needs joblib: pip install 'nnreg[parallel]', or jobs=1"
+            "more than one job requires joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     try:
-        # Ctrl-C reaches this process alone: the others inherit that they ignore it. Blocked signals
-        # will not do: joblib unblocks them.
+        # Worker processes inherit the ignored signal, so Ctrl-C interrupts this process only. To
+        # block the signal would have no effect, because joblib unblocks it.
         with signal_handler(signal.SIGINT, signal.SIG_IGN):
             results = parallel(
                 delayed(lambda k, t: (k, t()))(key, task) for key, task in tasks.items()
@@ -171,7 +171,7 @@ def _compute(
                 results.close()
     except BrokenExecutor:
         raise WorkerDiedError(
-            "a worker process died: it was killed, perhaps for lack of memory; use fewer jobs"
+            "a worker process was killed, perhaps for lack of memory; use fewer jobs"
         ) from None
     finally:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
@@ -182,7 +182,7 @@ def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
     np.savez(buffer, allow_pickle=False, **result)
     content = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # a damaged file of this name stays as it is
+    with suppress(FileExistsError):  # a damaged file of this name is not replaced
         write_whole(folder / f"nnreg-{key}-{_digest(content)}.npz", content)
 
 
