@@ -285,7 +285,7 @@ class TestLearners:
             (lambda: bias_variance_sweep({}, Sine()), "learners must not be empty"),
             (lambda: bias_variance_sweep([Polynomial(1)], Sine()), "learners must be a mapping"),
             (lambda: bias_variance_sweep(sweep("degree"), Sine(), 30), "design must be a Sampling"),
-            (lambda: bias_and_variance(lambda *_: np.sin, Sine(), folder="x"), "its repr"),
+            (lambda: bias_and_variance(lambda *_: np.sin, Sine(), folder="x"), "whose repr"),
         ],
     )
     def test_what_cannot_be_is_an_error(self, call, message):

@@ -169,7 +169,7 @@ class TestReport:
         one, two = str(make_report(one, "degree")), str(make_report(two_seeds, "degree"))
         assert "of seeds" not in one
         assert "of seeds" in two
-        assert "with 1 seed;" in one
+        assert ", 1 seed for each;" in one
 
     def test_the_loss_is_named(self, two_seeds, bands):
         assert "0-1 loss" in str(make_report(bands, "degree"))

@@ -200,7 +200,9 @@ def test_a_missing_mean_a_missing_half_and_a_penalized_bias_fail():
 
 
 def test_assert_ok_says_in_words_what_is_wrong_and_where():
-    with pytest.raises(AssertionError, match=r"output by inputs \(5, 4\).*\(ratio -1\)"):
+    with pytest.raises(
+        AssertionError, match=r"output with respect to inputs \(5, 4\).*\(ratio -1\)"
+    ):
         nn.check_gradients(WrongSign(), X).assert_ok()
     nn.check_gradients(nn.Tanh(), X).assert_ok()
 
@@ -230,7 +232,7 @@ def test_what_rounding_leaves_where_terms_cancel_is_no_error():
 def test_what_backward_gives_no_gradient_by_is_named():
     report = nn.check_gradients(lambda x, w: x @ w, lambda dout: (dout @ X,), X, X.T)
     assert report.passed
-    assert report.notes == ["not checked, since backward returns no gradient by it: w"]
+    assert report.notes == ["not checked, since backward returns no gradient with respect to it: w"]
 
 
 # --- Code that changes what it was given ---------------------------------------------------------

@@ -90,7 +90,9 @@ def test_a_forward_that_gives_something_else_each_time_is_refused():
     def forward(x):
         return x * (hidden.random(x.shape) < 0.5)
 
-    with pytest.raises(ValueError, match="forward gives different outputs for the same arguments"):
+    with pytest.raises(
+        ValueError, match="forward returns different outputs for the same arguments"
+    ):
         nn.check_gradients(forward, lambda dout: dout, X)
 
 
@@ -191,7 +193,7 @@ def test_an_array_that_is_no_attribute_is_moved_in_place_by_differences():
     )
     assert report.passed
     assert {row.block: row.method for row in report.rows} == {"x": "complex", "W": "richardson"}
-    assert "moved in place" in report.notes[0]
+    assert "changed in place" in report.notes[0]
     assert (hidden == W).all()
 
 
@@ -209,7 +211,7 @@ def test_courses_measures_are_shown_and_where_their_verdict_differs():
         assert failed(report) == ["b"]
         assert len(measures) == lines
         assert all(passed for *_, passed in measures)
-        assert "passed, though the verdict here is failed" in str(report)
+        assert "passed; this check: failed" in str(report)
 
 
 def test_the_norm_ratio_over_all_parameters_hides_a_small_block():

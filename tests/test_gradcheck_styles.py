@@ -217,7 +217,7 @@ def test_a_wrong_gradient_does_not_pass_wherever_it_is(arguments, block):
 
 REFUSED = [
     ((lambda w: (w**2, 2 * w), W), {}, "scalar, one number.*mean"),
-    ((lambda z, y: ((z - y) ** 2, 2 * (z - y)), B, B + 1), {}, "one loss a row"),
+    ((lambda z, y: ((z - y) ** 2, 2 * (z - y)), B, B + 1), {}, "one loss per row"),
     ((lambda x: None, lambda d: d, X), {}, "returned None.*return output"),
     ((lambda x: x, lambda d, q, r: d, X), {}, r"lambda dout: .*\(dout, q, r\)"),
     ((lambda w: ((w**2).sum(), 2 * w), np.empty((0, 3))), {}, "w: it is empty"),
@@ -258,7 +258,7 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
     report = nn.check_gradients(lambda w: ((w**2).sum(), {"w": 2 * w, "extra": w}), W)
     assert not report.passed
     assert all(row.passed for row in report.rows)
-    assert "no argument is called so" in report.not_checked['"extra"']
+    assert "no argument has this name" in report.not_checked['"extra"']
     assert "wrt=" in str(report)
     report = nn.check_gradients(lambda w: ((w**2).sum(), 2 * w, w), W)
     assert not report.passed
@@ -266,12 +266,12 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
         report = nn.check_gradients(
             lambda p, w, g=whole: ((w**2).sum() + p["b"].sum(), (g, 2 * w)), {"a": B, "b": B}, W
         )
-        assert "it is one array, and the argument holds 2" in str(report)
+        assert "it is one array, and the argument has 2" in str(report)
         assert not report.passed
     twice = nn.check_gradients(lambda w: ((w**2).sum(), {"w": w, "dw": 2 * w}), W)
     assert "another gradient belongs to the same argument" in str(twice)
     flags = nn.check_gradients(lambda m, w: ((m * w).sum(), {"m": 1.0 * w, "w": 1.0 * m}), W > 0, W)
-    assert "m holds no real numbers" in str(flags)
+    assert "m has no real numbers" in str(flags)
     assert not flags.passed
     ints = nn.check_gradients(lambda i, w: (w[i].sum(), (w, 0 * w)), np.array([0, 1]), W)
     assert "astype(float)" in str(ints)
@@ -319,7 +319,9 @@ def test_a_backward_pass_that_overwrites_its_dout_passes_and_this_is_noted():
 def test_a_permutation_that_would_match_is_named_in_the_failure():
     report = nn.check_gradients(lambda u, v: (((u - 2 * v) ** 2).sum(), 4 * (2 * v - u)), X, T)
     assert not report.passed
-    assert "It is the derivative by v: if that is meant, write wrt=['v']" in str(report)
+    assert "It is the derivative with respect to v: if that is intended, write wrt=['v']" in str(
+        report
+    )
 
 
 def test_precision_is_judged_from_forward_alone_and_said():
@@ -344,7 +346,7 @@ def test_an_array_that_forward_no_longer_uses_is_named():
         parameters={"w": stale},
         gradients=lambda: {"w": layer.dw},
     )
-    assert "forward does not use the array given as parameters['w']" in str(report)
+    assert "forward does not use the array passed as parameters['w']" in str(report)
 
 
 def test_assert_gradients_raises_with_the_report():

@@ -88,7 +88,7 @@ class TestText:
         assert result[1] == str(searched.selection.strengths["L2"])
         assert [float(value) for value in result[2].split(", ")] == grid
         assert "20 validation rows, held out of the 60" in " ".join(str(searched).split())
-        assert re.search(r"^dropout +keep_prob 0.5 +\(given\)", str(searched), re.MULTILINE)
+        assert re.search(r"^dropout +keep_prob 0.5 +\(set\)", str(searched), re.MULTILINE)
 
     def test_a_choice_at_the_end_of_its_grid_is_pointed_out(self, searched):
         tried = searched.selection.tried("L2")

@@ -228,7 +228,8 @@ def test_the_message_of_a_wrong_gradient_names_block_place_and_values():
     with pytest.raises(AssertionError) as caught:
         assert_layer_contract(Wrong)
     assert re.match(
-        r"Wrong: the derivative of the output by inputs .* \(ratio -1\)", str(caught.value)
+        r"Wrong: the derivative of the output with respect to inputs .* \(ratio -1\)",
+        str(caught.value),
     )
 
 

@@ -1,8 +1,8 @@
 """Calling conventions: how a backward function is called, and what the two functions return.
 
-The convention is read from the signatures, whose names are mostly of a few kinds: the derivative by
-the output (``dout``, ``dA``, ``grad_output``), the cache, an argument of forward, its output, a
-learning rate. What cannot be read is an error that shows the line to write.
+The convention follows from the signatures, whose names are mostly of a few kinds: the derivative
+with respect to the output (``dout``, ``dA``, ``grad_output``), the cache, an argument of forward,
+its output, a learning rate. For other names an error shows the line to write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev")
 
 
 def signature_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """Return the parameters that a call may give values, or None if they are unknown.
+    """Return the parameters to which a call can pass values, or None if they are unknown.
 
     >>> [str(parameter) for parameter in signature_of(lambda dout, cache, scale=1.0: dout)]
     ['dout', 'cache', 'scale=1.0']
@@ -51,7 +51,7 @@ def names_of(function: Callable[..., Any], count: int) -> list[str]:
 
 
 def write_first(function: Callable[..., Any], *, is_value: bool) -> str:
-    """Return the code of a function that returns the value and the first gradient, or it alone."""
+    """Return the code of a function that returns the first gradient, after the value if any."""
     required = [p for p in signature_of(function) or () if p.default is p.empty]
     names = ", ".join(p.name for p in required)
     values = ", ".join(
@@ -62,18 +62,18 @@ def write_first(function: Callable[..., Any], *, is_value: bool) -> str:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return a function's name without the function that it is defined in."""
+    """Return a function's name, without that of an enclosing function."""
     name: str = getattr(function, "__qualname__", type(function).__name__)
     return name.rpartition("<locals>.")[2]
 
 
 def output_of(result: Any, owner: object, name: str) -> Array:
-    """Return the output in what a forward function returned, or the attribute that holds it."""
+    """Return the output from the result of a forward function, or from an attribute."""
     if isinstance(result, tuple) and result:
         result = result[0]
     if result is None:
-        kept = tree.attributes(owner)
-        outputs = (kept[n] for n in OUTPUT_ATTRIBUTES if n in kept)
+        attributes = tree.attributes(owner)
+        outputs = (attributes[n] for n in OUTPUT_ATTRIBUTES if n in attributes)
         numbers = np.ndarray | np.number | float
         result = next((output for output in outputs if isinstance(output, numbers)), None)
     if result is None:
@@ -88,7 +88,7 @@ def output_of(result: Any, owner: object, name: str) -> Array:
 
 
 def split_value(result: Any, name: str) -> tuple[Array, Any]:
-    """Return the value and the gradients in what a function without a backward returned."""
+    """Return the value and the gradients from the result of a function without a backward."""
     if not isinstance(result, tuple | list) or len(result) < 2:
         raise TypeError(
             f"a function without a backward must return the pair (value, gradient); {name} "
@@ -97,7 +97,7 @@ def split_value(result: Any, name: str) -> tuple[Array, Any]:
         )
     value, answer = result[0], result[1] if len(result) == 2 else tuple(result[1:])
     if len(result) == 2 and _is_scalar(answer) and not _is_scalar(value):
-        value, answer = answer, value  # (gradients, cost), as some courses have it
+        value, answer = answer, value  # (gradients, cost), as in some courses
     if not tree.is_leaf(value):
         raise TypeError(f"the value that {name} returns must be a number, got {_kind(value)}")
     output = np.asarray(value)
@@ -106,7 +106,7 @@ def split_value(result: Any, name: str) -> tuple[Array, Any]:
     if output.size != 1:
         raise ValueError(
             f"the value that {name} returns must be a scalar, one number, got the shape "
-            f"{output.shape}: one loss a row has no gradient; return its mean() or sum()"
+            f"{output.shape}: one loss per row has no gradient; return its mean() or sum()"
         )
     return output.reshape(()), answer
 
@@ -130,19 +130,19 @@ def bind_backward(
     result: Any,
     output: Array,
 ) -> tuple[Callable[[Any], Any], str]:
-    """Return ``backward`` as a function of the derivative by the output alone, and a note.
+    """Return ``backward`` as a function of the derivative with respect to the output, and a note.
 
     Parameters
     ----------
     forward, backward : callable
     arguments : list
-        Of forward.
+        The arguments of forward.
     names : list of str
-        Theirs.
+        The names of the arguments.
     result : object
-        What forward returned.
+        The result of forward.
     output : ndarray
-        The output in it.
+        The output in the result.
     """
     cached = isinstance(result, tuple) and len(result) > 1
     cache: Any = (result[1] if len(result) == 2 else result[1:]) if cached else None
@@ -154,7 +154,7 @@ def bind_backward(
     ]
     required = [p.name for p in parameters]
     if not required:
-        return (lambda dout: backward()), "backward takes no dout: its output counts as the loss"
+        return (lambda dout: backward()), "backward takes no dout: the output is used as the loss"
     by_name = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def call(values: dict[str, Any]) -> Any:
@@ -164,7 +164,7 @@ def bind_backward(
     known = dict(zip(names, arguments, strict=True))
     if not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in required):
         called = f"{name_of(backward)}({', '.join(required)})"
-        note = f"{called} was taken for the derivative of the function"
+        note = f"{called} was used as the derivative of the function"
         if output.ndim == 0:
             return (lambda dout: call(known)), note
         return (lambda dout: dout * np.asarray(call(known))), note
@@ -193,8 +193,8 @@ def bind_backward(
             passed = ", ".join("dout" if n == derivative else n for n in required)
             raise TypeError(
                 f"{name_of(backward)} takes ({', '.join(required)}), and check_gradients calls "
-                "backward(dout) or backward(dout, cache) with the cache that forward returns; it "
-                f"cannot say what {name!r} is. Write check_gradients({name_of(forward)}, lambda "
+                "backward(dout) or backward(dout, cache) with the cache that forward returns; "
+                f"{name!r} is unknown. Write check_gradients({name_of(forward)}, lambda "
                 f"dout: {name_of(backward)}({passed}), {', '.join(names)})"
             )
     return (lambda dout: call(values | {derivative: dout})), ""

@@ -1,16 +1,16 @@
-r"""The gradient check: the gradients of ``backward`` against the derivative of ``forward``.
+r"""The gradient check: the gradients of ``backward`` against numerical derivatives of ``forward``.
 
-Both are the code that trains; the check only moves its inputs and parameters, with complex numbers
-(:mod:`nnreg.gradcheck.numerical`), and compares. A pass means that the two agree at this point, not
-that the forward pass is the intended one.
+The training code itself is checked: inputs and parameters are changed by complex numbers
+(:mod:`nnreg.gradcheck.numerical`), and the derivatives are compared. A pass means that the two
+agree at this point, not that the forward pass is the intended one.
 
-A problem of up to ``ENTRIES`` values is compared entry by entry. Of a larger one, small blocks are,
-and of the others ``DIRECTIONS`` random directions: one complex forward pass gives the whole
-directional derivative ``v·b`` of a block of any size. A wrong gradient can pass there only by
-chance: if the block's gradient is off by a vector ``e``, direction ``v`` (independent standard
-normal entries) shows ``e·v``, which is normal with standard deviation ``‖e‖``. It is smaller than
-``‖e‖/100`` with probability below 0.008; in all of 8 directions at once, with probability below
-2e-17.
+A problem of up to ``ENTRIES`` values is compared entry by entry. In a larger problem, small blocks
+are compared entry by entry, other blocks along ``DIRECTIONS`` random directions: one complex
+forward pass gives the whole directional derivative ``v·b`` of a block of any size. A wrong gradient
+can pass there only by chance: if the block's gradient has the error ``e``, a vector, then along
+direction ``v`` (independent standard normal entries) the error is ``e·v``, which is normal with
+standard deviation ``‖e‖``. It is smaller than ``‖e‖/100`` with probability below 0.008; in all of 8
+directions at once, with probability below 2e-17.
 """
 
 from __future__ import annotations
@@ -60,64 +60,68 @@ def check_gradients(
     tolerance: float | None = None,
     error_metric: str | None = None,
 ) -> GradientReport:
-    """Compare every derivative that ``subject`` computes with a measured one.
+    """Compare every derivative that ``subject`` computes with a numerical derivative.
 
     ``check_gradients(net, x, y, loss)``
-        By every parameter and by the inputs, in training mode, of the data loss, the penalty and
-        the total apart. The masks of dropout are frozen: all passes are replays of the step that
-        comes next.
+        The derivatives of the data loss, the penalty and the total with respect to every parameter
+        and the inputs, in training mode. The masks of dropout are frozen: all passes replay the
+        next training step.
     ``check_gradients(layer, x)``
-        By the parameters and the inputs, of ``Σ r·y`` with a random ``r``.
+        The derivatives of ``Σ r·y``, with a random ``r``, with respect to the parameters and the
+        inputs.
     ``check_gradients(loss, outputs, targets)``
-        By the outputs.
+        The derivative with respect to the outputs.
     ``check_gradients(penalty, w)``
-        By the weights.
+        The derivative with respect to the weights.
     ``check_gradients(forward, backward, *arguments)``
         Functions that were not written for nnreg. ``forward(*arguments)`` returns the output, or
-        ``(output, cache)``. ``backward`` is called as its signature says: ``backward(dout)``,
-        ``backward(dout, cache)``, ``backward(dA, Z)``, ``backward(grad, learning_rate)`` with a
-        rate of 0, or as the derivative ``f_prime(z)``. It returns the gradients in the order of the
-        arguments, or a dictionary with their names or ``d`` and their names.
+        ``(output, cache)``. How ``backward`` is called depends on its signature:
+        ``backward(dout)``, ``backward(dout, cache)``, ``backward(dA, Z)``, ``backward(grad,
+        learning_rate)`` with a rate of 0, or as the derivative ``f_prime(z)``. It returns the
+        gradients in the order of the arguments, or a dictionary with the names of the arguments or
+        ``d`` and these names.
     ``check_gradients(layer.forward, layer.backward, x)``
-        An object with state. Arrays that have a gradient beside them, ``dW`` beside ``W``, are
-        checked too; other arrays through ``parameters`` and ``gradients``.
+        An object with state. Attributes with a gradient attribute, such as ``W`` with ``dW``, are
+        checked too; for other arrays pass ``parameters`` and ``gradients``.
     ``check_gradients(function, *arguments)``
         A function that returns ``(value, gradient)``, the value being one number.
 
-    Arguments and gradients may be arrays, numbers, or dictionaries, lists and objects that hold
-    them; a block is then called by the expression that leads to it, ``params["fc1"]["W"]``.
+    Arguments and gradients may be arrays, numbers, or dictionaries, lists and objects that contain
+    them; a block is then named by its expression, such as ``params["fc1"]["W"]``.
 
     Parameters
     ----------
     subject : Network, Layer, Loss, Penalty or callable
-        It is left as it is, to the bit, and so are the arguments and every generator. Networks and
-        layers are checked as float64 copies.
+        It is not changed, nor are the arguments and the random generators. Networks and layers are
+        checked as float64 copies.
     *arguments
         As above.
     method : {"complex", "central", "richardson"}, default "complex"
-        See :mod:`nnreg.gradcheck.numerical`. A function that is not complex-safe falls back to
-        ``"richardson"``, and a disagreement of the complex step counts only if ``"richardson"``
-        confirms it; the report says so.
+        See :mod:`nnreg.gradcheck.numerical`. For a function that is not complex-safe
+        ``"richardson"`` is used, and a disagreement of the complex step counts only if
+        ``"richardson"`` confirms it; the report has a note in both cases.
     seed : int, default 0
         For ``r`` and the directions.
     dropout : {"frozen", "off"}, default "frozen"
-        ``"off"`` checks a network or layer with dropout as it is in inference. It is not the
+        ``"off"`` checks a network or layer with dropout as in inference mode. It is not the
         default: a check without a mask cannot find a wrong mask.
     parameters : mapping of str to ndarray, optional
-        For an object with state: the arrays that it holds.
+        For an object with state: its parameter arrays.
     gradients : function () -> mapping of str to ndarray, optional
         Returns their gradients, after ``backward``.
     wrt : str, sequence or mapping, optional
-        The argument that each returned gradient is the derivative by, where names and positions do
-        not say it: ``wrt=["y_pred"]``, or ``wrt={"delta": "W"}``. None leaves a gradient out.
+        With respect to which argument each returned gradient is the derivative, if it does not
+        follow from names and positions: ``wrt=["y_pred"]``, or ``wrt={"delta": "W"}``. None
+        excludes a gradient.
     dtype : {"float32", "float64"}, optional
-        Functions get float64 arrays, and are compared to ``TOLERANCES["float32"]`` if their values
-        show that they compute in float32. ``"float32"`` passes float32 arrays on as they are.
+        Functions are called with float64 arrays, and compared with ``TOLERANCES["float32"]`` if
+        their values show that they compute in float32. With ``"float32"``, float32 arrays are
+        passed without a cast.
     tolerance : float, optional
-        The largest relative error that passes, in the place of
+        The largest relative error that passes, instead of
         :data:`nnreg.gradcheck.numerical.TOLERANCES`.
     error_metric : {"cs231n", "deeplearning.ai", "allclose"}, optional
-        Show this course's or framework's measure too, and where its verdict differs.
+        Show the error measure of this course or framework too, and where its verdict differs.
 
     Returns
     -------
@@ -141,8 +145,8 @@ def check_gradients(
     Traceback (most recent call last):
         ...
     AssertionError: wrong gradient of Square():
-    - the derivative of the output by inputs (1, 1) is off by a relative 5.0e-01, most at [0, 0]: \
-backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.5)
+    - the derivative of the output with respect to inputs (1, 1) has the relative error 5.0e-01, \
+largest at [0, 0]: backward returns 3.99..., complex differentiation of forward 7.99... (ratio 0.5)
     """
     validation.one_of("method", method, numerical.METHODS)
     validation.one_of("dropout", dropout, ["frozen", "off"])
@@ -165,7 +169,7 @@ backward says 3.99..., complex differentiation of forward says 7.99... (ratio 0.
 def assert_gradients(subject: Any, *arguments: Any, **options: Any) -> GradientReport:
     """Raise ``AssertionError`` with the whole report unless :func:`check_gradients` passes.
 
-    For unit tests: pytest prints the report where a test fails.
+    For unit tests: pytest prints the report if a test fails.
 
     Parameters
     ----------
@@ -192,7 +196,7 @@ def assert_gradients(subject: Any, *arguments: Any, **options: Any) -> GradientR
 def make_problem(
     subject: Any, arguments: tuple[Any, ...], rng: Any, dropout: str, options: dict[str, Any]
 ) -> Problem:
-    """Return what is to be checked as a :class:`Problem`."""
+    """Return the gradients to check as a :class:`Problem`."""
     expected: tuple[type, int, str, Callable[..., Problem]]
     for expected in (
         (Network, 3, "check_gradients(net, x, y, loss)", subjects.of_network),
@@ -218,17 +222,17 @@ def make_problem(
 
 
 class _Check:
-    """The comparison of a problem's gradients with measured ones."""
+    """The comparison of a problem's gradients with numerical derivatives."""
 
     def __init__(self, problem: Problem, method: str, tolerance: float | None, rng: Any) -> None:
         self.problem, self.tolerance, self.rng = problem, tolerance, rng
         self.method = "float32" if problem.single else method
         self.notes = list(problem.notes)
         self.size = sum(point.size for point in problem.blocks.values())
-        self._middle: Values | None = None
+        self._value_at_point: Values | None = None
 
     def report(self, error_metric: str | None) -> GradientReport:
-        """Return the report: every block of every quantity."""
+        """Compare every block of every quantity, and return the report."""
         rows, not_checked = [], dict(self.problem.not_checked)
         for block, point in self.problem.blocks.items():
             if point.size:
@@ -254,15 +258,15 @@ class _Check:
         )
 
     def _check_block(self, block: str) -> list[Row]:
-        """Compare one block, with a second opinion where the complex step finds it wrong."""
+        """Compare one block; errors of the complex step are confirmed by real differences."""
         shape, size = self.problem.blocks[block].shape, self.problem.blocks[block].size
-        misshapen = [
+        wrong_shape = [
             Row(quantity, block, shape, self.method, f"shape {gradients[block].shape}", 0.0, np.inf)
             for quantity, gradients in self.problem.gradients.items()
             if block in gradients and gradients[block].shape != shape
         ]
-        if misshapen:
-            return misshapen
+        if wrong_shape:
+            return wrong_shape
         entrywise = self.size <= ENTRIES or size <= SMALL_BLOCK
         directions = self._directions(shape, entrywise)
         compare = partial(self._compare, block, directions, entrywise)
@@ -274,27 +278,30 @@ class _Check:
                     rows, directions, entrywise
                 ):
                     return rows
-                note = f"by {block} complex and real differentiation disagree; the real one counts"
+                note = (
+                    f"complex and real differentiation with respect to {block} disagree; the real "
+                    "differences are used"
+                )
             except NotComplexSafe as reason:
                 note = f"not complex-safe, checked by differences: {reason}"
-        # Either the gradient is wrong, or the code is wrong for complex numbers: real ones decide.
-        second = compare("richardson" if self.method == "complex" else self.method)
-        if rows and all(_agree(a, b) for a, b in zip(rows, second, strict=True)):
+        # Either the gradient is wrong, or the code is not complex-safe: real differences decide.
+        by_differences = compare("richardson" if self.method == "complex" else self.method)
+        if rows and all(_agree(a, b) for a, b in zip(rows, by_differences, strict=True)):
             return rows
-        doubtful = any(not row.passed or row.kinks for row in second)
-        if doubtful and self.method != "float32" and self._computes_in_float32:
+        uncertain = any(not row.passed or row.kinks for row in by_differences)
+        if uncertain and self.method != "float32" and self._computes_in_float32:
             return compare("float32")
         if note and note not in self.notes:
             self.notes.append(note)
-        return second
+        return by_differences
 
     @cached_property
     def _computes_in_float32(self) -> bool:
         result = self.problem.outputs is not None and computes_in_float32(self.problem)
         if result:
             self.notes.append(
-                f"{self.problem.name} computes in float32 (its output does not follow a change "
-                f"of 1e-10): compared to {TOLERANCES['float32']:g} only"
+                f"{self.problem.name} computes in float32 (a change of 1e-10 does not change its "
+                f"output): the tolerance is {TOLERANCES['float32']:g}"
             )
         return result
 
@@ -308,21 +315,21 @@ class _Check:
         is_checked = block in self.problem.blocks
         point = (self.problem.blocks if is_checked else self.problem.others)[block]
         values = partial(self.problem.values, block)
-        if self._middle is None:
-            self._middle = values(point.copy())
-        return directional_derivatives(values, point, direction, method, self._middle)
+        if self._value_at_point is None:
+            self._value_at_point = values(point.copy())
+        return directional_derivatives(values, point, direction, method, self._value_at_point)
 
     def _is_complex_safe(self, rows: list[Row], directions: Array, entrywise: bool) -> bool:
-        """Return whether both ways of differentiating agree along one random direction.
+        """Return whether complex and real differentiation agree along one random direction.
 
         Code may drop an imaginary part without a warning, as ``np.var`` and ``abs`` do. A backward
-        pass that forgets the same term would then agree with the complex step.
+        pass in which the same term is missing would then agree with the complex step.
         """
         block, shape = rows[0].block, rows[0].shape
         direction = self.rng.standard_normal(shape) if entrywise else directions[0]
-        by_real = self._along(block, direction, "central")
+        by_differences = self._along(block, direction, "central")
         for row in rows:
-            real, jump = by_real[row.quantity]
+            real, jump = by_differences[row.quantity]
             b = row.all_measured
             by_complex = b @ direction.ravel() if entrywise else b[0]
             if not abs(by_complex - real) <= jump + 1e-3 * max(abs(real), FLOOR):
@@ -330,13 +337,13 @@ class _Check:
         return True
 
     def _compare(self, block: str, directions: Array, entrywise: bool, method: str) -> list[Row]:
-        """Return a row a quantity: the block's analytic and measured derivatives side by side."""
+        """Return one row per quantity, with the block's analytic and numerical derivatives."""
         point = self.problem.blocks[block]
-        measured: list[Any]
+        derivatives: list[Any]
         if method == "complex":
-            measured = complex_steps(partial(self.problem.values, block), point, directions)
+            derivatives = complex_steps(partial(self.problem.values, block), point, directions)
         else:
-            measured = [self._along(block, direction, method) for direction in directions]
+            derivatives = [self._along(block, direction, method) for direction in directions]
         tolerance = TOLERANCES[method] if self.tolerance is None else self.tolerance
         points = f"all {point.size}" if entrywise else f"{DIRECTIONS} directions"
         rows = []
@@ -348,7 +355,7 @@ class _Check:
                 # Along a random direction a derivative is of the size of the gradient's norm.
                 norm = float(np.linalg.norm(a))
                 a = np.array([np.vdot(a, direction) for direction in directions])
-            along = np.array([values[quantity] for values in measured])
+            along = np.array([values[quantity] for values in derivatives])
             b, jumps = (along, 0.0) if method == "complex" else along.T
             size = max(float(np.abs(b).max()), norm, FLOOR)
             difference = np.abs(a - b)
@@ -376,11 +383,11 @@ class _Check:
         return rows
 
     def _explain(self, row: Row) -> str:
-        """Return what a failure may come from, where the numbers show it."""
+        """Return a possible cause of a failure, if the numbers show one."""
         if row.block in self.problem.stale:
             return (
-                f". forward does not use the array given as parameters[{row.block!r}]: the object "
-                "holds another array by now; take it from the object when calling the check"
+                f". forward does not use the array passed as parameters[{row.block!r}]: the object "
+                "now has a different array; take it from the object when calling the check"
             )
         gradient = self.problem.gradients[row.quantity][row.block]
         for other, point in (self.problem.blocks | self.problem.others).items():
@@ -388,28 +395,31 @@ class _Check:
                 continue
             if self.problem.outputs is None or point.size > SMALL_BLOCK:
                 continue
-            right = [
+            expected = [
                 self._along(other, unit, "richardson")[row.quantity][0]
                 for unit in _units(point.shape)
             ]
-            size = max(float(np.abs(right).max()), FLOOR)
-            if (np.abs(gradient.ravel() - right) <= 1e-6 * size).all():
-                return f". It is the derivative by {other}: if that is meant, write wrt={[other]}"
+            size = max(float(np.abs(expected).max()), FLOOR)
+            if (np.abs(gradient.ravel() - expected) <= 1e-6 * size).all():
+                return (
+                    f". It is the derivative with respect to {other}: if that is intended, write "
+                    f"wrt={[other]}"
+                )
         return ""
 
 
 def _agree(complex_row: Row, real_row: Row) -> bool:
-    """Return whether two measurements of one derivative are the same, to the worse's accuracy."""
+    """Return whether two numerical derivatives agree within the tolerance of the less accurate."""
     size = max(float(np.abs(real_row.all_measured).max()), FLOOR)
-    apart = np.abs(complex_row.all_measured - real_row.all_measured)
-    return bool((apart <= 10 * TOLERANCES["richardson"] * size).all())
+    difference = np.abs(complex_row.all_measured - real_row.all_measured)
+    return bool((difference <= 10 * TOLERANCES["richardson"] * size).all())
 
 
 def computes_in_float32(problem: Problem) -> bool:
-    """Judge, from forward's values alone, whether code computes in single precision.
+    """Return whether code computes in single precision, as the outputs of forward show.
 
     In float64 a change of the inputs by a relative 1e-10 changes the outputs; a cast to float32
-    swallows it.
+    removes it.
     """
     assert problem.outputs is not None
     out = problem.outputs(None, None)

@@ -1,8 +1,8 @@
 """Functions and objects that were not written for nnreg, as problems of the gradient check.
 
-Before every call the arguments, the object's attributes and every generator within reach are set
-back to what they were (:mod:`nnreg.gradcheck.snapshot`). So a mask drawn inside ``forward`` is the
-same in every call, and after the check nothing has changed.
+Before every call the arguments, the object's attributes and every accessible random generator are
+restored (:mod:`nnreg.gradcheck.snapshot`). So a mask drawn inside ``forward`` is the same in every
+call, and after the check nothing has changed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from nnreg.gradcheck.tree import Path
 
 @dataclass
 class Block:
-    """An array, or a number, that may be differentiated by.
+    """An array, or a number, with respect to which derivatives may be computed.
 
-    Its paths lead to it from the list of the arguments, at whose end is the object of the methods.
-    There is none if the object holds it where no path leads.
+    Its paths start at the list of the arguments, followed by the object of the methods. There is
+    none if it is in the object, but not in an attribute.
     """
 
     value: Any
@@ -36,7 +36,7 @@ class Block:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype that its numbers have as an array."""
+        """The dtype of its numbers as an array."""
         return _dtype(self.value)
 
 
@@ -51,7 +51,7 @@ def from_functions(
     dtype: str | None = None,
     rng: Any,
 ) -> Problem:
-    """Return functions as a problem.
+    """Return the gradient check of functions as a problem.
 
     Parameters
     ----------
@@ -59,20 +59,21 @@ def from_functions(
         ``forward(*arguments)`` returns the output, or the output and a cache; with no ``backward``,
         the value and the gradients.
     backward : callable or None
-        Called as its signature says, see :mod:`nnreg.gradcheck.calling`.
+        Called according to its signature, see :mod:`nnreg.gradcheck.calling`.
     arguments : tuple
-        Trees; their numbers are differentiated by, where a gradient is returned.
+        Trees; their numbers are the variables, where a gradient is returned.
     parameters : mapping of str to ndarray, optional
-        Arrays that the object whose methods these are holds.
+        Arrays of the object whose methods these are.
     gradients : callable, optional
-        Returns the gradients by ``parameters``, under the same names, after ``backward``.
+        Returns the gradients with respect to ``parameters``, with the same names, after
+        ``backward``.
     wrt : str, sequence or mapping, optional
         Which argument each returned gradient belongs to.
     dtype : {"float32", "float64"}, optional
-        The arrays' dtype; float64 unless given.
+        The arrays' dtype, by default float64.
     """
     if (parameters is None) != (gradients is None) and (backward is not None or gradients):
-        raise TypeError("parameters= and gradients= belong together: give both, or neither")
+        raise TypeError("parameters= and gradients= belong together: pass both, or neither")
     if not isinstance(parameters, Mapping | None):
         raise TypeError(f"parameters must be a dictionary of arrays, got {parameters!r}")
     if gradients is not None and not callable(gradients):
@@ -88,10 +89,10 @@ def from_functions(
 
 
 class _Functions:
-    """Calls of two functions that leave no trace."""
+    """Calls of two functions, after which everything that they changed is restored."""
 
-    out: Array  # what forward returns at the point, and the object's arrays after backward
-    after: dict[Path, Array]
+    out: Array  # the output at the point
+    after: dict[Path, Array]  # the object's arrays after backward
 
     def __init__(
         self,
@@ -106,8 +107,8 @@ class _Functions:
         self.names = calling.names_of(forward, len(arguments))
         for name, argument in zip(self.names, arguments, strict=True):
             if hasattr(argument, "collect_schema") and not hasattr(argument, "__array__"):
-                validation.numeric(name, argument)  # raises: a query has no values yet
-        layer = forward if hasattr(forward, "backward") else None  # a layer that is called itself
+                validation.numeric(name, argument)  # raises: a lazy frame has no values
+        layer = forward if hasattr(forward, "backward") else None  # a callable layer
         self.owner = getattr(forward, "__self__", layer)
         self.snapshot = Snapshot(arguments, parameters, forward, backward)
         self.single = dtype == "float32"
@@ -117,7 +118,7 @@ class _Functions:
         self.blocks = _find_blocks(arguments, self.names)
         self.paths = {n: b.paths[0] for n, b in self.blocks.items() if n not in parameters}
         self.blocks |= {name: self._find_attribute(array) for name, array in parameters.items()}
-        # What the functions get in the place of what was given: float64 for float32, copies.
+        # Copies that are passed instead of the arguments: float64 for float32.
         self.replaced = {
             name: np.array(block.value, dtype=np.float64)
             for name, block in self.blocks.items()
@@ -125,43 +126,43 @@ class _Functions:
         }
 
     def close(self) -> None:
-        """Put everything back."""
+        """Restore everything."""
         self.restore()
         self.snapshot.restore(everything=True)
 
     def restore(self) -> None:
-        """Put back what the last call wrote and changed."""
+        """Undo what was written for the last call, and what the call changed."""
         self.undo_writes()
         self.snapshot.restore()
 
     def undo_writes(self) -> None:
-        """Put back what the last call wrote."""
+        """Undo what was written for the last call."""
         while self.written:
             self.written.pop()()
 
     def _attributes(self) -> dict[Path, Any]:
-        """Return the arrays and numbers that the object holds, by their path."""
+        """Return the object's arrays and numbers by path."""
         return dict(tree.leaves(self.owner, (("item", len(self.arguments)),)))
 
     def _find_attribute(self, array: Any) -> Block:
         return Block(array, [p for p, leaf in self._attributes().items() if leaf is array])
 
     def run(self, name: str | None = None, array: Array | None = None) -> tuple[Any, list[Any]]:
-        """Return what forward returns with one block replaced, and the arguments it was given."""
-        given = [*self.arguments, self.owner]
+        """Return the result of forward with one block replaced, and the arguments of this call."""
+        arguments = [*self.arguments, self.owner]
         for replaced, value in self.replaced.items():
-            self._write(given, replaced, value.copy())
+            self._write(arguments, replaced, value.copy())
         if name is not None and array is not None:
-            self._write(given, name, array)
-        given.pop()
-        return self.forward(*given), given
+            self._write(arguments, name, array)
+        arguments.pop()
+        return self.forward(*arguments), arguments
 
-    def _write(self, given: list[Any], name: str, array: Array) -> None:
+    def _write(self, arguments: list[Any], name: str, array: Array) -> None:
         block = self.blocks[name]
         if not block.paths:
             if np.iscomplexobj(array):
                 raise NotComplexSafe(
-                    f"{name} is no attribute of the object, so it is moved in place"
+                    f"{name} is no attribute of the object, so it is changed in place"
                 )
             before = block.value.copy()
             np.copyto(block.value, array)
@@ -171,12 +172,12 @@ class _Functions:
         leaf = tree.as_leaf(block.value, array)
         for path in block.paths:
             if len(path) == 1:
-                given[path[0][1]] = leaf
+                arguments[path[0][1]] = leaf
             else:
-                self.written.append(tree.put(given, path, leaf))
+                self.written.append(tree.put(arguments, path, leaf))
 
     def _split(self, result: Any) -> tuple[Array, Any]:
-        """Return the output, or the value, and the gradients that come with a value."""
+        """Return the output; or the value and the gradients returned with it."""
         if self.backward is None:
             return calling.split_value(result, self.name)
         return calling.output_of(result, self.owner, self.name), None
@@ -194,7 +195,7 @@ class _Functions:
         return {"output": np.vdot(self.weights, self.outputs(name, array))}
 
     def problem(self, gradients: Any, wrt: Any, rng: Any) -> Problem:
-        """Return the problem; ``gradients`` and ``wrt`` as for :func:`from_functions`."""
+        """Return the problem, with ``gradients`` and ``wrt`` as in :func:`from_functions`."""
         before = self._attributes()
         try:
             answers, pairs = self._gradients(gradients, wrt, rng)
@@ -203,24 +204,24 @@ class _Functions:
                 raise
             replaced, self.replaced, self.single = self.replaced, {}, True
             self.restore()
-            # This raises again, if float64 was not the reason.
+            # Raises again if float64 was not the reason.
             answers, pairs = self._gradients(gradients, wrt, rng)
             self.notes.append(
-                f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was kept"
+                f"{self.name} does not accept float64 for {', '.join(replaced)}: float32 was used"
             )
-        # What was changed by these two calls is what every call is cleaned up after.
+        # Objects that these two calls changed are restored after every further call.
         self.undo_writes()
         self.snapshot.settle()
         if not np.array_equal(self.out, self.outputs(), equal_nan=True):
             raise ValueError(
-                f"{self.name} gives different outputs for the same arguments: it draws from a "
+                f"{self.name} returns different outputs for the same arguments: it uses a random "
                 "generator that is no argument, no attribute and not NumPy's global one; pass it "
-                "as an argument, or seed it inside"
+                "as an argument, or seed it in the function"
             )
         if self.backward is not None and self.paths.keys() >= answers.keys():
             self._pair_attributes(before, answers)
         if any([self._promote(name) for name in answers]):
-            answers |= self._gradients(gradients, wrt, rng)[0]  # by floats they may be others
+            answers |= self._gradients(gradients, wrt, rng)[0]  # they may differ for floats
         self.restore()
         return self._finish(answers, pairs)
 
@@ -232,7 +233,7 @@ class _Functions:
                 # The gradient of an earlier pass, to which backward may add.
                 zeros = np.zeros_like(attributes[other])
                 self.written.append(tree.put([*self.arguments, self.owner], other, zeros))
-        result, given = self.run()
+        result, arguments = self.run()
         out, answer = self._split(result)
         self.out = np.array(out)
         if self.weights is None:
@@ -242,23 +243,23 @@ class _Functions:
         call = answer if callable(answer) else None
         if self.backward is not None:
             call, note = calling.bind_backward(
-                self.forward, self.backward, given, self.names, result, out
+                self.forward, self.backward, arguments, self.names, result, out
             )
             self.notes += [note] if note else []
         if call is not None:
             answer = call(dout)
             if out.ndim and not np.array_equal(dout, self.weights.astype(dtype)):
                 self.notes.append(
-                    "backward changes the derivative that it is given in place: code that uses it "
-                    "again gets other numbers"
+                    "backward changes its argument, the derivative, in place: code that uses it "
+                    "again gets different numbers"
                 )
-        if answer is None:  # an object that keeps everything
-            kept = tree.attributes(self.owner)
-            answer = next((kept[n] for n in calling.INPUT_GRADIENTS if n in kept), None)
+        if answer is None:  # the gradients are attributes of the object
+            attrs = tree.attributes(self.owner)
+            answer = next((attrs[n] for n in calling.INPUT_GRADIENTS if n in attrs), None)
         blocks = self.paths | {n: (("item", i),) for i, n in enumerate(self.names)}
         answer = expand(answer, blocks)
         is_value = self.backward is None
-        pairs = Pairs(given, self.names, self.backward or self.forward, is_value, blocks)
+        pairs = Pairs(arguments, self.names, self.backward or self.forward, is_value, blocks)
         pairs.pair(answer, wrt)
         self.after = {path: np.array(leaf) for path, leaf in self._attributes().items()}
         names, answers = {path: name for name, path in self.paths.items()}, {}
@@ -267,21 +268,22 @@ class _Functions:
                 answers[names[path]] = gradient
             else:
                 argument = tree.name(self.names[path[0][1]], path[1:])
-                pairs.unmatched[f"the gradient by {argument}"] = f"{argument} holds no real numbers"
+                label = f"the gradient with respect to {argument}"
+                pairs.unmatched[label] = f"{argument} has no real numbers"
         if gradients is not None:
             answers |= self._explicit(dict(gradients()), pairs)
         elif isinstance(answer, Mapping):
             answers |= self._pair_by_name(answer, pairs)
         if isinstance(answer, Mapping) and answer and not answers:
             raise ValueError(
-                f"the gradients of {self.name} are called {', '.join(map(str, answer))}; none of "
-                f"these is an argument: {', '.join(self.blocks)}. For arrays that are not "
+                f"the gradients of {self.name} have the names {', '.join(map(str, answer))}; none "
+                f"of these is an argument: {', '.join(self.blocks)}. For arrays that are not "
                 "arguments, write check_gradients(lambda p: ..., p) with p a dictionary of them"
             )
         return answers, pairs
 
     def _explicit(self, explicit: dict[str, Any], pairs: Pairs) -> dict[str, Array]:
-        """Return what ``gradients()`` returned; what is no parameter is unmatched."""
+        """Return the result of ``gradients()``; names that are no parameter are unmatched."""
         state = [name for name in self.blocks if name not in self.paths]
         for name in state:
             if name not in explicit:
@@ -289,7 +291,7 @@ class _Functions:
         for name in explicit:
             if name not in state:
                 pairs.unmatched[f'gradients()["{name}"]'] = (
-                    f'no parameter is called so: write parameters={{..., "{name}": ...}}'
+                    f'no parameter has this name: write parameters={{..., "{name}": ...}}'
                 )
         return {name: np.array(explicit[name]) for name in state}
 
@@ -302,8 +304,8 @@ class _Functions:
                 by_name.setdefault(path[-1][1], {})[id(leaf)] = leaf
         result: dict[str, Array] = {}
         for key, part in answer.items():
-            label, known = tree.quote(key), self.paths | result
-            names = [n for n in plain_names(key) if len(by_name.get(n, ())) == 1 and n not in known]
+            label, taken = tree.quote(key), self.paths | result
+            names = [n for n in plain_names(key) if len(by_name.get(n, ())) == 1 and n not in taken]
             if names and label in pairs.unmatched and tree.is_leaf(part):
                 [leaf] = by_name[names[0]].values()
                 self.blocks.setdefault(names[0], self._find_attribute(leaf))
@@ -312,7 +314,7 @@ class _Functions:
         return result
 
     def _pair_attributes(self, before: dict[Path, Any], answers: dict[str, Array]) -> None:
-        """Add the gradients that backward keeps as attributes, ``dW`` beside ``W``."""
+        """Add the gradients that backward stores in attributes, such as ``dW`` for ``W``."""
         for path, leaf in before.items():
             other = _gradient_path(path, self.after)
             if path not in self.after or other is None or not isinstance(leaf, np.ndarray):
@@ -324,27 +326,27 @@ class _Functions:
                 self.notes.append(f"{name} was compared with the attribute {gradient}")
 
     def _depends_on(self, name: str) -> bool:
-        """Return whether the output changes when a block is moved."""
-        moved = np.asarray(self.blocks[name].value, dtype=np.float64) * 1.01 + 0.01
-        return not np.array_equal(self.out, self.outputs(name, moved), equal_nan=True)
+        """Return whether the output changes when a block is changed."""
+        changed = np.asarray(self.blocks[name].value, dtype=np.float64) * 1.01 + 0.01
+        return not np.array_equal(self.out, self.outputs(name, changed), equal_nan=True)
 
     def _promote(self, name: str) -> bool:
-        """Return whether a block of integers, or a list, can be moved as floats."""
+        """Replace a block of integers, or a list, by floats if forward accepts them."""
         if self.blocks[name].dtype.kind == "f" or name in self.replaced:
             return False
         self.replaced[name] = np.array(self.blocks[name].value, dtype=np.float64)
         try:
-            good = np.allclose(self.outputs(), self.out, rtol=1e-9, equal_nan=True)
+            accepted = np.allclose(self.outputs(), self.out, rtol=1e-9, equal_nan=True)
         except Exception:  # the checked code may raise anything
-            good = False
-        if not good:
+            accepted = False
+        if not accepted:
             del self.replaced[name]
-        return good
+        return accepted
 
     def _finish(self, answers: dict[str, Array], pairs: Pairs) -> Problem:
         unmatched, not_checked = (
             pairs.unmatched,
-            dict.fromkeys(pairs.left_out, "wrt= leaves it out"),
+            dict.fromkeys(pairs.left_out, "wrt= excludes it"),
         )
         points, gradients, others = {}, {}, {}
         for name, block in self.blocks.items():
@@ -353,13 +355,13 @@ class _Functions:
                 if is_float and name in self.paths:
                     others[name] = np.array(block.value, dtype=np.float64)
                 if is_float and self.backward and isinstance(block.value, np.ndarray | np.floating):
-                    not_checked[name] = "backward returns no gradient by it"
+                    not_checked[name] = "backward returns no gradient with respect to it"
             elif is_float or name in self.replaced:
                 points[name] = np.array(self.replaced.get(name, block.value), dtype=np.float64)
                 gradients[name] = _as_gradient(name, answers[name], points[name])
             else:
-                unmatched[f"the gradient by {name}"] = (
-                    f"{name} holds {block.dtype}: write {name}.astype(float)"
+                unmatched[f"the gradient with respect to {name}"] = (
+                    f"{name} has dtype {block.dtype}: write {name}.astype(float)"
                 )
         if not gradients and not unmatched:
             function = f"backward of {self.name}" if self.backward else self.name
@@ -389,7 +391,7 @@ class _Functions:
 
 
 def _gradient_path(path: Path, leaves: Mapping[Path, Any]) -> Path | None:
-    """Return the path of the gradient by an array: ``dW`` beside ``W``, in ``grads`` or in it."""
+    """Return the path of an array's gradient: ``dW`` for ``W``, beside it or in ``grads``."""
     (kind, key), holder = path[-1], path[:-1]
     if not isinstance(key, str) or _dtype(leaves.get(path, 0)).kind != "f":
         return None
@@ -409,15 +411,17 @@ def _dtype(leaf: Any) -> np.dtype[Any]:
 
 
 def _as_gradient(name: str, answer: Array, point: Array) -> Array:
-    """Return a gradient as float64; one number may come in any shape."""
+    """Return a gradient as float64; for a single number any shape is accepted."""
     if answer.dtype.kind not in "fiub":
-        raise TypeError(f"the gradient by {name} must hold real numbers, got {answer.dtype}")
+        raise TypeError(
+            f"the gradient with respect to {name} must have real numbers, got {answer.dtype}"
+        )
     gradient = answer.astype(np.float64)
     return gradient.reshape(()) if point.ndim == 0 and gradient.size == 1 else gradient
 
 
 def _find_blocks(arguments: tuple[Any, ...], names: list[str]) -> dict[str, Block]:
-    """Return the numbers in the arguments by name: a key where that says enough, else the path."""
+    """Return the numbers in the arguments by name: a key if it is unique, else the path."""
     named: list[tuple[str, str, Block]] = []
     for index, argument in enumerate(arguments):
         for path, leaf in tree.leaves(argument):

@@ -1,9 +1,9 @@
-r"""Numerical derivatives: how a scalar changes when an array moves along a direction.
+r"""Numerical derivatives of a scalar function of an array, along a direction.
 
 *Complex step* (Squire & Trapp, SIAM Review 40, 1998): the series of ``f(x + ihv)``
 begins ``f(x) + ihv·f'(x)``, so ``v·f'(x) = Im f(x + ihv)/h + O(h²)``. Nothing is subtracted, and
-``h = 1e-30`` leaves no error but rounding. It needs a function that computes with complex numbers
-and looks only at their real parts when it decides.
+with ``h = 1e-30`` the only error is that of rounding. It requires a function that computes with
+complex numbers and compares only their real parts.
 
 *Central differences*, ``(f(x + hv) - f(x - hv))/2h``, work for any function and lose half of the
 digits or more: error ``O(h²)`` from the formula, ``O(ε/h)`` from rounding, least at ``h`` near
@@ -12,10 +12,10 @@ digits or more: error ``O(h²)`` from the formula, ``O(ε/h)`` from rounding, le
 
 Code that computes in float32 has an ``ε`` of 6e-8; the step is larger accordingly.
 
-At a kink there is no derivative, and a difference taken across one is the derivative of neither
-side. Such a point shows in the difference between the slope to the right and the slope to the left:
+At a kink there is no derivative, and a difference across a kink is the derivative of neither side.
+Kinks are detected by the difference between the slope to the right and the slope to the left: it is
 of the order of ``h`` where the function is smooth, and of the order of the slopes themselves at a
-kink. A disagreement no larger than this difference is the kink's, not the formula's.
+kink. A disagreement no larger than this difference is attributed to the kink.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from nnreg._support.typing import Array
 
 METHODS = ("complex", "central", "richardson")
 
-#: By method, the step. ``"float32"`` is Richardson's extrapolation of single-precision values.
+#: Step by method. ``"float32"`` is Richardson's extrapolation of single-precision values.
 STEPS = {"complex": 1e-30, "central": 6e-6, "richardson": 1e-3, "float32": 0.05}
 
-#: By method, the largest relative error of a block that passes.
+#: Largest relative error of a block that passes, by method.
 TOLERANCES = {"complex": 1e-10, "central": 1e-5, "richardson": 1e-7, "float32": 5e-3}
 
-#: The size below which a derivative counts as zero; no relative error is taken of less. Where terms
-#: of size 1 cancel, rounding leaves 1e-16 or so, which must not be an error.
+#: Smallest denominator of a relative error. If terms of size 1 cancel, rounding leaves about 1e-16,
+#: which must not count as an error.
 FLOOR = 1e-4
 
-Values = dict[str, Any]  # by quantity (data loss, penalty, total): a number
+Values = dict[str, Any]  # quantity (data loss, penalty, total) to number
 
 
 class NotComplexSafe(Exception):  # noqa: N818  # a result, which the check handles, not an error
@@ -52,9 +52,9 @@ def directional_derivatives(
     point: Array,
     direction: Array,
     method: str,
-    middle: Values | None = None,
+    value_at_point: Values | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Return, by quantity, the derivative along ``direction`` and the jump between its two sides.
+    """Return, by quantity, the derivative along ``direction`` and the jump of the slope.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def directional_derivatives(
         For ``method="complex"`` it is called with complex points.
     point, direction : ndarray of one shape
     method : {"complex", "central", "richardson", "float32"}
-    middle : dict of quantity to scalar, optional
-        ``values(point)``, where it is known.
+    value_at_point : dict of quantity to scalar, optional
+        ``values(point)``, if it has been computed.
 
     Raises
     ------
@@ -79,12 +79,12 @@ def directional_derivatives(
     [12.0, 12.0, 12.0]
     """
     if method == "complex":
-        [measured] = complex_steps(values, point, [direction])
-        return {quantity: (value, 0.0) for quantity, value in measured.items()}
-    # Scaled so that the point moves by about h of its size, whatever that is.
+        [derivatives] = complex_steps(values, point, [direction])
+        return {quantity: (value, 0.0) for quantity, value in derivatives.items()}
+    # Scaled so that the largest change is about h relative to the largest entry of the point.
     scale = max(1.0, np.abs(point).max()) / max(1e-300, np.abs(direction).max())
     h = STEPS[method] * scale
-    center = values(point) if middle is None else middle
+    center = values(point) if value_at_point is None else value_at_point
 
     def differences(h: float) -> dict[str, tuple[float, float]]:
         right, left = values(point + h * direction), values(point - h * direction)
@@ -119,9 +119,9 @@ def complex_steps(
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
             for step in 1j * h * np.asarray(directions):
-                moved = values(point + step)
-                result.append({k: float(value.imag) / h for k, value in moved.items()})
-        except Exception as error:  # an assertion of floats, a function of math, ...
+                shifted = values(point + step)
+                result.append({k: float(value.imag) / h for k, value in shifted.items()})
+        except Exception as error:  # an assertion of real dtypes, a function of math, ...
             reason = str(error) or "it requires real numbers"
             raise NotComplexSafe(f"{type(error).__name__}: {reason}") from error
     return result

@@ -1,7 +1,7 @@
-"""Pairing: which returned gradient belongs to which argument.
+"""Pairing of returned gradients with arguments.
 
 Pairing uses names, positions and shapes, or the explicit argument ``wrt=``; never values. A
-gradient that belongs to nothing is reported, and the check does not pass.
+gradient that belongs to no argument is reported, and the check does not pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nnreg._support.typing import Array
 from nnreg.gradcheck import calling, tree
 from nnreg.gradcheck.tree import Path
 
-#: Names of arguments that are data to compare with, and of arguments that are inputs.
+#: Names of arguments that are targets, and of arguments that are parameters.
 TARGETS = re.compile(
     r"(?i)(y|t|ys|labels?|targets?|truths?|actuals?|expected|classes)(_?(true|batch|train|data))?"
     r"|true_?\w*|\w*_?(true|labels?|targets?|truth|actual)|y_?onehot|one_?hot|sample_?weights?"
@@ -28,29 +28,29 @@ PARAMETERS = re.compile(
     r"(?i)w\d*|b\d*|weights?|theta|beta|coefs?|params?|parameters|bias|\w*_weights?"
 )
 
-#: What a name of a gradient has before or behind the name of the argument.
+#: Prefixes and suffixes of the name of a gradient around the name of the argument.
 AFFIXES = (
     r"^(d_|grads?_|grad(?=[A-Z])|nabla_|del_|delta_|d)|(_grads?|_gradient)$",
     r"(?i)^d(l|j|c|e|loss|cost|error)_?d_?",
 )
-#: What follows the reason where a gradient belongs to no argument.
-HINT = ". Say with wrt= which argument it belongs to; None leaves it out"
+#: Added to the reason if a gradient belongs to no argument.
+HINT = ". Pass wrt= to state which argument it belongs to; None excludes it"
 
 
 @dataclass
 class Pairs:
-    """Gradients by the path of their argument, and those that belong to none, with a reason.
+    """Gradients by the path of their argument, and those that belong to none, with the reason.
 
     Attributes
     ----------
     arguments, names : sequence
-        Of forward.
+        The arguments of forward and their names.
     function : callable
-        What returns the gradients.
+        The function that returns the gradients.
     is_value : bool
         Whether it returns ``(value, gradients)``.
     blocks : mapping of str to path
-        The names that ``wrt`` may use.
+        The names that are allowed in ``wrt``.
     """
 
     arguments: Sequence[Any]
@@ -63,7 +63,7 @@ class Pairs:
     left_out: list[str] = field(default_factory=list)
 
     def pair(self, answer: Any, wrt: Any = None) -> None:
-        """Pair what backward, or the function, returned, as ``wrt`` says where it is given."""
+        """Pair the result of backward, or of the function, according to ``wrt`` if it is passed."""
         if isinstance(answer, Mapping):
             self._pair_by_name(answer, wrt if isinstance(wrt, Mapping) else {})
         elif wrt is not None:
@@ -89,7 +89,7 @@ class Pairs:
         if len(chosen) != len(answers) or isinstance(wrt, Mapping):
             raise ValueError(
                 f"wrt must name an argument for each of the {len(answers)} gradients that are "
-                f"returned (None leaves one out), got {wrt!r}"
+                f"returned (None excludes one), got {wrt!r}"
             )
         for index, (name, part) in enumerate(zip(chosen, answers, strict=True)):
             self._add_chosen(name, part, f"gradient {index + 1}")
@@ -108,7 +108,7 @@ class Pairs:
         answers = [answer] if is_leaf else list(answer)
         floats = [i for i, a in enumerate(self.arguments) if holds_floats(a)]
         if len(floats) == 1 and not is_leaf:
-            only = self.arguments[floats[0]]  # of one container the gradients may be a counterpart
+            only = self.arguments[floats[0]]  # the gradients may have its structure
             if not tree.is_leaf(only) and len(answers) == len(tree.children(only)) != 1:
                 self.add((("item", floats[0]),), only, answer, "gradient")
                 return
@@ -119,7 +119,7 @@ class Pairs:
             code = calling.write_first(self.function, is_value=self.is_value)
             for part in filter(holds_numbers, answers[1:]):
                 self.unmatched[f"the value {part}"] = (
-                    f"it stands beside the gradients. If it is none, leave it out: {code}"
+                    f"it is returned with the gradients. If it is none, remove it: {code}"
                 )
             self.pair(answers[0])
             return
@@ -140,7 +140,7 @@ class Pairs:
                     if hasattr(a, "to_numpy")
                 ]
                 hint = f": {frames[0]} is a frame; pass {frames[0]}.to_numpy()" if frames else HINT
-                self.unmatched[label] = f"there is no argument left that it could belong to{hint}"
+                self.unmatched[label] = f"there is no further argument{hint}"
 
     def add(self, path: Path, leaf: Any, answer: Any, label: str) -> None:
         """Pair the tree of gradients ``answer`` with the argument at ``path``."""
@@ -162,7 +162,7 @@ class Pairs:
         elif isinstance(answer, np.ndarray) and np.shape(answer)[:1] == (len(inner),):
             answer = list(answer)
         if tree.is_leaf(answer) and not isinstance(answer, list):
-            self.unmatched[label] = f"it is one array, and the argument holds {len(inner)}{HINT}"
+            self.unmatched[label] = f"it is one array, and the argument has {len(inner)}{HINT}"
         elif isinstance(answer, list | tuple):
             numbers = [child for child in inner if holds_numbers(child[1])]
             targets = inner if len(answer) == len(inner) else numbers
@@ -178,16 +178,16 @@ class Pairs:
     def _add_named(
         self, key: Any, answer: Any, targets: Mapping[Any, tuple[Path, Any]], label: str
     ) -> None:
-        """Pair the gradient called ``key`` with the target of that name."""
+        """Pair the gradient with the name ``key`` with the target of that name."""
         name = next((n for n in plain_names(key) if n in targets), None)
         if name is not None:
             self.add(*targets[name], answer, label)
         elif answer is not None and any(True for _ in tree.leaves(answer)):
-            self.unmatched[label] = "no argument is called so" + HINT
+            self.unmatched[label] = "no argument has this name" + HINT
 
 
 def plain_names(key: Any) -> list[Any]:
-    """Return the names that a gradient called ``key`` may be the derivative by.
+    """Return the names of arguments to which a gradient with the name ``key`` may belong.
 
     >>> plain_names("dW1"), plain_names("grad_b"), plain_names("dL_dx")
     (['dW1', 'W1'], ['grad_b', 'b'], ['dL_dx', 'L_dx', 'x'])
@@ -201,20 +201,21 @@ def plain_names(key: Any) -> list[Any]:
 def expand(answer: Any, names: Collection[str]) -> Any:
     """Return gradients in a generator as a list, and those in an object as a dictionary.
 
-    A named tuple counts as a dictionary if one of its fields is a gradient by one of ``names``.
+    A named tuple becomes a dictionary if the name of a field is that of a gradient with respect to
+    one of ``names``.
     """
     if isinstance(answer, Iterator | ValuesView):
         return list(answer)
     if hasattr(answer, "_asdict"):
-        known = any(name in names for key in answer._fields for name in plain_names(key))
-        return answer._asdict() if known else answer
+        named = any(name in names for key in answer._fields for name in plain_names(key))
+        return answer._asdict() if named else answer
     if isinstance(answer, Mapping | list | tuple) or tree.is_leaf(answer):
         return answer
     return tree.attributes(answer) if tree.children(answer) else answer
 
 
 def holds_numbers(argument: Any) -> bool:
-    """Return whether there is a number in a tree that something could be differentiated by."""
+    """Return whether there is a number in a tree that may be a variable of differentiation."""
     return any(
         np.asarray(leaf).dtype.kind in "fiu" and not isinstance(leaf, bool)
         for _, leaf in tree.leaves(argument)
@@ -235,7 +236,7 @@ def _is_group(answer: Any) -> bool:
 
 
 def _is_plain(part: Any) -> bool:
-    """Return whether there is nothing in a tree but single numbers."""
+    """Return whether all leaves of a tree are single numbers."""
     return all(isinstance(leaf, Number) for _, leaf in tree.leaves(part))
 
 
@@ -254,15 +255,15 @@ def _positions(
             part is None or i in numbers for i, part in zip(option, answers, strict=True)
         ):
             return option
-    fitting = [
+    matching = [
         list(option)
         for option in itertools.combinations(inputs or floats, len(answers))
-        if all(_fits(arguments[i], part) for i, part in zip(option, answers, strict=True))
+        if all(_has_structure(arguments[i], part) for i, part in zip(option, answers, strict=True))
     ]
-    return fitting[0] if fitting else inputs or floats or numbers
+    return matching[0] if matching else inputs or floats or numbers
 
 
-def _fits(argument: Any, answer: Any) -> bool:
+def _has_structure(argument: Any, answer: Any) -> bool:
     """Return whether a gradient has the structure and the shapes of an argument."""
     if answer is None:
         return True
@@ -270,5 +271,5 @@ def _fits(argument: Any, answer: Any) -> bool:
         return tree.is_leaf(answer) and np.shape(argument) == np.shape(answer)
     inner = tree.children(argument), tree.children(answer)
     return len(inner[0]) == len(inner[1]) and all(
-        _fits(a, b) for (_, a), (_, b) in zip(*inner, strict=True)
+        _has_structure(a, b) for (_, a), (_, b) in zip(*inner, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The report of a gradient check: a row a block, and a sentence for each failure."""
+"""The report of a gradient check: one row per block, and a sentence for each failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _norm_ratio(a: Array, b: Array) -> Any:
     return np.linalg.norm(a - b) / norms if norms else 0.0
 
 
-#: Other measures of agreement: the formula, the largest value that passes, and the function.
+#: Other error measures: the formula, the largest value that passes, and the function.
 ERROR_METRICS: dict[str, tuple[str, float, Callable[[Array, Array], Any]]] = {
     "cs231n": (
         "max |a - b| / max(1e-8, |a| + |b|)",
@@ -32,7 +32,7 @@ ERROR_METRICS: dict[str, tuple[str, float, Callable[[Array, Array], Any]]] = {
         lambda a, b: (np.abs(a - b) / (1e-5 + 1e-3 * np.abs(b))).max(),
     ),
 }
-HEAD = ["derivative of", "by", "shape", "compared", "method", "error", "kinks", "verdict"]
+HEAD = ["derivative of", "wrt", "shape", "compared", "method", "error", "kinks", "verdict"]
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Row:
     quantity : str
         What was differentiated: ``"data loss"``, ``"penalty"``, ``"total"``, ``"loss"``, ...
     block : str
-        By what: a parameter's name, ``"inputs"``, ``"outputs"``, ``"w"``.
+        With respect to what: a parameter's name, ``"inputs"``, ``"outputs"``, ``"w"``.
     shape : tuple of int
     method : str
         ``"complex"``, ``"central"``, ``"richardson"``, or ``"float32"`` for differences of
@@ -54,15 +54,15 @@ class Row:
     tolerance : float
         The largest error that passes.
     error : float
-        ``max|a - b| / max(max|b|, floor)``, ``a`` from the backward pass and ``b`` measured.
+        ``max|a - b| / max(max|b|, floor)``, ``a`` from the backward pass and ``b`` numerical.
     kinks : int
-        Points not counted, since a kink lies within the step.
+        Number of points that are not counted, because a kink lies within the step.
     all_analytic, all_measured : ndarray of shape (P,)
-        Every value that was compared.
+        All values that were compared: those of the backward pass, and the numerical derivatives.
     worst : int
-        The number of the value where the two differ most.
+        Index of the value with the largest difference.
     note : str
-        What the failure may come from.
+        A possible cause of the failure.
     """
 
     quantity: str
@@ -80,39 +80,39 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the block agrees; a block that is all kinks was not compared."""
+        """Whether the block agrees; False if all its points are kinks, so that none is compared."""
         return self.error <= self.tolerance and self.kinks < max(1, self.all_measured.size)
 
     @property
     def index(self) -> tuple[int, ...] | None:
-        """Where the two differ most; None along a direction."""
+        """Index of the entry with the largest difference; None along a direction."""
         if not self.points.startswith("all"):
             return None
         return tuple(int(i) for i in np.unravel_index(self.worst, self.shape))
 
     @property
     def analytic(self) -> float:
-        """The value of the backward pass where the two differ most."""
+        """The value of the backward pass with the largest difference."""
         return float(self.all_analytic[self.worst])
 
     @property
     def measured(self) -> float:
-        """The measured value there."""
+        """The numerical derivative there."""
         return float(self.all_measured[self.worst])
 
     def sentence(self) -> str:
-        """Return the failure in words."""
-        by = f"the derivative of the {self.quantity} by {self.block}"
+        """Return a description of the failure."""
+        name = f"the derivative of the {self.quantity} with respect to {self.block}"
         if self.points.startswith("shape"):
-            text = f"{by} must have the shape of {self.block}, {self.shape}, got {self.points}"
+            text = f"{name} must have the shape of {self.block}, {self.shape}, got {self.points}"
             return text + self.note
         if self.error <= self.tolerance:
-            return f"{by} was not compared: every entry is within a step of a kink"
+            return f"{name} was not compared: every entry is within a step of a kink"
         at = "along a random direction" if self.index is None else f"at {list(self.index)}"
         text = (
-            f"{by} {self.shape} is off by a "
-            f"relative {self.error:.1e}, most {at}: backward says {self.analytic:.10g}, "
-            f"{self.method} differentiation of forward says {self.measured:.10g}"
+            f"{name} {self.shape} has the relative error {self.error:.1e}, largest {at}: backward "
+            f"returns {self.analytic:.10g}, {self.method} differentiation of forward "
+            f"{self.measured:.10g}"
         )
         if self.measured and 1e-3 < abs(self.analytic / self.measured) < 1e3:
             text += f" (ratio {self.analytic / self.measured:.6g})"
@@ -127,12 +127,11 @@ class GradientReport:
     ----------
     rows : list of Row
     notes : list of str
-        What a reader should know: that a float64 copy was checked, that a function is not
-        complex-safe, ...
+        Remarks: that a float64 copy was checked, that a function is not complex-safe, ...
     not_checked : dict of str to str
-        Each array, or returned gradient, that was not compared, and why.
+        Arrays and returned gradients that were not compared, each with the reason.
     unmatched : dict of str to str
-        Those of them that are returned gradients; while there is one, the check has not passed.
+        The returned gradients among them; if there is any, the check does not pass.
 
     Examples
     --------
@@ -160,9 +159,9 @@ class GradientReport:
         return max((row.error for row in self.rows), default=0.0)
 
     def measured_by(self, error_metric: str) -> list[tuple[str, str, float, bool]]:
-        """Return ``(quantity, block, value, passed)`` by a measure of :data:`ERROR_METRICS`.
+        """Return ``(quantity, block, value, passed)`` for a measure of :data:`ERROR_METRICS`.
 
-        Kinks are not excused there. A measure over all blocks has one line a quantity.
+        These measures count kinks. A measure over all blocks has one tuple per quantity.
         """
         _, limit, measure = ERROR_METRICS[error_metric]
         groups = {(row.quantity, row.block): [row] for row in self.rows}
@@ -188,7 +187,7 @@ class GradientReport:
     def _failures(self) -> list[str]:
         failed = [f"- {row.sentence()}" for row in self.rows if not row.passed]
         return failed + [
-            f"- not checked, though it was returned: {gradient}: {reason}"
+            f"- returned, but not checked: {gradient}: {reason}"
             for gradient, reason in self.unmatched.items()
         ]
 
@@ -208,7 +207,7 @@ class GradientReport:
         ]
 
     def _remarks(self) -> list[str]:
-        """Return what stands below the table: notes, failures, the other measure."""
+        """Return the lines below the table: notes, failures, the other error measure."""
         remarks = [*self.notes, *(line.removeprefix("- ") for line in self._failures())]
         if self.error_metric is None:
             return remarks
@@ -217,9 +216,9 @@ class GradientReport:
         verdict = {True: "passed", False: "failed"}
         for quantity, block, value, passed in self.measured_by(self.error_metric):
             rows = [row for row in self.rows if row.quantity == quantity]
-            here = all(row.passed for row in rows if block in (row.block, "all"))
-            differs = "" if here == passed else f", though the verdict here is {verdict[here]}"
-            remarks.append(f"  {quantity} by {block}: {value:.2e}, {verdict[passed]}{differs}")
+            ours = all(row.passed for row in rows if block in (row.block, "all"))
+            differs = "" if ours == passed else f"; this check: {verdict[ours]}"
+            remarks.append(f"  {quantity}, {block}: {value:.2e}, {verdict[passed]}{differs}")
         return remarks
 
     @property

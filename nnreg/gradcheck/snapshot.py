@@ -1,8 +1,8 @@
-"""The state of objects, saved and put back.
+"""Snapshots: the state of objects, saved and restored.
 
-Code under a gradient check may change whatever it can reach: its arguments, the attributes of its
-object, what it closes over, the global variables that it names, random generators. A snapshot keeps
-all of this and restores it in place, so that every object remains the same object.
+Code under a gradient check may change anything to which it has access: its arguments, the
+attributes of its object, its closure, the global variables that it uses, random generators. A
+snapshot saves all of this and restores it in place, so that every object remains the same object.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from nnreg._support.typing import Array
 from nnreg.gradcheck import tree
 
-Saved = tuple[Callable[[], bool], Callable[[], Any]]  # (has it changed?, put it back)
+Saved = tuple[Callable[[], bool], Callable[[], Any]]  # (has it changed?, restore it)
 ABSENT = object()
 
 #: Values that have no state.
@@ -30,14 +30,14 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleTy
 
 
 class Snapshot:
-    """The state of some objects, to be put back in place.
+    """The saved state of objects, which can be restored in place.
 
     Parameters
     ----------
     *objects : object
         Arrays, containers, generators, functions and instances with attributes, to any depth.
         Included are the global states of :mod:`random` and of NumPy, and for a function its
-        closure and the global variables that it names.
+        closure and the global variables that it uses.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Snapshot:
 
     def __init__(self, *objects: object) -> None:
         self._saved: list[Saved] = []
-        self._final: list[Saved] = []  # what is put back at the end alone
+        self._final: list[Saved] = []  # restored at the end only
         self._changing: list[Saved] | None = None
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
         self._save(_read_global_generator, _write_global_generator, _equal)
@@ -67,23 +67,21 @@ class Snapshot:
                 queue.extend(self._keep(thing))
 
     def settle(self) -> None:
-        """Put everything back; from now on :meth:`restore` puts back what had changed by then."""
+        """Restore everything; later calls of :meth:`restore` check only what had changed now."""
         self._changing = [saved for saved in self._saved if saved[0]()]
-        for _, put_back in self._changing:
-            put_back()
+        for _, undo in self._changing:
+            undo()
 
     def restore(self, *, everything: bool = False) -> None:
-        """Put back what changes, or everything.
+        """Restore the state that calls change, or everything.
 
-        Generators that a function closes over or finds among its global variables are put back with
-        ``everything`` alone: a check must not hide that the function is random.
+        Random generators in a function's closure or global variables are restored only with
+        ``everything``: a check must not hide that the function is random.
         """
         all_saved = [*self._saved, *self._final] if everything else self._saved
-        for changed, put_back in (
-            all_saved if everything or self._changing is None else self._changing
-        ):
+        for changed, undo in all_saved if everything or self._changing is None else self._changing:
             if changed():
-                put_back()
+                undo()
 
     def arrays(self) -> list[Array]:
         """Return all arrays that were saved."""
@@ -95,12 +93,12 @@ class Snapshot:
         put: Callable[[Any], Any],
         same: Callable[[Any, Any], bool] = operator.is_,
     ) -> None:
-        """Save one state; ``same`` compares a later one with it."""
+        """Save one state; ``same`` compares it with a later state."""
         state = get()
         self._saved.append((lambda: not same(get(), state), lambda: put(state)))
 
     def _keep(self, thing: Any) -> list[Any]:
-        """Save the state of one object and return the objects that it holds."""
+        """Save the state of one object, and return the objects in it."""
         inner: list[Any] = []
         if isinstance(thing, np.ndarray):
             put = partial(_write_array, thing, thing.copy())
@@ -135,7 +133,7 @@ class Snapshot:
         return inner
 
     def _keep_items(self, thing: Any, kind: Any, fill: Callable[..., Any]) -> list[Any]:
-        """Keep what a container holds, past any method that its class redefines."""
+        """Save the items of a container, without methods that its class redefines."""
         is_dict = issubclass(kind, dict)
 
         def get() -> list[Any]:
@@ -174,7 +172,7 @@ class Snapshot:
         return [*inner, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
     def _keep_class(self, thing: Any, kind: type) -> list[Any]:
-        """Keep the slots of an object, and the data that its classes hold."""
+        """Save the slots of an object, and the data attributes of its classes."""
         inner = []
         for name in tree.slot_names(kind):
             if name not in getattr(thing, "__dict__", ()):
@@ -189,7 +187,7 @@ class Snapshot:
         return inner
 
     def _keep_name(self, holder: Any, name: str) -> list[Any]:
-        """Keep an attribute that is in no dictionary: a slot, a cell, a class attribute."""
+        """Save an attribute that is in no dictionary: a slot, a cell, a class attribute."""
         base: Any = type if isinstance(holder, type) else object
 
         def get() -> Any:
@@ -208,8 +206,8 @@ class Snapshot:
         return [get()]
 
 
-#: Containers by their type, and the method that fills them. The methods of dict would leave an
-#: OrderedDict's list of its keys behind.
+#: Types of containers, and the method that fills them. The methods of dict would not update the
+#: order of an OrderedDict.
 CONTAINERS: dict[type, Callable[..., Any]] = {
     OrderedDict: OrderedDict.__setitem__,
     dict: dict.__setitem__,
@@ -227,9 +225,9 @@ _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "fun
 def _read_global_generator() -> Any:
     """Return the state of NumPy's global generator.
 
-    ``np.random.get_state`` takes longer than all else in a small check, so the memory of the bit
-    generator is read. It lacks a second normal value, which may wait for the next call: whether
-    there is one shows in a call.
+    ``np.random.get_state`` takes longer than the rest of a small check, so the memory of the bit
+    generator is read. It does not contain the second of two normal values, which NumPy stores for
+    the next call; whether there is one is seen by drawing a value.
     """
     # NPY002 advises against the global generator, and the checked code may use it nevertheless.
     bits: Any = np.random.get_bit_generator()  # type: ignore[attr-defined]  # no stub yet
@@ -238,10 +236,10 @@ def _read_global_generator() -> Any:
     memory = TWISTER.from_address(bits.ctypes.state_address)
     state = memory.raw
     value = np.random.standard_normal()  # noqa: NPY002  # as above
-    if memory.raw == state:  # it is a second value, drawn before
+    if memory.raw == state:  # the stored second value
         _write_global_generator((state, value))
         return state, value
-    np.random.standard_normal()  # noqa: NPY002  # the second value, which must not stay
+    np.random.standard_normal()  # noqa: NPY002  # remove the second value
     memory.raw = state
     return state, None
 

@@ -1,7 +1,8 @@
 """Problems: networks, layers, losses and penalties as functions of named blocks.
 
-A block is one array that is differentiated by: a parameter, the inputs. Everything is computed on
-float64 copies, in training mode, with the masks of dropout frozen by replaying one step.
+A block is one array with respect to which derivatives are computed: a parameter, the inputs.
+Everything is computed on float64 copies, in training mode, with the masks of dropout frozen by
+replaying one step.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nnreg.penalties import Penalty
 
 @dataclass
 class Problem:
-    """Gradients to check, and the functions that they are the gradients of.
+    """Gradients to check, and the functions from which they are derived.
 
     Attributes
     ----------
@@ -46,20 +47,21 @@ class Problem:
     not_checked, unmatched : dict of str to str
         Arrays without a gradient, and gradients without an array, each with the reason.
     outputs : function (block, array) -> ndarray, optional
-        Of functions, the output, whose projection is the quantity; ``dout`` is its derivative by
-        it.
+        For functions: returns the output, whose projection is the quantity.
+    dout : ndarray, optional
+        For functions: the derivative of the projection with respect to the output.
     others : dict of block to ndarray
         Arguments without a gradient.
     stale : list of str
-        Blocks that forward ignores.
+        Blocks that forward does not use.
     single : bool
-        Whether float32 was asked for.
+        Whether float32 was requested.
     close : function ()
-        Puts back what the problem's functions changed.
+        Restores what the problem's functions changed.
     paths : dict of block to path
-        Of functions, where in the arguments a block is.
+        For functions: the path of each block in the arguments.
     arrays : function () -> list of ndarray
-        Of functions, all arrays that they can reach.
+        For functions: returns all arrays to which they have access.
     """
 
     name: str
@@ -80,7 +82,7 @@ class Problem:
 
 
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Problem:
-    """Return a network with a batch and a loss: data loss, penalty and total, apart."""
+    """Return the problem of a network with a batch and a loss: data loss, penalty and total."""
     x = validation.matrix("x", x, net.inputs)
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
@@ -93,7 +95,7 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
 
 
 def of_layer(layer: Layer, x: Any, *, rng: Any, dropout: str) -> Problem:
-    """Put a copy of the layer into a network, whose loss is a random projection."""
+    """Return the problem of a layer: a network of its copy, whose loss is a random projection."""
     x = validation.matrix("x", x)
     copied = layer.clone()
     if layer._bound:  # its initializers, which may be generators, are not called again
@@ -121,7 +123,7 @@ def _copy_values(values: Array) -> Initializer:
 
 
 class _Projection(Loss):
-    """``Σ r·z``: turns a layer's outputs into a scalar whose gradient by them is ``r``."""
+    """The loss ``Σ r·z`` of a layer's outputs z, whose gradient is ``r``."""
 
     def __init__(self, weights: Array) -> None:
         self.weights = weights
@@ -131,13 +133,13 @@ class _Projection(Loss):
 
 
 def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> Problem:
-    """Return a float64 network, which is used up, as a function of its parameters and inputs."""
+    """Return the problem of a float64 network, which is modified."""
     step = real.steps
     if dropout == "off":
         disable_dropout(real.layers)
     copies = {"f": real, "c": real.copy("complex128")}
     caches = {kind: Cache(copied.dtype) for kind, copied in copies.items()}
-    # What the layers draw themselves, from NumPy's global state too, is the same in every pass.
+    # Random numbers that layers draw, also from NumPy's global generator, are equal in every pass.
     layers = [layer for copied in copies.values() for layer in copied.layers]
     snapshot = Snapshot(
         *(
@@ -147,10 +149,10 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
     )
     x = validation.cast("x", x, real.dtype)
     blocks = {name: real.parameters[name].copy() for name in real.parameters} | {"inputs": x}
-    outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may damage it
+    outputs, cache = real.forward(x.copy(), training=True, step=step)  # a layer may modify it
     _, doutputs = loss.compute(outputs, y)
     cache.gradients = real.parameters.like()
-    cache.gradients.vector.fill(np.nan)  # shows a layer that adds instead of overwriting
+    cache.gradients.vector.fill(np.nan)  # reveals a layer that adds instead of overwriting
     gradient = real.backward(doutputs, cache)
     data = {name: gradient[name] for name in gradient}
     data["inputs"] = real.run_backward(doutputs, cache, inputs=True).copy()
@@ -162,7 +164,7 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
             real.add_penalty_gradient(added)
         gradients |= {"penalty": dict(penalty), "total": dict(total)}
     with warnings.catch_warnings(), contextlib.suppress(Exception):
-        warnings.simplefilter("ignore")  # a layer that is not complex-safe is dealt with later
+        warnings.simplefilter("ignore")  # the comparison reports a layer that is not complex-safe
         copies["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
     snapshot.settle()
 
@@ -170,7 +172,7 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
         kind = array.dtype.kind
         copied, inputs = copies[kind], x.astype(array.dtype)
         if block == "inputs":
-            inputs = array.copy()  # a layer may damage it
+            inputs = array.copy()  # a layer may modify it
         else:
             copied.parameters[block][...] = array
         try:
@@ -189,7 +191,7 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
 
 
 def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Problem:
-    """Return a loss as a function of the outputs."""
+    """Return the problem of a loss as a function of the outputs."""
     z = validation.cast("outputs", validation.matrix("outputs", outputs), np.dtype(np.float64))
     t = loss.check_targets(targets, z.shape[1])
     validation.same_rows("targets", t, "outputs", len(z))
@@ -203,7 +205,7 @@ def of_loss(loss: Loss, outputs: Any, targets: Any, **_: Any) -> Problem:
 
 
 def of_penalty(penalty: Penalty, w: Any, **_: Any) -> Problem:
-    """Return a penalty as a function of one array of weights."""
+    """Return the problem of a penalty as a function of one array of weights."""
     w = validation.numeric("w", w).astype(np.float64)
     validation.finite("w", w)
     gradient = np.empty_like(w)

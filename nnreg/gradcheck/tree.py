@@ -1,8 +1,8 @@
 """Trees of arrays: arguments and gradients as leaves with paths.
 
-A tree is an array, a number, or a dictionary, list, tuple or object that holds trees. A path is a
-tuple of steps, ``("item", key)`` or ``("attribute", name)``; it prints as the expression that leads
-to the leaf, ``params["fc1"]["W"]`` or ``weights[1]``.
+A tree is an array, a number, or a dictionary, list, tuple or object that contains trees. A path is
+a tuple of steps, ``("item", key)`` or ``("attribute", name)``; it is printed as the expression of
+the leaf, ``params["fc1"]["W"]`` or ``weights[1]``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from nnreg._support.typing import Array
 
-#: Things without trees inside.
+#: Types of objects that contain no trees.
 NO_TREES = (type, str, bytes, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
 
 Step = tuple[str, Any]
@@ -24,7 +24,7 @@ Path = tuple[Step, ...]
 
 
 def attributes(thing: object) -> dict[str, Any]:
-    """Return the attributes that an object holds itself, those in ``__slots__`` included."""
+    """Return the instance attributes of an object, those in ``__slots__`` included."""
     slots = {n: getattr(thing, n) for n in slot_names(type(thing)) if hasattr(thing, n)}
     return slots | getattr(thing, "__dict__", {})
 
@@ -48,7 +48,7 @@ def is_leaf(thing: object) -> bool:
 
 
 def children(thing: object) -> list[tuple[Step, Any]]:
-    """Return the trees that a dictionary, list, tuple or object holds, each with its step."""
+    """Return the trees in a dictionary, list, tuple or object, each with its step."""
     if isinstance(thing, Mapping):
         return [(("item", key), value) for key, value in thing.items()]
     if isinstance(thing, list | tuple):
@@ -72,7 +72,7 @@ def leaves(thing: object, path: Path = (), depth: int = 8) -> Iterator[tuple[Pat
 
 
 def name(root: str, path: Path) -> str:
-    """Return the expression that leads from ``root`` along ``path``."""
+    """Return the expression of the object at ``path`` from ``root``."""
     for kind, key in path:
         root += f".{key}" if kind == "attribute" else f"[{quote(key)}]"
     return root
@@ -84,24 +84,24 @@ def quote(key: Any) -> str:
 
 
 def get(thing: Any, path: Path) -> Any:
-    """Return what is at the end of a path."""
+    """Return the object at a path."""
     for kind, key in path:
         thing = getattr(thing, key) if kind == "attribute" else thing[key]
     return thing
 
 
 def put(root: list[Any], path: Path, value: Any) -> Callable[[], None]:
-    """Set what is at the end of a path, and return a function that undoes it.
+    """Set the object at a path, and return a function that undoes it.
 
-    Tuples and read-only mappings on the way are replaced by others.
+    Tuples and read-only mappings along the path are replaced by copies.
 
-    >>> given = [{"w": (1.0, 2.0)}]
-    >>> undo = put(given, (("item", 0), ("item", "w"), ("item", 1)), 5.0)
-    >>> given[0]["w"], undo(), given[0]["w"]
+    >>> arguments = [{"w": (1.0, 2.0)}]
+    >>> undo = put(arguments, (("item", 0), ("item", "w"), ("item", 1)), 5.0)
+    >>> arguments[0]["w"], undo(), arguments[0]["w"]
     ((1.0, 5.0), None, (1.0, 2.0))
     """
-    *way, (kind, key) = path
-    holder = get(root, tuple(way))
+    *parents, (kind, key) = path
+    holder = get(root, tuple(parents))
     if kind == "attribute":
         old = attributes(holder)[key]
         _set_attribute(holder, key, value)
@@ -112,15 +112,15 @@ def put(root: list[Any], path: Path, value: Any) -> Callable[[], None]:
         return lambda: holder.__setitem__(key, old)
     if isinstance(holder, tuple):
         items = [*holder[:key], value, *holder[key + 1 :]]
-        made = type(holder)(*items) if hasattr(holder, "_fields") else type(holder)(items)
-        return put(root, tuple(way), made)
-    return put(root, tuple(way), {**holder, key: value})
+        copied = type(holder)(*items) if hasattr(holder, "_fields") else type(holder)(items)
+        return put(root, tuple(parents), copied)
+    return put(root, tuple(parents), {**holder, key: value})
 
 
 def _set_attribute(holder: object, key: str, value: Any) -> None:
     if key in getattr(holder, "__dict__", ()):
         holder.__dict__[key] = value
-    else:  # a slot, set past any __setattr__ of the class
+    else:  # a slot; a __setattr__ of the class is not called
         object.__setattr__(holder, key, value)
 
 

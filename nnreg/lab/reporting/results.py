@@ -60,7 +60,7 @@ def cache_key(kind: str, *parts: object) -> str:
     with np.printoptions(threshold=sys.maxsize, floatmode="unique", formatter=None):
         text = repr((*parts, __version__, np.__version__))
     if " at 0x" in text:
-        raise ValueError(f"results can be saved only if repr describes their inputs, got {text}")
+        raise ValueError(f"only objects whose repr describes them can be cached, got {text}")
     return f"{kind}-{sha256(text.encode()).hexdigest()[:24]}"
 
 
