@@ -313,7 +313,7 @@ def test_a_backward_pass_that_overwrites_its_dout_passes_and_this_is_noted():
 
     report = nn.check_gradients(lambda x: (x * (x.real > 0), x), backward, X)
     assert report.passed
-    assert "changes the derivative that it is given in place" in report.notes[0]
+    assert "changes its argument, the derivative, in place" in report.notes[0]
 
 
 def test_a_permutation_that_would_match_is_named_in_the_failure():
