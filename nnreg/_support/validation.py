@@ -70,14 +70,15 @@ EQUIVALENTS = {
 
 
 def show(value: object) -> str:
-    """Return a line about a value that is wrong: an array's shape, or the start of its ``repr``.
+    """Return a line about a value that is wrong: its ``repr``, or the shape of a large array.
 
     >>> show(np.zeros((20, 2))), show("two")
     ('ndarray of shape (20, 2)', "'two'")
     """
-    if shape := getattr(value, "shape", ()):
-        return f"{type(value).__name__} of shape {shape}"
-    return f"{' '.join(repr(value).split()):.500}"
+    text = repr(value)
+    if "\n" in text and hasattr(value, "shape"):
+        return f"{type(value).__name__} of shape {value.shape}"
+    return f"{' '.join(text.split()):.500}"
 
 
 def number(
