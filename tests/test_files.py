@@ -151,3 +151,13 @@ def test_a_name_may_have_255_bytes_and_the_temporary_file_a_recognizable_one(tmp
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write a\.txt"):
         files.check_target(tmp_path / "nowhere" / "a.txt")
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    running = files._temporary_name()
+    ended = running.replace(f"-{os.getpid()}-", "-99999999-")  # above the largest process number
+    other = ended.replace(".nnreg-", ".nnreg-other")
+    for name in (running, ended, other, ".nnreg-mine.tmp"):
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([running, other, ".nnreg-mine.tmp"])

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import stat
-import zlib
 from contextlib import suppress
 
 
@@ -114,8 +113,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
 
 def _temporary_name() -> str:
     """Return a new name with the computer and the process in it."""
-    computer = zlib.crc32(platform.node().encode())
-    return f".nnreg-{computer:08x}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+    computer = re.sub(r"\W", "", platform.node())
+    return f".nnreg-{computer}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
@@ -126,7 +125,9 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """
     if os.name != "posix":  # elsewhere, asking for a process might end it
         return
-    pattern = re.compile(_temporary_name()[:17] + r"(\d+)-[0-9a-f]{16}\.tmp")
+    pattern = re.compile(
+        re.escape(_temporary_name().rsplit("-", 2)[0]) + r"-(\d+)-[0-9a-f]{16}\.tmp"
+    )
     for name in os.listdir(folder):
         match = pattern.fullmatch(name)
         if match and not _is_running(int(match[1])):
