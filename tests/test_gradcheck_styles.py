@@ -215,6 +215,34 @@ def test_a_wrong_gradient_does_not_pass_wherever_it_is(arguments, block):
     assert failed == [block]
 
 
+class Parameters:
+    """A layer whose parameters are in a list and in an object; two of its gradients are wrong."""
+
+    def __init__(self):
+        self.params, self.grads = [W.copy(), B.copy()], [None, None]
+        self.scale = types.SimpleNamespace(data=B + 2, grad=None)
+        self.mask = np.ones(X.shape)
+
+    def forward(self, x):
+        self.x = x * self.mask
+        self.y = self.x @ self.params[0] + self.params[1]
+        return self.y * self.scale.data
+
+    def backward(self, dout):
+        dy = dout * self.scale.data
+        self.grads = [self.x.T @ dy, dy.mean(0)]
+        self.scale.grad = (dout * self.y).mean(0)
+        return dy @ self.params[0].T * self.mask
+
+
+def test_attributes_are_compared_or_named():
+    layer = Parameters()
+    report = nn.check_gradients(layer.forward, layer.backward, X)
+    failed = [row.block for row in report.rows if not row.passed]
+    assert failed == ["params[1]", "scale.data"]
+    assert list(report.not_checked) == ["mask"]
+
+
 REFUSED = [
     ((lambda w: (w**2, 2 * w), W), {}, "scalar, one number.*mean"),
     ((lambda z, y: ((z - y) ** 2, 2 * (z - y)), B, B + 1), {}, "one loss per row"),

@@ -363,7 +363,15 @@ def test_a_notebook_that_is_none_is_said_to_be_none(text):
 
 def test_a_star_import_gives_what_is_not_refused(graded):
     uses = "maximum(x, x) + minimum(x, x) + zeros(1)[0] + absolute(0) + sin(0) + outer(0, 0)[0, 0]"
-    assert graded(f"from numpy import *\n\ndef double(x):\n    return {uses}\n").lost == {}
+    result = graded(f"from numpy import *\n\ndef double(x):\n    return {uses}\n")
+    assert (result.lost, result.skipped) == ({}, ())
+
+
+def test_methods_of_one_class_are_those_of_one_object():
+    text = b"class A:\n    def keep(self, x): self.x = x\n    def double(self): return 2 * self.x\n"
+    submission = Submission(text, False, ())
+    submission.get("keep")(3)
+    assert submission.get("double")() == 6
 
 
 def test_an_exercise_declares_what_a_submission_may_import(graded, tmp_path):

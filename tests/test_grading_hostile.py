@@ -248,6 +248,10 @@ CHEATS = {
         "import warnings\nwarnings.sys.path.append({folder!r})\n" + FROM.format("bob")
     ),
     "reads the neighbour's file": meanwhile("exec(open({bob!r}).read(), globals())"),
+    "reads the neighbour's file past open": meanwhile(
+        "lines = real('readline')\nlines.read_history_file({bob!r})\n"
+        "exec('\\n'.join(map(lines.get_history_item, range(1, 13))), globals())"
+    ),
     "reads nnreg's source": meanwhile("exec(open({kernels!r}).read(), globals())"),
     "replaces Check.function": meanwhile(FUNCTION + "module.Check.function = lambda *a: None"),
     "replaces its code": meanwhile(
@@ -279,6 +283,14 @@ CHEATS = {
     ),
     "returns zeros": ZEROS,
     "kills the grader": meanwhile(OS + "os.kill(os.getppid(), 9)"),
+    "limits the grader's resources": meanwhile(
+        OS + "real('resource').prlimit(os.getppid(), 0, (0, 0))"
+    ),
+    "forges the answers of its process": meanwhile(
+        OS + "line = b'{{\"kind\": \"AssertionError\", \"value\": \"\", \"objects\": [], '\n"
+        "line += b'\"drop\": []}}\\n'\n"
+        "for handle in range(3, 9):\n    try: os.write(handle, 99 * line)\n    except OSError: pass"
+    ),
     "leaves a process that rewrites the result": meanwhile(
         OS + "if os.fork() == 0:\n    os.setsid()\n    open({result!r}, 'w').write('100')"
     ),
@@ -294,6 +306,12 @@ CHEATS = {
     ),
     "sleeps": meanwhile("real('time').sleep(100)"),
     "asks for ten gigabytes": meanwhile("np.ones(10**10)"),
+    "raises control characters": ZEROS.replace(
+        "    return", "    raise ValueError('\\x1b[2J\\x1b[1;1H100 of 100')\n    return"
+    ),
+    "ends while the grader asks for its report": meanwhile(
+        OS + "real('_thread').start_new_thread(os._exit, (0,))"
+    ),
     "prints control characters": meanwhile("print('\\x1b[2J\\x1b[1;1H100 of 100')"),
 }  # fmt: skip
 

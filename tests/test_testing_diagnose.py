@@ -193,6 +193,7 @@ def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():
         "The gradient by inputs is wrong, and no known bug matches: "
         "every entry is 1.37 times the right one."
     )
+    assert "0.5 times the right one" in diagnose(lambda x: (x**2, x), 3.0).sentence
 
 
 def test_a_gradient_of_another_shape_is_told_by_both_shapes():

@@ -22,6 +22,9 @@ from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.gradcheck.subjects import Problem
 from nnreg.gradcheck.tree import Path
 
+#: Lists of arrays, and those of their gradients.
+LISTS = [("params", "grads"), ("parameters", "gradients")]
+
 
 @dataclass
 class Block:
@@ -314,21 +317,34 @@ class _Functions:
         return result
 
     def _pair_attributes(self, before: dict[Path, Any], answers: dict[str, Array]) -> None:
-        """Add the gradients that backward stores in attributes, such as ``dW`` for ``W``."""
-        for path, leaf in before.items():
-            other = _gradient_path(path, self.after)
-            if path not in self.after or other is None or not isinstance(leaf, np.ndarray):
+        """Add the gradients that backward stores in attributes, such as ``dW`` for ``W``.
+
+        Arrays without one, on which the output depends, become blocks that are not checked.
+        """
+        arrays = [
+            (path, leaf, _gradient_path(path, self.after))
+            for path, leaf in before.items()
+            if path in self.after and isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
+        ]
+        for path, leaf, other in sorted(arrays, key=lambda array: array[2] is None):
+            name = tree.name("", path[1:]).lstrip(".")
+            if name in self.blocks or any(b.value is leaf for b in self.blocks.values()):
                 continue
-            name, gradient = (tree.name("", p[1:]).lstrip(".") for p in (path, other))
-            self.blocks.setdefault(name, self._find_attribute(leaf))
-            if name not in answers and self._depends_on(name):
+            self.blocks[name] = self._find_attribute(leaf)
+            if not self._depends_on(name):
+                del self.blocks[name]
+            elif other is not None:
                 answers[name] = self.after[other]
+                gradient = tree.name("", other[1:]).lstrip(".")
                 self.notes.append(f"{name} was compared with the attribute {gradient}")
 
     def _depends_on(self, name: str) -> bool:
         """Return whether the output changes when a block is changed."""
         changed = np.asarray(self.blocks[name].value, dtype=np.float64) * 1.01 + 0.01
-        return not np.array_equal(self.out, self.outputs(name, changed), equal_nan=True)
+        try:
+            return not np.array_equal(self.out, self.outputs(name, changed), equal_nan=True)
+        except Exception:  # the checked code may raise anything
+            return True
 
     def _promote(self, name: str) -> bool:
         """Replace a block of integers, or a list, by floats if forward accepts them."""
@@ -392,16 +408,22 @@ class _Functions:
 
 def _gradient_path(path: Path, leaves: Mapping[Path, Any]) -> Path | None:
     """Return the path of an array's gradient: ``dW`` for ``W``, beside it or in ``grads``."""
-    (kind, key), holder = path[-1], path[:-1]
-    if not isinstance(key, str) or _dtype(leaves.get(path, 0)).kind != "f":
+    if len(path) < 2 or _dtype(leaves.get(path, 0)).kind != "f":
         return None
+    (_, holder), (kind, key) = path[-2:]
     for other in leaves:
-        beside = other[:-1] == holder
-        in_dictionary = kind == "item" and len(other) > 2 and other[:-2] == holder[:-1]
-        if other == path or not (beside or in_dictionary):
+        (_, group), (_, other_key) = other[-2:]
+        beside = other[:-1] == path[:-1]
+        in_container = kind == "item" and len(other) > 2 and other[:-2] == path[:-2]
+        if other == path or not (beside or in_container):
             continue
-        same_key = in_dictionary and other[-1][1] == key and "grad" in str(other[-2][1]).lower()
-        if same_key or key in plain_names(other[-1][1])[1:]:
+        if isinstance(key, str):
+            alike = "grad" in str(group).lower()
+        else:  # a list of gradients may belong to another list
+            alike = holder in plain_names(group)[1:] or (holder, group) in LISTS
+        if in_container and other_key == key and alike:
+            return other
+        if (key, other_key) == ("data", "grad") or key in plain_names(other_key)[1:]:
             return other
     return None
 

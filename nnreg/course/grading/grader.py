@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from nnreg._support import validation
 from nnreg._support.files import check_path
 from nnreg.course.grading.exercises import Check, exercise
-from nnreg.course.grading.process import EndedError, Process
+from nnreg.course.grading.process import Process, printable
 from nnreg.course.grading.submission import reason
 
 SUFFIXES = (".py", ".ipynb")
@@ -96,7 +97,7 @@ class Grade:
         return {r.check.name: r.message for r in self.results if r.score < r.check.points}
 
     def __str__(self) -> str:
-        lines = [self.title, *_indented(self._skipped(), "Not run:")]
+        lines = [self.title, *_indented("\n".join(self.skipped), "Not run:")]
         last = ""
         for result in self.results:
             check = result.check
@@ -112,11 +113,6 @@ class Grade:
 
     __repr__ = __str__
 
-    def _skipped(self) -> str:
-        return "\n".join(
-            "".join(c if c.isprintable() else " " for c in line) for line in self.skipped
-        )
-
     def gradescope(self) -> dict[str, Any]:
         """Return what Gradescope reads as ``results.json``.
 
@@ -130,7 +126,7 @@ class Grade:
             "score": self.score,
             "max_score": self.max_score,
             "execution_time": round(sum(result.seconds for result in self.results), 3),
-            "output": "\n".join([self.title, *_indented(self._skipped(), "Not run:")]),
+            "output": "\n".join([self.title, *_indented("\n".join(self.skipped), "Not run:")]),
             "visibility": "visible",
             "stdout_visibility": "hidden",
             "tests": [_test(result) for result in self.results],
@@ -223,15 +219,20 @@ def grade(
             with Process(path, Path(folder), exercise_.modules, megabytes) as process:
                 try:
                     process.load(seconds)
-                    skipped = process.ask(seconds, "report")
+                    skipped = _report(process, seconds)
                 except Exception as error:  # whatever the submission raises
-                    message = process.ended or reason(error)
+                    message = printable(process.ended or reason(error))
                     results += [Result(check, 0, message) for check in remaining]
                     break
                 results += _check(process, remaining, seconds)
                 if not process.ended:
-                    skipped = process.ask(seconds, "report")
+                    with suppress(Exception):  # it may end now
+                        skipped = _report(process, seconds)
     return Grade(os.fspath(submission), exercise_.title, tuple(results), skipped)
+
+
+def _report(process: Process, seconds: float) -> tuple[str, ...]:
+    return tuple(printable(str(line)) for line in process.ask(seconds, "report"))
 
 
 def _check(process: Process, remaining: tuple[Check, ...], seconds: float) -> Iterator[Result]:
@@ -241,9 +242,9 @@ def _check(process: Process, remaining: tuple[Check, ...], seconds: float) -> It
         try:
             process.begin(check.seconds or seconds, check.seed)
             check(process.answers)
-        except (AssertionError, EndedError) as error:
-            message = str(error)
-        message = process.ended or message
+        except Exception as error:  # the process may answer anything, or end
+            message = reason(error)
+        message = printable(process.ended or message)
         score = 0 if message else check.points
         yield Result(check, score, message, process.printed(), time.monotonic() - begun)
         if process.ended:

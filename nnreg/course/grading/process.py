@@ -153,10 +153,10 @@ class Process:
             file.seek(self._seen)
             text = file.read().decode("utf-8", "replace")
             self._seen = file.tell()
-        shown = "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in text[:SHOWN])
-        return f"{shown}{' ... (truncated)' if len(text) > SHOWN else ''}"
+        return f"{printable(text[:SHOWN])}{' ... (truncated)' if len(text) > SHOWN else ''}"
 
     def _describe_end(self) -> str:
+        self._limit = math.inf
         try:
             status = self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -184,6 +184,11 @@ class Process:
             with suppress(ProcessLookupError, PermissionError):  # by macOS, if all have ended
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, which could change what a terminal shows."""
+    return "".join(c if c.isprintable() or c in "\n\t" else UNSHOWN for c in text)
 
 
 def _environment(work: Path) -> dict[str, str]:

@@ -111,6 +111,7 @@ class Submission:
         self._modules = modules
         self.skipped: list[str] = []
         self._reasons: dict[str, str] = {}  # by name, why it is not defined
+        self._objects: dict[str, Any] = {}  # by class, the object whose methods are answers
         patched = {**vars(builtins), "__import__": self._import}
         self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": patched}
         self._flags = __future__.annotations.compiler_flag  # skips annotations
@@ -251,10 +252,11 @@ class Submission:
             code = compile(ast.Module([node], []), statement.origin, "exec", self._flags, True)
             exec(code, self.names)
         except BaseException as error:  # a statement may raise anything
-            if isinstance(node, ast.ImportFrom) and _is_star(node):  # a submodule is not allowed
-                exported = vars(sys.modules.get(str(node.module), self))
+            if isinstance(node, ast.ImportFrom) and _is_star(node) and node.module in sys.modules:
+                exported = vars(sys.modules[node.module])  # one of its names is not allowed
                 public = (name for name in exported.get("__all__", ()) if name in exported)
                 self.names.update({name: exported[name] for name in public})
+                return
             decorated = getattr(node, "decorator_list", [])
             missing = set() if decorated else statement.binds.difference(self.names)
             self._skip(statement.location, ast.unparse(node), reason(error), missing)
@@ -265,15 +267,17 @@ class Submission:
     def _find_method(self, name: str) -> None:
         """Use a method of a class as the answer of that name."""
         classes = [s.node for s in self._statements if isinstance(s.node, ast.ClassDef)]
-        methods = [(owner, method) for owner in classes for method in owner.body]
+        methods = [(node, method) for node in classes for method in node.body]
         for node, method in methods:
             if isinstance(method, ast.FunctionDef) and method.name == name:
                 self._resolve(node.name)
                 first = ast.unparse(method.args).partition(",")[0]
                 try:
-                    cls = self.names[node.name]
-                    bound = first == "self" and not method.decorator_list
-                    self.names[name] = getattr(cls() if bound else cls, name)
+                    owner = self.names[node.name]
+                    if first == "self" and not method.decorator_list:
+                        owner = self._objects.get(node.name) or owner()
+                        self._objects[node.name] = owner
+                    self.names[name] = getattr(owner, name)
                     self.skipped.append(f"{name}: the method of the class {node.name} is used")
                 except Exception as error:  # the constructor is the submission's
                     self._reasons[name] = (
@@ -397,12 +401,13 @@ def reason(error: BaseException) -> str:
     elif isinstance(error, AttributeError) and getattr(error.obj, "__name__", "") == NAME:
         text = f"The submission has no {error.name}."
     elif isinstance(error, AssertionError) and not _location(error):
-        text = _message(error) or "The check failed."
+        text = _message(error)
     else:
         form = next(form for kind, form in REASONS.items() if isinstance(error, kind))
         text = form.format(
             kind=type(error).__name__, message=_message(error), location=_location(error)
         )
+    text = text or "The check failed."
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 

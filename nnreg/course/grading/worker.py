@@ -145,10 +145,12 @@ def refuse(modules: tuple[str, ...], work: str) -> None:
     refused = (
         *("os.", "subprocess.", "socket.", "ctypes.", "gc.", "pty.", "shutil.", "fcntl."),
         *("_winapi.", "winreg.", "signal.", "syslog.", "sys.setprofile", "sys.settrace"),
-        "cpython.",
+        *("cpython.", "resource.", "sqlite3."),
     )
     harmless = ("os.listdir", "os.scandir", "os.putenv", "os.unsetenv", "os.getxattr")
     no_imports = {"_posixsubprocess", "subprocess", "multiprocessing", "ctypes", "socket"}
+    # These reach files without an event of their own.
+    no_imports |= {"readline", "_tkinter", "_dbm", "_gdbm", "_posixshmem", "_multiprocessing"}
     if "nnreg" not in modules:
         others = {"scipy", "torch", "tensorflow", "jax", "sklearn", "keras", "autograd"}
         no_imports |= others.difference(modules)

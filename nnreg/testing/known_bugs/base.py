@@ -184,7 +184,7 @@ class KnownBug:
                 return False
             try:
                 predicted = self.wrong(point)
-            except (ValueError, IndexError):  # a formula of another shape is no explanation
+            except (ValueError, IndexError, TypeError):  # a formula of another shape
                 return False
         return close(returned, predicted, point.tolerance)
 
