@@ -193,10 +193,19 @@ class TestErrors:
         assert re.search(r"pets\.csv.*(row|line) \d.*a", err)
         assert err.count("\n") == 1
 
-    def test_training_that_breaks_down_is_one_line_and_exit_1(self, capsys, tmp_path):
-        assert compare(f"{QUICK} --optimizer sgd --learning-rate 1e30") == 1
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("--optimizer sgd --learning-rate 1e30", "none (none), repeat 1: the loss of step"),
+            (f"--hidden {10**15}", "Unable to allocate"),
+        ],
+    )
+    def test_training_that_breaks_down_is_one_line_and_exit_1(
+        self, capsys, tmp_path, options, message
+    ):
+        assert compare(f"{QUICK} {options}") == 1
         err = capsys.readouterr().err
-        assert err.startswith("nnreg: none (none), repeat 1: the loss of step")
+        assert err.startswith(f"nnreg: {message}")
         assert err.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 

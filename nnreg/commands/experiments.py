@@ -401,7 +401,13 @@ def run_experiment(
             report.write_numbers(folder)
             print(report)
             names = report.write(folder)
-        except (KeyboardInterrupt, NonFiniteLossError, WorkerDiedError, OSError) as error:
+        except (
+            KeyboardInterrupt,
+            NonFiniteLossError,
+            WorkerDiedError,
+            MemoryError,
+            OSError,
+        ) as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             written = [name for name, d in written_files(folder).items() if before.get(name) != d]
             parts = ["interrupted" if interrupted else in_words(error)]

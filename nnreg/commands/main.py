@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status: int = args.run(args)
         except KeyboardInterrupt:
             status = fail("interrupted; nothing was kept", 130)
-        except (NonFiniteLossError, WorkerDiedError) as error:
+        except (NonFiniteLossError, WorkerDiedError, MemoryError) as error:
             status = fail(in_words(error), 1)
         except (ValueError, TypeError, OSError, ImportError) as error:
             status = fail(in_words(error, names), 2)

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import hyperparameters, validation
+from nnreg._support import validation
 from nnreg._support.blas import describe_blas
 from nnreg._support.files import check_path, check_target, remove_leftovers
+from nnreg._support.hyperparameters import Checked, number_names
 from nnreg._support.typing import Array
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
 from nnreg.training.callbacks import Callback, Monitor, TrainingState
@@ -44,6 +45,10 @@ class Checkpoint:
     If the folder has files of the same run, ``fit`` continues from the newest one that is whole,
     and says so. On the same machine, with the same NumPy and number of threads, the finished run
     is to the last bit the run that was not interrupted.
+
+    Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``,
+    and an optimizer by its ``state`` too. What a class of your own keeps besides, a callback's
+    ``get_state`` can return.
 
     Parameters
     ----------
@@ -80,9 +85,9 @@ class Checkpoint:
     ['checkpoint-000000008.npz', 'checkpoint-000000010.npz']
     """
 
-    every_steps = hyperparameters.Checked(validation.whole, 1, optional=True)
-    every_seconds = hyperparameters.Checked(validation.number, 0, optional=True)
-    keep = hyperparameters.Checked(validation.whole, 1)
+    every_steps = Checked(validation.whole, 1, optional=True)
+    every_seconds = Checked(validation.number, 0, optional=True)
+    keep = Checked(validation.whole, 1)
 
     def __init__(
         self,
@@ -207,6 +212,7 @@ class Run:
             finished = validation.whole("finished", finished, 0, state.batches)
             loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
             states = [dict(values) for values in run["callbacks"]]
+            numbers = dict(run["loss"])
         if len(rows) + (finished > 0) > state.epochs:
             raise ValueError(
                 f"epochs must be at least {len(rows) + (finished > 0)}, the run in {path} has "
@@ -219,6 +225,8 @@ class Run:
                 stacklevel=2,
             )
         self.settings = run["settings"]
+        for name, value in numbers.items():
+            setattr(state.loss, name, value)
         for index, (callback, values) in enumerate(zip(self.callbacks, states, strict=True)):
             prefix = f"callback {index}."
             own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -265,6 +273,7 @@ class Run:
     def _write(self, path: Path, *, overwrite: bool) -> bool:
         """Write a file; if the disk is full or a value not finite, warn and return False."""
         state, net, optimizer = self.state, self.state.net, self.state.optimizer
+        loss: Any = state.loss
         values: list[dict[str, Any]] = []
         arrays: dict[str, Array] = {}
         for index, callback in enumerate(self.callbacks):
@@ -282,6 +291,7 @@ class Run:
             "environment": environment(),
             "history": state.history.rows,
             "reason": state.reason,
+            "loss": {name: getattr(loss, name) for name in number_names(loss.__class__)},
             "epoch": [state.finished, state.loss_sum, state.weight_sum],
             "callbacks": values,
         }
