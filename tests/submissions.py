@@ -30,7 +30,7 @@ RELU = ["relu_forward", "relu_dx", "relu_at_zero", "relu_changes_nothing"]
 AFFINE_AND_RELU = {
     "dw transposed": one("x.T @ dy", "dy.T @ x", ["affine_dw"], "dw is the transpose"),
     "dw reshaped until it fits": one(
-        "x.T @ dy", "(dy.T @ x).reshape(w.shape)", ["affine_dw"], "reshaped until it fitted"
+        "x.T @ dy", "(dy.T @ x).reshape(w.shape)", ["affine_dw"], "reshaped to the shape of w"
     ),
     "dw divided by N": one("x.T @ dy", "x.T @ dy / len(x)", ["affine_dw"], "divided by N"),
     "dw from the last row": one("x.T @ dy", "np.outer(x[-1], dy[-1])", ["affine_dw"], "last row"),
@@ -38,12 +38,12 @@ AFFINE_AND_RELU = {
     "db not summed": one("dy.sum(axis=0)", "dy", ["affine_db"], "db is not summed"),
     "db averaged": one("dy.sum(axis=0)", "dy.mean(axis=0)", ["affine_db"], "mean over the batch"),
     "db summed over everything": one(
-        "dy.sum(axis=0)", "np.sum(dy) + np.zeros(dy.shape[1])", ["affine_db"], "Say axis=0"
+        "dy.sum(axis=0)", "np.sum(dy) + np.zeros(dy.shape[1])", ["affine_db"], "Pass axis=0"
     ),
     "db zero": one(
-        "dy.sum(axis=0)", "np.zeros(dy.shape[1])", ["affine_db"], "the bias never learns"
+        "dy.sum(axis=0)", "np.zeros(dy.shape[1])", ["affine_db"], "the bias is never updated"
     ),
-    "dx without w": one("dy @ w.T", "dy", ["affine_dx"], "passed on as it came"),
+    "dx without w": one("dy @ w.T", "dy", ["affine_dx"], "the factor wᵀ is missing"),
     "the bias forgotten in forward": one("x @ w + b", "x @ w", ["affine_forward"], "b is missing"),
     "one row squeezed": one(
         "return x @ w + b, (x, w)",
@@ -70,10 +70,13 @@ AFFINE_AND_RELU = {
         "dy * (x > 0)", "dy * (dy > 0)", ["relu_dx", "relu_at_zero"], r"\[dy > 0\]"
     ),
     "mask of the wrong sign": one(
-        "dy * (x > 0)", "dy * (x < 0)", ["relu_dx"], "passes where x is negative"
+        "dy * (x > 0)", "dy * (x < 0)", ["relu_dx"], "dx is dy where x is negative"
     ),
     "output for mask": one(
-        "dy * (x > 0)", "dy * np.maximum(x, 0)", ["relu_dx"], "the output stands where the mask"
+        "dy * (x > 0)",
+        "dy * np.maximum(x, 0)",
+        ["relu_dx"],
+        "the output is used instead of the mask",
     ),
     "one at zero": one("x > 0", "x >= 0", ["relu_at_zero"], "not >= 0"),
     "dy damaged by ReLU": one(
@@ -160,7 +163,7 @@ CROSS_ENTROPY = {
     "N twice": one(
         RESULT, "-log_p[rows, labels].mean(), dz / N**2", ["loss_gradient"], "divided by N twice"
     ),
-    "targets missing in dz": one(DZ, "", ["loss_gradient"], "targets were never subtracted"),
+    "targets missing in dz": one(DZ, "", ["loss_gradient"], "targets are not subtracted"),
     "dz of the wrong sign": one(
         RESULT, "-log_p[rows, labels].mean(), -dz / N", ["loss_gradient"], "wrong sign"
     ),
@@ -200,7 +203,7 @@ PENALTIES = {
         L2,
         L2.replace("strength * w", "2 * strength * w"),
         ["l2_gradient"],
-        "a factor of 2 lies between them",
+        "too large by a factor of 2",
     ),
     "L2: half missing in the value": one(
         L2, L2.replace(" / 2", ""), ["l2_value"], "There is a factor 1/2"
@@ -209,7 +212,10 @@ PENALTIES = {
         L2, L2.replace("strength * w", "w"), ["l2_gradient"], "λ is missing"
     ),
     "L2: the norm, not squared": one(
-        L2, L2.replace("/ 2 * np.sum(w**2)", "* np.linalg.norm(w)"), ["l2_value"], "takes a root"
+        L2,
+        L2.replace("/ 2 * np.sum(w**2)", "* np.linalg.norm(w)"),
+        ["l2_value"],
+        "takes a root",
     ),
     "L2: the mean of the squares": one(
         L2, L2.replace("np.sum", "np.mean"), ["l2_value"], "do not take the mean"
@@ -315,7 +321,10 @@ DROPOUT = {
     ),
     "scale missing": one(MASK, "rng.random(x.shape) < keep_prob", ["scale"], "divide the kept"),
     "scaled at inference too": one(
-        "return x, None", "return x * keep_prob, None", ["inference"], "inference need do nothing"
+        "return x, None",
+        "return x * keep_prob, None",
+        ["inference"],
+        "in inference it is the identity",
     ),
     "scaled at inference instead": (
         [
@@ -537,9 +546,9 @@ OWN_LAYER = {
     "not written": one(
         f"{WRITING} {DBETA}", "return", ["dbeta", "overwrites"], "zero everywhere"
     ),
-    "accumulated": one(WRITING, 'gradients["beta"] +=', ["overwrites"], "last batch's gradient"),
+    "accumulated": one(WRITING, 'gradients["beta"] +=', ["overwrites"], "the previous batch"),
     "array replaced": one(
-        WRITING, 'gradients["beta"] =', ["overwrites"], "sees only the old one"
+        WRITING, 'gradients["beta"] =', ["overwrites"], "uses only the old one"
     ),
     "kept on the layer": (
         [(KEEPING, "self.x, self.s = x, s")]
@@ -552,7 +561,7 @@ OWN_LAYER = {
             )
         ],
         ["remembers_nothing"],
-        "keeps what backward needs on itself",
+        "stores state in attributes",
     ),
     "x damaged": one(
         "return x * s",
@@ -570,10 +579,10 @@ OWN_LAYER = {
         f"{WRITING} {DBETA}",
         f"{WRITING} {DBETA}\n        self.beta -= 0.1",
         ["changes_nothing"],
-        "Updating is the optimizer's job",
+        "Only the optimizer may update",
     ),
     "float64 whatever comes": one(
-        "return x * s", "return x * s * np.ones(1)", ["keeps_dtype"], "float32 comes in"
+        "return x * s", "return x * s * np.ones(1)", ["keeps_dtype"], "is float64 for float32"
     ),
 }  # fmt: skip
 OWN_LAYER["float64 whatever comes"][0].append(

@@ -215,7 +215,7 @@ def test_the_derivative_at_zero_of_every_rectifier_is_the_left_one():
             slope = np.where(cache.x >= 0, 1.0, self.alpha * np.exp(cache.x))
             return dy * slope.astype(dy.dtype)
 
-    with pytest.raises(ContractError, match=r"exactly x = 0, where 0\.5 is wanted"):
+    with pytest.raises(ContractError, match=r"exactly x = 0 is 1; the left derivative, 0\.5, is"):
         assert_layer_contract(lambda: Wrong(0.5))
     assert_layer_contract(lambda: Wrong(1.0))  # no kink: both sides agree
 

@@ -190,7 +190,7 @@ def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():
     assert diagnosis.known_bug is None
     assert not diagnosis.right
     assert diagnosis.sentence == (
-        "The gradient by inputs is wrong, and no known bug matches: "
+        "The gradient with respect to inputs is wrong, and no known bug matches: "
         "every entry is 1.37 times the right one."
     )
     assert "0.5 times the right one" in diagnose(lambda x: (x**2, x), 3.0).sentence
@@ -257,12 +257,12 @@ def test_a_bound_layer_is_diagnosed_at_its_own_values_and_not_changed():
         (
             np.array([[1.0, 1.0], [2.0, 2.0]]),
             np.ones((2, 2)),
-            "each row has its own factor: 1, 2",
+            "the factor differs by row: 1, 2",
         ),
         (
             np.tile(np.arange(8.0) + 1, (2, 1)),
             np.ones((2, 8)),
-            "each column has its own factor: 1, 2, 3, 4, 5, 6, ...",
+            "the factor differs by column: 1, 2, 3, 4, 5, 6, ...",
         ),
         (
             np.array([[1.0, 2.0], [3.0, 4.0]]),
@@ -328,7 +328,7 @@ def test_a_network_that_joins_right_parts_wrongly_is_told():
     for kind, penalty in ((Skips, None), (HalfOfIt, nn.L2(0.1))):
         diagnosis = diagnose(net_of(nn.Dense(3), kind=kind, penalty=penalty), X, y, mse)
         assert diagnosis.known_bug is None
-        assert "the network joins them wrongly" in diagnosis.sentence
+        assert "their combination in the network is wrong" in diagnosis.sentence
 
 
 # --- Argument validation --------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_all_but_the_strategies_works_without_hypothesis():
     )
     assert output.splitlines() == [
         "ReLU: no mask",
-        "the strategies of nnreg.testing need Hypothesis: pip install nnreg[testing]",
+        "the strategies of nnreg.testing require Hypothesis: pip install nnreg[testing]",
     ]
 
 

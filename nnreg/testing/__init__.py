@@ -49,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Only now, so that the rest of the package does without Hypothesis.
+    # Imported on access, so that the rest of the package does not require Hypothesis.
     if name in __all__:
         from nnreg.testing import strategies
 

@@ -1,9 +1,9 @@
 """The layer contract: correct gradients and no side effects.
 
-A layer changes nothing that it is given, keeps what backward needs in the cache and nowhere else,
-gives the same result for a row alone as in a batch, and takes and returns one dtype.
-:func:`assert_layer_contract` runs the checks in order: first the side effects, since they would
-make the results of later checks meaningless, then the correctness of the gradients.
+A layer does not modify its arguments, stores state in the cache only, returns the same result for a
+row alone and in a batch, and preserves the dtype. :func:`assert_layer_contract` runs the checks in
+order: first the side effects, since they would make the results of later checks meaningless, then
+the correctness of the gradients.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ NEW_ARRAY = "write the result into a new array."
 
 
 class ContractError(AssertionError):
-    """A layer breaks the contract.
+    """A layer violates the contract.
 
     Attributes
     ----------
     code : str
-        The rule that is broken, in a word or two; known bugs carry the same codes.
+        Identifier of the violated rule; known bugs have the same codes.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -50,7 +50,7 @@ def require(condition: Any, code: str, message: str) -> None:
 
 @dataclass
 class Pass:
-    """The arrays of one forward and backward pass, and the cache between."""
+    """The arrays and the cache of one forward and backward pass."""
 
     x: Array
     y: Array
@@ -60,7 +60,7 @@ class Pass:
     cache: Cache
 
     def equals(self, other: Pass) -> bool:
-        """Return whether ``dx`` and the gradients are those of another pass."""
+        """Return whether ``dx`` and the gradients equal those of another pass."""
         pairs = [(self.dx, other.dx), *((g, other.gradients[n]) for n, g in self.gradients.items())]
         return all(close(a, b, 1e-12) for a, b in pairs)
 
@@ -96,7 +96,7 @@ class LayerHarness:
         return np.sign(x) * (np.abs(x) + 0.01)
 
     def call(self, method: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a method of the layer; an exception breaks the contract."""
+        """Call a method of the layer; an exception is a violation of the contract."""
         try:
             return function(*arguments)
         except Exception as error:
@@ -120,27 +120,27 @@ class LayerHarness:
     def gradients(
         self, layer: Layer, dy: Array, cache: Cache, fill: float = np.nan
     ) -> dict[str, Array]:
-        """Return the arrays that ``gradient`` was given full of ``fill``."""
+        """Return the gradient arrays, filled with ``fill`` before the call of ``gradient``."""
         views = {n: np.full_like(view, fill) for n, view in parameters_of(layer).items()}
-        given = dict(views)
-        if given:
-            self.call("gradient", layer.gradient, dy, cache, given)
+        gradients = dict(views)
+        if gradients:
+            self.call("gradient", layer.gradient, dy, cache, gradients)
         for name, view in views.items():
             require(
-                given[name] is view,
+                gradients[name] is view,
                 "rebinds",
-                f"{self.name}.gradient puts a new array into gradients[{name!r}], which the "
-                f"optimizer does not see: write into the given one, gradients[{name!r}][...] = ...",
+                f"{self.name}.gradient assigns a new array to gradients[{name!r}], which the "
+                f"optimizer does not use: write into the array, gradients[{name!r}][...] = ...",
             )
         return views
 
     def run(self, layer: Layer, x: Array, *, dy: Array | None = None, first_row: int = 0) -> Pass:
-        """Return a whole pass in training mode."""
+        """Run forward and backward in training mode."""
         y, cache = self.forward(layer, x, first_row=first_row)
         return self.backward(layer, x, y, self.derivative(y) if dy is None else dy, cache)
 
     def backward(self, layer: Layer, x: Array, y: Array, dy: Array, cache: Cache) -> Pass:
-        """Return a pass with ``dx`` and the gradients computed from its cache."""
+        """Run backward and gradient with the cache of a forward pass."""
         dx = self.call("backward", layer.backward, dy, cache)
         return Pass(x, y, dy, dx, self.gradients(layer, dy, cache), cache)
 
@@ -168,7 +168,7 @@ def check_shapes_and_dtype(harness: LayerHarness) -> None:
         require(
             array.dtype == x.dtype,
             "dtype",
-            f"{harness.name}.{method} was given {x.dtype} and returns {array.dtype}.",
+            f"{harness.name}.{method} returns {array.dtype} for inputs of {x.dtype}.",
         )
 
     for dtype in ("float64", "float32"):
@@ -189,7 +189,8 @@ def check_arguments_unchanged(harness: LayerHarness) -> None:
     require(
         (x == before["x"]).all(),
         "changes x",
-        f"{harness.name}.forward changes x, which the layer below still needs: {NEW_ARRAY}",
+        f"{harness.name}.forward changes x, which is also the output of the previous layer: "
+        f"{NEW_ARRAY}",
     )
     dy = harness.derivative(y)
     before |= {"y": y.copy(), "dy": dy.copy()}
@@ -197,17 +198,17 @@ def check_arguments_unchanged(harness: LayerHarness) -> None:
     require(
         (dy == before["dy"]).all(),
         "changes dy",
-        f"{harness.name}.backward changes dy, which gradient still needs: {NEW_ARRAY}",
+        f"{harness.name}.backward changes dy, which gradient uses too: {NEW_ARRAY}",
     )
     require(
         np.array_equal(harness.call("backward", layer.backward, dy, cache), dx),
         "backward once",
-        f"{harness.name}.backward, called twice with the same dy and cache, returns two results: "
-        "it must not change what is in the cache.",
+        f"{harness.name}.backward, called twice with the same dy and cache, returns different "
+        "results: it must not change arrays of the cache.",
     )
     harness.gradients(layer, dy, cache)
-    now = {"x": x, "dy": dy, "y": y, "the parameters": _joined(layer)}
-    for name, array in now.items():
+    after = {"x": x, "dy": dy, "y": y, "the parameters": _joined(layer)}
+    for name, array in after.items():
         require(
             (array == before[name]).all(),
             f"changes {name}",
@@ -222,30 +223,30 @@ def _joined(layer: Layer) -> Array:
 def check_gradient_overwrites(harness: LayerHarness) -> None:
     """Check that ``gradient`` overwrites its arrays."""
     layer = harness.layer()
-    done = harness.run(layer, harness.batch())
-    onto_zeros = harness.gradients(layer, done.dy, done.cache, fill=0.0)
-    onto_ones = harness.gradients(layer, done.dy, done.cache, fill=1.0)
-    for name, gradient in onto_zeros.items():
-        added = onto_ones[name] - gradient
+    result = harness.run(layer, harness.batch())
+    from_zeros = harness.gradients(layer, result.dy, result.cache, fill=0.0)
+    from_ones = harness.gradients(layer, result.dy, result.cache, fill=1.0)
+    for name, gradient in from_zeros.items():
+        difference = from_ones[name] - gradient
         require(
-            gradient.any() or not close(added, np.ones_like(added)),
+            gradient.any() or not close(difference, np.ones_like(difference)),
             "not written",
             f"{harness.name}.gradient writes nothing into gradients[{name!r}].",
         )
         require(
-            not added.any(),
+            not difference.any(),
             "accumulates",
-            f"{harness.name}.gradient adds to gradients[{name!r}], or leaves a part of it "
-            "unwritten; it must overwrite: the array holds the last batch's gradient.",
+            f"{harness.name}.gradient adds to gradients[{name!r}], or does not write all of it; "
+            "it must overwrite: the array contains the gradient of the previous batch.",
         )
 
 
 def check_memory_not_shared(harness: LayerHarness) -> None:
     """Check that results share no memory, unless the layer is the identity."""
     layer = harness.layer()
-    done = harness.run(layer, harness.batch())
-    results = {"the output": done.y, "dx": done.dx}
-    others = {"x": done.x, "dy": done.dy, "the output": done.y}
+    result = harness.run(layer, harness.batch())
+    results = {"the output": result.y, "dx": result.dx}
+    others = {"x": result.x, "dy": result.dy, "the output": result.y}
     others |= {f"the parameter {name}": view for name, view in parameters_of(layer).items()}
     for (one, a), (other, b) in itertools.product(results.items(), others.items()):
         require(
@@ -257,20 +258,20 @@ def check_memory_not_shared(harness: LayerHarness) -> None:
 
 
 def check_step_replayable(harness: LayerHarness) -> None:
-    """Check that one step run twice gives one result."""
+    """Check that one step run twice has one result."""
     layer = harness.layer()
     x = harness.batch()
     first = harness.forward(layer, x, step=3)[0].copy()
     require(
         np.array_equal(first, harness.forward(layer, x, step=3)[0]),
         "replay",
-        f"{harness.name}.forward gives two results for one step: draw from a generator made of the "
-        "seed and cache.step.",
+        f"{harness.name}.forward returns different results for the same step: seed the generator "
+        "with the layer's seed and cache.step.",
     )
 
 
 def check_state_in_cache(harness: LayerHarness) -> None:
-    """Check that ``backward`` and ``gradient`` depend on their own pass alone."""
+    """Check that ``backward`` and ``gradient`` depend on the pass of their cache alone."""
     x, other = harness.batch(0), harness.batch(1)
     expected = harness.run(harness.layer(), x)
     layer = harness.layer()
@@ -278,21 +279,21 @@ def check_state_in_cache(harness: LayerHarness) -> None:
     require(
         harness.run(layer, x).equals(expected),
         "stale",
-        f"{harness.name} uses values of the batch before: what backward needs must be written into "
-        "the cache in every forward pass.",
+        f"{harness.name} uses values of the previous batch: write the values for backward into the "
+        "cache in every forward pass.",
     )
     y, cache = harness.forward(layer, x)
     harness.forward(layer, other)
     require(
         harness.backward(layer, x, y, expected.dy, cache).equals(expected),
         "one memory",
-        f"{harness.name} keeps what backward needs on itself, so a second forward pass with "
-        "another cache spoils the first: keep it in the cache.",
+        f"{harness.name} stores state in attributes, so a second forward pass with another cache "
+        "overwrites the state of the first: store it in the cache.",
     )
 
 
 def check_inference_keeps_nothing(harness: LayerHarness) -> None:
-    """Check that a pass in inference mode is not random and leaves nothing behind."""
+    """Check that a pass in inference mode is not random and stores no state."""
     layer, passes = harness.layer(), []
     for x in (harness.batch(0), harness.batch(1)):
         y, cache = harness.forward(layer, x, training=False)
@@ -305,14 +306,14 @@ def check_inference_keeps_nothing(harness: LayerHarness) -> None:
         cache.clear()
         try:
             passes.append(harness.backward(layer, x, y, harness.derivative(y), cache))
-        except ContractError:  # the right behaviour, the cache being empty
+        except ContractError:  # expected: the cache is empty
             return
-    # A backward pass that needs nothing of the forward pass is the same for all inputs.
+    # A backward pass that uses no values of the forward pass is the same for all inputs.
     require(
         passes[0].equals(passes[1]),
         "remembers inference",
         f"{harness.name}.backward works after a pass in inference mode, whose cache is empty: "
-        "it keeps something on itself.",
+        "the layer stores state in attributes.",
     )
 
 
@@ -338,7 +339,7 @@ def check_gradient(harness: LayerHarness) -> None:
 
 
 def check_rows_independent(harness: LayerHarness) -> None:
-    """Check that a row's result does not depend on other rows, and gradients of parts add up."""
+    """Check that rows are independent, and that the gradients of parts of a batch add up."""
     layer = harness.layer()
     if not layer.independent_rows:
         return
@@ -351,7 +352,7 @@ def check_rows_independent(harness: LayerHarness) -> None:
         require(
             close(part.y, whole.y[rows], 1e-10) and close(part.dx, whole.dx[rows], 1e-10),
             "rows",
-            f"{harness.name} gives a row another result when the batch has other rows. If that is "
+            f"{harness.name} gives a row a different result in a different batch. If that is "
             "intended, set independent_rows = False; otherwise look for a sum or mean over rows.",
         )
     for name, gradient in whole.gradients.items():
@@ -365,19 +366,19 @@ def check_rows_independent(harness: LayerHarness) -> None:
 
 def check_one_row_and_one_column(harness: LayerHarness) -> None:
     """Check that batches of one row and of one column work."""
-    for shape, words in (((1, harness.inputs), "one row"), ((harness.rows, 1), "one column")):
+    for shape, name in (((1, harness.inputs), "one row"), ((harness.rows, 1), "one column")):
         layer = harness.layer(inputs=shape[1])
-        done = harness.run(layer, harness.batch(0, shape))
+        result = harness.run(layer, harness.batch(0, shape))
         require(
-            done.y.shape == (shape[0], layer.outputs(shape[1])) and done.dx.shape == shape,
-            words,
-            f"{harness.name} returns shapes {done.y.shape} and {done.dx.shape} for a batch of "
-            f"{words}, {shape}.",
+            result.y.shape == (shape[0], layer.outputs(shape[1])) and result.dx.shape == shape,
+            name,
+            f"{harness.name} returns shapes {result.y.shape} and {result.dx.shape} for a batch of "
+            f"{name}, {shape}.",
         )
 
 
 def check_derivative_at_zero(harness: LayerHarness) -> None:
-    """Check that the derivative of a rectifier at exactly zero is the one to the left."""
+    """Check that the derivative of a rectifier at exactly zero is the left derivative."""
     layer = harness.layer()
     if layer.stochastic or layer.outputs(harness.inputs) != harness.inputs:
         return
@@ -387,35 +388,35 @@ def check_derivative_at_zero(harness: LayerHarness) -> None:
 
     left = -evaluate(-1e-7) / 1e-7
     identity = all(close(evaluate(v), np.full_like(left, v)) for v in (0.5, 2.0))
-    falls, smooth = (left < -1e-6).any(), close(left, np.ones_like(left), 1e-3)
-    if not identity or evaluate(0.0).any() or falls or smooth:
+    decreasing, differentiable = (left < -1e-6).any(), close(left, np.ones_like(left), 1e-3)
+    if not identity or evaluate(0.0).any() or decreasing or differentiable:
         return
-    done = harness.run(layer, np.zeros((harness.rows, harness.inputs)))
+    result = harness.run(layer, np.zeros((harness.rows, harness.inputs)))
     require(
-        close(done.dx, left * done.dy, 1e-5),
+        close(result.dx, left * result.dy, 1e-5),
         "at zero",
-        f"{harness.name}.backward gives {done.dx.flat[0] / done.dy.flat[0]:.6g} as the derivative "
-        f"at exactly x = 0, where {left.flat[0]:.6g} is wanted, that of the left side: "
-        "compare with > 0, not >= 0.",
+        f"the derivative of {harness.name}.backward at exactly x = 0 is "
+        f"{result.dx.flat[0] / result.dy.flat[0]:.6g}; the left derivative, {left.flat[0]:.6g}, is "
+        "expected: compare with > 0, not >= 0.",
     )
 
 
 def check_randomness(harness: LayerHarness) -> None:
-    """Check that a stochastic layer draws anew each step, with the declared probability."""
+    """Check that a stochastic layer draws a new mask in each step, with probability keep_prob."""
     layer = harness.layer(inputs=64)
     if not layer.stochastic:
         return
-    ones = np.ones((256, 64))  # the share of kept units is known to 0.004 (a standard deviation)
+    ones = np.ones((256, 64))  # the share of kept units has a standard deviation of 0.004
     y = harness.forward(layer, ones, step=0)[0].copy()
     keep_prob = float(layer.keep_prob)  # type: ignore[attr-defined]  # stochastic declares it
-    if keep_prob < 0.99:  # nearer to 1, two masks may well be the same
+    if keep_prob < 0.99:  # for larger keep_prob two masks are often equal
         require(
             not np.array_equal(y, harness.forward(layer, ones, step=1)[0]),
             "one mask",
             f"{harness.name} has the same mask at every step: make it depend on cache.step.",
         )
     share, variance = float((y != 0).mean()), (1 - keep_prob) / keep_prob
-    noisy = share == 1 and y.std() > 0  # nothing is dropped: units are multiplied by noise
+    noisy = share == 1 and y.std() > 0  # nothing is dropped, but units are multiplied by noise
     require(
         noisy or abs(share - keep_prob) < 0.025,
         "share",
@@ -432,9 +433,9 @@ def check_randomness(harness: LayerHarness) -> None:
         require(
             abs(mean - 1) < 0.025 / keep_prob,
             f"expectation: {mode}",
-            f"{harness.name} makes a mean of {mean:.3g} out of ones in {mode}: in training the "
-            "kept units are divided by keep_prob, so that the mean stays, and in inference nothing "
-            "is.",
+            f"the outputs of {harness.name} in {mode} have the mean {mean:.3g} for inputs of one: "
+            "divide the kept units by keep_prob in training, so that the mean is preserved, and do "
+            "not scale in inference.",
         )
 
 
@@ -450,22 +451,22 @@ CORRECTNESS_CHECKS: tuple[Check, ...] = (
 def assert_layer_contract(
     layer_factory: Callable[[], Layer], *, inputs: int = 4, rows: int = 5, seed: int = 0
 ) -> None:
-    """Raise ``AssertionError``, with a sentence, for the first rule of the contract that is broken.
+    """Raise ``AssertionError`` for the first rule of the layer contract that is violated.
 
     The rules: shapes and dtype (float32 and float64); ``x``, ``dy``, the output, the cache and
     the parameters are not changed; results share no memory with them or with each other, the
     identity excepted; ``gradient`` overwrites; a step can be replayed; all state is in the cache;
     the gradient is correct (:func:`nnreg.check_gradients`); rows are independent and their
     gradients add up, unless ``independent_rows`` is False; one row and one column work; inference
-    keeps nothing; of a rectifier (``y = x`` above zero, not falling below) with a kink, the
-    derivative at exactly zero is the one to the left; and a stochastic layer keeps the share of
-    units that ``keep_prob`` gives, or multiplies by noise of the corresponding variance, drawn anew
-    each step, its mean being the output of inference.
+    stores no state; for a rectifier (``y = x`` above zero, not decreasing below) with a kink, the
+    derivative at exactly zero is the left derivative; and a stochastic layer keeps the share
+    ``keep_prob`` of the units, or multiplies by noise of the corresponding variance, drawn for each
+    step, with the output of inference as its mean.
 
     Parameters
     ----------
     layer_factory : function () -> Layer
-        Returns a new layer at each call; the class itself, where it needs no arguments.
+        Returns a new layer at each call; the class itself, if it needs no arguments.
     inputs : int, default 4
     rows : int, default 5
         At least 2.
@@ -492,8 +493,8 @@ def assert_layer_contract(
     >>> assert_layer_contract(Rectifier)
     Traceback (most recent call last):
         ...
-    nnreg.testing.contract.ContractError: Rectifier.backward changes dy, which gradient still \
-needs: write the result into a new array.
+    nnreg.testing.contract.ContractError: Rectifier.backward changes dy, which gradient uses \
+too: write the result into a new array.
     """
     harness = LayerHarness(layer_factory, inputs, max(2, rows), seed)
     for check in (*SIDE_EFFECT_CHECKS, *CORRECTNESS_CHECKS):

@@ -1,16 +1,15 @@
 """Hypothesis strategies: random layers, losses, penalties and whole networks, with data for them.
 
-Shapes are drawn first, then bounded values of these shapes, so an example that fails shrinks to few
-rows and columns, and then to plain numbers. No value that is drawn lies within ``MARGIN`` of zero,
-where rectifiers and L1 have their kinks and a difference quotient is the derivative of neither
-side.
+Shapes are drawn first, then bounded values of these shapes, so a failing example is shrunk to few
+rows and columns, and then to simple numbers. No value is drawn within ``MARGIN`` of zero, where
+rectifiers and L1 have their kinks and a difference quotient is the derivative of neither side.
 
-The values that reach a rectifier inside a network are not drawn. There the kinks are kept away by
-trying: parameters and inputs come from a generator, whose seed is what Hypothesis draws, and
-numbers that bring a rectifier's input within ``MARGIN`` of its kink give way to the next. A zero
-that dropout or a rectifier below has made stays: nothing that could be moved moves it.
+The inputs of a rectifier inside a network are not drawn. Kinks are avoided by rejection: parameters
+and inputs come from a generator, whose seed Hypothesis draws, and numbers for which a rectifier's
+input is within ``MARGIN`` of its kink are rejected. A zero from dropout or an earlier rectifier is
+accepted: it does not depend on parameters or inputs.
 
-Needs Hypothesis: ``pip install nnreg[testing]``.
+Requires Hypothesis: ``pip install nnreg[testing]``.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ try:
     from hypothesis import strategies as st
 except ImportError as error:
     raise ImportError(
-        "the strategies of nnreg.testing need Hypothesis: pip install nnreg[testing]"
+        "the strategies of nnreg.testing require Hypothesis: pip install nnreg[testing]"
     ) from error
 
-#: No value is nearer to zero than this.
+#: Smallest absolute value.
 MARGIN = 1e-3
 
 
@@ -70,12 +69,12 @@ def shapes(max_rows: int = 5, max_columns: int = 5) -> st.SearchStrategy[tuple[i
 def batches(
     shape: tuple[int, ...] | None = None, *, bound: float = 3.0, dtype: Any = np.float64
 ) -> st.SearchStrategy[Array]:
-    """Draw an array of numbers between ``MARGIN`` and ``bound`` in size, of either sign.
+    """Draw an array of numbers of either sign, with absolute values from ``MARGIN`` to ``bound``.
 
     Parameters
     ----------
     shape : tuple of int, optional
-        Drawn from :func:`shapes` unless given.
+        By default drawn from :func:`shapes`.
     bound : float, default 3
     dtype : {"float32", "float64"}, default "float64"
 
@@ -115,12 +114,12 @@ def labels(rows: int, classes: int) -> st.SearchStrategy[Array]:
 
 
 def layers(max_units: int = 5) -> st.SearchStrategy[Layer]:
-    """Draw a new layer of any kind that nnreg has, with any hyper-parameters.
+    """Draw a new layer of any type in nnreg, with any hyper-parameters.
 
     Parameters
     ----------
     max_units : int, default 5
-        Of a dense layer.
+        Units of a dense layer.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def _dense(max_units: int) -> st.SearchStrategy[Layer]:
 
 
 def _between() -> st.SearchStrategy[Layer]:
-    """Draw a layer that keeps the number of columns."""
+    """Draw a layer that preserves the number of columns."""
     plain = st.sampled_from([ReLU, GELU, Tanh, Sigmoid, Softplus]).map(lambda kind: kind())
     return st.one_of(
         plain,
@@ -171,12 +170,12 @@ def penalties() -> st.SearchStrategy[Penalty]:
 def losses(
     shape: tuple[int, int] | None = None,
 ) -> st.SearchStrategy[tuple[Loss, Array, Array]]:
-    """Draw ``(loss, outputs, targets)``, as :func:`nnreg.check_gradients` takes them.
+    """Draw ``(loss, outputs, targets)``, the arguments of :func:`nnreg.check_gradients`.
 
     Parameters
     ----------
     shape : tuple (N, M), optional
-        Of the outputs; drawn from :func:`shapes` unless given.
+        Shape of the outputs, by default drawn from :func:`shapes`.
 
     Examples
     --------
@@ -210,10 +209,10 @@ def losses(
 def networks(
     *, max_rows: int = 3, max_width: int = 3, max_layers: int = 5
 ) -> st.SearchStrategy[tuple[Network, Array, Array, Loss]]:
-    """Draw ``(net, x, y, loss)``, as :func:`nnreg.check_gradients` takes them.
+    """Draw ``(net, x, y, loss)``, the arguments of :func:`nnreg.check_gradients`.
 
-    The network is float64, of any layers, dropout included, under any penalties; no rectifier's
-    input and no weight is within ``MARGIN`` of zero in the training pass that comes next.
+    The network is float64, with any layers, dropout included, and any penalties; no rectifier's
+    input and no weight is within ``MARGIN`` of zero in the next training pass.
 
     Parameters
     ----------
@@ -266,7 +265,7 @@ def _away_from_zero(uniform: Callable[..., Array], shape: tuple[int, ...]) -> Ar
 
 
 def _touches_a_kink(net: Network, x: Array) -> bool:
-    """Return whether a rectifier gets an input near zero that moves with what is moved."""
+    """Return whether a rectifier has an input near zero, but not exactly zero."""
     cache = Cache(net.dtype)
     for layer in net.layers:
         if isinstance(layer, LeakyReLU | ELU) and ((x != 0) & (np.abs(x) < MARGIN)).any():

@@ -40,7 +40,7 @@ def hint(name: str) -> str:
 
     >>> print(hint("dense: db averaged"))
     db is the mean over the batch; it should be the sum.
-    Hint: Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.
+    Hint: Only the loss divides by N, and dy already contains this 1/N: use sum, not mean.
     """
     return f"{KNOWN_BUGS[name].description}\nHint: {KNOWN_BUGS[name].hint}"
 

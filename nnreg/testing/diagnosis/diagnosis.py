@@ -1,8 +1,8 @@
 """Diagnosis: the known bug behind a wrong gradient.
 
-:func:`diagnose` runs the gradient check. Where it fails, it measures the right gradient at two
-random points and looks among the known bugs for the formula that gives, digit by digit, what the
-code returns at both. Where the check passes, it looks for side effects.
+:func:`diagnose` runs the gradient check. If it fails, :func:`diagnose` computes the right gradient
+numerically at two random points, and searches the known bugs for a formula whose values equal those
+that the code returns at both. If the check passes, it searches for side effects.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Diagnosis:
     subject : str
         The name of the code.
     sentence : str
-        What is wrong, or that nothing is.
+        A description of the error, or the statement that there is none.
     hint : str
-        Advice on the cause; empty where no known bug matches.
+        Advice on the cause; empty if no known bug matches.
     known_bug : KnownBug or None
     block : str or None
-        Whose gradient is wrong.
+        The array whose gradient is wrong.
     right : bool
         Whether the gradient is right: for functions, the verdict of
-        :func:`nnreg.check_gradients`; a layer of nnreg must also keep the layer contract.
+        :func:`nnreg.check_gradients`; a layer of nnreg must also satisfy the layer contract.
     others : tuple of Diagnosis
-        The same for further gradients that are wrong.
+        The diagnoses of further wrong gradients.
 
     Examples
     --------
@@ -92,13 +92,12 @@ def diagnose(
 ) -> Diagnosis:
     """Identify the bug of a wrong backward pass.
 
-    Call it as :func:`nnreg.check_gradients` is called, with few rows and columns, and different
-    numbers of them: ``diagnose(layer, x)``, ``diagnose(loss, outputs, targets)``,
-    ``diagnose(penalty, w)``, ``diagnose(net, x, y, loss)``, or with functions that were never
-    written for nnreg, ``diagnose(forward, backward, *arguments)``. The
-    function is identified from its values and derivatives. The verdict is that of the check; a
-    known bug is named only if its formula gives the returned gradient at two random points near the
-    arguments, so that the hint, followed, gives the right gradient.
+    The arguments are those of :func:`nnreg.check_gradients`, with few rows and columns, and
+    different numbers of both: ``diagnose(layer, x)``, ``diagnose(loss, outputs, targets)``,
+    ``diagnose(penalty, w)``, ``diagnose(net, x, y, loss)``, or, with functions that were not
+    written for nnreg, ``diagnose(forward, backward, *arguments)``. The function is identified from
+    its values and derivatives. The verdict is that of the check; a known bug is reported only if
+    its formula gives the returned gradient at two random points near the arguments.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ def diagnose(
     parameters : mapping of str to ndarray, optional
         For an object with state, as for :func:`nnreg.check_gradients`.
     gradients, wrt : optional
-        Likewise.
+        As for :func:`nnreg.check_gradients`.
 
     Returns
     -------
@@ -159,13 +158,13 @@ def _of_layer(layer: Layer, x: Any, *, seed: int) -> Diagnosis | None:
     forward, backward = samples.as_functions(layer)
     try:
         calls = []
-        # The second point has a row less, so that N and another number are not mistaken for it.
+        # The second point has one row less, to distinguish N from other constants.
         for rows in (x, x[:-1] if len(x) > 2 else x):
             others = [samples.as_functions(layer, step)[0] for step in samples.OTHER_STEPS]
             masked = tuple(other(np.ones_like(rows), *more)[0] for other in others)
             calls.append(Call(forward, (backward, rows, *more), others=masked))
         wrong = _find_wrong_gradient(type(layer).__name__, calls, seed)
-    except Exception:  # the layer may raise anything; its contract says in which method
+    except Exception:  # the layer may raise anything; its contract names the method
         broken = _find_broken_rule(layer, x)
         if broken is None:
             raise
@@ -174,7 +173,7 @@ def _of_layer(layer: Layer, x: Any, *, seed: int) -> Diagnosis | None:
 
 
 def _find_broken_rule(layer: Layer, x: Array) -> Diagnosis | None:
-    """Return the rule of the layer contract that is broken, or None."""
+    """Return the diagnosis of the rule of the layer contract that is violated, or None."""
     try:
         assert_layer_contract(lambda: copy.deepcopy(layer.clone()), inputs=x.shape[1], rows=len(x))
     except ContractError as error:
@@ -205,7 +204,7 @@ def _calls_of_penalty(penalty: Penalty, w: Any) -> list[Call]:
 
 
 def _find_wrong_gradient(name: str, calls: list[Call], seed: int) -> Diagnosis | None:
-    """Return what is wrong where the check of the first call fails, or None where it passes."""
+    """Return the diagnosis if the check of the first call fails, None if it passes."""
     call, rng = calls[0], random.generator(seed, "check")
     report = check_gradients(call.subject, *call.arguments, seed=seed, **call.options)
     failed = {row.block: row.sentence() for row in report.rows if not row.passed}
@@ -225,7 +224,7 @@ def _find_wrong_gradient(name: str, calls: list[Call], seed: int) -> Diagnosis |
 
 
 def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagnosis:
-    """Diagnose the layers, the loss and the penalties one by one, then what the network adds."""
+    """Diagnose the layers, the loss and the penalties one by one, then the whole network."""
     copied, cache = net.copy("float64"), Cache("float64")
     outputs = validation.matrix("x", x, net.inputs).astype(np.float64)
     parts: list[tuple[str, tuple[Any, ...]]] = []
@@ -261,14 +260,14 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
         return _of_code(name, f"penalty: {code}", "")
     return Diagnosis(
         name,
-        "Layers, loss and penalties are right one by one; the network joins them wrongly: "
+        "Layers, loss and penalties are right; their combination in the network is wrong: "
         f"{rows[0].sentence()}.",
         block=rows[0].block,
     )
 
 
 def _of_code(name: str, code: str, sentence: str) -> Diagnosis:
-    """Return the diagnosis of what is no formula."""
+    """Return the diagnosis of a bug without a formula."""
     for bug in KNOWN_BUGS.values():
         if bug.code == code:
             return Diagnosis(name, bug.description, bug.hint, bug)
@@ -276,14 +275,16 @@ def _of_code(name: str, code: str, sentence: str) -> Diagnosis:
 
 
 def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Diagnosis:
-    """Return the known bug that gives the gradients returned at all points, or what differs."""
+    """Return the known bug with the gradients returned at all points, or the differences."""
     first = points[0]
     block = first.block
     wrong = next((sample for sample in points if not sample.right), None)
     for bug in _candidates(first) if wrong else ():
         if all(bug.explains(sample.point, sample.returned) for sample in points):
             gradient = GRADIENTS.get(block, f"d{block}")
-            gradient = gradient if gradient.isidentifier() else f"the gradient by {block}"
+            gradient = (
+                gradient if gradient.isidentifier() else f"the gradient with respect to {block}"
+            )
             pattern = rf"\b{GRADIENTS.get(bug.block, 'dw')}\b"
             text = re.sub(pattern, lambda _: gradient, bug.description)  # noqa: B023  # used at once
             text = text[0].upper() + text[1:] if text.startswith("the ") else text
@@ -293,7 +294,7 @@ def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Di
     difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence
     return Diagnosis(
         name,
-        f"The gradient by {block} is wrong, and no known bug matches: {difference}.",
+        f"The gradient with respect to {block} is wrong, and no known bug matches: {difference}.",
         block=block,
     )
 
@@ -303,13 +304,13 @@ GRADIENTS: dict[str | None, str] = {"weight": "dw", "bias": "db", "inputs": "dx"
 
 
 def _candidates(sample: GradientSample) -> Iterator[KnownBug]:
-    """Yield the bugs that are possible there, the more specific first."""
+    """Yield the bugs of the sample's subject, family and role, the more specific first."""
     families = [sample.subject, sample.family]
     if sample.family == "any activation":
         families.append("any layer")
     if "any layer" in families:
         families.append("any gradient")
-    # A parameter of an unknown layer can be wrong as a weight can.
+    # Bugs of weights are possible for any parameter of an unknown layer.
     blocks = (None, "weight" if sample.role == "parameter" else sample.role, sample.role)
     for family in families:
         for bug in KNOWN_BUGS.values():
@@ -331,17 +332,17 @@ def describe_difference(returned: Array, right: Array) -> str:
         return "it has entries that are not finite numbers"
     size = float(np.abs(right).max(initial=0.0)) or 1.0
     wrong = np.abs(returned - right) > 1e-6 * size
-    judged = np.abs(right) > 1e-9 * size
-    if returned[~judged].any():
+    nonzero = np.abs(right) > 1e-9 * size
+    if returned[~nonzero].any():
         return "entries that should be zero are not"
-    ratio = np.divide(returned, right, out=np.ones_like(right), where=judged)
+    ratio = np.divide(returned, right, out=np.ones_like(right), where=nonzero)
     if _constant(ratio):
         return f"every entry is {ratio.flat[0]:.6g} times the right one"
     if ratio.ndim == 2:
-        for words, lines in (("row", ratio), ("column", ratio.T)):
+        for name, lines in (("row", ratio), ("column", ratio.T)):
             if all(_constant(line) for line in lines):
                 factors = ", ".join(f"{line[0]:.4g}" for line in lines[:6])
-                return f"each {words} has its own factor: {factors}" + ", ..." * (len(lines) > 6)
+                return f"the factor differs by {name}: {factors}" + ", ..." * (len(lines) > 6)
     count = int(wrong.sum())
     if count == 1:
         where = [int(i) for i in np.argwhere(wrong)[0]]
@@ -357,10 +358,10 @@ def _constant(values: Array) -> bool:
 
 
 def _find_side_effect(name: str, call: Call, seed: int) -> Diagnosis | None:
-    """Return the rule that a pair of functions with a right gradient breaks, or None.
+    """Return the rule that a pair of functions with a right gradient violates, or None.
 
-    They must not change the arrays that are differentiated by, or ``dout``; and the derivative of a
-    rectifier at exactly zero is the one to the left.
+    They must not change ``dout`` or the arrays with respect to which derivatives are computed; and
+    the derivative of a rectifier at exactly zero must be the left derivative.
     """
     forward, arguments = call.subject, call.arguments
     if not arguments or not callable(arguments[0]):

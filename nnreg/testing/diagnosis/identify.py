@@ -1,6 +1,6 @@
 """Identification of functions from their values and derivatives.
 
-Each function returns the name of a subject of the known bugs, and the constants of its formula.
+Each function returns the name of a subject of the known bugs, and the constants in its formula.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNKNOWN = ("", 1.0)
 
 
 def activation(x: Array, y: Array, slope: Array, tolerance: float = 1e-6) -> Recognized:
-    """Return which elementwise function has these outputs and slopes at ``x``.
+    """Identify an elementwise function by its outputs and slopes at ``x``.
 
     >>> x = np.array([-1.0, 2.0])
     >>> activation(x, np.tanh(x), 1 - np.tanh(x) ** 2)
@@ -52,7 +52,7 @@ def activation(x: Array, y: Array, slope: Array, tolerance: float = 1e-6) -> Rec
 
 
 def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognized:
-    """Return which loss has this gradient at outputs ``z`` and targets ``t``, of one shape.
+    """Identify a loss by its gradient at outputs ``z`` and targets ``t``, of one shape.
 
     >>> z, t = np.zeros((1, 2)), np.array([[1.0, 0.0]])
     >>> loss(z, t, kernels.softmax(z) - t)
@@ -77,7 +77,7 @@ def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognize
 
 
 def penalty(w: Array, right: Array, tolerance: float = 1e-6) -> tuple[str, float, float]:
-    """Return which penalty has this gradient at ``w``, with its one or two strengths.
+    """Identify a penalty, with its one or two strengths, by its gradient at ``w``.
 
     >>> w = np.array([1.0, -2.0, 3.0])
     >>> penalty(w, 0.5 * w)
@@ -94,7 +94,7 @@ def penalty(w: Array, right: Array, tolerance: float = 1e-6) -> tuple[str, float
 
 
 def normalization(x: Array, y: Array, tolerance: float = 1e-6) -> str:
-    """Return which function that mixes rows or columns has these outputs at ``x`` (N, D).
+    """Identify a function that combines rows or columns by its outputs at ``x`` (N, D).
 
     >>> x = np.array([[0.0, 1.0], [2.0, 5.0], [3.0, 3.0]])
     >>> normalization(x, kernels.softmax(x)), normalization(x, x - x.mean(axis=0))

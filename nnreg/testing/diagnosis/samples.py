@@ -1,7 +1,8 @@
-"""Gradient samples: at one point, the gradient that code returns, and the right one.
+"""Gradient samples: the gradient that code returns at one point, and the right one.
 
-The right one is measured by moving the inputs of ``forward``. Measured is the whole Jacobian, every
-output by every entry, so that the part of each row of the batch is known too.
+The right one is computed by numerical differentiation of ``forward``. The whole Jacobian is
+computed, of every output with respect to every entry, and with it the contribution of each row of
+the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from nnreg.testing.known_bugs.base import NOTHING, FormulaInputs, close
 from nnreg.testing.known_bugs.losses import one_hot
 
 SINGLE = 1e-2  # the tolerance for code that computes in float32
-LARGEST = 2_000  # entries that are moved, one by one and several times each
+MAX_ENTRIES = 2_000  # of a Jacobian, which requires several calls of forward per entry
 STEP, OTHER_STEPS = 1, (0, 2)
 
 
@@ -40,7 +41,7 @@ class Call:
     penalty : bool
         Whether the function is known to be a penalty.
     others : tuple of ndarray
-        Of a layer: outputs at other steps.
+        For a layer: outputs at other steps.
     """
 
     subject: Callable[..., Any]
@@ -57,14 +58,15 @@ class GradientSample:
     Attributes
     ----------
     block : str
-        What it is the derivative by.
+        The array with respect to which it is the gradient.
     subject : str
-        What the code computes, as the known bugs name it; empty if it is not known.
+        What the code computes, in the terms of the known bugs; empty if it is unknown.
     family : str
         ``"any layer"``, ``"any activation"``, ``"any loss"``, ``"any penalty"`` or
         ``"any gradient"``.
     role : str
-        What the block is as the known bugs name it: ``"weight"``, ``"bias"``, ``"inputs"``, ...
+        What the block is, in the terms of the known bugs: ``"weight"``, ``"bias"``, ``"inputs"``,
+        ...
     point : FormulaInputs
         With the right gradient.
     returned : ndarray
@@ -80,7 +82,7 @@ class GradientSample:
 
     @property
     def right(self) -> bool:
-        """True if the two are equal."""
+        """Whether the returned gradient is right."""
         return close(self.returned, self.point.right, self.point.tolerance)
 
 
@@ -88,16 +90,16 @@ Measured = tuple[Array, Array, Array]  # the point, the gradient returned, the J
 
 
 def jacobian(outputs: Callable[[Array], Any], at: Array, method: str = "complex") -> Array:
-    """Return every output's derivative by every entry of ``at``: (entries, outputs).
+    """Return the derivative of every output with respect to every entry: (entries, outputs).
 
     >>> jacobian(lambda a: a**2, np.array([1.0, 3.0]))
     array([[2., 0.],
            [0., 6.]])
     """
-    if at.size > LARGEST:
+    if at.size > MAX_ENTRIES:
         raise ValueError(
-            f"diagnose moves every entry several times: give it at most {LARGEST} entries, "
-            f"a few rows and columns; got {at.size}"
+            f"diagnose requires arrays of at most {MAX_ENTRIES} entries, because it calls forward "
+            f"several times for each: pass a few rows and columns; got {at.size}"
         )
 
     def values(array: Array) -> dict[str, Any]:
@@ -110,13 +112,13 @@ def jacobian(outputs: Callable[[Array], Any], at: Array, method: str = "complex"
             return np.array([[*step.values()] for step in steps])
         except NotComplexSafe:
             method = "richardson"
-    middle = values(at.copy())
-    measured = [directional_derivatives(values, at, d, method, middle) for d in directions]
-    return np.array([[slope for slope, _ in by_output.values()] for by_output in measured])
+    center = values(at.copy())
+    slopes = [directional_derivatives(values, at, d, method, center) for d in directions]
+    return np.array([[slope for slope, _ in by_output.values()] for by_output in slopes])
 
 
 class AnyShape(np.ndarray[Any, Any]):
-    """An array that keeps what is assigned to it in another shape, instead of refusing it."""
+    """An array that stores an assigned value of a wrong shape, instead of raising an error."""
 
     refused: Array | None = None
 
@@ -162,8 +164,8 @@ def as_functions(
 def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[GradientSample]:
     """Return the gradients of functions, at a random point near the arguments.
 
-    ``methods`` are the methods of differentiation that suit the code, by block. The arguments are
-    moved in place, since the functions may refer to the objects, and put back.
+    ``methods`` are the methods of differentiation by block. The arguments are changed in place,
+    because the functions may refer to the objects, and restored.
     """
     subject, options = call.subject, call.options
     problem = make_problem(subject, call.arguments, rng, "frozen", options)
@@ -176,7 +178,7 @@ def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[Gradi
                 path = (("item", path[0][1] + 1), *path[1:])
             leaf = tree.get(given, path)
             moved = _move(np.array(leaf, dtype=np.float64), rng)
-            # At zero a rectifier has no derivative; the zeros of losses and penalties are kept.
+            # A rectifier has no derivative at zero; zeros of losses and penalties are not changed.
             moved = (
                 _move_from_zero(moved, rng)
                 if problem.dout is not None and problem.dout.ndim
@@ -189,18 +191,18 @@ def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[Gradi
         finally:
             problem.close()
     finally:
-        for put_back in reversed(undo):
-            put_back()
+        for restore in reversed(undo):
+            restore()
 
 
 def _move(a: Array, rng: Any) -> Array:
-    """Return ``a`` with each entry up to a quarter larger or smaller, its sign and zeros kept."""
+    """Return ``a`` with each entry multiplied by a random factor from 0.75 to 1.25."""
     moved: Array = a * rng.uniform(0.75, 1.25, a.shape)
     return moved
 
 
 def _move_from_zero(a: Array, rng: Any) -> Array:
-    """Return ``a`` with new entries for those near zero, where differences would meet a kink."""
+    """Return ``a`` with random entries for those near zero, to avoid kinks."""
     size = max(1.0, float(np.abs(a).max(initial=0.0)))
     new = size * rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape)
     return np.where(np.abs(a) < 0.1 * size, new, a)
@@ -250,9 +252,9 @@ def _of_value(
     alone: bool,
     penalty: bool,
 ) -> GradientSample:
-    """Give a block its role in what the code seems to compute.
+    """Return the sample of a block, with its role in the function that is identified.
 
-    ``alone`` says that there is no gradient by another block.
+    ``alone`` is True if there is no gradient with respect to another block.
     """
     x, returned, slope = measured
     common = replace(common, right=slope.reshape(x.shape), x=x, own=x)
@@ -295,7 +297,7 @@ def _of_loss(block: str, t: Array, common: FormulaInputs, returned: Array) -> Gr
 def _of_output(
     measured: dict[str, Measured], common: FormulaInputs, others: tuple[Array, ...]
 ) -> list[GradientSample]:
-    """Give each block its role in what the code seems to compute; the first is the inputs."""
+    """Return a sample per block, with its role in the function; the first block is the inputs."""
     inputs, (x, _, by_inputs) = next(iter(measured.items()))
     y, dy, tolerance = common.y, common.dy, common.tolerance
     point = replace(common, x=_rows(x), dy=_rows(dy), y=_rows(y))
@@ -339,12 +341,12 @@ def _rows(a: Array) -> Array:
 
 
 def _pull(by_entry: Array, shape: tuple[int, ...], dy: Array) -> Array:
-    """Return the gradient for another derivative by the output."""
+    """Return the gradient for another derivative with respect to the output."""
     return (by_entry @ dy.ravel()).reshape(shape)
 
 
 def _affine_roles(rights: dict[str, Array], inputs: str, point: FormulaInputs) -> dict[str, str]:
-    """Return which blocks are the weights and the bias of an affine map."""
+    """Return the blocks that are the weights and the bias of an affine map, with their roles."""
     roles = {}
     if len(point.x) == len(point.dy):
         for block, right in rights.items():

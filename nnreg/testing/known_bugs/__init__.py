@@ -1,8 +1,8 @@
 """Known bugs of backward passes, each with a description and a hint.
 
-They were collected from exercises, from questions that students ask, and from published code whose
-gradients turned out to be wrong. The order matters to :func:`nnreg.testing.diagnose`: where two
-bugs give the same numbers, the first is named.
+They were collected from exercises, from questions of students, and from published code with wrong
+gradients. The order is relevant to :func:`nnreg.testing.diagnose`: if two bugs give the same
+numbers, the first is reported.
 """
 
 from __future__ import annotations

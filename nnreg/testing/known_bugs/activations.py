@@ -1,7 +1,7 @@
 """Known bugs of elementwise functions: the right ``dx`` is ``dy`` times the derivative at ``x``.
 
-The derivative is often written with ``y``, since ``y`` is in memory: tanh' is ``1 - y²``. Most
-bugs confuse the two, or forget ``dy``.
+The derivative is often expressed by ``y``, since ``y`` is in memory: tanh' is ``1 - y²``. In most
+bugs ``x`` and ``y`` are confused, or ``dy`` is missing.
 """
 
 from __future__ import annotations
@@ -35,38 +35,38 @@ ACTIVATIONS = (
         "inputs",
         (
             "no mask",
-            "dx is dy: nothing is held back where x was negative.",
-            "Where x <= 0 the output does not move with x, so nothing may pass: dx = dy * (x > 0).",
+            "dx is dy; it should be 0 where x is negative.",
+            "Where x <= 0 the output does not depend on x, so dx is 0 there: dx = dy * (x > 0).",
             lambda p: p.dy * 1.0,
         ),
         (
             "mask from dy",
             "The mask is [dy > 0]; it should be [x > 0].",
-            "The sign of the input decides, not the sign of the derivative that comes back.",
+            "The mask depends on the sign of the input, not on that of the derivative.",
             lambda p: p.dy * (p.dy > 0),
         ),
         (
             "mask of the wrong sign",
-            "dx passes where x is negative and is held back where x is positive.",
-            "In `dy[x > 0] = 0` the comparison is the wrong way round.",
+            "dx is dy where x is negative and 0 where x is positive.",
+            "In `dy[x > 0] = 0` the comparison is reversed.",
             lambda p: p.dy * (p.x <= 0),
         ),
         (
             "mask on the wrong array",
-            "dx is x·[dy > 0]: x and dy have changed places.",
-            "dx is made of dy. x only says where: dx = dy * (x > 0).",
+            "dx is x·[dy > 0]: x and dy are interchanged.",
+            "dx is computed from dy; only the mask depends on x: dx = dy * (x > 0).",
             lambda p: p.x * (p.dy > 0),
         ),
         (
             "output for mask",
-            "dx is dy·y: the output stands where the mask [x > 0] belongs.",
+            "dx is dy·y: the output is used instead of the mask [x > 0].",
             "max(x, 0) is the function; its derivative is 1 where x > 0 and 0 elsewhere.",
             lambda p: p.dy * p.y,
         ),
         (
             "ReLU applied to dy",
-            "Where x > 0, dx is max(dy, 0): negative derivatives are held back too.",
-            "The way back multiplies by a derivative. It does not apply the function again.",
+            "Where x > 0, dx is max(dy, 0): negative derivatives are set to 0 too.",
+            "backward multiplies by the derivative. It does not apply the function again.",
             lambda p: np.maximum(p.dy, 0) * (p.x > 0),
         ),
     ),
@@ -83,13 +83,13 @@ ACTIVATIONS = (
         (
             "slope missing",
             "dx is 0 below zero, as in a plain ReLU; it should be slope·dy.",
-            "The leak is there on the way back as well: that is what it is for.",
+            "The slope below zero is part of the derivative too: multiply dy by it there.",
             lambda p: p.dy * (p.x > 0),
         ),
         (
             "mask from dy",
-            "The sign of dy decides where the slope holds; it should be the sign of x.",
-            "The sign of the input decides, not the sign of the derivative that comes back.",
+            "The slope is applied where dy is negative; it should be where x is negative.",
+            "The mask depends on the sign of the input, not on that of the derivative.",
             lambda p: p.dy * np.where(p.dy > 0, 1.0, p.constant).astype(p.dy.dtype),
         ),
     ),
@@ -100,7 +100,7 @@ ACTIVATIONS = (
         (
             "alpha forgotten",
             "Below zero dx is dy·(y + 1); it should be dy·(y + alpha).",
-            "alpha·eˣ = y + alpha. With alpha = 1 the bug cannot be seen: check with another.",
+            "alpha·eˣ = y + alpha. With alpha = 1 both are equal: check with another value.",
             lambda p: p.dy * np.where(p.x > 0, 1.0, p.y + 1.0).astype(p.dy.dtype),
         ),
         (
@@ -112,7 +112,7 @@ ACTIVATIONS = (
         (
             "alpha without the exponential",
             "Below zero dx is alpha·dy; it should be alpha·eˣ·dy.",
-            "ELU bends below zero: only at x = 0 is its slope alpha.",
+            "ELU is curved below zero: its slope is alpha only at x = 0.",
             lambda p: p.dy * np.where(p.x > 0, 1.0, p.constant).astype(p.dy.dtype),
         ),
     ),
@@ -134,7 +134,7 @@ ACTIVATIONS = (
         ),
         (
             "1 - x²",
-            "dx is dy·(1 - x²): x stands where y belongs.",
+            "dx is dy·(1 - x²): x is used instead of y.",
             f"{REMEMBER} 1 - y² is between 0 and 1; 1 - x² is not.",
             lambda p: p.dy * (1 - p.x * p.x),
         ),
@@ -152,8 +152,8 @@ ACTIVATIONS = (
         (
             "y",
             "dx is dy·y; the derivative of the sigmoid is y(1 - y).",
-            "A factor is missing. A derivative that is 1 far to the right belongs to no flat "
-            "curve.",
+            "A factor is missing. For large x the sigmoid is flat, so its derivative must approach "
+            "0, but y approaches 1.",
             lambda p: p.dy * p.y,
         ),
         (
@@ -164,7 +164,7 @@ ACTIVATIONS = (
         ),
         (
             "x(1 - x)",
-            "dx is dy·x(1 - x): x stands where y belongs.",
+            "dx is dy·x(1 - x): x is used instead of y.",
             f"{REMEMBER} y(1 - y) is between 0 and 1/4; x(1 - x) is not.",
             lambda p: p.dy * p.x * (1 - p.x),
         ),
@@ -188,13 +188,14 @@ ACTIVATIONS = (
         (
             "sigmoid of -x",
             "dx is dy·σ(-x); it should be dy·σ(x).",
-            "softplus rises from slope 0 to slope 1. A slope that falls has a sign wrong inside.",
+            "The slope of softplus increases from 0 to 1. A decreasing slope has a wrong sign in "
+            "its argument.",
             lambda p: p.dy * np.exp(-p.y),
         ),
         (
             "derivative of the sigmoid",
             "dx is dy·σ(x)(1 - σ(x)); it should be dy·σ(x).",
-            "softplus is what the sigmoid is the derivative of: you went one step too far.",
+            "The derivative of softplus is the sigmoid itself, not the sigmoid's derivative.",
             lambda p: p.dy * kernels.sigmoid(p.x) * (1 - kernels.sigmoid(p.x)),
         ),
     ),
@@ -234,7 +235,7 @@ ACTIVATIONS = (
         (
             "dy missing",
             "dx is the function's derivative alone: dy is missing.",
-            "The chain rule: multiply by dy, which says what the loss wants of the output.",
+            "The chain rule: multiply by dy, the derivative with respect to the output.",
             lambda p: p.right / p.dy,
         ),
     ),
@@ -244,7 +245,7 @@ ACTIVATIONS = (
         "inputs",
         (
             "function for derivative",
-            "dx is dy·y: the function stands where its derivative belongs.",
+            "dx is dy·y: the function is used instead of its derivative.",
             "Differentiate first: dx = dy·f'(x), not dy·f(x).",
             lambda p: p.dy * p.y,
         ),

@@ -1,9 +1,9 @@
-"""Known bugs of backward passes: the base class and what their formulas are made of.
+"""Known bugs of backward passes: the base class, and the inputs of their formulas.
 
 A wrong gradient has a formula too: ``dy·(1 - y)`` instead of ``dy·(1 - y²)``. A :class:`KnownBug`
-holds this formula as a function of :class:`FormulaInputs`, and it is used twice: ``make()`` returns
-a layer, loss or penalty that computes it, and :func:`nnreg.testing.diagnose` compares it with a
-gradient whose bug is to be identified.
+has this formula as a function of :class:`FormulaInputs`, and it is used twice: ``make()`` returns a
+layer, loss or penalty that computes it, and :func:`nnreg.testing.diagnose` compares it with a wrong
+gradient.
 """
 
 from __future__ import annotations
@@ -28,38 +28,37 @@ NOTHING = np.empty(0)
 
 @dataclass(frozen=True)
 class FormulaInputs:
-    """All that a formula, right or wrong, can be made of, at one place.
+    """The values that a formula, right or wrong, may use.
 
     Attributes
     ----------
     right : ndarray
         The right gradient.
     x : ndarray
-        Of a layer the inputs (N, D), of a loss the outputs (N, M), of a penalty the weights.
+        The inputs (N, D) of a layer, the outputs (N, M) of a loss, or the weights of a penalty.
     dy, y : ndarray of shape (N, M)
-        Of a layer: the derivative of the loss by the output, and the output.
+        For a layer: the derivative of the loss with respect to the output, and the output.
     w : ndarray of shape (D, M)
-        Of an affine map: the weights.
+        For an affine map: the weights.
     t : ndarray of shape (N, M)
-        Of a loss: the targets, class numbers as one-hot rows.
+        For a loss: the targets, class numbers as one-hot rows.
     constant : float
         The slope of LeakyReLU, alpha of ELU, scale of dropout, delta of Huber, strength of a
         penalty (of the elastic net's L1 part).
     second : float
         The strength of the elastic net's L2 part.
     masks : tuple of ndarray
-        Of dropout: 1 where a unit was kept, else 0, at this step; then at others that could be
-        taken for it.
+        For dropout: 1 where a unit was kept, else 0, at this step; then at other steps.
     pull : function (dy) -> ndarray
-        The gradient for another derivative by the output.
+        Returns the gradient for another derivative with respect to the output.
     own : ndarray
-        The array that ``right`` is the gradient by.
+        The array with respect to which ``right`` is the gradient.
     tolerance : float
-        The relative error to which gradients are compared.
+        The relative tolerance for comparing gradients.
     counts : tuple of int
-        Of a function: the numbers of rows and columns of its arguments.
+        For a function: the numbers of rows and columns of its arguments.
     arrays : tuple of ndarray
-        Of a function: the arrays that it can reach.
+        For a function: the arrays to which it has access.
     """
 
     right: Array
@@ -100,7 +99,7 @@ class FormulaInputs:
 
     @property
     def mask(self) -> Array:
-        """What this step kept."""
+        """The mask of this step."""
         return self.masks[0]
 
 
@@ -116,23 +115,23 @@ class KnownBug:
     name : str
         Unique.
     subject : str
-        Where it is made: ``"dense"``, ``"ReLU"``, ``"softmax cross-entropy"``, ``"L2"``, ...;
+        What has the bug: ``"dense"``, ``"ReLU"``, ``"softmax cross-entropy"``, ``"L2"``, ...;
         ``"any layer"``, ``"any activation"``, ``"any loss"``, ``"any penalty"``, ``"network"``.
     description : str
-        What is wrong with the gradient, as a sentence.
+        The error of the gradient, as a sentence.
     hint : str
         Advice on the cause.
     make : function () -> Layer, Loss, Penalty or Network
-        Returns something that has this bug, new at each call.
+        Returns a new object with this bug.
     block : str or None
-        Which gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None is any.
+        The array whose gradient is wrong: ``"weight"``, ``"bias"``, ``"inputs"``; None for any.
     wrong : function (FormulaInputs) -> ndarray, or None
         The wrong gradient.
     seen : function (FormulaInputs, returned) -> bool, or None
-        Where chance is at work and there is no formula: whether ``returned`` looks like it.
+        For bugs without a fixed formula: whether ``returned`` is a gradient with this bug.
     code : str or None
-        What :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` finds,
-        where the bug shows in behaviour, the gradient at a generic point being right.
+        For bugs of behaviour, whose gradient at a generic point is right: the code that
+        :func:`~nnreg.testing.assert_layer_contract` or :func:`~nnreg.testing.diagnose` reports.
 
     Examples
     --------
@@ -156,7 +155,7 @@ class KnownBug:
     code: str | None = None
 
     def example(self, seed: int = 0) -> tuple[Any, ...]:
-        """Return ``(subject, *arguments)``, as ``check_gradients`` and ``diagnose`` take them."""
+        """Return ``(subject, *arguments)``, for ``check_gradients`` and ``diagnose``."""
         made = self.make()
         rng = np.random.default_rng(seed)
         if hasattr(made, "example"):
@@ -176,7 +175,7 @@ class KnownBug:
         return made, x, targets.get(self.subject, 2 * rng.standard_normal((5, 4)))
 
     def explains(self, point: FormulaInputs, returned: Array) -> bool:
-        """Return whether ``returned`` is the gradient that this bug gives at this point."""
+        """Return whether ``returned`` is the gradient with this bug at this point."""
         with np.errstate(all="ignore"):
             if self.seen is not None:
                 return self.seen(point, returned)
@@ -184,20 +183,20 @@ class KnownBug:
                 return False
             try:
                 predicted = self.wrong(point)
-            except (ValueError, IndexError, TypeError):  # a formula of another shape
+            except (ValueError, IndexError, TypeError):  # shapes that do not match the formula
                 return False
         return close(returned, predicted, point.tolerance)
 
 
 class WrongLayer(Layer):
-    """One wrong formula in the place of a gradient of the layer class that this is mixed into."""
+    """A mixin that replaces one gradient of a layer class by a wrong formula."""
 
     block: str
     wrong: Formula
     constant: float
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return what the right layer returns."""
+        """Return the output of the right layer."""
         y = super().forward(x, cache)
         cache.inputs, cache.outputs = x, y
         return y
@@ -207,7 +206,7 @@ class WrongLayer(Layer):
         return self._compute("inputs", dy, cache)
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write the gradients by the parameters, one of them perhaps wrong."""
+        """Write the gradients with respect to the parameters, at most one of them wrong."""
         for name in gradients:
             gradients[name][...] = self._compute(name, dy, cache)
 
@@ -237,7 +236,7 @@ def make_wrong(
     block: str = "inputs",
     constant: float = 1.0,
 ) -> Layer:
-    """Return a layer ``kind(*arguments)`` whose gradient by ``block`` is ``wrong``.
+    """Return a layer ``kind(*arguments)`` whose gradient with respect to ``block`` is ``wrong``.
 
     >>> import nnreg as nn
     >>> type(make_wrong(nn.Dense, (3,), lambda p: -p.right, block="bias")).__name__
@@ -278,9 +277,9 @@ def bugs(
 
 
 def close(a: Array, b: Array, tolerance: float = 1e-6) -> bool:
-    """Return whether two arrays are of one shape and equal to a relative ``tolerance``.
+    """Return whether two arrays have one shape and are equal within a relative ``tolerance``.
 
-    What rounding leaves where terms of size 1 cancel, up to 1e-14, is no difference.
+    Absolute differences up to 1e-14 are ignored: rounding errors of terms of size 1 that cancel.
 
     >>> close(np.ones(2), np.ones(2) + 1e-9), close(np.ones(2), np.ones(3))
     (True, False)

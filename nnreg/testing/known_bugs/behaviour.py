@@ -1,7 +1,7 @@
-"""Known bugs that a gradient at one point does not show: side effects and state.
+"""Known bugs that the gradient at one point does not reveal: side effects and state.
 
-:func:`nnreg.check_gradients` runs a layer once, with fresh arrays, at points without zeros. These
-bugs show at the second batch, in the next layer, or at exactly zero.
+:func:`nnreg.check_gradients` runs a layer once, with new arrays, at points without zeros. The
+effects of these bugs occur at the second batch, in the next layer, or at exactly zero.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from nnreg.testing.known_bugs.base import KnownBug, make_wrong
 
 
 class StaleInput(Dense):
-    """Uses the inputs of the batch before."""
+    """A layer that uses the inputs of the previous batch."""
 
     previous: Array | None = None
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``x w + b``, but keep the batch before."""
+        """Return ``x w + b``, with the previous batch in the cache."""
         y = super().forward(x, cache)
         if x.dtype.kind == "f":
             cache.x = x if self.previous is None or len(self.previous) != len(x) else self.previous
@@ -33,7 +33,7 @@ class StaleInput(Dense):
 
 
 class OutputOnTheLayer(Tanh):
-    """Keeps its output as an attribute of the layer."""
+    """A layer that stores its output in an attribute."""
 
     y: Array
 
@@ -43,22 +43,22 @@ class OutputOnTheLayer(Tanh):
         return self.y.copy()
 
     def backward(self, dy: Array, cache: Cache) -> Array:
-        """Return ``dy·(1 - y²)`` with whatever ``y`` was last."""
+        """Return ``dy·(1 - y²)`` with the ``y`` of the last pass."""
         dx: Array = dy * (1 - self.y * self.y)
         return dx
 
 
 class Accumulating(Dense):
-    """Adds to the gradient."""
+    """A layer that adds to the gradient."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Add ``xᵀ dy`` and ``Σₙ dyₙ`` to what is there."""
+        """Add ``xᵀ dy`` and ``Σₙ dyₙ`` to the arrays."""
         gradients["weight"] += cache.x.T @ dy
         gradients["bias"] += dy.sum(axis=0)
 
 
 class Rebinding(Dense):
-    """Puts new arrays into the dictionary."""
+    """A layer that puts new arrays into the dictionary of gradients."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
         """Replace the entries."""
@@ -66,16 +66,16 @@ class Rebinding(Dense):
 
 
 class UpdatesInGradient(Dense):
-    """Makes the optimizer's step too."""
+    """A layer that updates its weights in ``gradient``."""
 
     def gradient(self, dy: Array, cache: Cache, gradients: dict[str, Array]) -> None:
-        """Write the gradient, and move the weights."""
+        """Write the gradient, and update the weights."""
         super().gradient(dy, cache, gradients)
         self.weight -= 0.1 * gradients["weight"]
 
 
 class DamagesInput(ReLU):
-    """A rectifier that works in place on its input."""
+    """A rectifier that modifies its input in place."""
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``max(x, 0)``."""
@@ -85,7 +85,7 @@ class DamagesInput(ReLU):
 
 
 class DividesByRows(Layer):
-    """Divides by the number of rows in forward and backward alike."""
+    """A layer that divides by the number of rows in both forward and backward."""
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return ``x/N``."""
@@ -102,47 +102,47 @@ BEHAVIOUR = [
         (
             "layer: stale cache",
             "stale",
-            "backward uses what an earlier batch left, not this one's.",
-            "Write into the cache in every forward pass, before anything is read from it.",
+            "backward uses values of an earlier batch.",
+            "Write into the cache in every forward pass, before reading from it.",
             partial(StaleInput, 3),
         ),
         (
             "layer: activations on the layer",
             "one memory",
-            "The layer keeps what backward needs on itself, so a second forward pass spoils the "
-            "first.",
-            "Put it into the cache that forward was given: cache.y = y. Two threads have two "
+            "The layer stores state in attributes, so a second forward pass overwrites the state "
+            "of the first.",
+            "Store it in the cache that is passed to forward: cache.y = y. Two threads have two "
             "caches.",
             OutputOnTheLayer,
         ),
         (
             "layer: gradient accumulated",
             "accumulates",
-            "The gradient is added to what was in the array: the last batch's gradient lives on.",
+            "The gradient is added to the values in the array, the gradient of the previous batch.",
             "Overwrite: gradients[name][...] = result, not +=.",
             partial(Accumulating, 3),
         ),
         (
             "layer: gradient array replaced",
             "rebinds",
-            "A new array replaced the one in the dictionary; the optimizer sees only the old one.",
-            "Write into the array: gradients[name][...] = result. Without [...] only the name "
-            "moves.",
+            "A new array replaced the one in the dictionary; the optimizer uses only the old one.",
+            "Write into the array: gradients[name][...] = result. Without [...] the dictionary "
+            "entry is replaced.",
             partial(Rebinding, 3),
         ),
         (
             "layer: parameters updated in gradient",
             "changes the parameters",
             "The parameters are changed while the gradient is computed.",
-            "The layers below still need the old values for their dx. Updating is the "
-            "optimizer's job.",
+            "Other gradients of the same pass depend on the old values. Only the optimizer may "
+            "update parameters.",
             partial(UpdatesInGradient, 3),
         ),
         (
             "layer: x damaged",
             "changes x",
             "forward changes its input in place.",
-            "x is the output of the layer below, which needs it in its own backward pass, or the "
+            "x is the output of the previous layer, which uses it in its backward pass, or the "
             "data.",
             DamagesInput,
         ),
@@ -150,15 +150,14 @@ BEHAVIOUR = [
             "layer: dy damaged",
             "changes dy",
             "backward changes dy in place.",
-            "Other gradients need the same dy. Write dx = dy * mask, not dy *= mask.",
+            "Other gradients use the same dy. Write dx = dy * mask, not dy *= mask.",
             partial(make_wrong, ReLU, (), lambda p: np.multiply(p.dy, p.x > 0, out=p.dy) * 1.0),
         ),
         (
             "layer: the cache is used up",
             "backward once",
-            "backward overwrites what forward kept: called a second time, it returns something "
-            "else.",
-            "What the cache holds is for reading. Write results into another array.",
+            "backward overwrites arrays of the cache: a second call returns a different result.",
+            "backward may only read the arrays of the cache. Write results into another array.",
             partial(make_wrong, Tanh, (), lambda p: np.multiply(p.right, 1.0, out=p.y)),
         ),
         (
@@ -172,15 +171,16 @@ BEHAVIOUR = [
         (
             "layer: rows depend on the batch",
             "rows",
-            "The same row gives another result when other rows stand beside it.",
-            "Only the loss divides by N. A layer that does mix rows says independent_rows = False.",
+            "The result of a row depends on the other rows of the batch.",
+            "Only the loss divides by N. A layer that combines rows must set independent_rows = "
+            "False.",
             DividesByRows,
         ),
         (
             "layer: silent float64",
             "dtype",
-            "float32 comes in and float64 goes out.",
-            "An array or NumPy scalar of float64 in the formula promotes it all. Use Python "
+            "The output is float64 for float32 inputs.",
+            "A float64 array or NumPy scalar in the formula promotes the result. Use Python "
             "numbers.",
             partial(make_wrong, Tanh, (), lambda p: p.right * np.ones(1)),
         ),

@@ -15,12 +15,12 @@ from nnreg.testing.known_bugs.base import FormulaInputs, bugs, make_wrong
 
 
 def _rows(p: FormulaInputs) -> Array:
-    """Return what is left when the sum over rows is forgotten: one more axis."""
+    """Return the gradient without the sum over rows, which has one more axis."""
     return np.stack([p.row(n) for n in range(len(p.dy))])
 
 
 SHAPES = "Write the shapes under the product: (D, N) times (N, M) is (D, M), the shape of w."
-ROWS = "Every row of the batch used the same parameter, so every row has a part in its derivative."
+ROWS = "The parameter is used for every row of the batch, so its derivative is a sum over all rows."
 
 DENSE = (
     *bugs(
@@ -30,8 +30,8 @@ DENSE = (
         (
             "dw transposed",
             "dw is the transpose of the right one.",
-            f"{SHAPES} With as many outputs as inputs the wrong product fits too: try a 4-to-3 "
-            "layer.",
+            f"{SHAPES} With as many outputs as inputs the wrong product has this shape too: try a "
+            "4-to-3 layer.",
             lambda p: p.dy.T @ p.x,
         ),
     ),
@@ -41,8 +41,8 @@ DENSE = (
         "weight",
         (
             "dw transposed and reshaped",
-            "dw is the transpose of the right one, reshaped until it fitted.",
-            f"{SHAPES} A reshape that makes an error go away moves numbers to wrong places.",
+            "dw is the transpose of the right one, reshaped to the shape of w.",
+            f"{SHAPES} A reshape avoids the error, but puts entries at wrong positions.",
             lambda p: p.right.T.reshape(p.right.shape),
         ),
     ),
@@ -52,8 +52,9 @@ DENSE = (
         "weight",
         (
             "dw from y",
-            "dw is yᵀ dy: it is made from the output where the input belongs.",
-            "y = x w, so the derivative by w is made of x. Keep the input of the forward pass.",
+            "dw is yᵀ dy: it is computed from the output instead of the input.",
+            "y = x w, so the derivative with respect to w contains x. Store the input in the "
+            "forward pass.",
             lambda p: p.y.T @ p.dy,
         ),
     ),
@@ -64,7 +65,7 @@ DENSE = (
         (
             "rows summed before the product",
             "dw is the product of sums over the batch; it should be the sum of products.",
-            "Σₙ xₙ dyₙ is not (Σₙ xₙ)(Σₙ dyₙ). The matrix product xᵀ dy sums at the right moment.",
+            "Σₙ xₙ dyₙ is not (Σₙ xₙ)(Σₙ dyₙ). The matrix product xᵀ dy is the sum of products.",
             lambda p: np.outer(p.x.sum(axis=0), p.dy.sum(axis=0)),
         ),
     ),
@@ -74,20 +75,20 @@ DENSE = (
         "bias",
         (
             "db not summed",
-            "db is not summed over the batch: it is dy, one line a row.",
+            "db is not summed over the batch: it is dy, one line per row.",
             f"{ROWS} b has the shape (M,), so sum dy over axis 0.",
             _rows,
         ),
         (
             "db averaged",
             "db is the mean over the batch; it should be the sum.",
-            "Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.",
+            "Only the loss divides by N, and dy already contains this 1/N: use sum, not mean.",
             lambda p: p.right / len(p.dy),
         ),
         (
             "db from the first row",
             "db is the first row of dy alone.",
-            f"{ROWS} dy[0] has the right shape and leaves out all others.",
+            f"{ROWS} dy[0] has the right shape, but the other rows are missing.",
             lambda p: p.dy[0],
         ),
         (
@@ -98,15 +99,15 @@ DENSE = (
         ),
         (
             "db missing",
-            "db is zero: the bias never learns.",
-            "y = x w + b: the derivative by b is 1 for each row. db is dy, summed over the rows.",
+            "db is zero: the bias is never updated.",
+            "y = x w + b: the derivative with respect to b is 1 for each row. db is dy, summed "
+            "over the rows.",
             lambda p: 0.0 * p.right,
         ),
         (
             "db summed over everything",
-            "Every entry of db is the sum of the whole of dy.",
-            "np.sum without an axis adds up all entries, and the one number is broadcast. Say "
-            "axis=0.",
+            "Every entry of db is the sum of all entries of dy.",
+            "np.sum without an axis adds all entries, and the result is broadcast. Pass axis=0.",
             lambda p: np.full_like(p.right, p.dy.sum()),
         ),
     ),
@@ -117,7 +118,8 @@ DENSE = (
         (
             "db summed over the wrong axis",
             "db is dy summed over the outputs; it should be summed over the rows.",
-            "axis=0 is the axis that disappears: the rows. Its shape fits only where N = M.",
+            "axis=0 is the axis that is summed: the rows. With axis=1 the shape is (M,) only if "
+            "N = M.",
             lambda p: p.dy.sum(axis=1),
         ),
     ),
@@ -128,14 +130,15 @@ DENSE = (
         (
             "dx with w for its transpose",
             "dx is dy w; it should be dy wᵀ.",
-            "The way back goes through the transpose: (N, M) times (M, D). "
-            "With as many outputs as inputs the wrong product fits too: try a 4-to-3 layer.",
+            "backward multiplies by the transpose: (N, M) times (M, D). With as many outputs as "
+            "inputs the wrong product has this shape too: try a 4-to-3 layer.",
             lambda p: p.dy @ p.w,
         ),
         (
             "dx without w",
-            "dx is dy, passed on as it came.",
-            "The chain rule multiplies by the derivative of y by x, which is w: dx = dy wᵀ.",
+            "dx is dy: the factor wᵀ is missing.",
+            "The chain rule multiplies by the derivative of y with respect to x, which is w: "
+            "dx = dy wᵀ.",
             lambda p: p.dy * 1.0,
         ),
     ),
@@ -145,15 +148,15 @@ DENSE = (
         "inputs",
         (
             "dx with its rows reversed",
-            "The rows of dx are the right ones in reversed order.",
-            "Row n of dx belongs to row n of x. Look for [::-1], or a list that was filled "
-            "backwards.",
+            "The rows of dx are the right ones in reverse order.",
+            "Row n of dx belongs to row n of x. Look for [::-1], or a list that was filled in "
+            "reverse order.",
             lambda p: p.right[::-1],
         ),
         (
             "dx averaged over the batch",
             "All rows of dx are the same, their mean.",
-            "Each example has its own dx; only the parameters' gradients are summed over the "
+            "dx has one row per example; only the gradients of parameters are summed over the "
             "batch.",
             lambda p: np.broadcast_to(p.right.mean(axis=0), p.right.shape) * 1.0,
         ),
@@ -168,14 +171,13 @@ ANY_LAYER = (
         (
             "dw missing",
             "dw is zero everywhere.",
-            "Was the result written into the array that was given? gradients[name][...] = result",
+            "Is the result written into the array that is passed? gradients[name][...] = result",
             lambda p: 0.0 * p.right,
         ),
         (
             "sign",
             "dw has the wrong sign.",
-            "The optimizer subtracts the gradient. Here the derivative itself is wanted, not the "
-            "step.",
+            "The optimizer subtracts the gradient. Return the derivative itself, not the step.",
             lambda p: -p.right,
         ),
     ),
@@ -198,7 +200,7 @@ ANY_LAYER = (
         (
             "dw not summed",
             "dw is not summed over the batch: it has one axis too many.",
-            f"{ROWS} Sum over axis 0; in einsum, leave n out on the right.",
+            f"{ROWS} Sum over axis 0; in einsum, remove n from the output.",
             _rows,
         ),
     ),
@@ -209,15 +211,15 @@ ANY_LAYER = (
         (
             "divided by N",
             "dw is divided by N once more.",
-            "Only the loss divides by N, and dy has that 1/N in it already.",
+            "Only the loss divides by N, and dy already contains this 1/N.",
             lambda p: p.right / len(p.dy),
         ),
         (
             "divided by the columns",
             "dw is divided by the number of columns of dy once more.",
-            "Where examples stand in columns, that is the 1/m of the cost. It belongs into the "
-            "derivative of the cost, once; a layer that adds it is right only behind a cost "
-            "without.",
+            "If examples are columns, this is the 1/m of the cost. It belongs to the derivative of "
+            "the cost, once; in a layer it is right only if the derivative of the cost is without "
+            "it.",
             lambda p: p.right / p.dy.shape[1],
         ),
         (
@@ -230,19 +232,20 @@ ANY_LAYER = (
         (
             "twice",
             "dw is twice the right one.",
-            "Was it added to itself (+= where = was meant), or does a 2 of a square stand twice?",
+            "Was it added to itself (+= instead of =), or is the factor 2 of a square there twice?",
             lambda p: 2.0 * p.right,
         ),
         (
             "half",
             "dw is half the right one.",
-            "Look for the 2 that a square leaves behind, or a 1/2 that is in no forward formula.",
+            "Look for a missing 2 of a square, or a 1/2 that is not in the forward formula.",
             lambda p: 0.5 * p.right,
         ),
         (
             "dy missing",
-            "dw is computed without dy: the derivative by the output is missing.",
-            "The chain rule: every gradient is a product with dy, the derivative by the output.",
+            "dw is computed without dy: the derivative with respect to the output is missing.",
+            "The chain rule: every gradient is a product with dy, the derivative with respect to "
+            "the output.",
             lambda p: p.pull(np.ones_like(p.dy)),
         ),
     ),

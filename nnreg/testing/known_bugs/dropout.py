@@ -1,6 +1,6 @@
 """Known bugs of inverted dropout: ``y = x·m``, ``dx = dy·m``, with ``m = [kept]/keep_prob``.
 
-The same mask, scale and all, on both ways; a new one for every step; none outside training.
+The same mask and scale in forward and backward; a new mask for every step; none in inference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEEP = 0.75
 
 
 class WrongDropout(Dropout):
-    """Dropout that keeps three units of four, with another ``m`` or another ``dx``.
+    """Dropout with ``keep_prob = 0.75`` and a wrong ``m`` or a wrong ``dx``.
 
     Parameters
     ----------
@@ -59,21 +59,21 @@ Mask: TypeAlias = Callable[[WrongDropout, Array, Cache], Any]
 def draw(
     layer: Dropout, x: Array, cache: Cache, step: int | None = None, keep_prob: float = KEEP
 ) -> Array:
-    """Return what dropout with this layer's key multiplies ``x`` by, at a step."""
-    other, opened = Dropout(keep_prob=keep_prob), Cache(x.dtype)
+    """Return the factors of a dropout with this layer's key at a step."""
+    other, new_cache = Dropout(keep_prob=keep_prob), Cache(x.dtype)
     other._key = layer._key
     step = cache.step if step is None else step
-    opened.reset(training=True, step=step, first_row=cache.first_row)
-    return other.forward(np.ones_like(x), opened)
+    new_cache.reset(training=True, step=step, first_row=cache.first_row)
+    return other.forward(np.ones_like(x), new_cache)
 
 
 def draw_anew(layer: WrongDropout, x: Array, cache: Cache) -> Array:
-    """Return a mask from a generator that runs on."""
+    """Return a mask from a generator that is not reset at each step."""
     return (layer.generator.random(x.shape) < KEEP) / KEEP
 
 
 def _redrawn(point: FormulaInputs, returned: Array) -> bool:
-    """Return whether ``returned`` is ``dy`` times an unknown mask of the right scale."""
+    """Return whether ``returned`` is ``dy`` times an unknown mask with one scale."""
     if returned.shape != point.dy.shape or not point.masks:
         return False
     factor = returned / point.dy
@@ -86,7 +86,7 @@ def _another_step(point: FormulaInputs, returned: Array) -> bool:
     return any(close(returned, point.dy * mask * point.constant) for mask in point.masks[1:])
 
 
-BOTH_WAYS = "y = x·m, so dx = dy·m: keep the mask in the cache, its scale included."
+BOTH_WAYS = "y = x·m, so dx = dy·m: store the mask in the cache, with its scale."
 
 DROPOUT = (
     *bugs(
@@ -96,13 +96,13 @@ DROPOUT = (
         (
             "mask and scale missing in backward",
             "dx is dy: the mask is not applied in backward.",
-            f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
+            f"{BOTH_WAYS} The output does not depend on a dropped unit, so its derivative is 0.",
             lambda p: p.dy * 1.0,
         ),
         (
             "mask missing in backward",
             "dx is dy/keep_prob for all units: the scale is applied in backward, the mask is not.",
-            f"{BOTH_WAYS} A dropped unit had no part in the output, so it gets no derivative.",
+            f"{BOTH_WAYS} The output does not depend on a dropped unit, so its derivative is 0.",
             lambda p: p.dy * p.constant,
         ),
         (
@@ -114,27 +114,27 @@ DROPOUT = (
         (
             "scale twice",
             "dx has the scale 1/keep_prob twice.",
-            "The mask in the cache has the scale in it: do not divide again.",
+            "The mask in the cache contains the scale: do not divide again.",
             lambda p: p.dy * p.mask * p.constant**2,
         ),
         (
             "dropped units in backward",
-            "dx passes through the dropped units and is zero at the kept ones.",
-            "Is the mask of the kept, or of the dropped? Forward and backward must mean the same.",
+            "dx is nonzero at the dropped units and zero at the kept ones.",
+            "Does the mask mark the kept or the dropped units? It must be the same in both passes.",
             lambda p: p.dy * (1 - p.mask) * p.constant,
         ),
         (
             "mask of another step",
             "dx has the mask of another step.",
-            "Keep this pass's mask in the cache; a mask computed again must use this step's "
-            "number.",
+            "Store the mask of the forward pass in the cache; a mask that is computed again must "
+            "use the number of the same step.",
             lambda p: p.dy * p.masks[1] * p.constant,
             _another_step,
         ),
         (
             "mask redrawn in backward",
             "dx has another mask than y: a new one was drawn in backward.",
-            "Draw once, in forward, and keep the mask in the cache.",
+            "Draw once, in forward, and store the mask in the cache.",
             lambda p: p.dy * (np.random.default_rng(12345).random(p.dy.shape) < KEEP) * p.constant,
             _redrawn,
         ),
@@ -152,23 +152,23 @@ DROPOUT = (
             (
                 "scaled at inference",
                 "expectation: inference",
-                "Outside training the output is scaled, though training scales already.",
-                "Inverted dropout divides by keep_prob in training so that inference need do "
-                "nothing.",
+                "The output is scaled in inference, although training scales already.",
+                "Inverted dropout divides by keep_prob in training; in inference it is the "
+                "identity.",
                 lambda layer, x, cache: draw(layer, x, cache) if cache.training else KEEP,
             ),
             (
                 "not scaled",
                 "expectation: training",
-                "Training does not divide by keep_prob, and inference does not make up for it.",
-                "The mean over all masks must be the output of inference: divide the kept by "
+                "Training does not divide by keep_prob, and inference does not compensate for it.",
+                "The mean over all masks must be the output of inference: divide the kept units by "
                 "keep_prob.",
                 lambda layer, x, cache: draw(layer, x, cache) * KEEP if cache.training else 1.0,
             ),
             (
                 "on at inference",
                 "inference is random",
-                "Units are dropped outside training too.",
+                "Units are dropped in inference too.",
                 "if not cache.training: return x",
                 draw,
             ),
@@ -184,17 +184,16 @@ DROPOUT = (
             (
                 "one mask for all steps",
                 "one mask",
-                "Every step has the same mask: a smaller network is trained, always the same one.",
-                "Do not seed in forward. Make the mask a function of (seed, step), as cache.step "
-                "allows.",
+                "Every step has the same mask: the same smaller network is trained in every step.",
+                "Do not use a fixed seed in forward. Make the mask a function of the seed and "
+                "cache.step.",
                 lambda layer, x, cache: draw(layer, x, cache, step=0) if cache.training else 1.0,
             ),
             (
                 "cannot be replayed",
                 "replay",
-                "The same step run twice gives two masks.",
-                "Draw from a generator made of (seed, cache.step), so that a check can repeat "
-                "the pass.",
+                "The same step run twice has two masks.",
+                "Seed the generator with (seed, cache.step), so that a check can repeat the pass.",
                 lambda layer, x, cache: draw_anew(layer, x, cache) if cache.training else 1.0,
             ),
         )

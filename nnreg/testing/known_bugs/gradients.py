@@ -1,7 +1,8 @@
-"""Known bugs of whole gradients: functions that return a value and gradients by several arrays.
+"""Known bugs of functions that return a value and gradients with respect to several arrays.
 
-Nothing is known of the function but its value; the right gradient ``g`` by an array ``w`` is
-measured, and the wrong one is compared with it, with ``w``, and with the sizes of the arguments.
+Only the value of the function is known; the right gradient ``g`` with respect to an array ``w`` is
+computed numerically, and the wrong one is compared with it, with ``w``, and with the sizes of the
+arguments.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Regression:
     ----------
     block : str
     wrong : function (FormulaInputs) -> ndarray
-        The gradient by the block.
+        The gradient with respect to the block.
     """
 
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {"W": (4, 3), "b": (3,)}
@@ -51,7 +52,7 @@ class Regression:
         return data + 0.5 * STRENGTH * (w * w).sum(), grads
 
     def __call__(self, params: Any, x: Array, y: Array) -> tuple[Any, dict[str, Array]]:
-        """Return the loss and the gradients by ``params``, one of them wrong."""
+        """Return the loss and the gradients with respect to ``params``, one of them wrong."""
         value, grads = self.compute(params, x, y)
         if not np.iscomplexobj(value):
             own, arrays = params[self.block], (*params.values(), x, y)
@@ -82,7 +83,7 @@ class TwoLayers(Regression):
 
 
 def coefficients(p: FormulaInputs, returned: Array) -> tuple[float, float]:
-    """Return ``(s, k)`` where ``returned`` is ``s·g + k·w``, or zeros where it is no such sum."""
+    """Return ``(s, k)`` if ``returned`` is ``s·g + k·w``, otherwise zeros."""
     for terms in ([p.right, p.own], [p.right]):
         enough = returned.size >= 2 * len(terms) - 1
         if enough and all(term.shape == returned.shape for term in terms):
@@ -107,7 +108,7 @@ def _penalty_differs(s: float, k: float, p: FormulaInputs) -> bool:
     return abs(s - 1) < p.tolerance < abs(k)
 
 
-#: The functions of layers, with their derivatives by means of ``y``.
+#: The activation functions, and their derivatives as functions of the output ``y``.
 LAYERS: tuple[tuple[Callable[[Array], Array], Callable[[Array], Array]], ...] = (
     (kernels.sigmoid, lambda y: y * (1 - y)),
     (np.tanh, lambda y: 1 - y * y),
@@ -118,11 +119,11 @@ LAYERS: tuple[tuple[Callable[[Array], Array], Callable[[Array], Array]], ...] = 
 
 
 def hidden_gradients(p: FormulaInputs) -> Iterator[Array]:
-    """Yield the gradients by a hidden layer's ``w`` or ``b`` that are made of the output's error.
+    """Yield gradients with respect to a hidden layer's ``w`` or ``b`` computed from a wrong delta.
 
-    Tried are all networks of two layers that the arrays could be the inputs, parameters and targets
-    of, and that have the right gradient. The first that is yielded carries back the error in the
-    place of the delta.
+    All networks of two layers are tried whose inputs, parameters and targets may be the arrays, and
+    which have the right gradient. The first gradient uses the error of the output instead of its
+    delta.
     """
     for x, w1, w2 in permutations([a for a in p.arrays if a.ndim == 2], 3):
         if x.shape[1] != len(w1) or w1.shape[1] != len(w2):
@@ -141,7 +142,7 @@ def _biases(p: FormulaInputs, w: Array) -> list[Array]:
 
 
 def _errors(p: FormulaInputs, y: Array) -> list[Array]:
-    """Return what could be the derivative of the loss by the outputs ``y``, but for a factor."""
+    """Return possible derivatives of the loss with respect to ``y``, up to a factor."""
     if p.dy.size > 1:
         return [p.dy] if p.dy.shape == y.shape else []
     return [y - t.reshape(y.shape) for t in p.arrays if t.size == y.size]
@@ -164,7 +165,7 @@ def _from_error(
 
 
 def _hidden_delta(p: FormulaInputs, returned: Array) -> bool:
-    """Return whether ``returned`` is such a gradient, of examples in rows or in columns."""
+    """Return whether ``returned`` is one of `hidden_gradients`, for examples in rows or columns."""
     arrays = tuple(a.T for a in p.arrays)
     turned = replace(p, dy=p.dy.T, own=p.own.T, right=p.right.T, arrays=arrays)
     return any(
@@ -201,13 +202,13 @@ GRADIENTS = (
         (
             "twice",
             "dw is twice the right one.",
-            "Does the value have a 1/2 that the gradient forgot, or is something added twice?",
+            "Does the value have a 1/2 that the gradient lacks, or is a term added twice?",
             lambda p: 2.0 * p.right,
         ),
         (
             "half",
             "dw is half the right one.",
-            "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
+            "The derivative of r² is 2r. Is the 2 missing, although the value has no 1/2?",
             lambda p: 0.5 * p.right,
         ),
         (
@@ -244,9 +245,8 @@ GRADIENTS = (
         "bias",
         (
             "penalty on the bias",
-            "db differs from the right one by a multiple of b: the penalty's gradient reaches "
-            "the bias "
-            "and its value does not.",
+            "db differs from the right one by a multiple of b: the gradient of the penalty is "
+            "added to the bias, but its value does not contain the bias.",
             "Penalize weights alone, in the value and in the gradient.",
             lambda p: p.right + STRENGTH * p.own,
             _fits(_penalty_differs),
@@ -258,9 +258,8 @@ GRADIENTS = (
         "weight",
         (
             "penalty's term",
-            "dw differs from the right one by a multiple of w: the penalty's gradient does not "
-            "belong "
-            "to its value.",
+            "dw differs from the right one by a multiple of w: the penalty's gradient is not the "
+            "derivative of its value.",
             "reg·Σw² has the gradient 2·reg·w, reg/2·Σw² has reg·w. Add it once, to each weight "
             "array.",
             lambda p: p.right + STRENGTH * p.own,
@@ -281,11 +280,10 @@ GRADIENTS = (
         None,
         (
             "hidden delta from the output's error",
-            "dw is made of the output's error, or its slope, where the hidden layer's delta "
-            "belongs.",
-            "Carry back the output's delta, which is error * g'(output), and multiply by the "
-            "slope at "
-            "the hidden layer: delta_hidden = (delta_output @ W2.T) * f'(hidden).",
+            "dw is computed from the output's error, or its slope, instead of the delta of the "
+            "hidden layer.",
+            "Propagate the output's delta, which is error * g'(output), and multiply by the slope "
+            "at the hidden layer: delta_hidden = (delta_output @ W2.T) * f'(hidden).",
             lambda p: next(hidden_gradients(p)),
             _hidden_delta,
         ),

@@ -1,4 +1,4 @@
-"""Known bugs of losses: a gradient that is not the derivative of the value beside it.
+"""Known bugs of losses: a gradient that is not the derivative of the returned value.
 
 Right, for N rows, M outputs ``z`` and targets ``t``: softmax and sigmoid cross-entropy
 ``(p - t)/N``, where most bugs come from differentiating softmax or sigmoid and the logarithm one
@@ -41,7 +41,7 @@ class WrongLoss(Loss):
         self.right, self.wrong, self.summed, self.constant = right(), wrong, summed, constant
 
     def check_targets(self, targets: Any, columns: int) -> Array:
-        """Return what the right loss returns."""
+        """Return the targets as the right loss does."""
         return self.right.check_targets(targets, columns)
 
     def __call__(self, outputs: Array, targets: Array, *_: Any, **__: Any) -> tuple[Any, Array]:
@@ -75,7 +75,7 @@ def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
     return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)
 
 
-TWICE = "dz = p - t is the derivative by z already: the softmax's derivative is in it."
+TWICE = "dz = p - t is the derivative with respect to z: it contains the derivative of the softmax."
 
 LOSSES = (
     *bugs(
@@ -85,36 +85,38 @@ LOSSES = (
         (
             "diagonal only",
             "Only the entries of the true classes are right; the others are zero.",
-            "Every output moves every probability: the Jacobian of softmax is not its diagonal.",
+            "Every probability depends on every output: the Jacobian of softmax is not diagonal.",
             lambda p: p.t * (p.p - 1) / p.N,
         ),
         (
             "label number subtracted",
             "The class number is subtracted from every probability; a one-hot row should be.",
-            "p - t needs t as a row of zeros with a single 1: p[range(N), y] -= 1.",
+            "In p - t, t is a one-hot row: p[range(N), y] -= 1.",
             lambda p: (p.p - p.t.argmax(axis=1, keepdims=True)) / p.N,
         ),
         (
             "labels counted from one",
             "The 1 is subtracted one class too low: labels are counted from 1.",
-            "Classes are numbered from 0 here. y - 1 also turns class 0 into the last, silently.",
+            "Classes are numbered from 0 here. With y - 1, class 0 becomes the last, without an "
+            "error.",
             lambda p: (p.p - np.roll(p.t, -1, axis=1)) / p.N,
         ),
         (
             "targets missing",
-            "The gradient is p/N: the targets were never subtracted.",
-            "dz = (p - t)/N. Without t nothing tells the classes apart.",
+            "The gradient is p/N: the targets are not subtracted.",
+            "dz = (p - t)/N. Without t the gradient does not depend on the labels.",
             lambda p: p.p / p.N,
         ),
         (
             "by the probabilities",
-            "The gradient is -t/p, by the probabilities; it should be by the outputs z.",
-            "Carry it on through the softmax. All but p - t cancels.",
+            "The gradient is -t/p, with respect to the probabilities; it should be with respect to "
+            "the outputs z.",
+            "Multiply by the Jacobian of the softmax. The result is p - t.",
             lambda p: -p.t / p.p / p.N,
         ),
         (
             "softmax differentiated twice",
-            "p - t was sent through the derivative of softmax again.",
+            "p - t was multiplied by the derivative of softmax again.",
             TWICE,
             lambda p: p.p * (p.right - (p.p * p.right).sum(axis=1, keepdims=True)),
         ),
@@ -126,9 +128,8 @@ LOSSES = (
         ),
         (
             "softmax over the batch",
-            "The softmax was taken down the columns: over the batch, where it should be each "
-            "row's.",
-            "Every example has its own distribution: max and sum go over axis=1, with keepdims.",
+            "The softmax is computed over the batch, down the columns; it should be over each row.",
+            "Each row is a distribution: compute max and sum over axis=1, with keepdims.",
             lambda p: (kernels.softmax(p.x.T).T - p.t) / p.N,
         ),
     ),
@@ -155,8 +156,9 @@ LOSSES = (
         ),
         (
             "by the probabilities",
-            "The gradient is by the probabilities; it should be by the outputs z.",
-            "Multiply by p(1 - p), the derivative of the sigmoid: p - t is left.",
+            "The gradient is with respect to the probabilities; it should be with respect to the "
+            "outputs z.",
+            "Multiply by p(1 - p), the derivative of the sigmoid: the result is p - t.",
             lambda p: p.right / _logistic_slope(p),
         ),
         (
@@ -167,8 +169,8 @@ LOSSES = (
         ),
         (
             "targets missing",
-            "The gradient is p/N: the targets were never subtracted.",
-            "dz = (p - t)/N. Without t all outputs would be pushed down.",
+            "The gradient is p/N: the targets are not subtracted.",
+            "dz = (p - t)/N. Without t every step decreases all outputs.",
             lambda p: kernels.sigmoid(p.x) / p.N,
         ),
     ),
@@ -213,9 +215,8 @@ LOSSES = (
         None,
         (
             "branches swapped",
-            "The two branches are swapped: ±delta in the middle, the residual beyond.",
-            "A small residual counts as a square, a large one as a straight line: |r| <= delta "
-            "first.",
+            "The two branches are swapped: ±delta for small residuals, the residual beyond.",
+            "The loss is quadratic for |r| <= delta and linear beyond.",
             lambda p: _branches(p, beyond=p.x - p.t, middle=p.constant * np.sign(p.x - p.t)),
         ),
         (
@@ -227,13 +228,13 @@ LOSSES = (
         (
             "delta missing",
             "Beyond delta the gradient is sign(r); it should be delta·sign(r).",
-            "With delta = 1 the bug cannot be seen: check with another.",
+            "With delta = 1 both are equal: check with another value.",
             lambda p: _branches(p, beyond=np.sign(p.x - p.t), middle=p.x - p.t),
         ),
         (
             "not clipped",
-            "The residual is not held at ±delta: the gradient belongs to the squared error.",
-            "The point of Huber's loss is that an outlier's pull stops growing at delta.",
+            "The residual is not clipped at ±delta: the gradient belongs to the squared error.",
+            "In Huber's loss the gradient of an outlier is at most delta.",
             lambda p: (p.x - p.t) / (p.N * p.M),
         ),
     ),
@@ -261,19 +262,19 @@ LOSSES = (
         (
             "gradient missing",
             "The gradient is zero everywhere.",
-            "Was the array that is returned ever written?",
+            "Is the returned array ever written?",
             lambda p: 0.0 * p.right,
         ),
         (
             "sign",
             "The gradient has the wrong sign.",
-            "Prediction minus target, for a loss that grows with their distance.",
+            "The gradient is prediction minus target, for a loss that increases with the distance.",
             lambda p: -p.right,
         ),
         (
             "1/N missing",
             "The gradient is N times the right one: the value is a mean, so 1/N is missing.",
-            "Divide the gradient by the number of rows, once, as the value is.",
+            "Divide the gradient by the number of rows once, like the value.",
             lambda p: p.right * p.N,
         ),
         (
@@ -290,32 +291,32 @@ LOSSES = (
         ),
         (
             "divided by M",
-            "The gradient is divided by the number of outputs, M, where the value is not.",
+            "The gradient is divided by the number of outputs, M, but the value is not.",
             "A mean over rows divides by N alone: np.mean of a matrix divides by N·M.",
             lambda p: p.right / p.M,
         ),
         (
             "divided by N·N·M",
-            "The gradient is divided by N·M too much.",
+            "The gradient is divided by N·M once more than the value.",
             "Value and gradient must be divided by the same number, once.",
             lambda p: p.right / (p.N * p.M),
         ),
         (
             "sum for mean",
             "The gradient is N·M times the right one: it belongs to the sum, the value is a mean.",
-            "Divide the gradient by all that the value is divided by.",
+            "Divide the gradient by the same numbers as the value.",
             lambda p: p.right * (p.N * p.M),
         ),
         (
             "twice",
             "The gradient is twice the right one.",
-            "Does the value have a 1/2 that the gradient forgot?",
+            "Does the value have a 1/2 that the gradient lacks?",
             lambda p: 2.0 * p.right,
         ),
         (
             "half",
             "The gradient is half the right one.",
-            "The derivative of r² is 2r. Is there a 2 that the value has no 1/2 for?",
+            "The derivative of r² is 2r. Is the 2 missing, although the value has no 1/2?",
             lambda p: 0.5 * p.right,
         ),
     ),

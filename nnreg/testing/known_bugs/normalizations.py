@@ -53,9 +53,9 @@ class BatchNormalization(Layer):
 
     def forward(self, x: Array, cache: Cache) -> Array:
         """Return the standardized columns."""
-        centred = x - x.mean(axis=0)
-        cache.deviation = np.sqrt((centred**2).mean(axis=0) + 1e-5)
-        cache.y = centred / cache.deviation
+        centered = x - x.mean(axis=0)
+        cache.deviation = np.sqrt((centered**2).mean(axis=0) + 1e-5)
+        cache.y = centered / cache.deviation
         return np.array(cache.y)
 
     def backward(self, dy: Array, cache: Cache) -> Array:
@@ -82,7 +82,7 @@ NORMALIZATIONS = (
         (
             "diagonal only",
             "dx is dy·p(1 - p): only the diagonal of the Jacobian.",
-            f"Every input moves every probability. {JACOBIAN}",
+            f"Every probability depends on every input. {JACOBIAN}",
             lambda p: p.dy * p.y * (1 - p.y),
         ),
         (
@@ -112,7 +112,7 @@ NORMALIZATIONS = (
         (
             "dy in the second term",
             "dx is dy - p·dy: in the second term dy should be summed over the classes.",
-            "dx = dy - p Σₖ dyₖ: every output has the same log Σ eˣ in it.",
+            "dx = dy - p Σₖ dyₖ: every output contains the same log Σ eˣ.",
             lambda p: p.dy - np.exp(p.y) * p.dy,
         ),
         (

@@ -1,6 +1,6 @@
 """Known bugs of penalties: ``λ/2 Σ w²`` has the gradient ``λ w``, ``λ Σ |w|`` has ``λ sign(w)``.
 
-And of the step that adds them: to the weights, not to the biases, not divided by anything.
+Bugs of their addition too: it is to the weights, not to the biases, without a division.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STRENGTH, SECOND = 0.3, 0.8
 
 
 class WrongPenalty(Penalty):
-    """A penalty with the right value, or a multiple of it, and another gradient."""
+    """A penalty with the right value, or a multiple of it, and a wrong gradient."""
 
     def __init__(
         self, right: Callable[[], Penalty], wrong: Formula, *, factor: float = 1.0
@@ -42,7 +42,7 @@ class WrongPenalty(Penalty):
 
 
 class WrongNetwork(Network):
-    """Two small layers under L2, whose gradient is added wrongly.
+    """A network of two small layers with L2, whose gradient is added wrongly.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _add(gradients: Parameters, term: Array) -> None:
     gradients.vector[...] += term
 
 
-SCALED = "In nnreg a penalty is divided by nothing: neither by N nor by the number of weights."
+SCALED = "In nnreg a penalty is not divided, neither by N nor by the number of weights."
 
 PENALTIES = (
     *bugs(
@@ -78,7 +78,7 @@ PENALTIES = (
         None,
         (
             "2λ",
-            "The gradient is 2λw, the value λ/2·Σw²: a factor of 2 lies between them.",
+            "The gradient is 2λw, the value λ/2·Σw²: the gradient is too large by a factor of 2.",
             "λ/2·Σw² has the gradient λw. Only without the 1/2 does it have 2λw.",
             lambda p: 2.0 * p.right,
         ),
@@ -89,7 +89,7 @@ PENALTIES = (
         None,
         (
             "half missing in the value",
-            "The value is λΣw², the gradient λw: half of what belongs to it.",
+            "The value is λΣw², the gradient λw: the gradient is too small by a factor of 2.",
             "Either the value has the 1/2 or the gradient has a 2.",
             lambda p: 0.5 * p.right,
         ),
@@ -101,25 +101,25 @@ PENALTIES = (
         (
             "strength missing",
             "The gradient is w: the strength λ is missing.",
-            "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+            "Value and gradient are both multiplied by λ. With λ = 1 the bug has no effect.",
             lambda p: p.x * 1.0,
         ),
         (
             "absolute values",
-            "The gradient is λ|w|: the sign is lost.",
-            "The derivative of w² is 2w, negative for negative w: it always points away from zero.",
+            "The gradient is λ|w|: the sign is missing.",
+            "The derivative of w² is 2w, which is negative for negative w.",
             lambda p: p.constant * np.abs(p.x),
         ),
         (
             "square for derivative",
-            "The gradient is λw²: the function stands where its derivative belongs.",
+            "The gradient is λw²: the function is used instead of its derivative.",
             "Differentiate: (w²)' = 2w.",
             lambda p: p.constant * p.x**2,
         ),
         (
             "norm not squared",
             "The gradient is λw/‖w‖: it belongs to the norm, not to its square.",
-            "np.linalg.norm takes a root. L2 regularization uses Σw².",
+            "np.linalg.norm is a square root. L2 regularization uses Σw².",
             lambda p: p.constant * p.x / np.sqrt((p.x**2).sum()),
         ),
         (
@@ -136,31 +136,31 @@ PENALTIES = (
         (
             "w for its sign",
             "The gradient is λw; it should be λ·sign(w).",
-            "|w| is a straight line on either side: its slope is ±1, however large w is.",
+            "|w| is linear on either side of 0: its slope is ±1, independent of the size of w.",
             lambda p: p.constant * p.x,
         ),
         (
             "sign missing",
-            "The gradient is λ everywhere: negative weights are pushed further from zero.",
-            "|w| falls where w < 0. Its slope there is -1.",
+            "The gradient is λ everywhere: steps move negative weights further from zero.",
+            "|w| decreases where w < 0. Its slope there is -1.",
             lambda p: np.full_like(p.x, p.constant),
         ),
         (
             "strength missing",
             "The gradient is sign(w): the strength λ is missing.",
-            "Value and gradient are both multiplied by λ. With λ = 1 it cannot be seen.",
+            "Value and gradient are both multiplied by λ. With λ = 1 the bug has no effect.",
             lambda p: np.sign(p.x),
         ),
         (
             "sign(0) = +1",
             "At w = 0 the gradient is +λ; it should be 0.",
-            "np.where(w >= 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+            "With np.where(w >= 0, 1, -1) every step moves an exact zero. np.sign(0) is 0.",
             lambda p: p.right + p.constant * (p.x == 0),
         ),
         (
             "sign(0) = -1",
             "At w = 0 the gradient is -λ; it should be 0.",
-            "np.where(w > 0, 1, -1) pushes an exact zero away at every step. np.sign(0) is 0.",
+            "With np.where(w > 0, 1, -1) every step moves an exact zero. np.sign(0) is 0.",
             lambda p: p.right - p.constant * (p.x == 0),
         ),
     ),
@@ -204,9 +204,9 @@ PENALTIES = (
         None,
         (
             "only in the gradient",
-            "The value does not change with w, though the gradient is not zero.",
-            "The value must be what the gradient is the derivative of, or the printed loss "
-            "misleads.",
+            "The value does not depend on w, although the gradient is not zero.",
+            "The gradient must be the derivative of the value; otherwise the printed loss is "
+            "misleading.",
             lambda p: STRENGTH * p.x,
             lambda p, returned: not p.right.any() and bool(returned.any()),
         ),
@@ -218,7 +218,7 @@ PENALTIES = (
         (
             "sign",
             "The gradient has the wrong sign: weights are made larger.",
-            "The gradient points to where the penalty grows: away from zero.",
+            "The gradient points in the direction in which the penalty increases: away from zero.",
             lambda p: -p.right,
         ),
         (
@@ -230,7 +230,7 @@ PENALTIES = (
         (
             "divided by the number of weights",
             "The gradient is divided by the number of weights.",
-            f"{SCALED} np.mean where np.sum belongs does this.",
+            f"{SCALED} np.mean instead of np.sum has this effect.",
             lambda p: p.right / p.x.size,
         ),
     ),
@@ -248,8 +248,9 @@ NETWORKS = [
     for name, description, hint, add in (
         (
             "on biases",
-            "The penalty's gradient reaches the biases.",
-            "A bias does not make the function rough; it only moves it. Penalize weights alone.",
+            "The penalty's gradient is added to the biases too.",
+            "A bias only shifts the function and does not make it less smooth. Penalize weights "
+            "only.",
             lambda g, net, right: _add(g, STRENGTH * net.parameters.vector),
         ),
         (
@@ -260,8 +261,8 @@ NETWORKS = [
         ),
         (
             "not added",
-            "The penalty is in the value, and its gradient is never added.",
-            "net.add_penalty_gradient(gradients) has to change gradients.",
+            "The penalty is in the value, but its gradient is never added.",
+            "net.add_penalty_gradient(gradients) must change gradients.",
             lambda g, net, right: None,
         ),
         (
