@@ -125,7 +125,7 @@ def diagnose(
     >>> x, w, b = rng.standard_normal((5, 4)), rng.standard_normal((4, 3)), np.zeros(3)
     >>> diagnose(affine_forward, affine_backward, x, w, b)
     affine_forward: db is the mean over the batch; it should be the sum.
-      Hint: Only the loss divides by N, and dy has that 1/N in it already: use sum, not mean.
+      Hint: Only the loss divides by N, and dy already contains this 1/N: use sum, not mean.
     """
     seed = validation.whole("seed", seed)
     name = type(subject).__name__

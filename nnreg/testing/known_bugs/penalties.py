@@ -250,7 +250,7 @@ NETWORKS = [
             "on biases",
             "The penalty's gradient is added to the biases too.",
             "A bias only shifts the function and does not make it less smooth. Penalize weights "
-            "only.",
+            "alone.",
             lambda g, net, right: _add(g, STRENGTH * net.parameters.vector),
         ),
         (
