@@ -131,6 +131,9 @@ RIGHT = [
     ("big-endian", (affine, affine_backward, X.astype(">f8"), W, B), {}, "x w b"),
     ("f(Z), backward(dA, Z)", (sigmoid, sigmoid_backward, X), {}, "Z"),
     ("f, f_prime", (sigmoid, sigmoid_prime, X), {}, "Z"),
+    ("f, f_prime of the output", (sigmoid, lambda a: a * (1 - a), X), {}, "Z"),
+    ("context of forward", (lambda ctx, x: ctx.setdefault("y", np.exp(x)),
+                            lambda ctx, grad: grad * ctx["y"], {}, X), {}, "x"),
     ("cost, gradient", (lambda w: (w**2).sum(), lambda w: 2 * w, W), {}, "w"),
     ("cache first", (affine, lambda cache, dout: affine_backward(dout, cache), X, W, B), {},
      "x w b"),
@@ -241,6 +244,13 @@ def test_attributes_are_compared_or_named():
     failed = [row.block for row in report.rows if not row.passed]
     assert failed == ["params[1]", "scale.data"]
     assert list(report.not_checked) == ["mask"]
+    report = nn.check_gradients(
+        lambda p: ((p["w"] * p["b"]).sum(), {"w": p["b"]}), {"w": B, "b": B}
+    )
+    assert list(report.not_checked) == ["b"]
+    for x, dtype in ((B.astype(object), "object"), (B + 1j, "complex128")):
+        report = nn.check_gradients(lambda x: ((x * x).sum().real, 2 * x), x)
+        assert f"x has dtype {dtype}; pass real numbers" in str(report)
 
 
 REFUSED = [

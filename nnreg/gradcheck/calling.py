@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -162,12 +163,16 @@ def bind_backward(
         return backward(*positional, **{name: values[name] for name in by_name})
 
     known = dict(zip(names, arguments, strict=True))
-    if not cached and all(n in known and not DERIVATIVE.fullmatch(n) for n in required):
+    values = dict(known)
+    if isinstance(backward, types.FunctionType) and not backward.__closure__:
+        # Without the derivative and a cache it can only be a formula such as a * (1 - a).
+        values = {n: output for n in required if OUTPUT.fullmatch(n)} | known
+    if not cached and all(n in values and not DERIVATIVE.fullmatch(n) for n in required):
         called = f"{name_of(backward)}({', '.join(required)})"
         note = f"{called} was used as the derivative of the function"
         if output.ndim == 0:
-            return (lambda dout: call(known)), note
-        return (lambda dout: dout * np.asarray(call(known))), note
+            return (lambda dout: call(values)), note
+        return (lambda dout: dout * np.asarray(call(values))), note
     if cached and len(required) == len(result) > 2:
         return (lambda dout: call(dict(zip(required, (dout, *cache), strict=True)))), ""
     derivative = next(
@@ -175,7 +180,7 @@ def bind_backward(
     )
     known = {name.lower(): value for name, value in known.items()} | known
     only_cache = cached and sum(not RATE.fullmatch(n) for n in required) == 2
-    values: dict[str, Any] = {}
+    values = {}
     for name in required:
         if name == derivative:
             continue
@@ -183,7 +188,7 @@ def bind_backward(
             values[name] = 0.0
         elif only_cache or (cached and CACHE.fullmatch(name)):
             values[name] = cache
-        elif CACHE.fullmatch(name):
+        elif CACHE.fullmatch(name) and name not in known:
             values[name] = arguments[0] if len(arguments) == 1 else tuple(arguments)
         elif name in known or name.lower() in known:
             values[name] = known.get(name, known.get(name.lower()))

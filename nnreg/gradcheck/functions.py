@@ -370,8 +370,9 @@ class _Functions:
             if name not in answers:
                 if is_float and name in self.paths:
                     others[name] = np.array(block.value, dtype=np.float64)
-                if is_float and self.backward and isinstance(block.value, np.ndarray | np.floating):
-                    not_checked[name] = "backward returns no gradient with respect to it"
+                if is_float and isinstance(block.value, np.ndarray | np.floating | list):
+                    function = "backward" if self.backward else "the function"
+                    not_checked[name] = f"{function} returns no gradient with respect to it"
             elif is_float or name in self.replaced:
                 points[name] = np.array(self.replaced.get(name, block.value), dtype=np.float64)
                 gradients[name] = _as_gradient(name, answers[name], points[name])

@@ -134,12 +134,12 @@ class Pairs:
             elif index < len(targets):
                 self.add(*targets[index], part, label)
             elif any(True for _ in tree.leaves(part)):
-                frames = [
-                    n
-                    for n, a in zip(self.names, self.arguments, strict=True)
-                    if hasattr(a, "to_numpy")
-                ]
-                hint = f": {frames[0]} is a frame; pass {frames[0]}.to_numpy()" if frames else HINT
+                hint = HINT
+                for name, argument in zip(self.names, self.arguments, strict=True):
+                    if hasattr(argument, "to_numpy"):
+                        hint = f": {name} is a frame; pass {name}.to_numpy()"
+                    elif isinstance(argument, np.ndarray) and argument.dtype.kind in "Oc":
+                        hint = f": {name} has dtype {argument.dtype}; pass real numbers"
                 self.unmatched[label] = f"there is no further argument{hint}"
 
     def add(self, path: Path, leaf: Any, answer: Any, label: str) -> None:
