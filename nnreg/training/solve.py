@@ -26,7 +26,19 @@ CORRECTIONS = 20  # pairs of steps and gradients that approximate the curvature
 
 
 class NotConvergedError(ArithmeticError):
-    """A solver reached its limit before its tolerance; the network has the last parameters."""
+    """A solver reached its limit before its tolerance; the network has the last parameters.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2, dtype="float64")
+    >>> x, y = [[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]], [[1.0], [0.0], [3.0]]
+    >>> try:
+    ...     nn.solve(net, x, y, loss=nn.MeanSquaredError(), max_iterations=1)
+    ... except nn.NotConvergedError as error:
+    ...     print(str(error)[:18])
+    after 1 iterations
+    """
 
 
 class Solution(NamedTuple):
@@ -39,6 +51,11 @@ class Solution(NamedTuple):
     gradient : float
         The largest absolute value of the objective's gradient.
     iterations : int
+
+    Examples
+    --------
+    >>> Solution(objective=0.5, gradient=1e-8, iterations=12).iterations
+    12
     """
 
     objective: float
