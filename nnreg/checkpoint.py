@@ -165,8 +165,13 @@ def restore(
         config = thing.get_config()
         for name in config | entry["settings"]:
             value = entry["settings"].get(name)
+            if name not in config and getattr(thing, name, "") is not None:
+                raise ValueError(f"{entry['kind']} has no argument {name!r}")
             if not isinstance(value, dict) and value != config.get(name):
                 setattr(thing, name, value)
+    for layer, inputs, outputs in zip(net.layers, net.widths, net.widths[1:], strict=False):
+        if layer.outputs(inputs) != outputs:
+            raise ValueError(f"{layer.name} has another number of outputs")
     net.parameters.vector = arrays["parameters"]
     net.steps, net.epochs = fields["steps"], fields["epochs"]
     _restore_state(optimizer, fields, arrays)

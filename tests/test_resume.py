@@ -243,8 +243,15 @@ def replace_penalty(fields):
         (lambda fields: fields["run"].update(history=[{}]), EPOCHS, "columns"),
         (lambda fields: fields["run"].update(epoch=[0, "a", 0]), EPOCHS, "number"),
         (lambda fields: fields["run"].update(settings=[1]), EPOCHS, "cannot be read"),
+        (lambda fields: fields["run"].update(callbacks=[]), EPOCHS, "states of 0 callbacks"),
+        (lambda fields: fields["run"].update(loss={"label_smoothing": []}), EPOCHS, "label_smoo"),
+        (lambda fields: fields["run"]["callbacks"][-1].update(best={}), EPOCHS, "best must be"),
+        (lambda fields: fields["layers"][0]["settings"].update(units="9"), EPOCHS, "outputs"),
     ],
-    ids=["fewer epochs", "penalty", "optimizer", "history", "epoch", "settings"],
+    ids=[
+        *("fewer epochs", "penalty", "optimizer", "history", "epoch", "settings"),
+        *("callbacks", "loss", "monitor", "units"),
+    ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_changes(
     change, epochs, message, tmp_path

@@ -246,6 +246,8 @@ class Monitor(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
+        for name, value in state.items():
+            validation.instance(name, value, (int, float, np.ndarray), "a number or an array")
         vars(self).update(state)
 
     def on_plateau(self, state: TrainingState) -> None:
@@ -316,7 +318,7 @@ class EarlyStopping(Monitor):
 
     def on_train_end(self, state: TrainingState) -> None:
         """Restore the best parameters."""
-        if self.best_vector is not None:
+        if self.best_vector is not None and len(state.history):  # not if a run is not resumed
             state.net.parameters.vector[...] = self.best_vector
             state.restored = f"epoch {self.best_epoch}, the best by {self.monitor}"
 

@@ -212,7 +212,9 @@ class Run:
             finished = validation.whole("finished", finished, 0, state.batches)
             loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
             states = [dict(values) for values in run["callbacks"]]
-            numbers = dict(run["loss"])
+            reason, numbers = str(run["reason"]), dict(run["loss"])
+            if len(states) != len(self.callbacks):
+                raise ValueError(f"it has the states of {len(states)} callbacks")
         if len(rows) + (finished > 0) > state.epochs:
             raise ValueError(
                 f"epochs must be at least {len(rows) + (finished > 0)}, the run in {path} has "
@@ -225,16 +227,17 @@ class Run:
                 stacklevel=2,
             )
         self.settings = run["settings"]
-        for name, value in numbers.items():
-            setattr(state.loss, name, value)
-        for index, (callback, values) in enumerate(zip(self.callbacks, states, strict=True)):
-            prefix = f"callback {index}."
-            own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-            callback.set_state(values | own)
+        with name_file(path):
+            for name, value in numbers.items():
+                setattr(state.loss, name, value)
+            for index, (callback, values) in enumerate(zip(self.callbacks, states, strict=True)):
+                prefix = f"callback {index}."
+                own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+                callback.set_state(values | own)
         restore(state.net, state.optimizer, fields, arrays)
         for row in rows:
             state.history.append(row)
-        state.reason = run["reason"]
+        state.reason = reason
         state.finished, state.loss_sum, state.weight_sum = finished, loss_sum, weight_sum
         print(
             f"resumed from {path}: {len(state.history)} of {state.epochs} epochs, "
