@@ -408,21 +408,21 @@ class _Functions:
 
 
 def _gradient_path(path: Path, leaves: Mapping[Path, Any]) -> Path | None:
-    """Return the path of an array's gradient: ``dW`` for ``W``, beside it or in ``grads``."""
+    """Return the path of an array's gradient: ``dW`` for ``W``, or ``grads["W"]``."""
     if len(path) < 2 or _dtype(leaves.get(path, 0)).kind != "f":
         return None
     (_, holder), (kind, key) = path[-2:]
     for other in leaves:
         (_, group), (_, other_key) = other[-2:]
-        beside = other[:-1] == path[:-1]
-        in_container = kind == "item" and len(other) > 2 and other[:-2] == path[:-2]
-        if other == path or not (beside or in_container):
+        same_container = other[:-1] == path[:-1]
+        in_sibling = kind == "item" and len(other) > 2 and other[:-2] == path[:-2]
+        if other == path or not (same_container or in_sibling):
             continue
         if isinstance(key, str):
             alike = "grad" in str(group).lower()
         else:  # a list of gradients may belong to another list
             alike = holder in plain_names(group)[1:] or (holder, group) in LISTS
-        if in_container and other_key == key and alike:
+        if in_sibling and other_key == key and alike:
             return other
         if (key, other_key) == ("data", "grad") or key in plain_names(other_key)[1:]:
             return other

@@ -114,8 +114,8 @@ class Pairs:
                 return
         positions = _positions(answers, self.arguments, self.names, self.is_value)
         targets = [((("item", i),), self.arguments[i]) for i in positions]
-        is_beside = len(answers) > 1 and _is_group(answers[0]) and all(map(_is_plain, answers[1:]))
-        if is_beside and (not targets or tree.is_leaf(targets[0][1])):
+        has_values = len(answers) > 1 and _is_group(answers[0]) and all(map(_is_plain, answers[1:]))
+        if has_values and (not targets or tree.is_leaf(targets[0][1])):
             code = calling.write_first(self.function, is_value=self.is_value)
             for part in filter(holds_numbers, answers[1:]):
                 self.unmatched[f"the value {part}"] = (

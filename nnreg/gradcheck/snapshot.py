@@ -46,7 +46,7 @@ class Snapshot:
     >>> layer = Layer()
     >>> layer.w = w = np.zeros(2)
     >>> snapshot = Snapshot(layer)
-    >>> layer.w[0], layer.cache = 1.0, "left behind"
+    >>> layer.w[0], layer.cache = 1.0, "stored"
     >>> snapshot.restore()
     >>> layer.w is w, vars(layer)
     (True, {'w': array([0., 0.])})
@@ -64,7 +64,7 @@ class Snapshot:
             thing = queue.popleft()
             if not isinstance(thing, PLAIN) and id(thing) not in self._seen:
                 self._seen[id(thing)] = thing
-                queue.extend(self._keep(thing))
+                queue.extend(self._save_object(thing))
 
     def settle(self) -> None:
         """Restore everything; later calls of :meth:`restore` check only what had changed now."""
@@ -97,7 +97,7 @@ class Snapshot:
         state = get()
         self._saved.append((lambda: not same(get(), state), lambda: put(state)))
 
-    def _keep(self, thing: Any) -> list[Any]:
+    def _save_object(self, thing: Any) -> list[Any]:
         """Save the state of one object, and return the objects in it."""
         inner: list[Any] = []
         if isinstance(thing, np.ndarray):
@@ -117,22 +117,22 @@ class Snapshot:
         if isinstance(thing, partial):
             inner += [thing.func, thing.args, thing.keywords]
         elif isinstance(thing, types.FunctionType):
-            inner += self._keep_function(thing)
+            inner += self._save_function(thing)
         elif isinstance(thing, random.Random):
             self._save(thing.getstate, thing.setstate, operator.eq)
         elif isinstance(thing, tuple | frozenset):
             inner += thing
         for kind, fill in CONTAINERS.items():
             if isinstance(thing, kind):
-                inner += self._keep_items(thing, kind, fill)
+                inner += self._save_items(thing, kind, fill)
                 break
         if hasattr(thing, "__dict__"):
-            inner += self._keep_items(thing.__dict__, dict, dict.__setitem__)
+            inner += self._save_items(thing.__dict__, dict, dict.__setitem__)
         if type(thing).__module__.partition(".")[0] not in _LIBRARIES:
-            inner += self._keep_class(thing, type(thing))
+            inner += self._save_class(thing, type(thing))
         return inner
 
-    def _keep_items(self, thing: Any, kind: Any, fill: Callable[..., Any]) -> list[Any]:
+    def _save_items(self, thing: Any, kind: Any, fill: Callable[..., Any]) -> list[Any]:
         """Save the items of a container, without methods that its class redefines."""
         is_dict = issubclass(kind, dict)
 
@@ -150,10 +150,10 @@ class Snapshot:
         self._save(get, put, _identical)
         return get()
 
-    def _keep_function(self, function: types.FunctionType) -> list[Any]:
+    def _save_function(self, function: types.FunctionType) -> list[Any]:
         inner: list[Any] = []
         for cell in function.__closure__ or ():
-            inner += self._keep_name(cell, "cell_contents")
+            inner += self._save_attribute(cell, "cell_contents")
         space = function.__globals__
         for name in function.__code__.co_names:
             value = space.get(name)
@@ -166,27 +166,27 @@ class Snapshot:
             if isinstance(value, generators) and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 count = len(self._saved)
-                self._keep(value)
+                self._save_object(value)
                 self._final += self._saved[count:]
                 del self._saved[count:]
         return [*inner, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
-    def _keep_class(self, thing: Any, kind: type) -> list[Any]:
+    def _save_class(self, thing: Any, kind: type) -> list[Any]:
         """Save the slots of an object, and the data attributes of its classes."""
         inner = []
         for name in tree.slot_names(kind):
             if name not in getattr(thing, "__dict__", ()):
-                inner += self._keep_name(thing, name)
+                inner += self._save_attribute(thing, name)
         for parent in kind.__mro__:
             if id(parent) in self._seen or parent.__module__.partition(".")[0] in _LIBRARIES:
                 continue
             self._seen[id(parent)] = parent
             for name, value in vars(parent).items():
                 if not name.startswith("__") and isinstance(value, DATA):
-                    inner += self._keep_name(parent, name)
+                    inner += self._save_attribute(parent, name)
         return inner
 
-    def _keep_name(self, holder: Any, name: str) -> list[Any]:
+    def _save_attribute(self, holder: Any, name: str) -> list[Any]:
         """Save an attribute that is in no dictionary: a slot, a cell, a class attribute."""
         base: Any = type if isinstance(holder, type) else object
 

@@ -132,17 +132,17 @@ def diagnose(
     if isinstance(subject, Network):
         return _of_network(subject, *arguments, seed=seed)
     if isinstance(subject, Layer):
-        found = _of_layer(subject, *arguments, seed=seed)
+        diagnosis = _of_layer(subject, *arguments, seed=seed)
     elif isinstance(subject, Loss):
-        found = _find_wrong_gradient(name, _calls_of_loss(subject, *arguments), seed)
+        diagnosis = _find_wrong_gradient(name, _calls_of_loss(subject, *arguments), seed)
     elif isinstance(subject, Penalty):
-        found = _find_wrong_gradient(name, _calls_of_penalty(subject, *arguments), seed)
+        diagnosis = _find_wrong_gradient(name, _calls_of_penalty(subject, *arguments), seed)
     else:
         options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
         name, call = name_of(subject), Call(subject, arguments, options)
-        found = _find_wrong_gradient(name, [call, call], seed)
-        found = found or _find_side_effect(name, call, seed)
-    return found or Diagnosis(name, RIGHT, right=True)
+        diagnosis = _find_wrong_gradient(name, [call, call], seed)
+        diagnosis = diagnosis or _find_side_effect(name, call, seed)
+    return diagnosis or Diagnosis(name, RIGHT, right=True)
 
 
 def _of_layer(layer: Layer, x: Any, *, seed: int) -> Diagnosis | None:
@@ -370,15 +370,15 @@ def _find_side_effect(name: str, call: Call, seed: int) -> Diagnosis | None:
         forward, arguments, random.generator(seed, "check"), "frozen", call.options
     )
     problem.close()
-    backward, before, given = arguments[0], arguments[1:], list(copy.deepcopy(arguments[1:]))
+    backward, before, copied = arguments[0], arguments[1:], list(copy.deepcopy(arguments[1:]))
     owners = [getattr(function, "__self__", None) for function in (forward, backward)]
-    names = names_of(forward, len(given))
+    names = names_of(forward, len(copied))
     snapshot = Snapshot(*owners, forward, backward)
 
     def run() -> tuple[Array, Array, Any]:
-        result = forward(*given)
+        result = forward(*copied)
         y = output_of(result, owners[0], name)
-        call_backward, _ = bind_backward(forward, backward, given, names, result, y)
+        call_backward, _ = bind_backward(forward, backward, copied, names, result, y)
         dy = np.ones_like(y, dtype=np.float64)
         return y, dy, call_backward(dy)
 
@@ -386,15 +386,15 @@ def _find_side_effect(name: str, call: Call, seed: int) -> Diagnosis | None:
     try:
         y, dy, _ = run()
         paths = problem.paths.values()
-        if not all(np.array_equal(tree.get(given, p), tree.get(before, p)) for p in paths):
+        if not all(np.array_equal(tree.get(copied, p), tree.get(before, p)) for p in paths):
             code = "changes x"
         elif not (dy == 1).all():
             code = "changes dy"
-        elif given and (slope := _rectifier_slope(np.asarray(given[0]), y)) is not None:
-            given[0][...] = 0.0
+        elif copied and (slope := _rectifier_slope(np.asarray(copied[0]), y)) is not None:
+            copied[0][...] = 0.0
             dx = run()[2]
             dx = np.asarray(dx[0] if isinstance(dx, tuple) else dx)
-            code = "" if close(dx, np.full(given[0].shape, slope)) else "at zero"
+            code = "" if close(dx, np.full(copied[0].shape, slope)) else "at zero"
     finally:
         snapshot.restore(everything=True)
     if not code:

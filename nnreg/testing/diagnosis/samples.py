@@ -138,10 +138,10 @@ def as_functions(
     """
 
     def forward(inputs: Array, parameters: Mapping[str, Array] | None = None) -> tuple[Array, Any]:
-        given, copied = parameters or {}, layer.clone()
-        cache = Cache(np.result_type(inputs, *given.values()))
+        values, copied = parameters or {}, layer.clone()
+        cache = Cache(np.result_type(inputs, *values.values()))
         cache.reset(training=True, step=step)
-        views = {name: values.astype(cache.dtype, copy=False) for name, values in given.items()}
+        views = {name: value.astype(cache.dtype, copy=False) for name, value in values.items()}
         copied.bind("layer", views, seed=0, index=0)
         return copied.forward(inputs.astype(cache.dtype), cache).copy(), (copied, cache, views)
 
@@ -170,24 +170,24 @@ def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[Gradi
     subject, options = call.subject, call.options
     problem = make_problem(subject, call.arguments, rng, "frozen", options)
     problem.close()
-    given, undo = list(call.arguments), []
-    is_pair = bool(given) and callable(given[0])
+    arguments, undo = list(call.arguments), []
+    is_pair = bool(arguments) and callable(arguments[0])
     try:
         for path in problem.paths.values():
             if is_pair:
                 path = (("item", path[0][1] + 1), *path[1:])
-            leaf = tree.get(given, path)
-            moved = _move(np.array(leaf, dtype=np.float64), rng)
+            leaf = tree.get(arguments, path)
+            changed = _perturb(np.array(leaf, dtype=np.float64), rng)
             # A rectifier has no derivative at zero; zeros of losses and penalties are not changed.
-            moved = (
-                _move_from_zero(moved, rng)
+            changed = (
+                _replace_near_zero(changed, rng)
                 if problem.dout is not None and problem.dout.ndim
-                else moved
+                else changed
             )
-            undo.append(tree.put(given, path, tree.as_leaf(leaf, moved)))
-        problem = make_problem(subject, tuple(given), rng, "frozen", options)
+            undo.append(tree.put(arguments, path, tree.as_leaf(leaf, changed)))
+        problem = make_problem(subject, tuple(arguments), rng, "frozen", options)
         try:
-            return _measure(problem, given[is_pair:], call, methods)
+            return _compute_samples(problem, arguments[is_pair:], call, methods)
         finally:
             problem.close()
     finally:
@@ -195,20 +195,20 @@ def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[Gradi
             restore()
 
 
-def _move(a: Array, rng: Any) -> Array:
+def _perturb(a: Array, rng: Any) -> Array:
     """Return ``a`` with each entry multiplied by a random factor from 0.75 to 1.25."""
-    moved: Array = a * rng.uniform(0.75, 1.25, a.shape)
-    return moved
+    changed: Array = a * rng.uniform(0.75, 1.25, a.shape)
+    return changed
 
 
-def _move_from_zero(a: Array, rng: Any) -> Array:
+def _replace_near_zero(a: Array, rng: Any) -> Array:
     """Return ``a`` with random entries for those near zero, to avoid kinks."""
     size = max(1.0, float(np.abs(a).max(initial=0.0)))
     new = size * rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape)
     return np.where(np.abs(a) < 0.1 * size, new, a)
 
 
-def _measure(
+def _compute_samples(
     problem: Problem, arguments: list[Any], call: Call, methods: Mapping[str, str]
 ) -> list[GradientSample]:
     assert problem.outputs is not None
@@ -219,16 +219,16 @@ def _measure(
         for block, at in problem.blocks.items()
         if at.size
     }
-    reachable = problem.arrays()
+    accessible = problem.arrays()
     y = problem.outputs(None, None)
     common = FormulaInputs(
         NOTHING,
         NOTHING,
         problem.dout,
         y,
-        counts=tuple(sorted({n for array in reachable for n in array.shape})),
+        counts=tuple(sorted({n for array in accessible for n in array.shape})),
         arrays=tuple(
-            {(a.shape, a.tobytes()): a for a in (*problem.blocks.values(), *reachable)}.values()
+            {(a.shape, a.tobytes()): a for a in (*problem.blocks.values(), *accessible)}.values()
         ),
         tolerance=SINGLE if "float32" in methods.values() else 1e-6,
     )
@@ -314,7 +314,7 @@ def _of_output(
     for block, role in roles.items():
         if role == "weight":
             point = replace(point, w=measured[block][0])
-    described = []
+    samples = []
     for block, (values, returned, of) in measured.items():
         shape = values.shape
         if block == inputs:
@@ -327,13 +327,13 @@ def _of_output(
             pull=partial(_pull, of, shape),
         )
         role = roles.get(block, "inputs" if block == inputs else "parameter")
-        described.append(GradientSample(block, subject, family, role, at, returned))
-    return described
+        samples.append(GradientSample(block, subject, family, role, at, returned))
+    return samples
 
 
 def _is_diagonal(by_entry: Array, tolerance: float) -> bool:
-    beside = np.abs(by_entry - np.diag(np.diag(by_entry)))
-    return bool(beside.max() <= (0 if tolerance < SINGLE else tolerance * np.abs(by_entry).max()))
+    rest = np.abs(by_entry - np.diag(np.diag(by_entry)))
+    return bool(rest.max() <= (0 if tolerance < SINGLE else tolerance * np.abs(by_entry).max()))
 
 
 def _rows(a: Array) -> Array:
