@@ -168,7 +168,7 @@ def restore(
             if name not in config and getattr(thing, name, "") is not None:
                 raise ValueError(f"{entry['kind']} has no argument {name!r}")
             if not isinstance(value, dict) and value != config.get(name):
-                setattr(thing, name, value)
+                setattr(thing, name, _encode(name, value, {}))
     for layer, inputs, outputs in zip(net.layers, net.widths, net.widths[1:], strict=False):
         if layer.outputs(inputs) != outputs:
             raise ValueError(f"{layer.name} has another number of outputs")

@@ -260,6 +260,13 @@ class TestTheRest:
         assert main(["data"]) == 0
         assert capsys.readouterr().out.startswith("Bundled with nnreg\n  digits")
 
+    def test_a_terminal_without_unicode_gets_question_marks(self, monkeypatch):
+        text = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", text)
+        assert compare() == 0
+        text.seek(0)
+        assert "?" in text.read()
+
     def test_an_interruption_elsewhere_is_quiet_too(self, capsys, monkeypatch):
         def describe():
             raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -83,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handler = signal.getsignal(signal.SIGINT)  # under nohup, SIGINT is ignored
         (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # tables have ± and ², which ASCII has not
     with signal_handler(signal.SIGTERM, interrupt):
         try:
             status: int = args.run(args)

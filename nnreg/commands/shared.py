@@ -53,9 +53,11 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
     --------
     >>> in_words(ValueError("batch_size must be whole"), ["batch_size"])
     '--batch-size must be whole'
+    >>> in_words(BrokenPipeError(32, "Broken pipe"))
+    'Broken pipe'
     """
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}"
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     name, space, rest = str(error).partition(" ")
     options = {name: "--" + name.replace("_", "-") for name in names}
     options |= {"source:": "--data:", "target:": "--target:"}
