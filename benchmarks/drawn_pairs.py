@@ -38,7 +38,7 @@ class Computation:
     """A computation: its arrays, forward, backward, and mistakes to make in backward.
 
     ``forward(arrays)`` returns the output and what backward needs; ``backward(dy, memory)`` returns
-    a gradient by each array. ``mistakes`` holds ``(names, block, change)``: the known bugs that it
+    a gradient for each array. ``mistakes`` holds ``(names, block, change)``: the known bugs that it
     matches, none if it is of another kind; and ``change(gradient, dy, memory)``, the wrong
     gradient.
     """

@@ -102,7 +102,7 @@ class Object:
         return output
 
     def backward(self, dout):
-        """Return the gradient by the inputs, and keep the others."""
+        """Return the gradient with respect to the inputs, and store the others."""
         gradients = self.code.backward(dout, self.memory)
         vars(self).update({f"d{name}": gradients[name] for name in self.code.state})
         inputs = [gradients[name] for name in self.inputs if name in gradients]

@@ -77,7 +77,7 @@ def test_the_mean_over_steps_of_the_objective_is_ridge_within_its_monte_carlo_er
 ):
     """Srivastava et al. (2014), section 9.1; Wager et al. (2013): only two moments matter.
 
-    ``E‖y - (x·m)w‖² = ‖y - xw‖² + (1-p)/p·Σⱼ wⱼ² Σₙ xₙⱼ²``, over N, and its derivative by w.
+    ``E‖y - (x·m)w‖² = ‖y - xw‖² + (1-p)/p·Σⱼ wⱼ² Σₙ xₙⱼ²``, over N, and its derivative in w.
     """
     N, D, steps = 6, 5, 2000
     x, y, loss = rng.normal(size=(N, D)), rng.normal(size=(N, 1)), nn.MeanSquaredError()

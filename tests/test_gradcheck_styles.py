@@ -300,7 +300,7 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
     assert "wrt=" in str(report)
     report = nn.check_gradients(lambda w: ((w**2).sum(), 2 * w, w), W)
     assert not report.passed
-    for whole in (W, np.array(1.0), 1.0):  # in the place of a gradient by each part
+    for whole in (W, np.array(1.0), 1.0):  # instead of one gradient per part
         report = nn.check_gradients(
             lambda p, w, g=whole: ((w**2).sum() + p["b"].sum(), (g, 2 * w)), {"a": B, "b": B}, W
         )

@@ -33,7 +33,7 @@ class Case:
     weights: Array | None
 
     def differentiate(self) -> tuple[float, dict[str, Array], dict[str, Array]]:
-        """Return our total, its gradient by every parameter and the inputs, and the masks."""
+        """Return our total, its gradients with respect to parameters and inputs, and masks."""
         net = self.net
         outputs, cache = net.forward(self.x, training=True)
         data_loss, doutputs = shared.LOSSES[self.loss](outputs, self.targets, self.weights)
