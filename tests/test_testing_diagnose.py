@@ -343,3 +343,8 @@ def test_bad_calls_say_what_is_wanted():
         diagnose(lambda x: x, lambda dout: -dout, np.ones((50, 50)))
     with pytest.raises(ValueError, match="targets"):
         diagnose(nn.SoftmaxCrossEntropy(), X, LABELS[:3])
+
+
+def test_a_rectifier_whose_inputs_are_all_zero_is_right():
+    net = nn.Network([nn.ReLU(), nn.ReLU()], inputs=3, dtype="float64")
+    assert diagnose(net, -np.ones((1, 3)), np.ones((1, 3)), nn.MeanSquaredError()).right

@@ -227,9 +227,12 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
     """Diagnose the layers, the loss and the penalties one by one, then the whole network."""
     copied, cache = net.copy("float64"), Cache("float64")
     outputs = validation.matrix("x", x, net.inputs).astype(np.float64)
+    rng = random.generator(seed, "check")
     parts: list[tuple[str, tuple[Any, ...]]] = []
     for layer in copied.layers:
-        parts.append((layer.name, (layer, outputs)))
+        # At zeros alone, which another rectifier may leave, a rectifier has no derivative.
+        at = outputs if outputs.any() else samples.replace_near_zero(outputs, rng)
+        parts.append((layer.name, (layer, at)))
         layer_cache = cache[layer.name]
         layer_cache.reset(training=True, step=net.steps)
         outputs = layer.forward(outputs.copy(), layer_cache).copy()

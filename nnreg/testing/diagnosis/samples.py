@@ -180,7 +180,7 @@ def draw_samples(call: Call, methods: Mapping[str, str], rng: Any) -> list[Gradi
             changed = _perturb(np.array(leaf, dtype=np.float64), rng)
             # A rectifier has no derivative at zero; zeros of losses and penalties are not changed.
             changed = (
-                _replace_near_zero(changed, rng)
+                replace_near_zero(changed, rng)
                 if problem.dout is not None and problem.dout.ndim
                 else changed
             )
@@ -201,7 +201,7 @@ def _perturb(a: Array, rng: Any) -> Array:
     return changed
 
 
-def _replace_near_zero(a: Array, rng: Any) -> Array:
+def replace_near_zero(a: Array, rng: Any) -> Array:
     """Return ``a`` with random entries for those near zero, to avoid kinks."""
     size = max(1.0, float(np.abs(a).max(initial=0.0)))
     new = size * rng.choice([-1, 1], a.shape) * rng.uniform(0.25, 1.0, a.shape)
