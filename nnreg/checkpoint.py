@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import validation
@@ -285,7 +284,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]
     path = check_path("path", path)
     content = io.BytesIO(Path(path).read_bytes())  # NpzFile would leave a broken file open
     with name_file(path):
-        with NpzFile(content) as file:
+        with np.lib.npyio.NpzFile(content) as file:
             if any(entry.compress_type for entry in file.zip.infolist()):  # type: ignore[union-attr]  # it is open
                 raise ValueError("it is compressed")  # and might unpack to any size
             arrays = dict(file)

@@ -289,7 +289,7 @@ def test_values_that_are_not_finite_are_not_saved(tmp_path):
     assert len(train(*parts(), callbacks=[callback()], **options)) == EPOCHS
 
 
-@pytest.mark.parametrize("state", [None, {"a": object()}, {"a": np.array([{}])}], ids=str)
+@pytest.mark.parametrize("state", [None, {"a": object()}, {"a": np.array([{}])}])
 def test_a_state_that_cannot_be_saved_is_named(state, tmp_path):
     with pytest.raises(TypeError, match="got "):
         train(*parts(), callbacks=[callback(get_state=lambda: state)], checkpoint=tmp_path)

@@ -216,7 +216,7 @@ CONTAINERS: dict[type, Callable[..., Any]] = {
     set: set.update,
     bytearray: bytearray.extend,
 }
-TWISTER = ctypes.c_char * (625 * 4)  # the memory of MT19937: 624 words and the position in them
+_TWISTER = ctypes.c_char * (625 * 4)  # the memory of MT19937: 624 words and the position in them
 #: Attributes of classes that are data.
 DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dict, set)
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
@@ -233,7 +233,7 @@ def _read_global_generator() -> Any:
     bits: Any = np.random.get_bit_generator()  # type: ignore[attr-defined]  # no stub yet
     if type(bits) is not np.random.MT19937:
         return np.random.get_state(legacy=False)  # noqa: NPY002  # as above
-    memory = TWISTER.from_address(bits.ctypes.state_address)
+    memory = _TWISTER.from_address(bits.ctypes.state_address)
     state = memory.raw
     value = np.random.standard_normal()  # noqa: NPY002  # as above
     if memory.raw == state:  # the stored second value
