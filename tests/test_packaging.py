@@ -65,7 +65,7 @@ def test_the_runtime_needs_three_packages(distribution):
         ("parallel", {"joblib"}),
         ("testing", {"hypothesis"}),
         ("all", {"nnreg"}),
-        ("test", {"pytest", "hypothesis"}),
+        ("test", {"pytest", "pytest-xdist", "hypothesis"}),
     ],
 )
 def test_an_extra_brings_what_it_says(distribution, extra, packages):
