@@ -43,6 +43,7 @@ def test_float32_gradients_are_those_of_float64(activation, loss, targets, penal
         np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-5 * np.abs(value).max())
 
 
+@pytest.mark.slow
 def test_a_network_of_four_million_parameters_is_checked_with_dropout_on():
     layers = []
     for width in (1024, 1024, 2048):
