@@ -1,6 +1,7 @@
 """Metrics: right answers for every kind of target, names and functions of other libraries."""
 
 import functools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -157,3 +158,14 @@ def test_keras_short_names_are_accepted_and_kept():
     history = fit(network(), metrics=["acc", "accuracy"], validation_split=0.2)
     assert history["acc"] == history["accuracy"]
     assert history["val_acc"] == history["val_accuracy"]
+
+
+def test_trying_a_metric_before_training_needs_no_matrix_of_all_rows_and_classes():
+    classes = 2000
+    net = nn.Network([nn.Dense(classes, initializer=nn.zeros)], inputs=1)
+    y = np.arange(20_000) % classes
+    tracemalloc.start()
+    metrics.get_metrics(["accuracy"], net, y, nn.SoftmaxCrossEntropy())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6

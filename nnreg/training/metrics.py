@@ -119,9 +119,14 @@ def get_metrics(
         if name in result or name in RESERVED or name.startswith("val_"):
             reason = "twice" if name in result else "(a column of the history)"
             raise ValueError(f"metrics must have different names, got {name!r} {reason}")
-        if getattr(measure, "func", None) is not _call_function:
-            perfect = np.eye(net.widths[-1], dtype=net.dtype)[y] if y.ndim == 1 else y
-            measure(perfect, y, loss)
+        adapter = getattr(measure, "func", None)
+        if adapter is not _call_function:
+            # Metrics of scikit-learn may need rows of every class, those of nnreg need one row.
+            targets = perfect = y if adapter is _call_sklearn else y[:1]
+            if y.ndim == 1:
+                perfect = np.zeros((len(targets), net.widths[-1]), net.dtype)
+                perfect[np.arange(len(targets)), targets] = 1
+            measure(perfect, targets, loss)
         result[name] = measure
     return result
 
