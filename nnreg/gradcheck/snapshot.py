@@ -23,6 +23,7 @@ from nnreg._support.typing import Array
 from nnreg.gradcheck import tree
 
 Saved = tuple[Callable[[], bool], Callable[[], Any]]  # (has it changed?, restore it)
+_get_global_state = partial(np.random.get_state, legacy=False)
 ABSENT = object()
 
 #: Values that have no state.
@@ -57,7 +58,8 @@ class Snapshot:
         self._final: list[Saved] = []  # restored at the end only
         self._changing: list[Saved] | None = None
         self._seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
-        self._save(_read_global_generator, _write_global_generator, _equal)
+        state = _get_global_state()
+        self._saved.append((_watch_global_generator(state), partial(np.random.set_state, state)))
         self._save(random.getstate, random.setstate, operator.eq)
         queue = deque(objects)
         while queue:  # not recursion: linked layers may be thousands deep
@@ -222,34 +224,20 @@ DATA = (type(None), bool, int, float, complex, np.ndarray, np.generic, list, dic
 _LIBRARIES = ("builtins", "numpy", "nnreg", "collections", "abc", "typing", "functools", "random")
 
 
-def _read_global_generator() -> Any:
-    """Return the state of NumPy's global generator.
+def _watch_global_generator(state: dict[str, Any]) -> Callable[[], bool]:
+    """Return a function that returns whether NumPy's global generator has left ``state``.
 
-    ``np.random.get_state`` takes longer than the rest of a small check, so the memory of the bit
-    generator is read. It does not contain the second of two normal values, which NumPy stores for
-    the next call; whether there is one is seen by drawing a value.
+    ``np.random.get_state`` takes as long as several calls of a small function. So the memory of
+    MT19937 is compared where that is enough: every draw changes it, except one that takes the
+    second of two normal values, which NumPy stores elsewhere.
     """
-    # NPY002 advises against the global generator, and the checked code may use it nevertheless.
     bits: Any = np.random.get_bit_generator()  # type: ignore[attr-defined]  # no stub yet
-    if type(bits) is not np.random.MT19937:
-        return np.random.get_state(legacy=False)  # noqa: NPY002  # as above
-    memory = _TWISTER.from_address(bits.ctypes.state_address)
-    state = memory.raw
-    value = np.random.standard_normal()  # noqa: NPY002  # as above
-    if memory.raw == state:  # the stored second value
-        _write_global_generator((state, value))
-        return state, value
-    np.random.standard_normal()  # noqa: NPY002  # remove the second value
-    memory.raw = state
-    return state, None
-
-
-def _write_global_generator(state: Any) -> None:
-    if len(state) == 2:
-        memory, value = state
-        *key, position = np.frombuffer(memory, np.uint32)
-        state = ("MT19937", key, position, value is not None, value or 0.0)
-    np.random.set_state(state)  # noqa: NPY002  # it is the global generator that is written
+    read: Callable[[], Any] = _get_global_state
+    if type(bits) is np.random.MT19937 and not state["has_gauss"]:
+        memory = _TWISTER.from_address(bits.ctypes.state_address)
+        read = partial(getattr, memory, "raw")
+    before = read()
+    return lambda: not _equal(read(), before)
 
 
 def _read_array(array: Any) -> tuple[Any, ...]:
