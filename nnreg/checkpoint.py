@@ -115,9 +115,16 @@ def _to_python(value: Any) -> Any:
     raise TypeError(f"a checkpoint can have numbers, texts and arrays, got {value!r}")
 
 
-def describe(net: Network, optimizer: Optimizer | None = None) -> dict[str, Any]:
-    """Return what JSON can hold of a network and of its optimizer: all but the arrays."""
-    rules: dict[int, tuple[Any, Any]] = {}
+def describe(
+    net: Network,
+    optimizer: Optimizer | None = None,
+    rules: dict[int, tuple[Any, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return what JSON can hold of a network and of its optimizer: all but the arrays.
+
+    The penalties and constraints are added to ``rules``, by their id and with their descriptions.
+    """
+    rules = {} if rules is None else rules
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -151,13 +158,9 @@ def restore(
     ValueError
         If the file has other objects, or a value that cannot be.
     """
-    if _get_structure(fields) != _get_structure(describe(net, optimizer)):
-        raise ValueError("a penalty, constraint or layer was replaced while it was trained")
     rules: dict[int, tuple[Any, Any]] = {}
-    for layer in net.layers:
-        _encode_object(layer, layer.get_config(), rules)
-    for name in ("penalty", "constraint"):
-        _encode(name, getattr(net, name), rules)
+    if _get_structure(fields) != _get_structure(describe(net, optimizer, rules)):
+        raise ValueError("a penalty, constraint or layer was replaced while it was trained")
     objects = [*net.layers, *(rule for rule, _ in rules.values()), optimizer]
     entries = [*fields["layers"], *fields["penalties"], fields["optimizer"]]
     for thing, entry in zip(objects, entries, strict=True):
