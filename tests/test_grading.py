@@ -150,7 +150,7 @@ REFUSED = {
     "an empty file": (lambda: exercise(written("empty.py", "")), "there are no checks"),
     "no Python file": (lambda: exercise(written("own.txt", OWN)), "must be a Python file"),
     "no check": (lambda: exercise("exercise_1")["nothing"], "the check must be one of"),
-    "no submission": (lambda: grade("nobody.py", "exercise_1"), "there is no file nobody.py"),
+    "no submission": (lambda: grade("missing.py", "exercise_1"), "there is no file missing.py"),
     "no file to grade": (
         lambda: grade(written("ada.txt", ""), "exercise_1"),
         "must be a .py file or an .ipynb, got ada.txt",
@@ -513,8 +513,8 @@ def test_one_reason_for_many_checks_is_said_once(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("nobody.py --exercise exercise_1", "there is no file nobody.py"),
-        ("nobody.py", "there is no file nobody.py"),
+        ("missing.py --exercise exercise_1", "there is no file missing.py"),
+        ("missing.py", "there is no file missing.py"),
         ("ada.py", "--exercise must be one of exercise_1"),
         ("ada.py --exercise exercise_1 --seconds 0", "--seconds must be a number in (0"),
         ("ada.py --exercise exercise_1 --megabytes 0", "--megabytes must be"),
