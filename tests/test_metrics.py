@@ -33,7 +33,7 @@ def test_a_metric_is_a_mean_over_rows_or_all_outputs(name, outputs, targets, los
 def test_errors_do_not_broadcast(name):
     # three outputs and three class numbers would broadcast to a number without a meaning
     with pytest.raises(
-        ValueError, match=rf"{name} needs targets of the outputs' shape, \(3, 3\), got \(3,\)"
+        ValueError, match=rf"{name} needs targets of the outputs' shape, \(N, 3\), got \(N,\)"
     ):
         metrics.NAMED[name](np.eye(3), np.arange(3), nn.SoftmaxCrossEntropy())
 

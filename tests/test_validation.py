@@ -568,7 +568,7 @@ for name, call, values, error, words in [  # the same error for each of the valu
     (
         *("a metric of labels", fit_with("metrics")),
         *(["mean_absolute_error", "mean_squared_error"], ValueError),
-        r"the metric mean_\w+ needs targets of the outputs' shape, \(6, 2\), got \(6,\)",
+        r"the metric mean_\w+ needs targets of the outputs' shape, \(N, 2\), got \(N,\)",
     ),
     (
         "a schedule's target",

@@ -73,9 +73,9 @@ def mean_squared_error(outputs: Array, targets: Array, loss: Loss) -> float:
 def _mean_error(name: str, function: np.ufunc, outputs: Array, targets: Array) -> float:
     """Return the mean of a function of ``z - y``; nothing broadcasts."""
     if targets.shape != outputs.shape:
+        wanted, got = (re.sub(r"\d+", "N", str(a.shape), count=1) for a in (outputs, targets))
         raise ValueError(
-            f"the metric {name} needs targets of the outputs' shape, {outputs.shape}, "
-            f"got {targets.shape}"
+            f"the metric {name} needs targets of the outputs' shape, {wanted}, got {got}"
         )
     return float(np.mean(function(outputs - targets)))
 
