@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import reliability
 
 import nnreg
 from nnreg.commands.experiments import COMMANDS
@@ -59,3 +60,8 @@ def test_the_page_of_the_command_line_leaves_no_command_out():
     written = ["data", *COMMANDS, "grade"]
     assert re.findall(r'show_help\("([\w-]+)"\)', page) == written
     assert re.findall(r"^## nnreg ([\w-]+)$", page, re.MULTILINE) == written
+
+
+def test_the_page_of_faults_and_wrong_input_is_what_the_tests_say():
+    page = reliability.PAGE.read_text(encoding="utf-8")
+    assert reliability.make_page(page) == page, "write it anew: python tests/reliability.py"

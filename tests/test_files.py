@@ -110,6 +110,10 @@ def test_of_several_writers_one_creates_the_file(tmp_path, hard_links, monkeypat
     assert len(os.listdir(tmp_path)) == 20
 
 
+@pytest.mark.reliability(
+    fault="The disk is full, or Ctrl-C is pressed, while a file is written",
+    sees="The error; the file is the one before, and no other file is left",
+)
 @pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "disk full"), KeyboardInterrupt()])
 def test_after_an_error_the_previous_file_is_there_and_nothing_else(
