@@ -149,7 +149,7 @@ class TestErrors:
             ("compare --optimizer adm", "--optimizer must be one of 'sgd'"),
             ("compare --data digit", "--data: unknown data 'digit' (did you mean 'digits'?)"),
             ("compare --data no.csv", "No such file or directory: no.csv"),
-            ("compare --target x", "--target: only a CSV file has a target column"),
+            ("compare --target x", "--target: only a file has a choice of columns"),
             ("compare --learning-rat", "--learning-rate"),
             ("compare --no-such-option", "unrecognized arguments: --no-such-option"),
             ("compare --hiden 8", "unrecognized arguments: --hiden 8 (did you mean '--hidden'?)"),

@@ -79,7 +79,7 @@ def test_the_last_column_is_the_target_unless_told(read):
     assert data.y.tolist() == [0, 1, 0, 1]
     assert data.y.dtype == np.int64
     assert data.x_test is None
-    assert data.source.endswith('file.csv, labels from column "kind"')
+    assert data.source.endswith('file.csv, target column "kind"')
 
 
 @pytest.mark.parametrize("target", ["kind", 0, "0", -3, "-3"])
@@ -166,23 +166,18 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("a,b,y\n1,1e999,u\n", "line 2, column \"b\": '1e999' is not a finite number"),
         ("a,b,y\n1_000,1,u\n", "line 2, column \"a\": '1_000' is not a finite number"),
         ('a,b,y\n1,2,"u\nv"\n3,x,w\n', "line 4, column \"b\": 'x'"),
-        ("a,y\n1,u\n2\n", "line 3: 1 fields, but the header has 2"),
-        ("a,y\n1,u\n2,v,3\n", "line 3: 3 fields, but the header has 2"),
+        ("a,y\n1,u\n2\n", "line 3: 1 fields, but the first line has 2"),
+        ("a,y\n1,u\n2,v,3\n", "line 3: 3 fields, but the first line has 2"),
         ("a,y\n1,u\n2,\n", 'column "y", line 3: a missing label'),
         ('a,y\n1,"u\n', "line 2: unexpected end of data"),
         ('a,y\n1,"u"v\n', "line 2: "),
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
         ("a,y\n", "a header, but no rows"),
-        (
-            "a;y\n1;u\n",
-            "line 1: one column, 'a;y'.*by commas.*separated by semicolons: set separator=';'",
-        ),
+        ("a\n1\n", "line 1: one column, 'a'; .* separated by commas, semicolons, tabs, bars"),
         ("a,,y\n1,2,u\n", "line 1: column 1 has no name"),
         ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 have the same name "a"'),
-        ('"a";"y"\n1;u\n', "separated by semicolons"),
-        ("a\ty\n1\tu\n", r"separated by tabs: set separator='\\t'"),
-        ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False; .* header=True"),
+        ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False .* header=True"),
         ("a,\x1b[2J\n1,\n", r'column "\\x1b\[2J", line 2: a missing label'),
         ("\x1b,y\n,u\n", r'column "\\x1b": a missing value'),
         ("a,y\n1,\x9bu\n2,v\n3,w\n4,x\n5,z\n", "5 different labels in 5 rows"),
@@ -191,8 +186,9 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("a,y\n1,1e300\n2,1\n", r'column "y" must hold classes.*got 1e\+300 at'),
         ("a,y\n1,u\n2,u\n", 'column "y": 1 different labels in 2 rows; .* has 2 to 2'),
         ("a,y\n1,u\n2,v\n3,w\n", 'column "y": 3 different labels in 3 rows'),
-        (b"a,y\n1,\xff\n", "not UTF-8"),
-        ("a,y\n1,u\n".encode("utf-16"), "not UTF-8"),
+        (b"a,y\n1,\xff\n", 'line 2: not UTF-8: .*set encoding="latin-1"'),
+        ("a,y\n1,u\n".encode("utf-16"), 'not UTF-8, but UTF-16: set encoding="utf-16"'),
+        ("a,y\n1,u\n".encode("utf-16-le"), 'line 1: NUL; for UTF-16, set encoding="utf-16"'),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(read, text, message):

@@ -74,7 +74,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(source, message):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"data\.parquet is neither a \.csv file"):
+    with pytest.raises(ValueError, match=r"data\.parquet is neither a file that ends in \.csv"):
         load(path)
 
 
@@ -84,10 +84,10 @@ def test_a_missing_file_is_named(tmp_path, file):
         load(tmp_path / file)
 
 
-@pytest.mark.parametrize("source", ["digits", "some.npz"])
-def test_a_target_is_for_csv_files_only(source):
-    with pytest.raises(ValueError, match="target: only a CSV file has a target column"):
-        load(source, target="y")
+@pytest.mark.parametrize("option", [{"target": "y"}, {"columns": [0]}, {"regression": True}])
+def test_options_are_for_files_only(option):
+    with pytest.raises(ValueError, match=r"\w+: only a file has a choice of columns"):
+        load("digits", **option)
 
 
 def test_a_dataset_shows_its_words_not_its_arrays():

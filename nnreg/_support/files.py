@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import re
@@ -23,6 +24,22 @@ def check_path(name: str, value: object) -> str:
     if not isinstance(text, str):
         raise TypeError(f"{name} must be a str or a pathlib.Path, got {value!r}")
     return text
+
+
+def open_regular(path: str) -> io.BufferedReader:
+    """Open a regular file for reading its bytes: a pipe or a device may have no end.
+
+    >>> open_regular("/dev/zero")
+    Traceback (most recent call last):
+        ...
+    ValueError: /dev/zero is a pipe or a device; its content must be in a regular file to be read
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, open says that it is one
+        raise ValueError(
+            f"{path} is a pipe or a device; its content must be in a regular file to be read"
+        )
+    return open(path, "rb")
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> str:

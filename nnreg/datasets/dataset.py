@@ -11,14 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from nnreg._support import validation
+from nnreg._support.tables import listed, printable
 from nnreg._support.typing import Array
 
 Split: TypeAlias = tuple[Array, Array]  # x, float32 (N, D), and y, int64 (N,)
+
+
+class Part(NamedTuple):
+    """The rows that a file has, for training or for the test.
+
+    Attributes
+    ----------
+    x : ndarray of shape (N, D)
+    labels : list of N str, ndarray of shape (N,), or None
+        Text, whole numbers, or floats that are whole; of a regression, numbers.
+    where : str
+        Names the labels in an error.
+    """
+
+    x: Array
+    labels: Array | list[str] | None
+    where: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +50,12 @@ class Dataset:
     x : ndarray of shape (N, D)
         Features, float32 or float64, finite.
     y : ndarray of shape (N,)
-        Class numbers 0 to K-1, int64.
+        Class numbers 0 to K-1, int64. Of a regression: float64 of shape (N, 1). Without a target:
+        of shape (N, 0).
     feature_names : tuple of D str
         The columns of ``x``.
     class_names : tuple of K str
-        ``class_names[y[i]]`` is the label of row i.
+        ``class_names[y[i]]`` is the label of row i. Empty if there are no classes.
     source : str
         Where the data came from.
     x_test, y_test : ndarray of shape (N_test, D) and (N_test,), or None
@@ -61,36 +80,27 @@ class Dataset:
     y_test: Array | None = field(default=None, repr=False)
 
 
-def printable(text: str) -> str:
-    r"""Return text from a file with its control characters escaped, for an error message.
-
-    >>> printable("a\x1b[2J")
-    'a\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def make_dataset(
     name: str,
-    training: Split,
-    test: Split | None = None,
+    training: Part,
+    test: Part | None = None,
     *,
-    where: tuple[str, str],
     feature_names: Iterable[str],
     source: str,
+    regression: bool = False,
 ) -> Dataset:
     """Return a data set, with the labels numbered by the sorted classes of the training rows.
 
     Parameters
     ----------
     name : str
-    training : (x, labels)
-        ``labels`` of shape (N,): text, whole numbers, or floats that are whole.
-    test : (x, labels), optional
-    where : tuple of str
-        Names the training labels and the test labels in an error.
+    training : Part
+        If its labels are None, ``y`` has the shape (N, 0).
+    test : Part, optional
     feature_names : iterable of str
     source : str
+    regression : bool, default False
+        If True, ``labels`` are numbers, which become ``y`` of shape (N, 1).
 
     Raises
     ------
@@ -100,54 +110,84 @@ def make_dataset(
 
     Examples
     --------
-    >>> x, labels = np.zeros((3, 1)), np.array(["dog", "cat", "dog"])
-    >>> pets = make_dataset(
-    ...     "pets", (x, labels), where=("pets", ""), feature_names=["legs"], source="by hand"
-    ... )
+    >>> part = Part(np.zeros((3, 1)), ["dog", "cat", "dog"], "pets")
+    >>> pets = make_dataset("pets", part, feature_names=["legs"], source="by hand")
     >>> pets.class_names, pets.y.tolist()
     (('cat', 'dog'), [1, 0, 1])
     """
-    x, labels = training
-    classes, y = np.unique(_plain(labels, where[0]), return_inverse=True)
-    most = max(2, len(y) // 2)
-    if not 2 <= len(classes) <= most:
-        raise ValueError(
-            f"{where[0]}: {len(classes)} different labels in {len(y)} rows; "
-            f"a classification has 2 to {most} (at most one for every two rows)"
-        )
+    parts = [training] if test is None else [training, test]
+    classes: list[Any] = []
+    if training.labels is None:
+        targets = [np.empty((len(part.x), 0)) for part in parts]
+    elif regression:
+        targets = [_as_column(part) for part in parts]
+    else:
+        labels = [_plain(part) for part in parts]
+        classes = sorted(set(labels[0]))
+        most = max(2, len(labels[0]) // 2)
+        if not 2 <= len(classes) <= most:
+            raise ValueError(
+                f"{training.where}: {len(classes)} different labels in {len(labels[0])} rows; a "
+                f"classification has 2 to {most} (at most one for every two rows); if the target "
+                "is a quantity, set regression=True"
+            )
+        targets = [
+            _number_classes(plain, classes, part.where)
+            for plain, part in zip(labels, parts, strict=True)
+        ]
     return Dataset(
         name=name,
-        x=x,
-        y=y.astype(np.int64),
+        x=training.x,
+        y=targets[0],
         feature_names=tuple(feature_names),
-        class_names=tuple(map(str, classes.tolist())),
+        class_names=tuple(map(str, classes)),
         source=source,
-        x_test=None if test is None else test[0],
-        y_test=None if test is None else _number_classes(test[1], classes, where[1]),
+        x_test=None if test is None else test.x,
+        y_test=None if test is None else targets[1],
     )
 
 
-def _number_classes(labels: Array, classes: Array, where: str) -> Array:
+def _number_classes(labels: list[Any], classes: list[Any], where: str) -> Array:
     """Return each label's index among the sorted classes, or raise with the first unknown one."""
-    plain = _plain(labels, where)
-    if (plain.dtype.kind == "U") != (classes.dtype.kind == "U"):
-        raise ValueError(f"{where}: text and numbers are mixed; the classes are {classes.tolist()}")
-    indices = np.minimum(np.searchsorted(classes, plain), len(classes) - 1)
-    unknown = classes[indices] != plain
-    validation.reject(where, plain, unknown, f"hold labels that are among {classes.tolist()}")
-    return indices.astype(np.int64)
+    indices = {label: index for index, label in enumerate(classes)}
+    try:
+        return np.fromiter(map(indices.__getitem__, labels), np.int64, len(labels))
+    except KeyError as error:
+        raise ValueError(
+            f"{where} must hold labels that are among {listed(classes)}, got "
+            f"{printable(str(error))} at index [{labels.index(error.args[0])}]"
+        ) from None
 
 
-def _plain(labels: Array, where: str) -> Array:
-    """Return the labels as text or as whole numbers."""
-    if labels.dtype.kind in "biuU":
-        return labels
-    if labels.dtype.kind != "f":
+def _plain(part: Part) -> list[Any]:
+    """Return the labels as a list of text, of whole numbers or of bools."""
+    labels, where = part.labels, part.where
+    if not isinstance(labels, np.ndarray):
+        return labels or []
+    if labels.dtype.kind == "f":
+        # Beyond 2**53 not every whole number is a float.
+        not_whole = ~((labels == np.floor(labels)) & (np.abs(labels) <= 2.0**53))
+        validation.reject(
+            where,
+            labels,
+            not_whole,
+            "hold classes: whole numbers or text",
+            "; if the target is a quantity, set regression=True",
+        )
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "biuU":
         raise ValueError(f"{where}: labels must be whole numbers or text, got dtype {labels.dtype}")
-    # Beyond 2**53 not every whole number is a float.
-    not_whole = ~((labels == np.floor(labels)) & (np.abs(labels) <= 2.0**53))
-    validation.reject(where, labels, not_whole, "hold classes: whole numbers or text")
-    return labels.astype(np.int64)
+    return list(labels.tolist())
+
+
+def _as_column(part: Part) -> Array:
+    """Return numbers as a column of float64."""
+    values = np.asarray(part.labels)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{part.where}: a regression needs numbers, got dtype {values.dtype}")
+    values = values.astype(np.float64).reshape(-1, 1)
+    validation.finite(part.where, values)
+    return values
 
 
 def split_rows(y: Array, *, test_size: int | float, seed: int = 0) -> tuple[Array, Array]:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from nnreg._support.files import check_path
 from nnreg._support.validation import nearest
@@ -17,7 +18,8 @@ from nnreg.datasets.bundled import (
     load_breast_cancer,
     load_digits,
 )
-from nnreg.datasets.dataset import Dataset, Split, make_dataset
+from nnreg.datasets.columns import Column
+from nnreg.datasets.dataset import Dataset, Part, Split, make_dataset
 from nnreg.datasets.idx import PARTS, read_bytes, read_idx_folder
 from nnreg.datasets.mnist import (
     FASHION_NAMES,
@@ -28,7 +30,8 @@ from nnreg.datasets.mnist import (
     locations,
     sha256,
 )
-from nnreg.datasets.tables import read_csv, read_npz
+from nnreg.datasets.npz import read_npz
+from nnreg.datasets.tables import read_csv
 
 
 def _pixels(side: int) -> tuple[str, ...]:
@@ -52,6 +55,8 @@ _NAMED: dict[
 NAMES = tuple(_NAMED)
 """The names that `load` accepts."""
 
+_TEXT = (".csv", ".tsv", ".txt")
+
 _BUNDLED = """\
 Bundled with nnreg
   digits         1,797 rows, 64 features, 10 classes: handwritten digits, 8 by 8
@@ -64,34 +69,87 @@ Searched for in these folders, in this order, then downloaded into the user cach
 
 _FILES = """\
 Files
-  FILE.csv       a header, numbers, and one column of labels (the last, or --target COLUMN)
+  FILE.csv       a header, numbers, and one column of labels (the last, or --target COLUMN);
+                 or FILE.tsv, FILE.txt; separated by commas, semicolons, tabs or bars
   FILE.npz       the arrays x and y, and x_test and y_test if there are any
   FOLDER         four IDX files named as those of MNIST, each compressed by gzip or not"""
 
 
-def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> Dataset:
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    target: Column | None = None,
+    header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    columns: Sequence[Column] | None = None,
+    drop: Sequence[Column] = (),
+    regression: bool = False,
+) -> Dataset:
+    r"""Read a table by the ending of its name: ``.csv``, ``.tsv``, ``.txt`` or ``.npz``.
+
+    Parameters
+    ----------
+    path : str or path
+    target : str, int or False, optional
+        The column of labels, or in an ``.npz`` file their array. False: there are no labels, as in
+        a file for prediction; ``y`` then has the shape (N, 0).
+    header, separator, encoding
+        As for `read_csv`; an ``.npz`` file has none.
+    columns, drop, regression
+        As for `read_csv`.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As for `read_csv` and `read_npz`, or if the name has another ending.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "new.tsv"
+    ...     size = path.write_text("id\tlength\twidth\n1\t5.1\t3.5\n")
+    ...     new = read_table(path, target=False, columns=["width", "length"])
+    >>> new.x, new.feature_names
+    (array([[3.5, 5.1]]), ('width', 'length'))
+    """
+    name = check_path("path", path)
+    form = {"header": header, "separator": separator, "encoding": encoding}
+    choice: dict[str, Any] = {"columns": columns, "drop": drop, "regression": regression}
+    if name.lower().endswith(_TEXT):
+        return read_csv(name, target=target, **form, **choice)  # type: ignore[arg-type]  # by name
+    if not name.lower().endswith(".npz"):
+        raise ValueError(f"{name}: a table ends in {', '.join(_TEXT)} or .npz")
+    for argument, value in form.items():
+        if value is not None:
+            raise ValueError(f"{argument}: an .npz file has none, and {name} is one")
+    return read_npz(name, target=target, **choice)
+
+
+def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
     """Load data by name or from a file or folder.
 
     Parameters
     ----------
     source : str or path
-        ``digits``, ``breast-cancer``, ``mnist``, ``fashion-mnist``, a file that ends in ``.csv``
-        or ``.npz``, or a folder with four IDX files. A name takes precedence
-        over a file of that name; ``./digits`` is the file.
-    target : str or int, optional
-        The column of labels, for a CSV file only; see `read_csv`.
+        ``digits``, ``breast-cancer``, ``mnist``, ``fashion-mnist``, a file for `read_table`, or a
+        folder with four IDX files. A name takes precedence over a file of that name; ``./digits``
+        is the file.
+    **options
+        Arguments of `read_table`, for a file only.
 
     Returns
     -------
     Dataset
-        With ``x_test`` and ``y_test`` unless the source is a CSV file, or an ``.npz`` file
+        With ``x_test`` and ``y_test`` unless the source is a file of text, or an ``.npz`` file
         without them.
 
     Raises
     ------
     ValueError
-        If the name is unknown (the nearest is offered), ``target`` is passed for data
-        other than a CSV file, or the file is invalid.
+        If the name is unknown (the nearest is offered), an option is passed for data other than a
+        file, or the file is invalid.
     FileNotFoundError
         If there is no such file.
     OSError
@@ -109,32 +167,32 @@ def load(source: str | os.PathLike[str], *, target: str | int | None = None) -> 
     breast-cancer, ...
     """
     name = check_path("source", source)
-    is_table = name.lower().endswith(".csv")
-    if target is not None and not is_table:
-        raise ValueError(f"target: only a CSV file has a target column, but the data are {name!r}")
+    if name not in NAMES and name.lower().endswith((*_TEXT, ".npz")):
+        return read_table(name, **options)
+    for option, value in options.items():
+        if value not in (None, (), False):
+            raise ValueError(f"{option}: only a file has a choice of columns, {name!r} has none")
     if name in NAMES:
         read, features, classes, origin = _NAMED[name]
         (x, y), (x_test, y_test) = read()
         return Dataset(name, x, y, features, classes, origin, x_test, y_test)
-    if is_table:
-        return read_csv(name, target=target)
-    if name.lower().endswith(".npz"):
-        return read_npz(name)
     if os.path.isdir(name):
         training, test = read_idx_folder(name)
         return make_dataset(
             os.path.basename(os.path.abspath(name)),
-            training,
-            test,
-            where=(f"{name}, training labels", f"{name}, test labels"),
+            Part(*training, f"{name}, training labels"),
+            Part(*test, f"{name}, test labels"),
             feature_names=(f"pixel {index}" for index in range(training[0].shape[1])),
             source=f"IDX files in {name}",
         )
     if os.path.exists(name):
-        raise ValueError(f"source: {name} is neither a .csv file, nor an .npz file, nor a folder")
+        raise ValueError(
+            f"source: {name} is neither a file that ends in {', '.join(_TEXT)} or .npz, "
+            "nor a folder"
+        )
     raise ValueError(
         f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "
-        "a .csv file, an .npz file, and a folder of IDX files"
+        "files such as a.csv, a.tsv and a.npz, and a folder of IDX files"
     )
 
 

@@ -1,51 +1,77 @@
-"""Tables: CSV files, and NPZ files with the arrays ``x`` and ``y``.
+"""CSV files.
 
-A CSV file has a header, numbers for features, and one column of labels. The error for an invalid
-file has the position: line 812, column "age". Each cell is read strictly; no value is guessed,
-imputed or dropped. NPZ files are read without pickle, so they cannot execute code.
+A CSV file has numbers for features and, unless it is for prediction only, a column of labels or
+values. The error for an invalid file has the position, such as line 812, column "age". Each cell is
+read strictly; no value is guessed, imputed or dropped. Time and memory are linear in the file.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
+import math
 import os
-from collections.abc import Iterator
-from itertools import chain
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnreg._support import validation
-from nnreg._support.files import check_path
+from nnreg._support.files import check_path, open_regular
+from nnreg._support.tables import listed, printable
 from nnreg._support.typing import Array
-from nnreg.datasets.dataset import Dataset, Split, make_dataset, printable
+from nnreg.datasets.columns import Column, choose
+from nnreg.datasets.dataset import Dataset, Part, make_dataset
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_LONGEST_LABEL = 1_000  # characters; NumPy stores every label with the length of the longest
-_ALIASES = {"x_train": "x", "y_train": "y"}
+_LONGEST_LABEL = 1_000  # characters
+_MOST_COLUMNS = 100_000
+_UTF_8 = "utf-8-sig"  # with or without a byte-order mark
+_SAMPLE = 20  # lines, from which the separator is recognized
 
 
 def read_csv(
     path: str | os.PathLike[str],
     *,
-    target: str | int | None = None,
+    target: Column | None = None,
     header: bool | None = None,
-    separator: str = ",",
+    separator: str | None = None,
+    encoding: str | None = None,
+    columns: Sequence[Column] | None = None,
+    drop: Sequence[Column] = (),
+    regression: bool = False,
 ) -> Dataset:
     r"""Read features and labels from a CSV file.
 
     Parameters
     ----------
     path : str or path
-        The file: UTF-8 (with or without a byte-order mark), any line ending, fields quoted or not,
-        blank lines skipped.
-    target : str or int, optional
+        A regular file with any line ending, fields quoted by ``"`` or not, blank lines skipped.
+    target : str, int or False, optional
         The column of labels, by name or by number (from 0; negative from the end). Default: the
-        last one. Text that is not a column's name is read as a number.
+        last one. Text that is not a column's name is read as a number. If False, the file has no
+        labels, as a file for prediction.
     header : bool, optional
         Whether the first line has the names of the columns. Default: yes, but a first line of
-        numbers is an error, since it is ambiguous. If False, columns are named by their numbers.
-    separator : {",", ";", "\t", "|"}, default ","
-        What separates the fields.
+        numbers is an error, since it is ambiguous. If False, columns are called ``column 0``,
+        ``column 1``, ...
+    separator : {",", ";", "\t", "|"}, optional
+        What separates the fields. Default: the one that divides each of the first 20 records into
+        the same number of fields; more than one is an error.
+    encoding : str, optional
+        Default: UTF-8 with or without a byte-order mark.
+    columns : list of str or int, optional
+        The features, in this order. Default: all columns but the target.
+    drop : list of str or int, optional
+        Columns that are not features.
+    regression : bool, default False
+        If True, the target is a number, and ``y`` has the shape (N, 1) and dtype float64.
 
     Returns
     -------
@@ -57,12 +83,14 @@ def read_csv(
     Raises
     ------
     TypeError
-        If ``target`` is neither text nor a whole number.
+        If an argument has a wrong type.
     ValueError
-        For a missing value or a text among the features (line and column are named), a name that
-        is empty or used twice in the header, a line with another number of fields, an unknown
-        target (the nearest name is suggested), labels that are not a classification, a file without
-        rows, another separator, or text that is not UTF-8.
+        For a missing value or a text among the features (line and column are named, and the line
+        of pandas that changes the file), a name that is empty or used twice in the header, a line
+        with another number of fields, more than 100,000 columns, an unknown column (the nearest
+        name is suggested), labels that are not a classification, a file without rows, an ambiguous
+        separator or header (both readings are shown), text in another encoding, or a path that is
+        not a regular file.
     FileNotFoundError
         If there is no such file.
 
@@ -72,142 +100,297 @@ def read_csv(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "pets.csv"
     ...     size = path.write_text(
-    ...         "weight,kind,legs\n4.5,cat,4\n30,dog,4\n0.03,bird,2\n"
-    ...         "5,cat,4\n25,dog,3\n0.1,bird,2\n"
+    ...         "weight;kind;legs\n4.5;cat;4\n30;dog;4\n0.03;bird;2\n"
+    ...         "5;cat;4\n25;dog;3\n0.1;bird;2\n"
     ...     )
     ...     pets = read_csv(path, target="kind")
+    ...     legs = read_csv(path, target="legs", drop=["kind"], regression=True)
     >>> pets.feature_names, pets.class_names
     (('weight', 'legs'), ('bird', 'cat', 'dog'))
     >>> pets.x[0], pets.y
     (array([4.5, 4. ]), array([1, 2, 0, 1, 2, 0]))
+    >>> legs.y.shape, legs.class_names
+    ((6, 1), ())
     """
-    file = check_path("path", path)
+    regression = validation.flag("regression", regression)
+    if regression and target is False:
+        raise ValueError("regression=True needs a target, got target=False")
     header = None if header is None else validation.flag("header", header)
-    records = _records(file, validation.one_of("separator", separator, _SEPARATORS))
-    first = next(records, None)
-    if first is None:
+    source = _open_source(check_path("path", path), separator, encoding, header)
+    file, records = source.file, _records(source)
+    line, first = next(records, (0, [""]))
+    if not line:
         raise ValueError(f"{file}: the file is empty; a header and rows are expected")
-    names = [name.strip() for name in first[1]]
-    if len(names) < 2:
+    if len(first) < 2 and target is not False:
         raise ValueError(
-            f"{file}, line {first[0]}: one column, {names[0]!r}; at least one feature and the "
-            f"labels are expected, separated by {_SEPARATORS[separator]}{_advise(file, separator)}"
+            f"{file}, line {line}: one column, {printable(first[0])!r}; at least one feature and "
+            f"the labels are expected, separated by {', '.join(_SEPARATORS.values())}"
         )
+    names = [name.strip() for name in first]
     if header is False:
-        records = chain([first], records)
-        names = [f"column {index}" for index in range(len(names))]
-    else:
-        _check_names(file, first[0], names)
-    column = _find_target(file, names, target)
-    features = names[:column] + names[column + 1 :]
-    if header is None and names[column] != target and all(map(_is_number, features)):
-        shown = ", ".join(features[:3])
-        raise ValueError(
-            f"{file}, line {first[0]}: numbers, {shown}, where the header has names. If the file "
-            "has no header, write one or set header=False; if these are names, set header=True"
-        )
-    rows, labels, lines = [], [], []
-    for line, fields in records:
-        if len(fields) != len(names):
-            raise ValueError(
-                f"{file}, line {line}: {len(fields)} fields, but the header has {len(names)}"
-            )
-        labels.append(fields.pop(column).strip())
-        rows.append(_numbers(file, line, features, fields))
-        lines.append(line)
-    if not rows:
-        raise ValueError(f"{file}: a header, but no rows")
-    location = f'{file}, column "{printable(names[column])}"'
+        records = chain([(line, first)], records)
+        names = [f"column {number}" for number in range(len(first))]
+    features, label = choose(file, names, target=target, columns=columns, drop=drop)
+    if header is None:
+        _check_is_header(file, line, names, features, (target, *(columns or ())))
+    _check_names(file, line, names, features if label is None else [*features, label])
+    numeric = [*features, label] if regression and label is not None else features
+    rows = _read_rows(source, names, records, numeric, label)
+    x = rows.x
+    labels: Array | list[str] | None = None
+    where = file if label is None else f'{file}, column "{printable(names[label])}"'
+    if regression:
+        x, labels = np.ascontiguousarray(x[:, :-1]), x[:, -1:].copy()
+    elif label is not None:
+        labels = _label_values(source, where, rows)
     return make_dataset(
         os.path.splitext(os.path.basename(file))[0],
-        (np.stack(rows), _label_values(location, labels, lines)),
-        where=(location, ""),
-        feature_names=features,
-        source=f'{file}, labels from column "{printable(names[column])}"',
+        Part(x, labels, where),
+        feature_names=[names[number] for number in features],
+        source=file if label is None else f'{file}, target column "{printable(names[label])}"',
+        regression=regression,
     )
 
 
-def _records(file: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+class _Source(NamedTuple):
+    """A file, and how it is written."""
+
+    file: str
+    encoding: str
+    separator: str
+    header: bool | None
+
+    def in_pandas(self, *arguments: str) -> str:
+        """Return the call of pandas that reads the file."""
+        given = [repr(self.file)]
+        if self.separator != ",":
+            given.append(f"sep={self.separator!r}")
+        if self.encoding != _UTF_8:
+            given.append(f"encoding={self.encoding!r}")
+        if self.header is False:
+            given.append("header=None")
+        return f"pandas.read_csv({', '.join([*given, *arguments])})"
+
+    def advise_rows(self, text: str) -> str:
+        """Return the lines of pandas that leave out the rows with a missing value."""
+        arguments = [f"na_values={text.strip()!r}"] if text.strip() else []
+        return f"rows without missing values: {self.in_pandas(*arguments)}.dropna(){self._write()}"
+
+    def advise_commas(self) -> str:
+        """Return the lines of pandas that write points for decimal commas."""
+        reading = self.in_pandas("decimal=','")
+        return f"points in the place of decimal commas: {reading}{self._write()}"
+
+    def advise_text(self, name: str, label: str | None) -> str:
+        """Return what makes numbers of a column of text, or leaves it out."""
+        key: object = int(name.removeprefix("column ")) if self.header is False else name
+        return (
+            f"drop=[{key!r}] leaves the column out; numbers in the place of its text: "
+            f"pandas.get_dummies({self.in_pandas()}, columns=[{key!r}], dtype=int)"
+            ".to_csv('numbers.csv', index=False)" + (f", then target={label!r}" if label else "")
+        )
+
+    def _write(self) -> str:
+        header = ", header=False" if self.header is False else ""
+        return f".to_csv('complete.csv', index=False{header})"
+
+
+def _open_source(
+    file: str, separator: str | None, encoding: str | None, header: bool | None
+) -> _Source:
+    """Return the file with its encoding checked and its separator recognized."""
+    if not isinstance(encoding, str | None):
+        raise TypeError(f"encoding must be the name of an encoding, got {encoding!r}")
+    try:
+        name = codecs.lookup(encoding or _UTF_8).name
+        "".encode(name)  # refuses encodings that are not of text
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"encoding: {error}") from None
+    name = _UTF_8 if name == "utf-8" else name
+    separator = _recognize_separator(file, name) if separator is None else separator
+    return _Source(file, name, validation.one_of("separator", separator, _SEPARATORS), header)
+
+
+def _recognize_separator(file: str, encoding: str) -> str:
+    """Return the separator that divides the first records into equal numbers of fields."""
+    import csv
+
+    with _lines(file, encoding) as text:
+        lines = list(islice(text, _SAMPLE))
+    even: dict[str, list[str]] = {}
+    uneven: dict[str, list[str]] = {}
+    for separator in _SEPARATORS:
+        records: list[list[str]] = []
+        with suppress(csv.Error):  # the last record may go on beyond these lines
+            records.extend(filter(None, _parse(lines, separator)))
+        if records and len(records[0]) > 1:
+            is_even = all(len(record) == len(records[0]) for record in records)
+            (even if is_even else uneven)[separator] = records[0]
+    found = even or uneven
+    if len(found) > 1:
+        readings = "; ".join(
+            f"separator={separator!r} gives {len(fields)} columns: {listed(fields, 4)}"
+            for separator, fields in found.items()
+        )
+        raise ValueError(f"{file}: the separator is ambiguous. {readings}. Pass one of them")
+    return next(iter(found), ",")
+
+
+def _parse(lines: Iterable[str], separator: str) -> Any:
+    """Return a reader of the records in lines of text."""
+    import csv
+
+    return csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=True)
+
+
+@contextmanager
+def _lines(file: str, encoding: str) -> Iterator[Iterator[str]]:
+    """Open a file of text, without NUL; the error for other text names the line."""
+
+    def check(text: Iterable[str]) -> Iterator[str]:
+        for number, line in enumerate(text, 1):
+            if "\0" in line:
+                raise ValueError(f'{file}, line {number}: NUL; for UTF-16, set encoding="utf-16"')
+            yield line
+
+    with open_regular(file) as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
+        try:
+            yield check(text)
+        except UnicodeError as error:
+            raise ValueError(_locate(file, encoding, error)) from None
+
+
+def _locate(file: str, encoding: str, error: UnicodeError) -> str:
+    """Return the message for a file that is not in an encoding: the line, and the cure."""
+    shown = "UTF-8" if encoding == _UTF_8 else encoding
+    with open_regular(file) as stream:
+        if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return f'{file}: not {shown}, but UTF-16: set encoding="utf-16"'
+        hint = '; if it is an older text, set encoding="latin-1"' if encoding == _UTF_8 else ""
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeError as wrong:
+                return f"{file}, line {number}: not {shown}: {wrong.args[-1]}{hint}"
+    return f"{file}: not {shown}: {error.args[-1]}{hint}"
+
+
+def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not blank, with the number of the line it starts on."""
     import csv
 
-    with open(file, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=True, delimiter=separator, skipinitialspace=True)
+    with _lines(source.file, source.encoding) as text:
+        reader = _parse(text, source.separator)
         line = 1
         try:
             for fields in reader:
+                if len(fields) > _MOST_COLUMNS:
+                    raise ValueError(
+                        f"{source.file}, line {line}: {len(fields):,} columns, more than "
+                        f"{_MOST_COLUMNS:,}; use an .npz file"
+                    )
                 if fields:
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise ValueError(f"{file}, line {line}: {error}{_advise(file, separator)}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{file}: not UTF-8 text: {error}") from error
+            raise ValueError(f"{source.file}, line {line}: {error}") from error
 
 
-def _advise(file: str, separator: str) -> str:
-    """Return a hint if the first line has more of another separator, otherwise an empty string."""
-    with open(file, encoding="utf-8-sig", errors="replace") as text:
-        line = text.readline(10_000)
-    likely = max(_SEPARATORS, key=line.count)
-    if line.count(likely) <= line.count(separator):
-        return ""
-    return f"; the fields seem to be separated by {_SEPARATORS[likely]}: set separator={likely!r}"
+def _check_is_header(
+    file: str, line: int, names: list[str], features: list[int], keys: Iterable[object]
+) -> None:
+    """Raise if the first line may be a row: numbers, and no column's name is an argument."""
+    known = set(names)
+    named = (isinstance(key, str) and key in known and not _is_value(key) for key in keys)
+    chosen = [names[number] for number in features]
+    if all(map(_is_value, chosen)) and not any(named):
+        raise ValueError(
+            f"{file}, line {line}: numbers, {listed(chosen, 3)}, where a header has names. "
+            f"header=False reads them as a row, of columns called column 0 to column "
+            f"{len(names) - 1}; header=True reads them as the names of the columns"
+        )
 
 
-def _check_names(file: str, line: int, names: list[str]) -> None:
-    columns: dict[str, int] = {}
-    for column, name in enumerate(names):
+def _check_names(file: str, line: int, names: list[str], used: list[int]) -> None:
+    counts = Counter(names)
+    for number in used:
+        name = names[number]
         if not name:
-            raise ValueError(f"{file}, line {line}: column {column} has no name in the header")
-        if columns.setdefault(name, column) != column:
             raise ValueError(
-                f"{file}, line {line}: columns {columns[name]} and {column} have the same name "
-                f'"{printable(name)}" (the first line must be the header, or set header=False)'
+                f"{file}, line {line}: column {number} has no name in the header; "
+                f"drop=[{number}] leaves it out"
+            )
+        if counts[name] > 1:
+            first, second, *_ = (other for other, text in enumerate(names) if text == name)
+            raise ValueError(
+                f"{file}, line {line}: columns {first} and {second} have the same name "
+                f'"{printable(name)}" (if there is no header, set header=False)'
             )
 
 
-def _find_target(file: str, header: list[str], target: str | int | None) -> int:
-    if target is None:
-        return len(header) - 1
-    if isinstance(target, bool) or not isinstance(target, (str, int)):
-        raise TypeError(f"target must be a column's name or number, got {target!r}")
-    if target in header:
-        return header.index(str(target))
-    try:
-        column = int(target)
-    except ValueError:
-        known = printable(", ".join(header[:20])) + (" ..." if len(header) > 20 else "")
-        raise ValueError(
-            f"target: {file} has no column {target!r}"
-            f"{printable(validation.nearest(str(target), header))}; it has {known}"
-        ) from None
-    if not -len(header) <= column < len(header):
-        raise ValueError(
-            f"target: {file} has {len(header)} columns, so none has the number {column}"
-        )
-    return column % len(header)
+class _Rows(NamedTuple):
+    """Numbers (N, D), and of each row the line and the text of the label."""
+
+    x: Array
+    lines: array[int]
+    labels: list[str]
 
 
-def _numbers(file: str, line: int, features: list[str], fields: list[str]) -> Array:
-    """Return one row's features, or raise with the first that is not a finite number."""
+def _read_rows(
+    source: _Source,
+    names: list[str],
+    records: Iterable[tuple[int, list[str]]],
+    numeric: list[int],
+    label: int | None,
+) -> _Rows:
+    values, lines = array("d"), array("q")
+    labels: list[str] = []
+    known: dict[str, str] = {}  # rows of one class share one text
+    for line, fields in records:
+        if len(fields) != len(names):
+            raise ValueError(
+                f"{source.file}, line {line}: {len(fields)} fields, but the first line has "
+                f"{len(names)}"
+            )
+        texts = [fields[number] for number in numeric]
+        try:
+            row = list(map(float, texts))
+        except ValueError:
+            row = [math.nan]
+        # Python reads 1_000 as a number; in a table it is probably a mistake.
+        if not math.isfinite(sum(row)) or "_" in "".join(texts):
+            target = names[label] if label is not None else None
+            for number, text in zip(numeric, texts, strict=True):
+                if not _is_number(text):
+                    raise ValueError(_describe_fault(source, line, names[number], text, target))
+        values.extend(row)
+        lines.append(line)
+        if label is not None:
+            text = fields[label].strip()
+            labels.append(known.setdefault(text, text))
+    if not lines:
+        raise ValueError(f"{source.file}: a header, but no rows")
+    return _Rows(np.frombuffer(values).reshape(len(lines), len(numeric)), lines, labels)
+
+
+def _describe_fault(source: _Source, line: int, name: str, text: str, target: str | None) -> str:
+    """Return the message for a cell that is not a finite number, with its cure."""
+    where = f'{source.file}, line {line}, column "{printable(name)}": '
+    if _is_missing(text):
+        return f"{where}a missing value; {source.advise_rows(text)}"
+    fault = f"{where}'{printable(text, 60)}' is not a finite number"
+    if re.fullmatch(r"[-+]?\d+,\d+", text.strip()):
+        return f"{fault}; {source.advise_commas()}"
     try:
-        numbers = np.array([float(text) for text in fields])
+        float(text)  # inf, 1e999 or 1_000
     except ValueError:
-        numbers = np.array([np.nan])
-    # Python reads 1_000 as a number; in a table it is probably a mistake.
-    if np.isfinite(numbers).all() and "_" not in "".join(fields):
-        return numbers
-    name, text = next(
-        pair for pair in zip(features, fields, strict=True) if not _is_number(pair[1])
-    )
-    fault = "a missing value" if _is_missing(text) else f"{text!r} is not a finite number"
-    raise ValueError(f'{file}, line {line}, column "{printable(name)}": {fault}')
+        return f"{fault}; {source.advise_text(name, target)}"
+    return fault
 
 
 def _is_number(text: str) -> bool:
     try:
-        return bool(np.isfinite(float(text))) and "_" not in text
+        return math.isfinite(float(text)) and "_" not in text
     except ValueError:
         return False
 
@@ -216,120 +399,21 @@ def _is_missing(text: str) -> bool:
     return text.strip().lower() in _MISSING
 
 
-def _label_values(location: str, labels: list[str], lines: list[int]) -> Array:
+def _is_value(text: str) -> bool:
+    return _is_number(text) or _is_missing(text)
+
+
+def _label_values(source: _Source, where: str, rows: _Rows) -> Array | list[str]:
     """Return the labels as numbers if all of them are, otherwise as text."""
-    numeric = [_is_number(label) for label in labels]
+    distinct = set(rows.labels)
+    missing = set(filter(_is_missing, distinct))
     # Among numbers, "none" is a missing value; among words it may be a class.
-    only_numbers = any(numeric) and all(
-        number or _is_missing(label) for number, label in zip(numeric, labels, strict=True)
-    )
-    for label, line in zip(labels, lines, strict=True):
-        if not label or (only_numbers and _is_missing(label)):
-            raise ValueError(f"{location}, line {line}: a missing label")
-        if len(label) > _LONGEST_LABEL:
-            raise ValueError(f"{location}, line {line}: a label of {len(label):,} characters")
-    return np.array([float(label) for label in labels]) if only_numbers else np.array(labels)
-
-
-def read_npz(path: str | os.PathLike[str]) -> Dataset:
-    """Read features and labels from an ``.npz`` file.
-
-    Parameters
-    ----------
-    path : str or path
-        File with the arrays ``x`` (or ``x_train``) and ``y`` (or ``y_train``), and optionally
-        ``x_test`` and ``y_test``, in lower or upper case. ``x`` has the shape (N, D), or (N, ...),
-        whose rows are then flattened; ``y`` of shape (N,) contains text or whole numbers.
-
-    Returns
-    -------
-    Dataset
-        ``x`` keeps its values: float32 if it represents the stored dtype exactly (uint8, for
-        example), otherwise float64. ``y`` is int64, its classes are those of the training rows,
-        sorted.
-
-    Raises
-    ------
-    ValueError
-        If the file is not ``.npz`` or needs pickle, an array is missing or stored under two names,
-        shapes do not match, a value is not finite, or the labels are not a classification.
-    FileNotFoundError
-        If there is no such file.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "parity.npz"
-    ...     np.savez(
-    ...         path, x=np.arange(4, dtype=np.uint8)[:, None], y=["even", "odd", "even", "odd"]
-    ...     )
-    ...     parity = read_npz(path)
-    >>> parity.x.dtype, parity.y.tolist(), parity.class_names
-    (dtype('float32'), [0, 1, 0, 1], ('even', 'odd'))
-    """
-    file = check_path("path", path)
-    arrays = _read_arrays(file)
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(f"{file}: x_test and y_test belong together, but only one is stored")
-    x, y = _check_part(file, arrays, "x", "y")
-    test = _check_part(file, arrays, "x_test", "y_test") if "x_test" in arrays else None
-    if test is not None and test[0].shape[1] != x.shape[1]:
-        raise ValueError(f"{file}: x_test has {test[0].shape[1]} features, but x has {x.shape[1]}")
-    return make_dataset(
-        os.path.splitext(os.path.basename(file))[0],
-        (x, y),
-        test,
-        where=(f"{file}, y", f"{file}, y_test"),
-        feature_names=(f"feature {column}" for column in range(x.shape[1])),
-        source=file,
-    )
-
-
-def _read_arrays(file: str) -> dict[str, Array]:
-    """Return the arrays by the names x, y, x_test and y_test."""
-    with open(file, "rb") as stream:
-        if stream.read(4) != b"PK\3\4":
-            raise ValueError(f"{file}: not an .npz file (its first bytes are not a zip header)")
-        stream.seek(0)
-        try:
-            with np.load(stream, allow_pickle=False) as stored:
-                names = _match_names(stored.files)
-                return {name: np.asarray(stored[original]) for name, original in names.items()}
-        except Exception as error:  # damaged bytes raise various exceptions
-            raise ValueError(f"{file}: {str(error) or type(error).__name__}") from error
-
-
-def _match_names(stored: list[str]) -> dict[str, str]:
-    """Return the stored names of the arrays by their standard names."""
-    names: dict[str, str] = {}
-    for name in stored:
-        standard = _ALIASES.get(name.lower(), name.lower())
-        if standard in ("x", "y", "x_test", "y_test"):
-            if standard in names:
-                raise ValueError(f"both {names[standard]} and {name} are stored; one is expected")
-            names[standard] = name
-    for name in ("x", "y"):
-        if name not in names:
-            listed = printable(", ".join(stored)) or "no arrays"
-            raise ValueError(f"no array {name} or {name}_train; the file has {listed}")
-    return names
-
-
-def _check_part(file: str, arrays: dict[str, Array], x_name: str, y_name: str) -> Split:
-    """Return features (N, D) as floats, and labels (N,)."""
-    x, y = arrays[x_name], arrays[y_name]
-    where = f"{file}, {x_name}"
-    if x.dtype.kind not in "biuf":
-        raise ValueError(f"{where}: features must be real numbers, got dtype {x.dtype}")
-    if x.ndim < 2 or x.size == 0:
-        raise ValueError(f"{where}: features must have the shape (N, D), not empty, got {x.shape}")
-    exact = np.can_cast(x.dtype, np.float32)
-    values = x.reshape(len(x), -1).astype(np.float32 if exact else np.float64)
-    validation.finite(where, values)
-    if y.shape != (len(x),):
-        raise ValueError(
-            f"{file}, {y_name}: labels must have the shape ({len(x)},), one for each row, "
-            f"got {y.shape}"
-        )
-    return values, y
+    numeric = distinct > missing and all(map(_is_number, distinct - missing))
+    missing = missing if numeric else missing & {""}
+    if wrong := missing | {label for label in distinct if len(label) > _LONGEST_LABEL}:
+        row, text = next(pair for pair in enumerate(rows.labels) if pair[1] in wrong)
+        fault = f"a label of {len(text):,} characters"
+        if text in missing:
+            fault = f"a missing label; {source.advise_rows(text)}"
+        raise ValueError(f"{where}, line {rows.lines[row]}: {fault}")
+    return np.array(list(map(float, rows.labels))) if numeric else rows.labels

@@ -75,7 +75,7 @@ def prepare(
     Raises
     ------
     ValueError
-        If there are fewer training rows than ``train_size``, or fewer than 4.
+        If there are fewer training rows than ``train_size``, or fewer than 4, or no classes.
 
     Examples
     --------
@@ -84,6 +84,8 @@ def prepare(
     >>> rows.x.shape, rows.x_test.shape, rows.flipped
     ((300, 64), (500, 64), 45)
     """
+    if not dataset.class_names:
+        raise ValueError(f"{dataset.name} has no classes, which the experiments need")
     x, y, x_test, y_test = dataset.x, dataset.y, dataset.x_test, dataset.y_test
     given_test = x_test is not None and y_test is not None
     if x_test is None or y_test is None:
