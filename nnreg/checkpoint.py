@@ -1,4 +1,4 @@
-"""Checkpoints: a network, its optimizer and its run as one ``.npz`` file.
+"""Checkpoints: a network, its optimizer and its run as one file, NPZ or safetensors.
 
 The file has arrays, a description in JSON, and a checksum of both. Nothing in it is a pickle.
 """
@@ -6,7 +6,6 @@ The file has arrays, a description in JSON, and a checksum of both. Nothing in i
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nnreg import initializers, layers, optimizers, penalties
-from nnreg._support import validation
+from nnreg._support import containers, validation
 from nnreg._support.files import check_path, write_whole
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
@@ -29,7 +28,9 @@ FORMAT = 1
 FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
-OPTIONAL = frozenset(["format", "nnreg", "conventions", "constraint", "optimizer", "run"])
+OPTIONAL = frozenset(
+    ["format", "nnreg", "conventions", "constraint", "optimizer", "run", "parameters"]
+)
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
@@ -50,7 +51,8 @@ def save(
     ----------
     net : Network
     path : path
-        Written whole or not at all.
+        Written whole or not at all. A name that ends in ``.safetensors`` gives that format, in
+        which each parameter has its name, such as ``dense_1.weight``; any other name gives NPZ.
     optimizer : Optimizer, optional
         Saved too, with its state: :func:`load_optimizer` reads it, and training goes on as if it
         had not been interrupted.
@@ -60,6 +62,8 @@ def save(
     ------
     FileExistsError
         If the file exists and ``overwrite`` is False.
+    ImportError
+        If the format is safetensors, and it is not installed.
     ValueError
         If a parameter is not finite, or the optimizer has updated another network.
     TypeError
@@ -98,14 +102,14 @@ def write_checkpoint(
 ) -> None:
     """Write a network and, where given, its optimizer, and a run's description and arrays."""
     description = describe(net, optimizer) | ({} if run is None else {"run": run})
-    arrays = {"parameters": net.parameters.vector, **(arrays or {})}
+    by_name = containers.is_safetensors(path)
+    parameters = net.parameters if by_name else {"parameters": net.parameters.vector}
+    arrays = {**parameters, **(arrays or {})}
     if optimizer is not None:
         arrays |= {f"optimizer.{name}": values for name, values in optimizer.state.items()}
     text = json.dumps(description, default=_to_python)
-    content = io.BytesIO()
-    checksum = np.array(_checksum(text, arrays))
-    np.savez(content, **arrays, description=np.array(text), checksum=checksum)  # type: ignore[arg-type]  # NumPy 2.0's stubs take no arrays by name
-    write_whole(path, content.getvalue(), overwrite=overwrite)
+    texts = {"description": text, "checksum": _checksum(text, arrays)}
+    write_whole(path, containers.pack(path, arrays, texts), overwrite=overwrite)
 
 
 def _to_python(value: Any) -> Any:
@@ -136,6 +140,7 @@ def describe(
         "layers": [_encode_object(layer, layer.get_config(), rules) for layer in net.layers],
         "penalty": _encode("penalty", net.penalty, rules),
         "constraint": _encode("constraint", net.constraint, rules),
+        "parameters": _get_shapes(net),
         "initializers": net.initializers,
         "conventions": CONVENTIONS,
         "penalties": [entry for _, entry in rules.values()],
@@ -144,6 +149,11 @@ def describe(
         entry = _encode_object(optimizer, optimizer.get_config(), rules)
         description["optimizer"] = entry | {"steps": optimizer.steps}
     return description
+
+
+def _get_shapes(net: Network) -> list[list[Any]]:
+    """Return name and shape of each parameter, in the order of the vector."""
+    return [[name, list(net.parameters[name].shape)] for name in net.parameters.slices]
 
 
 def restore(
@@ -285,26 +295,36 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a file, whose checksum and fields are right."""
     path = check_path("path", path)
-    content = io.BytesIO(Path(path).read_bytes())  # NpzFile would leave a broken file open
+    content = Path(path).read_bytes()
     with name_file(path):
-        with np.lib.npyio.NpzFile(content) as file:
-            if any(entry.compress_type for entry in file.zip.infolist()):  # type: ignore[union-attr]  # it is open
-                raise ValueError("it is compressed")  # and might unpack to any size
-            arrays = dict(file)
-        text = str(arrays.pop("description"))
+        arrays, texts = containers.unpack(path, content)
+        if (text := texts.get("description")) is None:
+            raise ValueError("it has no description of a network")
         description = json.loads(text)
         if description["format"] != FORMAT:
             raise ValueError(f"it has format {description['format']}, this version reads {FORMAT}")
-        checksum = arrays.pop("checksum", None)  # files of version 0.1 have none
-        if checksum is not None and str(checksum) != _checksum(text, arrays):
+        checksum = texts.get("checksum")  # files of version 0.1 have none
+        if checksum is not None and checksum != _checksum(text, arrays):
             raise ValueError("it was altered: its checksum differs")
         if wrong := (FIELDS ^ description.keys()) - OPTIONAL:
             raise ValueError(
                 f"its fields must be {sorted(FIELDS)}, this differs in {sorted(wrong)}"
             )
         if "parameters" not in arrays:
-            raise ValueError("it has no parameters")
+            arrays["parameters"] = _join_parameters(description, arrays)
     return description, arrays
+
+
+def _join_parameters(fields: dict[str, Any], arrays: dict[str, Array]) -> Array:
+    """Remove the parameters from ``arrays``, and return them as one vector."""
+    parts = [np.empty(0, fields["dtype"])]
+    for name, shape in fields.get("parameters", [["parameters", None]]):
+        part = arrays.pop(name, None)
+        if part is None or list(part.shape) != shape:
+            got = "none" if part is None else part.shape
+            raise ValueError(f"{name} must have shape {shape}, got {got}")
+        parts.append(part.ravel())
+    return np.concatenate(parts)
 
 
 @contextmanager
@@ -312,6 +332,8 @@ def name_file(path: str | Path) -> Iterator[None]:
     """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
     try:
         yield
+    except ImportError:  # an extra is not installed
+        raise
     except Exception as error:
         raise ValueError(
             f"{path} cannot be read as a network saved by nnreg: {error!s:.500}"
@@ -334,6 +356,8 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
         seed=fields["seed"],
         dtype=fields["dtype"],
     )
+    if (shapes := fields.get("parameters")) not in (None, _get_shapes(net)):
+        raise ValueError(f"parameters must be {_get_shapes(net)}, got {shapes}")
     net.parameters.origin = None  # an optimizer of the saved network may continue with it
     net.steps, net.epochs = fields["steps"], fields["epochs"]
     names = fields["initializers"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,15 @@ import pytest
 
 import nnreg as nn
 from nnreg._support.blas import blas_threads
+
+# The formats of a saved network.
+FORMATS = [
+    "npz",
+    pytest.param(
+        "safetensors",
+        marks=pytest.mark.skipif(not find_spec("safetensors"), reason="it is not installed"),
+    ),
+]
 
 OPTIMIZERS: dict[str, Callable[[], nn.Optimizer]] = {
     "SGD": lambda: nn.SGD(0.1),

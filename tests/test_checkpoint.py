@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from small import OPTIMIZERS, PENALTIES, Scale, everything, fit, network
+from small import FORMATS, OPTIMIZERS, PENALTIES, Scale, everything, fit, network
 
 import nnreg as nn
 
@@ -30,9 +30,9 @@ MORE_PENALTIES = PENALTIES | {
 }
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "net.npz"
+@pytest.fixture(params=FORMATS)
+def path(tmp_path, request):
+    return tmp_path / f"net.{request.param}"
 
 
 def restored(net, path, **options):

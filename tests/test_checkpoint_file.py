@@ -3,26 +3,36 @@
 import json
 import os
 import pickle
+import struct
+import sys
 import zipfile
 
 import numpy as np
 import pytest
-from small import network
+from small import FORMATS, network
 
 import nnreg as nn
+from nnreg._support import containers
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "net.npz"
+@pytest.fixture(params=FORMATS)
+def path(tmp_path, request):
+    return tmp_path / f"net.{request.param}"
 
 
-def description(path):
-    with np.load(path, allow_pickle=False) as file:
-        return json.loads(str(file["description"]))
+def read(path):
+    arrays, texts = containers.unpack(path, path.read_bytes())
+    return arrays, json.loads(texts["description"])
 
 
-def test_nothing_in_the_file_is_a_pickle(path, monkeypatch):
+def write(path, arrays, fields):
+    """Write a file without a checksum."""
+    path.write_bytes(containers.pack(path, arrays, {"description": json.dumps(fields)}))
+
+
+def test_nothing_in_the_file_is_a_pickle(tmp_path, monkeypatch):
+    path = tmp_path / "net.npz"
+
     def refuse(*_, **__):
         raise AssertionError("a pickle")
 
@@ -36,7 +46,9 @@ def test_nothing_in_the_file_is_a_pickle(path, monkeypatch):
             assert b"'descr': '|O'" not in file.read(name)
 
 
-def test_a_file_with_a_pickle_in_it_is_refused(path):
+def test_a_file_with_a_pickle_in_it_is_refused(tmp_path):
+    path = tmp_path / "net.npz"
+
     class Trap:
         def __reduce__(self):
             return print, ("unpickled",)
@@ -46,9 +58,30 @@ def test_a_file_with_a_pickle_in_it_is_refused(path):
         nn.load(path)
 
 
+def test_other_tools_see_the_parameters_by_name(tmp_path):
+    library = pytest.importorskip("safetensors")
+    path, net, optimizer = tmp_path / "net.safetensors", network(), nn.SGD(0.1, momentum=0.9)
+    nn.save(net, path, optimizer=optimizer)
+    with library.safe_open(path, "np") as file:
+        assert sorted(file.keys()) == [*sorted(net.parameters), "optimizer.velocity"]
+        for name, values in net.parameters.items():
+            assert np.array_equal(file.get_tensor(name), values)
+        assert file.metadata().keys() == {"format", "description", "checksum"}
+
+
+def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(ImportError, match=r"pip install 'nnreg\[safetensors\]'"):
+        nn.save(network(), path)
+    path.touch()
+    with pytest.raises(ImportError, match=r"pip install 'nnreg\[safetensors\]'"):
+        nn.load(path)
+
+
 def test_the_file_states_its_conventions(path):
     nn.save(network(penalty=nn.L2(0.1)), path)
-    fields = description(path)
+    _, fields = read(path)
     assert (fields["format"], fields["nnreg"]) == (1, nn.__version__)
     assert fields["conventions"]["L2"] == "strength/2 * sum(w**2)"
     assert "y = x @ w + b" in fields["conventions"]["weights"]
@@ -62,7 +95,7 @@ def test_the_name_is_kept_as_given(tmp_path):
 
 def test_an_existing_file_is_not_overwritten(path):
     path.write_text("precious")
-    with pytest.raises(FileExistsError, match=r"net\.npz exists; overwrite=True replaces it"):
+    with pytest.raises(FileExistsError, match=r"net\.\w+ exists; overwrite=True replaces it"):
         nn.save(network(), path)
     assert path.read_text() == "precious"
     nn.save(network(), path, overwrite=True)
@@ -85,11 +118,13 @@ def test_a_failure_while_writing_leaves_what_was_there(failing, error, existing,
         with pytest.raises(error, match="the disk is full"):
             nn.save(network(seed=2), path, overwrite=True)
     assert (path.read_bytes() if path.exists() else None) == kept
-    assert os.listdir(path.parent) == (["net.npz"] if existing else [])
+    assert os.listdir(path.parent) == ([path.name] if existing else [])
 
 
-def arrays(**content):
-    return lambda path: np.savez(path, **content)
+def content(description, /, **arrays):
+    return lambda path: path.write_bytes(
+        containers.pack(path, arrays, {"description": description} if description else {})
+    )
 
 
 def damaged(change):
@@ -102,8 +137,18 @@ def damaged(change):
 
 def flip(file):
     """Change one bit of the parameters."""
-    i = file.index(network().parameters.vector.tobytes())
+    i = file.index(network().parameters["dense_1.weight"].tobytes())
     return file[:i] + bytes([file[i] ^ 1]) + file[i + 1 :]
+
+
+def header(text, size=8):
+    """Return the writer of a safetensors file of this header, and so many bytes of values."""
+    packed = struct.pack("<Q", len(text)) + text.encode() + bytes(size)
+    return lambda path: path.write_bytes(packed)
+
+
+def array(shape, start=0, stop=8, dtype="F64"):
+    return json.dumps({"dtype": dtype, "shape": shape, "data_offsets": [start, stop]})
 
 
 GOOD = {"format": 1, "inputs": 1, "layers": []}
@@ -115,32 +160,49 @@ GOOD = {"format": 1, "inputs": 1, "layers": []}
         lambda path: path.write_text("epoch,data_loss\n1,0.5\n"),
         lambda path: path.write_bytes(pickle.dumps({"weights": [1.0]})),
         lambda path: path.write_bytes(os.urandom(1000)),
-        arrays(x=np.zeros(3), y=np.zeros(3)),
-        arrays(parameters=np.zeros(3), description=np.array("no json")),
-        arrays(parameters=np.zeros(3), description=np.array("[]")),
-        arrays(parameters=np.zeros(3), description=np.array("{}")),
-        arrays(parameters=np.zeros(3), description=np.zeros(2)),
-        arrays(parameters=np.zeros(3), description=np.array(json.dumps(GOOD))),
+        content("", x=np.zeros(3), y=np.zeros(3)),
+        content("no json", parameters=np.zeros(3)),
+        content("[]", parameters=np.zeros(3)),
+        content("{}", parameters=np.zeros(3)),
+        content("", parameters=np.zeros(3), description=np.zeros(2)),
+        content(json.dumps(GOOD), parameters=np.zeros(3)),
         lambda path: path.write_bytes(b"PK\x03\x04" + b"0" * 100),
+        header(f'{{"a": {array([1])}}}'),
+        header(f'{{"a": {array([10**12], 0, 8 * 10**12)}}}'),
+        header(f'{{"a": {array([10**6])}}}'),
+        header(f'{{"a": {array([1])}, "b": {array([1])}}}'),
+        header(f'{{"a": {array([1])}, "a": {array([1], 8, 16)}}}', 16),
+        header(f'{{"a": {array([4], dtype="BF16")}}}'),
+        header("[" * 100_000),
+        lambda path: path.write_bytes(struct.pack("<Q", 2**62) + b"{}"),
         damaged(flip),
         *(damaged(lambda b, s=s: b[: int(s * len(b))]) for s in (0.0, 0.01, 0.5, 0.9, 0.999)),
     ],
     ids=[
         *("csv", "pickle", "noise", "arrays", "text", "list", "empty", "numbers"),
-        *("part", "zip", "flipped bit", "cut to 0", "to 1 %", "to 50 %", "to 90 %", "to 99.9 %"),
+        *("part", "zip", "no text", "beyond the file", "size", "overlap", "name twice", "dtype"),
+        *(
+            "deep",
+            "long header",
+            "flipped bit",
+            "cut to 0",
+            "to 1 %",
+            "to 50 %",
+            "to 90 %",
+            "to 99.9 %",
+        ),
     ],
 )
 def test_a_foreign_or_damaged_file_is_a_clear_error(write, path):
     write(path)
-    with pytest.raises(ValueError, match=r"net\.npz cannot be read as a network saved by nnreg"):
+    with pytest.raises(ValueError, match=r"net\.\w+ cannot be read as a network saved by nnreg"):
         nn.load(path)
 
 
 def test_a_later_format_is_named(path):
-    net = network()
-    nn.save(net, path)
-    later = description(path) | {"format": 2}
-    np.savez(path, parameters=net.parameters.vector, description=np.array(json.dumps(later)))
+    nn.save(network(), path)
+    arrays, fields = read(path)
+    write(path, arrays, fields | {"format": 2})
     with pytest.raises(ValueError, match=r"nnreg: it has format 2, this version reads 1"):
         nn.load(path)
 
@@ -149,18 +211,17 @@ def test_a_later_format_is_named(path):
     "vector", [np.zeros(3), np.zeros(51, "float32"), np.zeros((51, 1))], ids=str
 )
 def test_a_vector_that_does_not_fit_the_layers_is_named(vector, path):
-    net = network()
-    nn.save(net, path)
-    np.savez(path, parameters=vector, description=np.array(json.dumps(description(path))))
+    nn.save(network(), path)
+    write(path, {"parameters": vector}, read(path)[1])
     with pytest.raises(ValueError, match=r"vector must have shape \(51,\) and dtype float64"):
         nn.load(path)
 
 
 def test_a_missing_file_and_a_folder_are_named(path):
-    with pytest.raises(FileNotFoundError, match=r"net\.npz"):
+    with pytest.raises(FileNotFoundError, match=r"net\."):
         nn.load(path)
     path.mkdir()
-    with pytest.raises(OSError, match=r"net\.npz"):
+    with pytest.raises(OSError, match=r"net\."):
         nn.load(path)
 
 
@@ -185,6 +246,8 @@ WRONG = {
     ("dtype",): "float16",
     ("seed",): None,
     ("extra",): 1,
+    ("parameters",): [],
+    ("parameters", 0): ["dense_1.weight", [8, 2]],
     ("initializers",): {"dense_1.weight": "zeros"},
     ("layers", 0, "settings", "units"): 10**9,
     ("layers", 0, "settings", "extra"): 1,
@@ -201,32 +264,36 @@ WRONG = {
 @pytest.mark.parametrize("field", WRONG, ids=lambda field: ".".join(map(str, field)))
 def test_a_field_of_another_kind_is_named_and_nothing_is_drawn(field, path, monkeypatch):
     nn.save(network(penalty=nn.L2(0.1)), path)
-    fields, vector = description(path), np.load(path)["parameters"]
+    arrays, fields = read(path)
     inner = fields
     for key in field[:-1]:
         inner = inner[key]
     inner[field[-1]] = WRONG[field]
-    np.savez(path, parameters=vector, description=np.array(json.dumps(fields)))
+    write(path, arrays, fields)
     monkeypatch.setattr("nnreg.random.generator", None)
-    with pytest.raises(ValueError, match=r"net\.npz") as caught:
+    with pytest.raises(ValueError, match=r"net\.") as caught:
         nn.load(path)
-    assert any(str(key) in str(caught.value) for key in (*field, "values", "vector must have"))
+    assert any(str(key) in str(caught.value) for key in (*field, "values", "must have shape"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_neither_written_nor_read(value, path):
     net = network()
     nn.save(net, path)
-    fields = np.array(json.dumps(description(path)))
-    net.parameters.vector[3] = value
-    np.savez(path, parameters=net.parameters.vector, description=fields)
-    with pytest.raises(ValueError, match=r"net\.npz .*vector must be finite"):
+    arrays, fields = read(path)
+    arrays |= {name: np.full_like(values, value) for name, values in arrays.items()}
+    write(path, arrays, fields)
+    with pytest.raises(ValueError, match=r"net\..*vector must be finite"):
         nn.load(path)
+    net.parameters.vector[3] = value
     with pytest.raises(ValueError, match=r"net\.parameters must be finite"):
         nn.save(net, path, overwrite=True)
-    np.savez_compressed(path, parameters=network().parameters.vector, description=fields)
+
+
+def test_a_compressed_file_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / "net.npz", parameters=np.zeros(3))
     with pytest.raises(ValueError, match=r"net\.npz .*compressed"):
-        nn.load(path)
+        nn.load(tmp_path / "net.npz")
 
 
 def test_overwrite_is_true_or_false(path):

@@ -64,6 +64,7 @@ def test_the_runtime_needs_three_packages(distribution):
         ("progress", {"tqdm"}),
         ("parallel", {"joblib"}),
         ("testing", {"hypothesis"}),
+        ("safetensors", {"safetensors"}),
         ("all", {"nnreg"}),
         ("test", {"pytest", "pytest-xdist", "hypothesis"}),
     ],

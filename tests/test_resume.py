@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from small import OPTIMIZERS, callback, everything, problem
+from small import FORMATS, OPTIMIZERS, callback, everything, problem
 
 import nnreg as nn
 from nnreg import checkpoint as files
@@ -334,13 +334,15 @@ def test_other_numbers_of_threads_are_a_warning(tmp_path, monkeypatch):
 # --- The optimizer in a file ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_network_and_optimizer_continue_in_another_process(optimizer, tmp_path):
+def test_network_and_optimizer_continue_in_another_process(optimizer, form, tmp_path):
     whole, (net, rule) = parts(optimizer), parts(optimizer)
+    path = tmp_path / f"a.{form}"
     train(*whole, validation_split=0)
     train(net, rule, epochs=2, validation_split=0)
-    nn.save(net, tmp_path / "a.npz", optimizer=rule)
-    again = nn.load(tmp_path / "a.npz"), nn.load_optimizer(tmp_path / "a.npz")
+    nn.save(net, path, optimizer=rule)
+    again = nn.load(path), nn.load_optimizer(path)
     assert repr(again[1]) == repr(rule)
     train(*again, epochs=2, validation_split=0)
     assert everything(*again) == everything(*whole)

@@ -96,7 +96,7 @@ def check_dtype(dtype: Any, *owners: Any) -> None:
                 )
 
 
-def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
+def named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
     """Return the parameters of an ``__init__`` except ``self``, ``*args`` and ``**kwargs``."""
     parameters = list(inspect.signature(init).parameters.values())[1:]
     return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
@@ -104,7 +104,7 @@ def _named_parameters(init: Callable[..., None]) -> list[inspect.Parameter]:
 
 def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     """Return ``init`` with errors that name the correct argument."""
-    parameters = _named_parameters(init)
+    parameters = named_parameters(init)
     by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     takes_any = len(parameters) < len(inspect.signature(init).parameters) - 1
 
@@ -157,7 +157,7 @@ class Configurable(memory.Copyable):
         An argument that is None by default and in this object is omitted.
         """
         config = {}
-        for p in _named_parameters(type(self).__init__):
+        for p in named_parameters(type(self).__init__):
             if not hasattr(self, p.name):
                 raise TypeError(
                     f"{type(self).__name__} must store its argument {p.name!r} "
