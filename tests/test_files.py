@@ -1,6 +1,7 @@
 """A file is written whole or not at all, and only regular files are replaced."""
 
 import errno
+import multiprocessing
 import os
 import signal
 import stat
@@ -21,6 +22,10 @@ def target(tmp_path):
     return path
 
 
+def refuse(*_):
+    raise OSError(errno.EPERM, "not permitted")
+
+
 def only(path, content):
     """Assert that the folder has this file with this content, and no other."""
     assert os.listdir(path.parent) == [path.name]
@@ -36,10 +41,24 @@ def test_an_existing_file_is_replaced_only_on_request(target):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
-def test_permissions_of_a_replaced_file_are_kept(target, mode):
+def test_permissions_of_a_replaced_file_are_kept(target, mode, monkeypatch):
+    modes = []  # of the temporary file, while it is written
+    flush = lambda file: modes.append(stat.S_IMODE(os.fstat(file).st_mode))
+    monkeypatch.setattr(os, "fsync", flush)
     target.chmod(mode)
     write_whole(target, b"after", overwrite=True)
     assert stat.S_IMODE(target.stat().st_mode) == mode
+    assert modes[0] == 0o600
+
+
+def test_the_owner_of_a_replaced_file_is_kept_where_that_is_allowed(target, monkeypatch):
+    owners = []
+    monkeypatch.setattr(os, "chown", lambda path, *owner: owners.append(owner))
+    write_whole(target, b"after", overwrite=True)
+    assert owners == [(target.stat().st_uid, target.stat().st_gid)]
+    monkeypatch.setattr(os, "chown", refuse)
+    write_whole(target, b"again", overwrite=True)
+    only(target, b"again")
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -88,26 +107,55 @@ def test_a_device_is_refused():
         write_whole("/dev/null", b"", overwrite=True)
 
 
-@pytest.mark.parametrize("hard_links", [True, False])
-def test_of_several_writers_one_creates_the_file(tmp_path, hard_links, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EPERM, "no hard links here")
+RACES = 60
 
+
+def create(path, barrier, content):
+    """Try to create a file for each race, and return which were created."""
+    created = []
+    for race in range(RACES):
+        barrier.wait()
+        with suppress(FileExistsError):
+            write_whole(path / f"{race}.txt", content)
+            created.append(race)
+    return created
+
+
+def assert_one_created_each(folder, created):
+    """Compare the files with the races that each writer, by the content, has won."""
+    assert sorted(race for races in created.values() for race in races) == list(range(RACES))
+    assert len(os.listdir(folder)) == RACES
+    for content, races in created.items():
+        assert {(folder / f"{race}.txt").read_bytes() for race in races} <= {content}
+
+
+@pytest.mark.reliability(
+    fault="Several threads or processes create one file at the same time",
+    sees="One of them creates it whole; the others get `FileExistsError: ... exists`",
+)
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_of_several_threads_one_creates_the_file(tmp_path, hard_links, monkeypatch):
     if not hard_links:
         monkeypatch.setattr(os, "link", refuse)
-    for number in range(20):
-        path, barrier, created = tmp_path / f"{number}.txt", threading.Barrier(4), []
+    contents, barrier = (b"a", b"b", b"c", b"d"), threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        created = list(pool.map(lambda content: create(tmp_path, barrier, content), contents))
+    assert_one_created_each(tmp_path, dict(zip(contents, created, strict=True)))
 
-        def write(content, path=path, barrier=barrier, created=created):
-            barrier.wait()
-            with suppress(FileExistsError):
-                write_whole(path, content)
-                created.append(content)
 
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(write, (b"a", b"b", b"c", b"d")))
-        assert [path.read_bytes()] == created
-    assert len(os.listdir(tmp_path)) == 20
+def test_of_several_processes_one_creates_the_file(tmp_path):
+    context = multiprocessing.get_context("fork")
+    contents, barrier, results = (b"a", b"b", b"c", b"d"), context.Barrier(4), context.SimpleQueue()
+    writers = [
+        context.Process(target=lambda c=c: results.put((c, create(tmp_path, barrier, c))))
+        for c in contents
+    ]
+    for writer in writers:
+        writer.start()
+    created = dict(results.get() for _ in writers)
+    for writer in writers:
+        writer.join()
+    assert_one_created_each(tmp_path, created)
 
 
 @pytest.mark.reliability(
@@ -123,9 +171,11 @@ def test_after_an_error_the_previous_file_is_there_and_nothing_else(
         raise error
 
     monkeypatch.setattr(os, call, fail)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as caught:
         write_whole(target, b"after", overwrite=True)
     only(target, b"before")
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"[Errno 28] disk full: '{target}'"
 
 
 @pytest.mark.parametrize(("call", "overwrite"), [("replace", True), ("link", False)])
@@ -149,7 +199,7 @@ def test_a_name_may_have_255_bytes_and_the_temporary_file_a_recognizable_one(tmp
     monkeypatch.setattr(os, "fsync", lambda _: names.extend(os.listdir(tmp_path)))
     write_whole(path, b"after")
     only(path, b"after")
-    assert [name[:7] + name[-4:] for name in names] == [".nnreg-.tmp"]
+    assert [names[0][:7] + names[0][-4:], *names[1:]] == [".nnreg-.tmp", path.name]
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -163,5 +213,5 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     other = ended.replace(".nnreg-", ".nnreg-other")
     for name in (running, ended, other, ".nnreg-mine.tmp"):
         (tmp_path / name).touch()
-    files.remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted([running, other, ".nnreg-mine.tmp"])
+    write_whole(tmp_path / "a.txt", b"")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a.txt", running, other, ".nnreg-mine.tmp"])

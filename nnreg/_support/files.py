@@ -9,6 +9,8 @@ import re
 import stat
 from contextlib import suppress
 
+from nnreg._support import system
+
 
 def check_path(name: str, value: object) -> str:
     """Return ``value`` as text if it is a path: a str or a ``pathlib.Path``.
@@ -55,8 +57,8 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
     FileExistsError
         If the file exists and ``overwrite`` is False; if the path is a symbolic link, a pipe or a
         device, which are never replaced or written to.
-    IsADirectoryError, FileNotFoundError
-        If the path is a folder, or the folder of the file does not exist.
+    IsADirectoryError, FileNotFoundError, PermissionError
+        If the path is a folder, or the folder of the file does not exist or is read-only.
 
     Examples
     --------
@@ -69,6 +71,8 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
     folder, name = os.path.split(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder {folder} to write {name} into")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is read-only; pass a path in another folder")
     with suppress(FileNotFoundError):
         mode = os.lstat(target).st_mode
         if stat.S_ISDIR(mode):
@@ -85,8 +89,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     """Write ``content`` to a temporary file beside ``path``, then rename it.
 
     At any time, ``path`` is the previous file or the new one. A replaced file's permissions are
-    kept. The temporary file is called ``.nnreg-*.tmp`` and is removed after an error; only a
-    process that is killed can leave it behind, and :func:`remove_leftovers` removes it then.
+    kept. The temporary file is called ``.nnreg-*.tmp`` and is removed after an error. If a process
+    is killed and leaves it behind, the next file that is written into the folder removes it.
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     Raises
     ------
     OSError
-        As in :func:`check_target`, or if the content cannot be written.
+        As in :func:`check_target`, or if the content cannot be written; it names the file.
 
     Examples
     --------
@@ -111,21 +115,32 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     FileExistsError: ...a.txt exists; overwrite=True replaces it
     """
     target = check_target(path, overwrite=overwrite)
-    temporary = os.path.join(os.path.dirname(target), _temporary_name())
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, _temporary_name())
+    before = None
     try:
-        with open(temporary, "xb") as file:
+        if overwrite:
+            with suppress(FileNotFoundError):
+                before = os.stat(target)
+        mode = 0o666 if before is None else 0o600  # never more open than the file it replaces
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if overwrite:
-            with suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            os.replace(temporary, target)
-        else:
-            _move_to_new(temporary, target)
+        if before is not None:
+            system.copy_permissions(before, temporary)
+        (system.replace_file if overwrite else system.create_file)(temporary, target)
+    except FileExistsError:
+        raise FileExistsError(f"{target} exists; overwrite=True replaces it") from None
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, target) from error  # not the temporary file
     finally:
         with suppress(FileNotFoundError):  # it was renamed
             os.unlink(temporary)
+    system.flush_folder(folder)
+    _remove_leftovers(folder)
 
 
 def _temporary_name() -> str:
@@ -134,40 +149,13 @@ def _temporary_name() -> str:
     return f".nnreg-{computer}-{os.getpid()}-{os.urandom(8).hex()}.tmp"
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Remove the temporary files that processes of this computer left when they were killed.
-
-    >>> import tempfile, pathlib
-    >>> remove_leftovers(tempfile.mkdtemp())
-    """
-    if os.name != "posix":  # elsewhere, asking for a process might end it
-        return
+def _remove_leftovers(folder: str) -> None:
+    """Remove the temporary files that processes of this computer left when they were killed."""
     pattern = re.compile(
         re.escape(_temporary_name().rsplit("-", 2)[0]) + r"-(\d+)-[0-9a-f]{16}\.tmp"
     )
-    for name in os.listdir(folder):
-        match = pattern.fullmatch(name)
-        if match and not _is_running(int(match[1])):
-            with suppress(FileNotFoundError):
+    with suppress(OSError):  # a folder that cannot be read, or files of another user
+        for name in os.listdir(folder):
+            match = pattern.fullmatch(name)
+            if match and not system.is_running(int(match[1])):
                 os.unlink(os.path.join(folder, name))
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it belongs to someone else
-        return True
-    return True
-
-
-def _move_to_new(temporary: str, target: str) -> None:
-    """Rename the file to a name that does not exist yet; of several processes one succeeds."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise FileExistsError(f"{target} exists; overwrite=True replaces it") from None
-    except OSError:  # a file system without hard links
-        with open(target, "xb"):
-            os.replace(temporary, target)

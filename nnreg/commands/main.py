@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import NoReturn
 
 from nnreg import datasets
 from nnreg._support.interrupts import signal_handler
+from nnreg._support.system import accept_any_text
 from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
 from nnreg.commands import experiments, grade
@@ -84,8 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handler = signal.getsignal(signal.SIGINT)  # under nohup, SIGINT is ignored
         (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # tables have ± and ², which ASCII has not
+    accept_any_text(sys.stdout)
     with signal_handler(signal.SIGTERM, interrupt):
         try:
             status: int = args.run(args)

@@ -25,7 +25,7 @@ from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
 from nnreg.training.data import Data, prepare
 from nnreg.training.history import Figures, History
 from nnreg.training.metrics import Metric, compute_metrics, get_metrics, predicts_classes
-from nnreg.training.resume import Checkpoint, Run, fingerprint
+from nnreg.training.resume import Checkpoint, Run, open_run
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
 # Upper bound of n: a permutation of more rows does not fit into memory.
@@ -197,23 +197,14 @@ def fit(
             (*columns, "seconds"),
             history,
         )
-        run = None
-        if checkpoint is not None:
-            if not isinstance(checkpoint, Checkpoint):
-                checkpoint = Checkpoint(checkpoint)
-            settings = {
-                "batch_size": batch_size,
-                "shuffle": shuffle,
-                "threads": threads,
-                "data": fingerprint(data, held_out),
-            }
-            run = Run(checkpoint, state, callbacks, settings)
+        settings = {"batch_size": batch_size, "shuffle": shuffle, "threads": threads}
         multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
         if threads is None and multiplications < MIN_MULTIPLICATIONS:
             threads = 1
         with (
             defer_interrupts() as interrupts,
             _reserve([net, optimizer, *callbacks]),
+            open_run(checkpoint, state, callbacks, settings, data, held_out) as run,
             blas_threads(threads),
             np.errstate(),
         ):

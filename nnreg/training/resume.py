@@ -15,7 +15,8 @@ import sys
 import time
 import warnings
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.blas import describe_blas
-from nnreg._support.files import check_path, check_target, remove_leftovers
+from nnreg._support.files import check_path, check_target
 from nnreg._support.hyperparameters import Checked, number_names
+from nnreg._support.system import reserve_folder
 from nnreg._support.typing import Array
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
 from nnreg.training.callbacks import Callback, Monitor, TrainingState
@@ -44,7 +46,8 @@ class Checkpoint:
 
     If the folder has files of the same run, ``fit`` continues from the newest one that is whole,
     and says so. On the same machine, with the same NumPy and number of threads, the finished run
-    is to the last bit the run that was not interrupted.
+    is to the last bit the run that was not interrupted. While a run uses a folder, another one
+    in the same or another process is refused.
 
     Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``,
     and an optimizer by its ``state`` too. What a class of your own keeps besides, a callback's
@@ -104,6 +107,33 @@ class Checkpoint:
         self.monitor, self.mode = monitor, mode
 
 
+@contextmanager
+def open_run(
+    checkpoint: str | Path | Checkpoint | None,
+    state: TrainingState,
+    callbacks: list[Callback],
+    settings: dict[str, Any],
+    *parts: Data | None,
+) -> Iterator[Run | None]:
+    """Reserve the folder of a run for the block, and yield the :class:`Run`; None without one.
+
+    ``parts`` are the training and validation data.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created or written to, or if another run is using it.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    checkpoint.folder.mkdir(exist_ok=True)
+    with reserve_folder(checkpoint.folder):
+        yield Run(checkpoint, state, callbacks, settings | {"data": fingerprint(*parts)})
+
+
 class Run:
     """The files of one call of ``fit``.
 
@@ -146,8 +176,6 @@ class Run:
             self.callbacks.append(self.monitor)
         self.files: list[Path] = []
         self.saved_at = time.monotonic()
-        checkpoint.folder.mkdir(exist_ok=True)
-        remove_leftovers(checkpoint.folder)
         self.found = self._find()
         state.resumed = self.found is not None
         best = checkpoint.folder / BEST
@@ -270,7 +298,7 @@ class Run:
         self.saved_at = time.monotonic()
         self.files = [file for file in self.files if file != path] + [path]
         while len(self.files) > self.checkpoint.keep:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # it is gone, or in use
                 self.files.pop(0).unlink()
 
     def _write(self, path: Path, *, overwrite: bool) -> bool:

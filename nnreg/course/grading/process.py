@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from nnreg._support.system import kill_group
 from nnreg.course.grading.wire import Answers, Wire
 
 START = 120.0  # seconds that Python and NumPy may take to start
@@ -180,10 +181,7 @@ class Process:
         self._watcher.join()
 
     def _kill(self) -> None:
-        if sys.platform != "win32":
-            with suppress(ProcessLookupError, PermissionError):  # by macOS, if all have ended
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
+        kill_group(self._process)
 
 
 def printable(text: str) -> str:
