@@ -1,9 +1,11 @@
 """Kill training runs at random instants, resume them, and compare the last bytes.
 
 ``python tests/kills.py 1000`` kills runs of every optimizer until there were 1,000 kills.
+``python tests/kills.py 200 save`` kills processes while they save, and looks at the file.
 """
 
 import io
+import itertools
 import multiprocessing
 import os
 import random
@@ -67,5 +69,40 @@ def main(kills):
         print(f"{done} kills, all runs ended with the bytes of the whole run", flush=True)
 
 
+def save_forever(path, nets, ready):
+    """Replace one file by another network, again and again."""
+    for net in itertools.cycle(nets):
+        nn.save(net, path, overwrite=True)
+        ready.put(None)
+
+
+def kill_saves(kills):
+    """Print what kills left of a file while it was replaced; fail if it was damaged."""
+    processes, instants = multiprocessing.get_context("fork"), random.Random(0)
+    nets = [nn.Network([nn.Dense(400)], inputs=400, seed=seed) for seed in (0, 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        path, contents = Path(folder) / "net.npz", []
+        for net in nets:
+            nn.save(net, path, overwrite=True)
+            contents.append(path.read_bytes())
+        whole = interrupted = 0
+        for _ in range(kills):
+            ready = processes.SimpleQueue()
+            process = processes.Process(target=save_forever, args=(path, nets, ready))
+            process.start()
+            ready.get()
+            time.sleep(instants.uniform(0.0, 0.02))
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            whole += path.read_bytes() in contents
+            interrupted += len(os.listdir(folder)) > 1
+        nn.save(nets[0], path, overwrite=True)
+        files = os.listdir(folder)
+    print(f"{kills} kills, {interrupted} of them while a file was written: {whole} whole files")
+    if whole < kills or files != [path.name]:
+        sys.exit(f"at the end there are {files}")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    (kill_saves if sys.argv[2:] == ["save"] else main)(number)

@@ -22,7 +22,7 @@ def writes(call):
     """Return whether a call opens a file to write into it, or writes one."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     modes = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-    opens = name == "open" and any(mode[0] in "wax" or "+" in mode for mode in modes)
+    opens = name == "open" and any(mode[:1] in ("w", "a", "x") or "+" in mode for mode in modes)
     return opens or name in {"write_text", "write_bytes", "tofile", "symlink_to", "copyfile"}
 
 

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from nnreg._support.system import reserve_folder
 from nnreg.lab.reporting.results import list_results, read_file
 
 REPORT, PAGE = "report.json", "report.html"
@@ -87,8 +88,8 @@ def open_folder(
     Raises
     ------
     OSError
-        If the folder cannot be created, or if a file of the report would replace one that nnreg
-        did not write.
+        If the folder cannot be created or another run is using it, or if a file of the report
+        would replace one that nnreg did not write.
 
     Examples
     --------
@@ -122,7 +123,8 @@ def open_folder(
                     f"{folder / name} was not written by nnreg, or was changed since, and is not "
                     "replaced: move it, or name another folder"
                 )
-        yield folder
+        with reserve_folder(folder):
+            yield folder
     finally:
         for path in made:
             with suppress(OSError):  # it is not empty
