@@ -159,7 +159,11 @@ def gelu_dx(dy: Array, x: Array, cdf: Array, out: Array | None = None) -> Array:
 
 
 def tanh_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
-    """Return ``dx = dy·(1 - y²)`` for ``y = tanh(x)``."""
+    """Return ``dx = dy·(1 - y²)`` for ``y = tanh(x)``.
+
+    The error of ``1 - y²`` is about one rounding error of 1, so it is 0 where ``y`` is rounded to
+    1. A formula without cancellation needs an exponential, and takes several times as long.
+    """
     slope = np.multiply(y, y, out=_unless(out, dy))
     np.subtract(1.0, slope, out=slope)
     return np.multiply(slope, dy, out=out)
@@ -170,8 +174,8 @@ def _unless(out: Array | None, *arguments: Array) -> Array | None:
     return None if any(out is argument for argument in arguments) else out
 
 
-def sigmoid(z: Array, out: Array | None = None) -> Array:
-    """Return ``σ(z) = 1/(1 + e⁻ᶻ)``.
+def sigmoid(z: Array, out: Array | None = None, work: Array | None = None) -> Array:
+    """Return ``σ(z) = 1/(1 + e⁻ᶻ)``, and store ``e⁻ᶻ`` in ``work``.
 
     The exponent ``-z`` is limited to the range of the dtype, 87 in float32 and 708 in float64. So
     nothing overflows, and no result is below the smallest normal number.
@@ -179,17 +183,19 @@ def sigmoid(z: Array, out: Array | None = None) -> Array:
     >>> sigmoid(np.array([0.0, 1e4, -1e4])).round(9)
     array([0.5, 1. , 0. ])
     """
-    s = np.negative(z, out=out)
-    np.minimum(s, math.floor(math.log(np.finfo(z.dtype).max)) - 1.0, out=s)
-    np.exp(s, out=s)
-    s += 1.0
-    np.divide(1.0, s, out=s)
-    return s
+    e = np.negative(z, out=out if work is None else work)
+    np.minimum(e, math.floor(math.log(np.finfo(z.dtype).max)) - 1.0, out=e)
+    np.exp(e, out=e)
+    y = np.add(e, 1.0, out=e if work is None else out)
+    return np.divide(1.0, y, out=y)
 
 
-def sigmoid_dx(dy: Array, y: Array, out: Array | None = None) -> Array:
-    """Return ``dx = dy·y(1 - y)`` for ``y = σ(x)``."""
-    slope = np.subtract(1.0, y, out=_unless(out, dy, y))
+def sigmoid_dx(dy: Array, y: Array, e: Array, out: Array | None = None) -> Array:
+    """Return ``dx = dy·y(1 - y)`` for ``y = σ(x)``, with ``e`` that :func:`sigmoid` stored.
+
+    ``1 - y`` is computed as ``e·y``, because it cancels where ``y`` is close to 1.
+    """
+    slope = np.multiply(e, y, out=_unless(out, dy, y))
     slope *= y
     return np.multiply(slope, dy, out=out)
 
@@ -269,7 +275,9 @@ def softmax(z: Array, out: Array | None = None) -> Array:
 def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = -log pₙₖ`` at the label ``k`` of row ``n``, and ``dz = p - t``.
 
-    ``p = softmax(z)``, and ``t`` is the one-hot row of the label.
+    ``p = softmax(z)``, and ``t`` is the one-hot row of the label. Near ``pₙₖ = 1`` both would
+    cancel. With ``s = z - max z``, ``e = e^sₙₖ``, and ``q`` the sum of ``e^s`` over the other
+    classes, they are ``Lₙ = log(1 + (q + e - 1)) - sₙₖ`` and ``dzₙₖ = -q/(q + e)``.
 
     >>> value, dz = softmax_cross_entropy(np.zeros((1, 3)), np.array([2]))
     >>> value.round(4), dz.round(4)  # log 3, and p - t
@@ -279,29 +287,37 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     flat, index = s.flat, np.arange(0, z.size, z.shape[1]) + labels  # a flat index is faster
     chosen = flat[index]
     np.exp(s, out=s)
-    total = np.add.reduce(s, axis=1)
-    s /= total[:, np.newaxis]
-    flat[index] -= 1.0
-    return np.log(total) - chosen, s
+    flat[index] = 0.0
+    q, e = np.add.reduce(s, axis=1), np.exp(chosen)
+    flat[index] = -q
+    s /= (q + e)[:, np.newaxis]
+    return np.log1p(q + (e - 1.0)) - chosen, s
 
 
 def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = -Σₖ tₙₖ log pₙₖ`` and ``dzₙₖ = Tₙ pₙₖ - tₙₖ``, with ``p = softmax(z)``.
 
     ``Tₙ = Σₖ tₙₖ`` is 1 if the row ``t`` contains probabilities; then ``dz = p - t``. One-hot rows
-    ``t`` are labels.
+    ``t`` are labels. At the largest output ``k`` of a row, where this would cancel, it is computed
+    as ``dzₙₖ = ((Tₙ - tₙₖ)e - tₙₖ q)/(q + e)``, with ``e`` and ``q`` as above.
 
     >>> value, dz = soft_cross_entropy(np.zeros((1, 2)), np.array([[0.5, 0.5]]))
     >>> value.round(4), dz  # log 2, and p - t
     (array([0.6931]), array([[0., 0.]]))
     """
-    s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=_unless(out, t))
+    largest = np.arange(0, z.size, z.shape[1]) + z.real.argmax(axis=1)
+    s = np.subtract(z, z.real.flat[largest][:, np.newaxis], out=_unless(out, t))
     np.maximum(s, np.finfo(z.dtype).min, out=s)  # 0 times -inf would be NaN
-    mass, chosen = t.sum(axis=1), np.einsum("nk,nk->n", s, t)
-    np.exp(s, out=s)
-    total = np.add.reduce(s, axis=1)
+    mass, at = np.add.reduce(t, axis=1), t.flat[largest]
+    chosen = np.einsum("nk,nk->n", s, t)
+    e = np.exp(s, out=s).flat[largest]
+    s.flat[largest] = 0.0
+    q = np.add.reduce(s, axis=1)
+    total = q + e
     s *= (mass / total)[:, np.newaxis]
-    return mass * np.log(total) - chosen, np.subtract(s, t, out=out)
+    dz = np.subtract(s, t, out=out)
+    dz.flat[largest] = ((mass - at) * e - at * q) / total
+    return mass * np.log1p(q + (e - 1.0)) - chosen, dz
 
 
 def sigmoid_cross_entropy(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:

@@ -51,8 +51,8 @@ ELEMENTWISE = {
         lambda x: 1 - 2 / (np.exp(2 * x) + 1),
     ),
     "sigmoid": (
-        lambda x, out=None, work=None: kernels.sigmoid(x, out),
-        lambda dy, x, y: kernels.sigmoid_dx(dy, y),
+        kernels.sigmoid,
+        lambda dy, x, y: kernels.sigmoid_dx(dy, y, np.exp(-np.maximum(x, -87))),
         special.expit,
     ),
     "softplus": (
@@ -130,10 +130,11 @@ def test_an_activation_is_finite_and_keeps_its_dtype_far_out(forward, backward, 
     [
         kernels.rectifier,
         kernels.elu,
+        kernels.sigmoid,
         kernels.softplus,
         lambda x, **memory: kernels.elu_dx(x, x, 0.5, **memory),
     ],
-    ids=["rectifier", "elu", "softplus", "elu_dx"],
+    ids=["rectifier", "elu", "sigmoid", "softplus", "elu_dx"],
 )
 def test_a_formula_that_needs_a_second_array_writes_to_work(formula, rng):
     x, work = rng.normal(size=(3, 4)), np.full((3, 4), np.nan)

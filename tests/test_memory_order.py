@@ -51,7 +51,7 @@ KERNELS = {
     "gelu_dx": (kernels.gelu_dx, real, real, unit),
     "tanh_dx": (kernels.tanh_dx, real, unit),
     "sigmoid": (kernels.sigmoid, real),
-    "sigmoid_dx": (kernels.sigmoid_dx, real, unit),
+    "sigmoid_dx": (kernels.sigmoid_dx, real, unit, unit),
     "softplus": (lambda z, out: kernels.softplus(z, out=out), real),
     "softplus_dx": (kernels.softplus_dx, real, unit),
     "softmax": (kernels.softmax, real),

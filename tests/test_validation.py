@@ -600,7 +600,7 @@ for name, call, values, error, words in [  # the same error for each of the valu
         "weights of one size",
         lambda net, v: SOFTMAX(net.predict(X), YES, weights=np.full(6, v)),
         *([1e-46, 1e-42, 1e-38, 1e38], ValueError),
-        r"^weights must have a sum representable in float32, .*weights / weights.max\(\)",
+        "^weights must have a sum representable in float32, .*, so divide them by ",
     ),
     (
         "weights for a loss without",

@@ -358,7 +358,7 @@ def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64)
     if not 2.0**27 * float(limits.tiny) <= largest <= float(limits.max) / rows:
         raise ValueError(
             f"{name} must have a sum representable in {np.dtype(dtype)}, got a largest weight of "
-            f"{largest:g}; only their proportions matter, so {name} / {name}.max() is equivalent"
+            f"{largest:g}; only their proportions matter, so divide them by {largest:g}"
         )
     return weights
 

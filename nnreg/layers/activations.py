@@ -146,13 +146,14 @@ class Sigmoid(Layer):
     """
 
     def forward(self, x: Array, cache: Cache) -> Array:
-        """Return ``σ(x)``."""
-        y = cache.y = kernels.sigmoid(x, out=cache.array("y", x.shape))
+        """Return ``σ(x)``, and store ``e⁻ˣ``."""
+        cache.e = cache.array("e", x.shape)
+        y = cache.y = kernels.sigmoid(x, cache.array("y", x.shape), cache.e)
         return y
 
     def backward(self, dy: Array, cache: Cache) -> Array:
         """Return ``dy·y(1 - y)``."""
-        return kernels.sigmoid_dx(dy, cache.y, out=cache.array("dx", dy.shape))
+        return kernels.sigmoid_dx(dy, cache.y, cache.e, out=cache.array("dx", dy.shape))
 
 
 class Softplus(Layer):

@@ -213,7 +213,10 @@ class TrainingStep:
                 layers = []  # gradients are computed once, before the first block
 
     def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
-        """Repeat the forward pass to find the first layer whose outputs are not finite."""
+        """Repeat the forward pass to find the first layer whose outputs are not finite.
+
+        A penalty that is not finite either is named too, because its strength may be the cause.
+        """
         cache, name = Cache(self.net.dtype), "loss"
         for layer in self.net.layers:
             layer_cache = cache[layer.name]
@@ -222,9 +225,12 @@ class TrainingStep:
             if not np.isfinite(x).all():
                 name = layer.name
                 break
+        penalty, and_penalty = self.net.penalty_value(), ""
+        if not math.isfinite(penalty):
+            and_penalty = f", and the penalty is {penalty}: a smaller strength may help"
         return NonFiniteLossError(
             f"the loss of step {step} is {value}; "
-            f"the first outputs that are not finite are those of {name}",
+            f"the first outputs that are not finite are those of {name}{and_penalty}",
             step,
             name,
         )
