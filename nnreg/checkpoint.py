@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import containers, validation
 from nnreg._support.files import check_path, write_whole
+from nnreg._support.hyperparameters import Stateful
+from nnreg._support.states import find_lost, get_states, hash_attributes, set_states
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 from nnreg.layers.base import Layer
@@ -25,11 +28,12 @@ from nnreg.optimizers import Optimizer
 from nnreg.penalties import Constraint, Penalty
 
 FORMAT = 1
+OPTIMIZER = "optimizer attributes"  # not the arrays of its `state`, which are "optimizer."
 FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
 OPTIONAL = frozenset(
-    ["format", "nnreg", "conventions", "constraint", "optimizer", "run", "parameters"]
+    ["format", "nnreg", "conventions", "constraint", "optimizer", "run", "parameters", "states"]
 )
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
@@ -89,6 +93,7 @@ def save(
     overwrite = validation.flag("overwrite", overwrite)
     validation.finite("net.parameters", net.parameters.vector)
     write_checkpoint(path, net, optimizer, overwrite=overwrite)
+    _warn_of_attributes(net, optimizer)
 
 
 def write_checkpoint(
@@ -96,17 +101,18 @@ def write_checkpoint(
     net: Network,
     optimizer: Optimizer | None = None,
     run: Any = None,
-    arrays: Mapping[str, Array] | None = None,
+    others: Mapping[str, Stateful] | None = None,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a network and, where given, its optimizer, and a run's description and arrays."""
-    description = describe(net, optimizer) | ({} if run is None else {"run": run})
+    """Write a network, its optimizer, a run's description, and the states of other objects."""
+    objects: dict[str, Any] = {}
+    description = describe(net, optimizer, objects) | ({} if run is None else {"run": run})
     by_name = containers.is_safetensors(path)
-    parameters = net.parameters if by_name else {"parameters": net.parameters.vector}
-    arrays = {**parameters, **(arrays or {})}
+    arrays = dict(net.parameters if by_name else {"parameters": net.parameters.vector})
     if optimizer is not None:
         arrays |= {f"optimizer.{name}": values for name, values in optimizer.state.items()}
+    description["states"] = get_states({**objects, **(others or {})}, arrays)
     text = json.dumps(description, default=_to_python)
     texts = {"description": text, "checksum": _checksum(text, arrays)}
     write_whole(path, containers.pack(path, arrays, texts), overwrite=overwrite)
@@ -120,15 +126,13 @@ def _to_python(value: Any) -> Any:
 
 
 def describe(
-    net: Network,
-    optimizer: Optimizer | None = None,
-    rules: dict[int, tuple[Any, Any]] | None = None,
+    net: Network, optimizer: Optimizer | None = None, objects: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return what JSON can hold of a network and of its optimizer: all but the arrays.
+    """Return what JSON can hold of a network and of its optimizer: all but arrays and states.
 
-    The penalties and constraints are added to ``rules``, by their id and with their descriptions.
+    The layers, penalties, constraints and the optimizer are added to ``objects``, by name.
     """
-    rules = {} if rules is None else rules
+    rules: dict[int, tuple[Any, Any]] = {}
     description = {
         "format": FORMAT,
         "nnreg": __version__,
@@ -148,7 +152,15 @@ def describe(
     if optimizer is not None:
         entry = _encode_object(optimizer, optimizer.get_config(), rules)
         description["optimizer"] = entry | {"steps": optimizer.steps}
+    if objects is not None:
+        objects |= _name_objects(net.layers, [rule for rule, _ in rules.values()], optimizer)
     return description
+
+
+def _name_objects(layers: Any, rules: list[Any], optimizer: Any = None) -> dict[str, Any]:
+    objects = {layer.name: layer for layer in layers}
+    objects |= {f"penalties[{index}]": rule for index, rule in enumerate(rules)}
+    return objects if optimizer is None else objects | {OPTIMIZER: optimizer}
 
 
 def _get_shapes(net: Network) -> list[list[Any]]:
@@ -168,12 +180,11 @@ def restore(
     ValueError
         If the file has other objects, or a value that cannot be.
     """
-    rules: dict[int, tuple[Any, Any]] = {}
-    if _get_structure(fields) != _get_structure(describe(net, optimizer, rules)):
+    objects: dict[str, Any] = {}
+    if _get_structure(fields) != _get_structure(describe(net, optimizer, objects)):
         raise ValueError("a penalty, constraint or layer was replaced while it was trained")
-    objects = [*net.layers, *(rule for rule, _ in rules.values()), optimizer]
     entries = [*fields["layers"], *fields["penalties"], fields["optimizer"]]
-    for thing, entry in zip(objects, entries, strict=True):
+    for thing, entry in zip(objects.values(), entries, strict=True):
         config = thing.get_config()
         for name in config | entry["settings"]:
             value = entry["settings"].get(name)
@@ -186,7 +197,8 @@ def restore(
             raise ValueError(f"{layer.name} has another number of outputs")
     net.parameters.vector = arrays["parameters"]
     net.steps, net.epochs = fields["steps"], fields["epochs"]
-    _restore_state(optimizer, fields, arrays)
+    _restore_optimizer(optimizer, fields, arrays)
+    set_states(objects, fields, arrays)
 
 
 def _get_structure(fields: dict[str, Any]) -> list[Any]:
@@ -198,7 +210,7 @@ def _get_structure(fields: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _restore_state(
+def _restore_optimizer(
     optimizer: Optimizer, fields: dict[str, Any], arrays: Mapping[str, Array]
 ) -> None:
     state = {
@@ -254,7 +266,7 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     kinds = _get_kinds(custom)
     description, arrays = read_checkpoint(path)
     with name_file(path):
-        net = _decode_network(description, arrays["parameters"], kinds)
+        net = _decode_network(description, arrays, kinds)
     return net
 
 
@@ -288,7 +300,8 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
     with name_file(path):
         entry = description["optimizer"]
         optimizer: Optimizer = _decode_object("optimizer", entry, kinds, [], Optimizer)
-        _restore_state(optimizer, description, arrays)
+        _restore_optimizer(optimizer, description, arrays)
+        set_states({OPTIMIZER: optimizer}, description, arrays)
     return optimizer
 
 
@@ -327,6 +340,26 @@ def _join_parameters(fields: dict[str, Any], arrays: dict[str, Array]) -> Array:
     return np.concatenate(parts)
 
 
+def _warn_of_attributes(net: Network, optimizer: Optimizer | None) -> None:
+    """Warn if an object of a user's class has attributes that one that is loaded has not."""
+    objects: dict[str, Any] = {}
+    describe(net, optimizer, objects)
+    shipped = _get_kinds(None).values()
+    if all(type(thing) in shipped for thing in objects.values()):
+        return
+    new = Network.from_vector(
+        [type(layer)(**layer.get_config()) for layer in net.layers],
+        inputs=net.inputs,
+        seed=net.seed,
+        dtype=net.dtype,
+    )
+    layers = _name_objects(new.layers, [])
+    for place, thing in objects.items():
+        again = layers.get(place) or type(thing)(**thing.get_config())
+        if lost := find_lost(thing, hash_attributes(again)):
+            warnings.warn(lost, stacklevel=3)
+
+
 @contextmanager
 def name_file(path: str | Path) -> Iterator[None]:
     """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
@@ -340,7 +373,9 @@ def name_file(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) -> Network:
+def _decode_network(
+    fields: dict[str, Any], arrays: Mapping[str, Array], kinds: dict[str, Any]
+) -> Network:
     rules: list[Any] = []
     for index, entry in enumerate(fields["penalties"]):
         rules.append(_decode_object(f"penalties[{index}]", entry, kinds, rules))
@@ -349,7 +384,7 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
             _decode_object(f"layers[{index}]", entry, kinds, rules)
             for index, entry in enumerate(fields["layers"])
         ],
-        vector,
+        arrays["parameters"],
         inputs=fields["inputs"],
         penalty=_decode(fields["penalty"], kinds, rules),
         constraint=_decode(fields.get("constraint"), kinds, rules),
@@ -364,6 +399,7 @@ def _decode_network(fields: dict[str, Any], vector: Any, kinds: dict[str, Any]) 
     if names.keys() != set(net.parameters) or not all(isinstance(n, str) for n in names.values()):
         raise ValueError(f"initializers must name one for each parameter, got {names}")
     net.initializers = names
+    set_states(_name_objects(net.layers, rules), fields, arrays)
     return net
 
 

@@ -85,6 +85,7 @@ class Optimizer(Configurable):
     clip_norm = Checked(validation.number, 0, open_low=True, optional=True)
     clip_value = Checked(validation.number, 0, open_low=True, optional=True)
     state_names: tuple[str, ...] = ()
+    _saved = frozenset(["steps", "state", "_network", "_scale", "_weights", "_memory"])
 
     def __init__(
         self,

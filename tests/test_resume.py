@@ -22,16 +22,18 @@ class Killed(BaseException):
     """Ends a fit, as the end of its process would."""
 
 
-def parts(optimizer="Adam", *, penalty=None, dropout=nn.Dropout, constraint=None, seed=3):
+def parts(
+    optimizer="Adam", *, penalty=None, dropout=nn.Dropout, constraint=None, seed=3, middle=nn.ReLU
+):
     """Return new objects, as a script that is run again makes them."""
     net = nn.Network(
-        [nn.Dense(8), nn.ReLU(), dropout(keep_prob=0.7), nn.Dense(3)],
+        [nn.Dense(8), middle(), dropout(keep_prob=0.7), nn.Dense(3)],
         inputs=2,
         penalty=penalty and penalty(),
         constraint=constraint,
         seed=seed,
     )
-    return net, OPTIMIZERS[optimizer]()
+    return net, OPTIMIZERS[optimizer]() if isinstance(optimizer, str) else optimizer()
 
 
 def train(net, optimizer, *, epochs=EPOCHS, callbacks=(), stop_after=None, **options):
@@ -40,11 +42,12 @@ def train(net, optimizer, *, epochs=EPOCHS, callbacks=(), stop_after=None, **opt
             raise Killed
 
     x, y = problem()
-    chosen = {"batch_size": 16, "loss": nn.SoftmaxCrossEntropy(), "validation_split": 0.2}
+    chosen = {"batch_size": 16, "validation_split": 0.2}
     return nn.fit(
         net,
         x,
         y,
+        loss=options.pop("loss", nn.SoftmaxCrossEntropy)(),
         optimizer=optimizer,
         epochs=epochs,
         callbacks=[*callbacks, callback(on_batch_end=stop)],
@@ -146,6 +149,110 @@ def test_without_a_counter_the_bits_differ(attribute, tmp_path, monkeypatch):
         assert_resumes(parts, tmp_path, stop_after=6)
 
 
+# --- State of a user's classes --------------------------------------------------------------------
+
+
+class Centred(nn.Layer):
+    """Subtracts a running mean: an array that is replaced."""
+
+    def __init__(self, momentum=0.5):
+        self.momentum, self.mean = momentum, np.zeros(1)
+
+    def forward(self, x, cache):
+        if cache.training:
+            self.mean = self.momentum * self.mean + (1 - self.momentum) * x.mean(axis=0)
+        return np.maximum(x - self.mean, 0, dtype=x.dtype)
+
+    def backward(self, dy, cache):
+        return dy
+
+    def get_state(self):
+        return {"mean": self.mean}
+
+
+class Annealed(nn.L2):
+    """Divides its strength by the number of calls: a number."""
+
+    calls = 0
+
+    def gradient(self, w, out):
+        self.calls += 1
+        np.multiply(w, self.strength / self.calls, out=out)
+
+    def get_state(self):
+        return {"calls": self.calls}
+
+
+class Rotating(nn.SoftmaxCrossEntropy):
+    """Multiplies by the numbers of a list in turn: a list that is changed in place."""
+
+    def __init__(self):
+        super().__init__()
+        self._factors = [1.0, 2.0, 3.0, 4.0]
+
+    def compute(self, *arguments):
+        value, gradient = super().compute(*arguments)
+        self._factors.append(self._factors.pop(0))
+        return value, gradient * self._factors[0]
+
+    def get_state(self):
+        return {"_factors": self._factors}
+
+
+class Noisy(nn.Optimizer):
+    """Adds noise: a generator, whose state is numbers and texts."""
+
+    def __init__(self):
+        super().__init__(0.1)
+        self.rng = np.random.default_rng(0)
+
+    def update_block(self, w, g, part, work):
+        w -= self.learning_rate * (g + self.rng.normal(0, 0.1, g.shape))
+
+    def step_size_of(self, part):
+        return self.learning_rate
+
+    def get_state(self):
+        return {"rng": self.rng.bit_generator.state}
+
+    def set_state(self, state):
+        self.rng.bit_generator.state = state["rng"]
+
+
+STATEFUL = [  # class, attribute, how the parts are made, options of fit
+    (Centred, "mean", lambda: parts(middle=Centred), {}),
+    (Annealed, "calls", lambda: parts(penalty=lambda: Annealed(0.1)), {}),
+    (Rotating, "_factors", parts, {"loss": Rotating}),
+    (Noisy, "rng", lambda: parts(Noisy), {}),
+]
+stateful = pytest.mark.parametrize(
+    ("kind", "name", "make", "options"), STATEFUL, ids=[kind.__name__ for kind, *_ in STATEFUL]
+)
+
+
+@stateful
+def test_the_state_of_a_users_class_resumes_to_the_bit(kind, name, make, options, tmp_path):
+    assert_resumes(make, tmp_path, stop_after=6, **options)
+
+
+@stateful
+def test_an_attribute_that_would_be_lost_is_an_error(
+    kind, name, make, options, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(kind, "get_state")
+    message = rf'{kind.__name__}\.{name} has changed .*\n.*\n +return {{"{name}": self.{name}}}'
+    with pytest.raises(TypeError, match=message):
+        train(*make(), checkpoint=nn.Checkpoint(tmp_path, every_steps=1), **options)
+    if kind is not Rotating:  # `save` keeps no loss
+        net, optimizer = make()
+        train(net, optimizer)
+        with pytest.warns(UserWarning, match=message):
+            nn.save(net, tmp_path / "net.npz", optimizer=optimizer)
+    monkeypatch.setattr("nnreg.training.resume.find_lost", lambda *_: "")
+    with pytest.raises(AssertionError):  # the bits differ
+        assert_resumes(make, tmp_path / "run", stop_after=6, **options)
+
+
 def test_a_longer_run_continues_and_a_finished_one_returns(tmp_path):
     whole = parts()
     train(*whole, epochs=5)
@@ -210,7 +317,7 @@ def test_a_damaged_file_is_set_aside_and_the_one_before_is_used(damage, tmp_path
     ("change", "named"),
     [
         ({"batch_size": 8}, "batch_size"),
-        ({"loss": nn.SoftmaxCrossEntropy(label_smoothing=0.1)}, "loss"),
+        ({"loss": lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1)}, "loss"),
         ({"validation_split": 0.3}, "data"),
         ({"shuffle": False}, "shuffle"),
         ({"seed": 4}, "seed"),
@@ -243,14 +350,13 @@ def replace_penalty(fields):
         (lambda fields: fields["run"].update(history=[{}]), EPOCHS, "columns"),
         (lambda fields: fields["run"].update(epoch=[0, "a", 0]), EPOCHS, "number"),
         (lambda fields: fields["run"].update(settings=[1]), EPOCHS, "cannot be read"),
-        (lambda fields: fields["run"].update(callbacks=[]), EPOCHS, "states of 0 callbacks"),
         (lambda fields: fields["run"].update(loss={"label_smoothing": []}), EPOCHS, "label_smoo"),
-        (lambda fields: fields["run"]["callbacks"][-1].update(best={}), EPOCHS, "best must be"),
+        (lambda fields: fields["states"]["callback 1"].update(best={}), EPOCHS, "best must be"),
         (lambda fields: fields["layers"][0]["settings"].update(units="9"), EPOCHS, "outputs"),
     ],
     ids=[
         *("fewer epochs", "penalty", "optimizer", "history", "epoch", "settings"),
-        *("callbacks", "loss", "monitor", "units"),
+        *("loss", "monitor", "units"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_changes(
@@ -335,14 +441,16 @@ def test_other_numbers_of_threads_are_a_warning(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, Noisy])
 def test_network_and_optimizer_continue_in_another_process(optimizer, form, tmp_path):
-    whole, (net, rule) = parts(optimizer), parts(optimizer)
+    options = {"middle": Centred, "penalty": lambda: Annealed(0.1)} if optimizer is Noisy else {}
+    whole, (net, rule) = parts(optimizer, **options), parts(optimizer, **options)
     path = tmp_path / f"a.{form}"
     train(*whole, validation_split=0)
     train(net, rule, epochs=2, validation_split=0)
     nn.save(net, path, optimizer=rule)
-    again = nn.load(path), nn.load_optimizer(path)
+    custom = {kind.__name__: kind for kind in (Centred, Annealed, Noisy)}
+    again = nn.load(path, custom=custom), nn.load_optimizer(path, custom=custom)
     assert repr(again[1]) == repr(rule)
     train(*again, epochs=2, validation_split=0)
     assert everything(*again) == everything(*whole)

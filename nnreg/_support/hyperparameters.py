@@ -122,7 +122,39 @@ def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     return explained
 
 
-class Configurable(memory.Copyable):
+class Stateful:
+    """An object that training may change beyond the arguments of its ``__init__``.
+
+    A class whose attributes change defines :meth:`get_state`; files then keep them.
+
+    Examples
+    --------
+    >>> class Counter(Stateful):
+    ...     count = 0
+    ...
+    ...     def get_state(self):
+    ...         return {"count": self.count}
+    >>> counter = Counter()
+    >>> counter.set_state({"count": 3})
+    >>> counter.count
+    3
+    """
+
+    _saved: frozenset[str] = frozenset()  # attributes that are in files besides, or need not be
+
+    def get_state(self) -> dict[str, Any]:
+        """Return numbers, texts and arrays by the names of their attributes, by default none."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`get_state` returned; by default set these attributes."""
+        if unknown := sorted(state.keys() - self.get_state().keys()):
+            raise ValueError(f"{type(self).__name__}.get_state() has no {unknown[0]!r}")
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class Configurable(Stateful, memory.Copyable):
     """An object that is described by the arguments of its ``__init__``.
 
     Each argument is stored as an attribute of the same name. ``repr`` shows the call that

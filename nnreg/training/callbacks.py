@@ -88,11 +88,12 @@ class TrainingState:
         self.reason = reason
 
 
-class Callback:
+class Callback(hyperparameters.Stateful):
     """The base class of callbacks. A subclass overrides the methods that it needs.
 
     Each method receives the :class:`TrainingState`. A callback belongs to one call of ``fit`` at a
-    time; it can be reused after that call.
+    time; it can be reused after that call. A callback that has a state returns it in ``get_state``,
+    by attribute; after :meth:`on_train_begin` of a resumed run, ``set_state`` sets it again.
 
     Examples
     --------
@@ -131,13 +132,6 @@ class Callback:
 
     def on_train_end(self, state: TrainingState) -> None:
         """Act at the end of ``fit``, also after an interruption or an error."""
-
-    def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep: numbers, texts and arrays by name."""
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`get_state` returned; called after :meth:`on_train_begin`."""
 
 
 class FunctionCallback(Callback):

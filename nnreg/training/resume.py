@@ -26,7 +26,8 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.blas import describe_blas
 from nnreg._support.files import check_path, check_target
-from nnreg._support.hyperparameters import Checked, number_names
+from nnreg._support.hyperparameters import Checked, named_parameters
+from nnreg._support.states import find_lost, hash_attributes, set_states
 from nnreg._support.system import reserve_folder
 from nnreg._support.typing import Array
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
@@ -49,9 +50,10 @@ class Checkpoint:
     is to the last bit the run that was not interrupted. While a run uses a folder, another one
     in the same or another process is refused.
 
-    Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``,
-    and an optimizer by its ``state`` too. What a class of your own keeps besides, a callback's
-    ``get_state`` can return.
+    Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``, an
+    optimizer by its ``state`` too, and these and callbacks by what ``get_state`` returns: numbers,
+    texts and arrays by attribute. Another attribute that training changes is an error when the run
+    is saved; in a callback it is not recognized.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ class Run:
         callbacks: list[Callback],
         settings: dict[str, Any],
     ) -> None:
-        self.checkpoint, self.state, self.callbacks = checkpoint, state, list(callbacks)
+        self.checkpoint, self.state = checkpoint, state
         description = describe(state.net, state.optimizer)
         description["optimizer"]["steps"] = 0
         self.settings: dict[str, Any] = {
@@ -173,7 +175,9 @@ class Run:
         self.monitor = None if name is None else Monitor(name, 1, 0.0, checkpoint.mode)
         if self.monitor is not None:
             self.monitor.on_train_begin(state)
-            self.callbacks.append(self.monitor)
+            callbacks = [*callbacks, self.monitor]
+        self.others: dict[str, Any] = {"loss": state.loss}
+        self.others |= {f"callback {index}": item for index, item in enumerate(callbacks)}
         self.files: list[Path] = []
         self.saved_at = time.monotonic()
         self.found = self._find()
@@ -225,6 +229,7 @@ class Run:
 
     def begin(self) -> None:
         """Continue from the file that was found, or write the first one."""
+        self.hashes = {name: hash_attributes(thing) for name, thing in self._objects().items()}
         if self.found is None:
             self.save()
             return
@@ -239,10 +244,9 @@ class Run:
                 raise ValueError(f"its history must have the columns {state.columns}")
             finished = validation.whole("finished", finished, 0, state.batches)
             loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
-            states = [dict(values) for values in run["callbacks"]]
-            reason, numbers = str(run["reason"]), dict(run["loss"])
-            if len(states) != len(self.callbacks):
-                raise ValueError(f"it has the states of {len(states)} callbacks")
+            reason, arguments = str(run["reason"]), dict(run["loss"])
+            if unknown := sorted(arguments.keys() - self._get_loss().keys()):
+                raise ValueError(f"the loss has no argument {unknown[0]!r}")
         if len(rows) + (finished > 0) > state.epochs:
             raise ValueError(
                 f"epochs must be at least {len(rows) + (finished > 0)}, the run in {path} has "
@@ -256,12 +260,9 @@ class Run:
             )
         self.settings = run["settings"]
         with name_file(path):
-            for name, value in numbers.items():
+            for name, value in arguments.items():
                 setattr(state.loss, name, value)
-            for index, (callback, values) in enumerate(zip(self.callbacks, states, strict=True)):
-                prefix = f"callback {index}."
-                own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-                callback.set_state(values | own)
+            set_states(self.others, fields, arrays)
         restore(state.net, state.optimizer, fields, arrays)
         for row in rows:
             state.history.append(row)
@@ -272,6 +273,18 @@ class Run:
             f"{state.net.steps} steps",
             file=sys.stderr,
         )
+
+    def _objects(self) -> dict[str, Any]:
+        """Return the objects whose attributes are compared: all but the callbacks."""
+        objects: dict[str, Any] = {"loss": self.state.loss}
+        describe(self.state.net, self.state.optimizer, objects)
+        return objects
+
+    def _get_loss(self) -> dict[str, Any]:
+        """Return those arguments of the loss that are numbers or texts."""
+        loss = self.state.loss
+        values = {p.name: vars(loss).get(p.name) for p in named_parameters(type(loss).__init__)}
+        return {name: v for name, v in values.items() if isinstance(v, int | float | str)}
 
     def end_step(self) -> None:
         """Save after a step, if it is time to."""
@@ -304,32 +317,21 @@ class Run:
     def _write(self, path: Path, *, overwrite: bool) -> bool:
         """Write a file; if the disk is full or a value not finite, warn and return False."""
         state, net, optimizer = self.state, self.state.net, self.state.optimizer
-        loss: Any = state.loss
-        values: list[dict[str, Any]] = []
-        arrays: dict[str, Array] = {}
-        for index, callback in enumerate(self.callbacks):
-            name = f"{type(callback).__name__}.get_state()"
-            saved = validation.instance(name, callback.get_state(), dict, "a dict")
-            own = {
-                k: v
-                for k, v in saved.items()
-                if isinstance(v, np.ndarray) and not v.dtype.hasobject
-            }
-            arrays |= {f"callback {index}.{k}": v for k, v in own.items()}
-            values.append({k: v for k, v in saved.items() if k not in own})
+        for name, thing in self._objects().items():
+            if lost := find_lost(thing, self.hashes.get(name, {})):
+                raise TypeError(lost)
         run = {
             "settings": self.settings,
             "environment": environment(),
             "history": state.history.rows,
             "reason": state.reason,
-            "loss": {name: getattr(loss, name) for name in number_names(loss.__class__)},
+            "loss": self._get_loss(),
             "epoch": [state.finished, state.loss_sum, state.weight_sum],
-            "callbacks": values,
         }
         try:
             for name, vector in {"parameters": net.parameters.vector, **optimizer.state}.items():
                 validation.finite(name, vector)  # or the file could not be resumed
-            write_checkpoint(path, net, optimizer, run, arrays, overwrite=overwrite)
+            write_checkpoint(path, net, optimizer, run, self.others, overwrite=overwrite)
         except FileExistsError:
             raise FileExistsError(
                 f"{path} exists, and this run has not written it: another fit may be using the "
