@@ -216,15 +216,27 @@ def test_a_fit_inside_a_fit_cannot_use_its_folder(tmp_path):
         pass
 
 
-def test_a_forked_child_does_not_keep_the_folder(tmp_path):
-    with reserve_folder(tmp_path):
-        child = os.fork()
-        if child == 0:
-            time.sleep(60)
+def test_a_forked_child_does_not_keep_the_folder_of_a_process_that_ended(tmp_path):
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        reservation = reserve_folder(tmp_path)
+        reservation.__enter__()
+        if child := os.fork():
+            os.write(writer, child.to_bytes(8))
             os._exit(0)
-    with reserve_folder(tmp_path):
+        os.write(writer, bytes(8))  # it runs
+        time.sleep(60)
+        os._exit(0)
+    os.waitpid(process, 0)
+    child = sum(int.from_bytes(os.read(reader, 8)) for _ in range(2))
+    try:
+        with reserve_folder(tmp_path):
+            pass
+    finally:
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
 
 
 @pytest.mark.reliability(

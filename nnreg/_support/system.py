@@ -124,6 +124,9 @@ def reserve_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     finally:
         if descriptor in _reserved:  # not in a child that was forked inside the block
             _reserved.remove(descriptor)
+            if sys.platform != "win32":
+                with suppress(OSError):  # closing would leave it to a child that holds a copy
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 
