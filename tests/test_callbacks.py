@@ -1,6 +1,7 @@
 """Callbacks: schedules, early stopping, the CSV log, the progress bar, and plain functions."""
 
 import csv
+import math
 import os
 import sys
 
@@ -26,7 +27,7 @@ def test_a_callback_is_called_at_six_events():
     steps = [[(f"on_batch_{e}", i, [30, 20][i]) for e in ("begin", "end")] for i in (0, 1)]
     expected = [
         *[("on_train_begin", 0, 0), ("on_epoch_begin", 0, 0), *steps[0], *steps[1]],
-        *[("on_epoch_end", 1, 20), ("on_epoch_begin", 1, 20), *steps[0], *steps[1]],
+        *[("on_epoch_end", 1, 20), ("on_epoch_begin", 0, 20), *steps[0], *steps[1]],
         *[("on_epoch_end", 1, 20), ("on_train_end", 1, 20)],
     ]
     assert events == expected
@@ -81,11 +82,20 @@ def test_a_keep_probability_follows_its_schedule():
     assert largest == [4.0, 2.0, 1.0]
 
 
-def test_a_scheduled_value_is_checked_as_any_other():
-    optimizer = nn.SGD(0.1)
-    wild = nn.HyperparameterScheduler(optimizer, "learning_rate", lambda step: -1.0)
-    words = r"learning_rate must be .*, got -1\.0"
-    error_of(ValueError, network(), match=words, optimizer=optimizer, callbacks=[wild])
+@pytest.mark.reliability(
+    fault="A schedule returns NaN or a value out of bounds",
+    sees="`ValueError: learning_rate must be ..., got nan from the schedule for step 6`; the steps "
+    "before are kept, and `error.history` has the complete epochs",
+)
+@pytest.mark.parametrize("value", [-1.0, math.nan, None])
+def test_a_scheduled_value_is_checked_as_any_other(value):
+    net, optimizer = network(), nn.SGD(0.1)
+    schedule = lambda step: 0.1 if step < 6 else value
+    wild = nn.HyperparameterScheduler(optimizer, "learning_rate", schedule)
+    words = rf"learning_rate must be .*, got {value} from the schedule for step 6"
+    options = {"optimizer": optimizer, "epochs": 3, "callbacks": [wild]}
+    error = error_of((ValueError, TypeError), net, match=words, **options)
+    assert (net.steps, net.epochs, len(error.history)) == (6, 1, 1)  # four steps an epoch
 
 
 # --- CSVLog ---------------------------------------------------------------------------------------

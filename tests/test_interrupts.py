@@ -26,6 +26,11 @@ def handler():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.reliability(
+    fault="Ctrl-C at any instant of `fit`",
+    sees="The step is finished, then `KeyboardInterrupt`; parameters, optimizer, counters and "
+    "`error.history` agree, the best weights are restored where asked, no lock and no file is left",
+)
 def test_signals_at_random_instants_leave_nothing_torn():
     script = Path(__file__).with_name("signals.py")
     done = subprocess.run([sys.executable, script, SIGNALS], capture_output=True, text=True)
@@ -53,6 +58,10 @@ def test_the_step_is_finished_and_kept():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.reliability(
+    fault="A second Ctrl-C while a step or a callback hangs",
+    sees="It ends at once; after an unfinished step the last complete epoch is restored",
+)
 def test_a_second_one_ends_the_step_itself_and_restores_the_epoch():
     net, same = with_ctrl_c(6, times=2), with_ctrl_c(-1)
     error_of(KeyboardInterrupt, net, epochs=9)

@@ -298,6 +298,11 @@ def test_the_last_files_and_the_best_are_kept(monitor, best, tmp_path, capsys):
     assert f"{EPOCHS} of {EPOCHS} epochs" in capsys.readouterr().err
 
 
+@pytest.mark.reliability(
+    fault="The newest checkpoint is cut off, altered or empty",
+    sees="A warning that it is damaged and was renamed; the run continues from the one before, and "
+    "ends with the same bits",
+)
 @pytest.mark.parametrize("damage", ["cut", "altered", "empty"])
 def test_a_damaged_file_is_set_aside_and_the_one_before_is_used(damage, tmp_path):
     whole, first, again = parts(), parts(), parts()
@@ -313,6 +318,11 @@ def test_a_damaged_file_is_set_aside_and_the_one_before_is_used(damage, tmp_path
     assert any(name.endswith(".damaged") for name in names(tmp_path))
 
 
+@pytest.mark.reliability(
+    fault="The folder of a checkpoint has the files of another run",
+    sees="`ValueError: ... belongs to another run: its batch_size is ..., here it is ...`; files "
+    "and network are as before",
+)
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -376,6 +386,10 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_changes(
     assert everything(*other)[0] == before
 
 
+@pytest.mark.reliability(
+    fault="A file with the name of the next checkpoint appears during training",
+    sees="`FileExistsError`; the file stays",
+)
 def test_a_file_that_another_run_has_written_stays(tmp_path):
     path = tmp_path / "checkpoint-000000009.npz"
     write = callback(on_batch_begin=lambda state: path.write_text("mine"))
@@ -384,6 +398,10 @@ def test_a_file_that_another_run_has_written_stays(tmp_path):
     assert path.read_text() == "mine"
 
 
+@pytest.mark.reliability(
+    fault="A parameter is not finite when a checkpoint is due",
+    sees="A warning, and the files before stay: a run can always be resumed",
+)
 def test_values_that_are_not_finite_are_not_saved(tmp_path):
     def spoil(state):
         if state.net.steps == 7:
@@ -417,19 +435,30 @@ def test_files_of_the_user_stay(tmp_path):
     assert (tmp_path / ".nnreg-other.tmp").read_text() == "mine"
 
 
-def test_a_full_disk_is_a_warning_and_training_goes_on(tmp_path, monkeypatch):
-    whole, full = parts(), parts()
+@pytest.mark.reliability(
+    fault="Ctrl-C during `fit(checkpoint=)`",
+    sees="The last step is saved too; the same call continues from it, to the same bits",
+)
+def test_ctrl_c_saves_the_last_step(tmp_path, capsys):
+    whole, interrupted, again = parts(), parts(), parts()
     train(*whole)
 
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
+    def ctrl_c(state):
+        if state.net.steps == 5:
+            signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("nnreg.checkpoint.write_whole", fail)
-    with pytest.warns(UserWarning, match="No space left"):
-        train(*full, checkpoint=tmp_path)
-    assert everything(*full) == everything(*whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(*interrupted, checkpoint=tmp_path, callbacks=[callback(on_batch_end=ctrl_c)])
+    assert interrupted[0].steps == 5
+    train(*again, checkpoint=tmp_path, callbacks=[callback()])
+    assert f"1 of {EPOCHS} epochs, 5 steps" in capsys.readouterr().err
+    assert everything(*again) == everything(*whole)
 
 
+@pytest.mark.reliability(
+    fault="A run is resumed with another NumPy, BLAS or number of threads",
+    sees="A warning: the resumed run agrees to rounding, not to the bit",
+)
 def test_other_numbers_of_threads_are_a_warning(tmp_path, monkeypatch):
     train(*parts(), checkpoint=tmp_path, epochs=2)
     monkeypatch.setattr("nnreg.training.resume.environment", lambda: {"blas": "another"})
@@ -462,7 +491,7 @@ def test_a_file_without_an_optimizer_says_how_to_add_it(tmp_path):
         nn.load_optimizer(tmp_path / "a.npz")
 
 
-# --- SIGKILL --------------------------------------------------------------------------------------
+# --- Signals that end the process -----------------------------------------------------------------
 
 SCRIPT = """
 import sys
@@ -477,8 +506,8 @@ print(net.parameters.vector.tobytes().hex())
 """
 
 
-def run(folder, optimizer, kill_after=None):
-    """Run the script, killed after some seconds of training; return what it prints at its end."""
+def run(folder, optimizer, kill_after=None, number=signal.SIGKILL):
+    """Run the script, ended after some seconds of training; return what it prints at its end."""
     tests = __file__.rpartition("/")[0]
     script = SCRIPT.format(tests=tests, optimizer=optimizer, folder=folder)
     process = subprocess.Popen(
@@ -487,19 +516,27 @@ def run(folder, optimizer, kill_after=None):
     process.stdout.readline()
     if kill_after is not None:
         time.sleep(kill_after)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(number)
     result = process.communicate(timeout=120)[0]
     return result if process.returncode == 0 else None
 
 
+@pytest.mark.reliability(
+    fault="The process is ended by SIGKILL, SIGTERM or Ctrl-C at any instant of `fit(checkpoint=)`",
+    sees="The same call continues from the newest file, and says so; the finished run has the bits "
+    "of one that was not interrupted",
+)
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["Adam", "Nesterov"])
-def test_runs_killed_at_random_instants_end_with_the_same_bytes(optimizer, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_runs_ended_at_random_instants_end_with_the_same_bytes(number, tmp_path):
+    optimizer = "Nesterov" if number == signal.SIGKILL else "Adam"
     seconds = random.Random(optimizer)
     whole = run("", optimizer)
     folder = str(tmp_path / "run")
     kills = 0
-    while (result := run(folder, optimizer, seconds.uniform(0.0, 0.4))) is None and kills < 6:
+    while (
+        result := run(folder, optimizer, seconds.uniform(0.0, 0.4), number)
+    ) is None and kills < 4:
         kills += 1
     assert kills
     assert (result or run(folder, optimizer)) == whole

@@ -40,12 +40,31 @@ EVENTS = ["on_train_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", 
 # --- KeyboardInterrupt ----------------------------------------------------------------------------
 
 
+def note(error):
+    """Return the note of an error of one fit."""
+    (text,) = error.__notes__
+    return text
+
+
+@pytest.mark.reliability(
+    fault="Memory is exhausted in a step, or a layer or a loss raises an error",
+    sees="The error, with a note of epoch and batch; network, optimizer and `error.history` are "
+    "those of the last complete epoch, and `fit` can go on from there",
+)
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_an_interruption_inside_a_step_restores_the_last_whole_epoch(epochs):
-    net, same = watched(interrupt, 4 * epochs + 2), watched(interrupt, 99)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_an_error_inside_a_step_restores_the_last_whole_epoch(kind, epochs):
+    def act(_):
+        raise kind
+
+    net, same = watched(act, 4 * epochs + 2), watched(act, 99)
     optimizer, plain = nn.Adam(), nn.Adam()
-    history = error_of(KeyboardInterrupt, net, optimizer=optimizer, epochs=10).history
-    assert (history.stopped, net.epochs, len(history)) == ("interrupted", epochs, epochs)
+    error = error_of(kind, net, optimizer=optimizer, epochs=10)
+    history, stopped = error.history, "interrupted" if kind is KeyboardInterrupt else "error"
+    assert (history.stopped, net.epochs, len(history)) == (stopped, epochs, epochs)
+    if kind is not KeyboardInterrupt:
+        assert f"in epoch {epochs + 1}, at batch 3 of 4; " in note(error)
+        assert f"step {net.steps}, and error.history has {epochs} of 10 epochs" in note(error)
     fit(same, optimizer=plain, epochs=epochs)
     assert everything(net, optimizer) == everything(same, plain)
     assert (net.steps, optimizer.steps) == (4 * epochs, 4 * epochs)
@@ -53,6 +72,11 @@ def test_an_interruption_inside_a_step_restores_the_last_whole_epoch(epochs):
     assert fit(net, optimizer=optimizer, epochs=2)["epoch"] == [epochs + 1, epochs + 2]
 
 
+@pytest.mark.reliability(
+    fault="A callback raises an error, or ends the process (`sys.exit`)",
+    sees="The error, with a note of epoch and batch; all steps that were finished are kept, every "
+    "`on_train_end` is called, and `error.history` has the complete epochs",
+)
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize(
     ("act", "kind", "stopped"),
@@ -71,7 +95,11 @@ def test_whatever_a_callback_raises_leaves_whole_steps(event, act, kind, stopped
     epochs = {"on_train_begin": 0, "on_epoch_end": 2, "on_epoch_begin": 2}.get(event, 1)
     assert (net.steps, net.epochs) == (optimizer.steps, epochs)
     assert raising.ends == ([] if event == "on_train_begin" else [stopped])
-    assert kind is not KeyboardInterrupt or len(error.history) == epochs
+    if event != "on_train_begin":
+        assert len(error.history) == epochs
+        place = {"on_epoch_end": (2, 4), "on_epoch_begin": (3, 1), "on_batch_end": (2, 2)}
+        words = "fit ended in epoch {}, at batch {} of 4; ".format(*place.get(event, (2, 3)))
+        assert kind is KeyboardInterrupt or words in note(error)
     same, plain, (x, y) = network(), nn.Adam(0.01), problem()
     orders = (nn.batches(50, 16, same) for _ in itertools.count())
     for batch in itertools.islice(itertools.chain.from_iterable(orders), net.steps):
@@ -81,10 +109,23 @@ def test_whatever_a_callback_raises_leaves_whole_steps(event, act, kind, stopped
     np.testing.assert_allclose(net.parameters.vector, same.parameters.vector, atol=1e-12)
 
 
-def test_an_interrupted_metric_leaves_its_epoch_uncounted():
-    net, metrics = network(), [lambda outputs, targets: interrupt(outputs)]
-    history = error_of(KeyboardInterrupt, net, epochs=3, metrics=metrics).history
-    assert (net.epochs, len(history), history.columns) == (0, 0, {})
+@pytest.mark.reliability(
+    fault="A metric raises an error",
+    sees="The error; the epochs before are in `error.history`, and this one is not counted",
+)
+@pytest.mark.parametrize(("act", "kind"), [(interrupt, KeyboardInterrupt), (fail, RuntimeError)])
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_metric_that_fails_leaves_its_epoch_uncounted(act, kind, epochs):
+    calls = []
+
+    def metric(outputs, targets):
+        if len(targets) > 1:  # it is tried on one row before training
+            calls.append(len(targets))
+        return act(outputs) if len(calls) > epochs else 1.0
+
+    net = network()
+    history = error_of(kind, net, epochs=5, metrics=[metric]).history
+    assert (net.epochs, len(history), net.steps) == (epochs, epochs, 4 * (epochs + 1))
 
 
 # --- A callback's own error -----------------------------------------------------------------------
@@ -135,20 +176,27 @@ def test_a_fit_inside_a_callback_leaves_the_outer_one_as_it_was():
 # --- A loss that is not finite --------------------------------------------------------------------
 
 
+@pytest.mark.reliability(
+    fault="The loss is NaN, for example in batch 17 of epoch 3",
+    sees="`NonFiniteLossError` that names step, batch, epoch and the first layer whose outputs are "
+    "not finite; network and optimizer are those of the end of epoch 2, `error.history` has both",
+)
 @pytest.mark.parametrize("epochs", [0, 2])
 @pytest.mark.parametrize("rule", [lambda: nn.SGD(0.1, momentum=0.9), nn.RMSprop, nn.Adam])
 def test_a_non_finite_loss_is_located_and_the_last_whole_epoch_restored(rule, epochs):
-    step = 4 * epochs + 2
+    step = 25 * epochs + 16
     net, same = watched(spoil, step), watched(spoil, step)
     optimizer, plain, finite = rule(), rule(), []
     look = callback(on_train_end=lambda s: finite.append(np.isfinite(net.parameters.vector).all()))
-    words = f"step {step} is nan; .* of watch_1. .* the end of epoch {epochs} again; a smaller lea"
-    error = error_of(
-        nn.NonFiniteLossError, net, match=words, optimizer=optimizer, epochs=5, callbacks=[look]
+    words = (
+        rf"step {step} is nan; .* of watch_1, in batch 17 of epoch {epochs + 1}\. "
+        f".* the end of epoch {epochs} again; a smaller lea"
     )
+    options = {"optimizer": optimizer, "epochs": 5, "callbacks": [look], "batch_size": 2}
+    error = error_of(nn.NonFiniteLossError, net, match=words, **options)
     assert (error.step, error.layer, error.history.stopped) == (step, "watch_1", "non-finite loss")
     assert (len(error.history), finite) == (epochs, [True])
-    fit(same, optimizer=plain, epochs=epochs)
+    fit(same, optimizer=plain, epochs=epochs, batch_size=2)
     assert everything(net, optimizer) == everything(same, plain)
 
 
@@ -161,6 +209,10 @@ def test_training_can_go_on_with_a_smaller_learning_rate():
     assert history["data_loss"][-1] < history["data_loss"][0] < 5
 
 
+@pytest.mark.reliability(
+    fault="The loss explodes: the learning rate is far too large",
+    sees="`NonFiniteLossError` with a remedy; the parameters that are left are finite",
+)
 @pytest.mark.parametrize("batch_size", [5, 50])
 @pytest.mark.parametrize("learning_rate", [1e10, 1e20, 1e30, 1e38])
 def test_what_is_restored_is_finite_however_large_the_step(learning_rate, batch_size):

@@ -176,7 +176,12 @@ class HyperparameterScheduler(Callback):
 
     def on_batch_begin(self, state: TrainingState) -> None:
         """Set the value for this step."""
-        setattr(self.target, self.attribute, self.schedule(state.net.steps))
+        value = self.schedule(state.net.steps)
+        try:
+            setattr(self.target, self.attribute, value)
+        except (TypeError, ValueError) as error:
+            place = f"the schedule for step {state.net.steps}"
+            raise type(error)(f"{error} from {place}") from None
 
 
 # The direction of improvement, by the last part of the figure's name.

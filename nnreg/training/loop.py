@@ -151,6 +151,9 @@ def fit(
         step is finished first. So parameters, optimizer, ``net.steps`` and ``net.epochs`` agree,
         and a further ``fit`` continues from there. A second Ctrl-C ends a step or callback that
         hangs; after an unfinished step, the end of the last complete epoch is restored.
+    Exception
+        What a callback, a metric or a layer raises, with the ``history`` of the complete epochs,
+        and a note that names the epoch and the batch.
 
     Examples
     --------
@@ -212,7 +215,8 @@ def fit(
     except (KeyboardInterrupt, NonFiniteLossError) as error:
         history.stopped = STOPPED.get(type(error), "interrupted")
         if isinstance(error, NonFiniteLossError) and error.history is history:
-            error.args = (f"{error}. {_describe_parameters(state, error)}",)
+            place = f"in batch {state.batch + 1} of epoch {net.epochs + 1}"
+            error.args = (f"{error}, {place}. {_describe_parameters(state, error)}",)
         error.history = history  # type: ignore[union-attr]  # documented above
         raise
     return history
@@ -247,7 +251,7 @@ def _train(
 
     The row is appended and ``net.epochs`` incremented together, after all figures are computed.
     """
-    net, history = state.net, state.history
+    net, history, epoch = state.net, state.history, 0
     step = TrainingStep(net, state.loss, state.optimizer)
 
     def notify(event: str) -> None:
@@ -263,7 +267,7 @@ def _train(
                 run.begin()  # not to be ended by a second Ctrl-C, halfway
             interrupts.check()
             while len(history) < state.epochs and not state.reason:
-                started = time.perf_counter()
+                started, epoch, state.batch = time.perf_counter(), net.epochs + 1, 0
                 notify("on_epoch_begin")
                 row = _train_epoch(state, step, notify, interrupts, data, order(), run)
                 for prefix, part in evaluated.items():
@@ -279,6 +283,13 @@ def _train(
             history.stopped = state.reason or "epochs"
         except BaseException as error:
             history.stopped = STOPPED.get(type(error), "error")
+            if history.stopped == "error" and epoch:
+                error.history = history  # type: ignore[attr-defined]  # documented in fit
+                error.add_note(
+                    f"fit ended in epoch {epoch}, at batch {state.batch + 1} of {state.batches}; "
+                    f"the parameters are those of step {net.steps}, and error.history has "
+                    f"{len(history)} of {state.epochs} epochs"
+                )
             raise
 
 
@@ -326,7 +337,7 @@ def _train_epoch(
         state.finished += 1
         notify("on_batch_end")
         if run is not None:
-            interrupts.call(run.end_step)
+            interrupts.call(run.end_step, interrupts.pending)
         interrupts.check()
     penalty = call_or_restore(_finite_penalty, net)
     data_loss = state.loss_sum / state.weight_sum

@@ -47,8 +47,8 @@ class Checkpoint:
 
     If the folder has files of the same run, ``fit`` continues from the newest one that is whole,
     and says so. On the same machine, with the same NumPy and number of threads, the finished run
-    is to the last bit the run that was not interrupted. While a run uses a folder, another one
-    in the same or another process is refused.
+    is to the last bit the run that was not interrupted. Ctrl-C saves the last step. While a run
+    uses a folder, another one in the same or another process is refused.
 
     Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``, an
     optimizer by its ``state`` too, and these and callbacks by what ``get_state`` returns: numbers,
@@ -286,11 +286,13 @@ class Run:
         values = {p.name: vars(loss).get(p.name) for p in named_parameters(type(loss).__init__)}
         return {name: v for name, v in values.items() if isinstance(v, int | float | str)}
 
-    def end_step(self) -> None:
-        """Save after a step, if it is time to."""
+    def end_step(self, interrupted: bool) -> None:
+        """Save after a step, if it is time to or if the run is going to end."""
         steps, seconds = self.checkpoint.every_steps, self.checkpoint.every_seconds
-        if (steps and self.state.net.steps % steps == 0) or (
-            seconds is not None and time.monotonic() - self.saved_at >= seconds
+        if (
+            interrupted
+            or (steps and self.state.net.steps % steps == 0)
+            or (seconds is not None and time.monotonic() - self.saved_at >= seconds)
         ):
             self.save()
 
