@@ -83,8 +83,11 @@ def test_the_array_may_be_written_to(tmp_path):
         (bytes([0, 0, 8, 255]), "not an IDX file"),
         (bytes([0, 0, 8, 2, 0, 0]), "truncated header: 6 bytes, expected 12"),
         (bytes([0, 0, 8, 1, 255, 255, 255, 255]), "truncated: 8 bytes, expected 4294967303"),
-        (gzip.compress(bytes(100))[:20], "damaged gzip data"),
-        (gzip.compress(bytes(range(100)))[:-6] + bytes(6), "damaged gzip data"),
+        (gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 9, *range(9)]))[:20], "damaged gzip data: they"),
+        (
+            gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 9, *range(9)]))[:-6] + bytes(6),
+            "damaged gzip data: Error",
+        ),
         (b"\x1f\x8b\x08" + bytes(20), "damaged gzip data"),
     ],
     ids=[f"file {i}" for i in range(10)],  # gzip writes the time into its bytes

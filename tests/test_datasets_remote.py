@@ -14,7 +14,7 @@ from nnreg.datasets import describe, load, load_fashion_mnist, load_mnist, locat
 from nnreg.datasets.idx import PARTS
 from nnreg.datasets.mnist import REGISTRY, cache_folder, download
 
-DATA = b"the right bytes"
+DATA = bytes([0, 0, 8, 1, 0, 0, 0, 9]) + b"the bytes"
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
@@ -82,7 +82,7 @@ def test_a_connection_that_ends_early_leaves_nothing(goal, monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def read(self):
+        def read(self, size):
             raise http.client.IncompleteRead(b"the", 12)
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken())

@@ -80,6 +80,18 @@ class Dataset:
     y_test: Array | None = field(default=None, repr=False)
 
 
+def check_width(where: str, features: int) -> None:
+    """Raise ``ValueError`` for more than 2**20 features: each has a name.
+
+    >>> check_width("a.npz", 2_000_000)
+    Traceback (most recent call last):
+        ...
+    ValueError: a.npz: 2,000,000 features, more than 1,048,576
+    """
+    if features > 2**20:
+        raise ValueError(f"{where}: {features:,} features, more than {2**20:,}")
+
+
 def make_dataset(
     name: str,
     training: Part,
@@ -115,6 +127,7 @@ def make_dataset(
     >>> pets.class_names, pets.y.tolist()
     (('cat', 'dog'), [1, 0, 1])
     """
+    check_width(training.where, training.x.shape[1])
     parts = [training] if test is None else [training, test]
     classes: list[Any] = []
     if training.labels is None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 import os
+from typing import Any
 
 import numpy as np
 
-from nnreg._support.files import check_path
+from nnreg._support.files import check_path, open_regular
+from nnreg._support.npz import unpacked_limit
 from nnreg._support.typing import Array
 from nnreg.datasets.dataset import Split
 
@@ -27,6 +29,9 @@ PARTS = (
 )
 """The four files of a folder, in the order in which they are read."""
 
+_GZIP = b"\x1f\x8b"
+_DIMENSIONS = 32  # at most, as long in NumPy
+_HEADER = 4 + 4 * _DIMENSIONS  # bytes of the longest header
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -46,7 +51,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Raises
     ------
     ValueError
-        If the file is not IDX, truncated or too long; the message names the file.
+        If the file is not IDX, truncated or too long, or a gzip file that unpacks to more than
+        16 MiB and ten times its size; the message names the file.
     FileNotFoundError
         If there is no such file.
 
@@ -64,29 +70,74 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
 
 
 def read_bytes(path: str) -> bytes:
-    """Return a file's bytes, decompressed if it is a gzip file; ``ValueError`` if damaged."""
-    with open(path, "rb") as file:
+    """Return the bytes of an IDX file, decompressed if it is a gzip file.
+
+    They are read only if the header states their number, so that a file of a few bytes, or one that
+    is not IDX, takes no memory.
+
+    Raises
+    ------
+    ValueError
+        As for `decode_idx` and `decompress`.
+    OSError
+        If the file cannot be opened.
+    """
+    with open_regular(path) as file:
+        if file.peek(2)[:2] != _GZIP:
+            _check_size(file.peek(_HEADER)[:_HEADER], os.fstat(file.fileno()).st_size, path)
         return decompress(file.read(), path)
 
 
 def decompress(raw: bytes, source: str) -> bytes:
-    """Return bytes, decompressed if they are in gzip format.
+    """Return the bytes of an IDX file, decompressed if they are in gzip format.
 
-    Damaged data raise ``ValueError`` with the name of the source.
+    Parameters
+    ----------
+    raw : bytes
+    source : str
+        Where the bytes came from, for the error.
 
+    Raises
+    ------
+    ValueError
+        If compressed bytes are damaged, are not as many as the header of the IDX file in them
+        states, or are more than 16 MiB and ten times their compressed number.
+
+    Examples
+    --------
     >>> import gzip
-    >>> decompress(gzip.compress(b"abc"), "abc.gz"), decompress(b"abc", "abc")
-    (b'abc', b'abc')
+    >>> number = bytes([0, 0, 8, 1, 0, 0, 0, 1, 5])
+    >>> decompress(gzip.compress(number), "a.gz") == decompress(number, "a") == number
+    True
+    >>> decompress(gzip.compress(bytes([0, 0, 8, 1, 9, 0, 0, 0])), "a.gz")
+    Traceback (most recent call last):
+        ...
+    ValueError: a.gz: unpacks to 150,994,952 bytes; at most 16,777,216 are read from a gzip file of
+    this size (16 MiB, or ten times its size). If the file is right, unpack it by gunzip
     """
-    if raw[:2] != b"\x1f\x8b":
+    if raw[:2] != _GZIP:
         return raw
-    import gzip
     import zlib
 
+    stream = zlib.decompressobj(wbits=31)  # one gzip file
     try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
+        head = stream.decompress(raw, _HEADER)
+        expected, limit = _get_size(head, source), unpacked_limit(len(raw))
+        if expected > limit:
+            raise ValueError(
+                f"{source}: unpacks to {expected:,} bytes; at most {limit:,} are read from a gzip "
+                "file of this size (16 MiB, or ten times its size). If the file is right, unpack "
+                "it by gunzip"
+            )
+        more = max(1, expected + 1 - len(head))  # one byte more than there should be
+        content = head + stream.decompress(stream.unconsumed_tail, more)
+    except zlib.error as error:
         raise ValueError(f"{source}: damaged gzip data: {error}") from error
+    if len(content) <= expected and not stream.eof:
+        raise ValueError(f"{source}: damaged gzip data: they end after {len(content):,} bytes")
+    if stream.unused_data or len(content) > expected:
+        raise ValueError(f"{source}: trailing bytes after {expected:,} bytes")
+    return content
 
 
 def decode_idx(raw: bytes, source: str) -> Array:
@@ -114,22 +165,38 @@ def decode_idx(raw: bytes, source: str) -> Array:
     >>> decode_idx(bytes([0, 0, 11, 1, 0, 0, 0, 1, 1, 2]), "one number of 16 bits")
     array([258], dtype=int16)
     """
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or not 1 <= raw[3] <= 32:
+    dtype, shape, start = _read_header(raw, source)
+    _check_size(raw[:_HEADER], len(raw), source)
+    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _read_header(raw: bytes, source: str) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Return the type of the numbers, the shape, and the number of bytes before them."""
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or not 1 <= raw[3] <= _DIMENSIONS:
         raise ValueError(
             f"{source}: not an IDX file: starts with {raw[:4].hex(' ') or 'nothing'}, not 00 00, "
             "a type (08, 09, 0b, 0c, 0d or 0e) and a number of dimensions (01 to 20)"
         )
-    dtype = np.dtype(_TYPES[raw[2]])
     start = 4 + 4 * raw[3]
     if len(raw) < start:
         raise ValueError(f"{source}: truncated header: {len(raw)} bytes, expected {start}")
     shape = tuple(np.frombuffer(raw, ">u4", count=raw[3], offset=4).tolist())
-    expected = start + dtype.itemsize * math.prod(shape)
-    if len(raw) != expected:
-        fault = "truncated" if len(raw) < expected else "trailing bytes"
-        size = f"{len(raw)} bytes, expected {expected} for shape {shape}"
-        raise ValueError(f"{source}: {fault}: {size}")
-    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.dtype(_TYPES[raw[2]]), shape, start
+
+
+def _get_size(head: bytes, source: str) -> int:
+    """Return the number of bytes of an IDX file by its header."""
+    dtype, shape, start = _read_header(head, source)
+    return start + dtype.itemsize * math.prod(shape)
+
+
+def _check_size(head: bytes, size: int, source: str) -> None:
+    """Raise ``ValueError`` unless a file has as many bytes as its header states."""
+    expected = _get_size(head, source)
+    if size != expected:
+        fault = "truncated" if size < expected else "trailing bytes"
+        shape = _read_header(head, source)[1]
+        raise ValueError(f"{source}: {fault}: {size} bytes, expected {expected} for shape {shape}")
 
 
 def find_parts(folder: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from nnreg._support.files import check_path
 from nnreg._support.npz import ArrayFile, Header
 from nnreg._support.tables import listed
 from nnreg.datasets.columns import Column, choose
-from nnreg.datasets.dataset import Dataset, Part, make_dataset
+from nnreg.datasets.dataset import Dataset, Part, check_width, make_dataset
 
 _FEATURES = ("x", "x_train", "data", "features", "images")
 _TARGETS = ("y", "y_train", "target", "targets", "labels")
@@ -97,6 +97,7 @@ def read_npz(
                 f"{path}: x_test has {math.prod(headers['x_test'].shape[1:])} features, "
                 f"but x has {width}"
             )
+        check_width(path, width)
         names = [f"feature {number}" for number in range(width)]
         chosen, _ = choose(path, names, target=False, columns=columns, drop=drop)
 

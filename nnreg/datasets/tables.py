@@ -13,10 +13,11 @@ import math
 import os
 import re
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_LABEL = 1_000  # characters
 _MOST_COLUMNS = 100_000
 _UTF_8 = "utf-8-sig"  # with or without a byte-order mark
+_BLOCK = 2**16  # cells that are converted at once
 _SAMPLE = 20  # lines, from which the separator is recognized
 
 
@@ -117,32 +119,37 @@ def read_csv(
         raise ValueError("regression=True needs a target, got target=False")
     header = None if header is None else validation.flag("header", header)
     source = _open_source(check_path("path", path), separator, encoding, header)
-    file, records = source.file, _records(source)
-    line, first = next(records, (0, [""]))
+    file = source.file
+    line, first = next(_records(source), (0, [""]))
     if not line:
         raise ValueError(f"{file}: the file is empty; a header and rows are expected")
+    if "\0" in "".join(first):
+        raise ValueError(f'{file}, line {line}: a NUL character; for UTF-16, encoding="utf-16-le"')
     if len(first) < 2 and target is not False:
         raise ValueError(
             f"{file}, line {line}: one column, {printable(first[0])!r}; at least one feature and "
             f"the labels are expected, separated by {', '.join(_SEPARATORS.values())}"
         )
+    if len(first) > _MOST_COLUMNS:
+        raise ValueError(
+            f"{file}, line {line}: {len(first):,} columns, more than {_MOST_COLUMNS:,}; "
+            "an .npz file may have more"
+        )
     names = [name.strip() for name in first]
     if header is False:
-        records = chain([(line, first)], records)
         names = [f"column {number}" for number in range(len(first))]
     features, label = choose(file, names, target=target, columns=columns, drop=drop)
     if header is None:
         _check_is_header(file, line, names, features, (target, *(columns or ())))
     _check_names(file, line, names, features if label is None else [*features, label])
     numeric = [*features, label] if regression and label is not None else features
-    rows = _read_rows(source, names, records, numeric, label)
-    x = rows.x
+    x, texts = _read_rows(source, names, numeric, label)
     labels: Array | list[str] | None = None
     where = file if label is None else f'{file}, column "{printable(names[label])}"'
     if regression:
         x, labels = np.ascontiguousarray(x[:, :-1]), x[:, -1:].copy()
     elif label is not None:
-        labels = _label_values(source, where, rows)
+        labels = _label_values(source, where, texts)
     return make_dataset(
         os.path.splitext(os.path.basename(file))[0],
         Part(x, labels, where),
@@ -245,17 +252,10 @@ def _parse(lines: Iterable[str], separator: str) -> Any:
 
 @contextmanager
 def _lines(file: str, encoding: str) -> Iterator[Iterator[str]]:
-    """Open a file of text, without NUL; the error for other text names the line."""
-
-    def check(text: Iterable[str]) -> Iterator[str]:
-        for number, line in enumerate(text, 1):
-            if "\0" in line:
-                raise ValueError(f'{file}, line {number}: NUL; for UTF-16, set encoding="utf-16"')
-            yield line
-
+    """Open a file of text; the error for other text names the line."""
     with open_regular(file) as stream, io.TextIOWrapper(stream, encoding, newline="") as text:
         try:
-            yield check(text)
+            yield text
         except UnicodeError as error:
             raise ValueError(_locate(file, encoding, error)) from None
 
@@ -284,11 +284,6 @@ def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
         line = 1
         try:
             for fields in reader:
-                if len(fields) > _MOST_COLUMNS:
-                    raise ValueError(
-                        f"{source.file}, line {line}: {len(fields):,} columns, more than "
-                        f"{_MOST_COLUMNS:,}; use an .npz file"
-                    )
                 if fields:
                     yield line, fields
                 line = reader.line_num + 1
@@ -328,49 +323,67 @@ def _check_names(file: str, line: int, names: list[str], used: list[int]) -> Non
             )
 
 
-class _Rows(NamedTuple):
-    """Numbers (N, D), and of each row the line and the text of the label."""
-
-    x: Array
-    lines: array[int]
-    labels: list[str]
-
-
 def _read_rows(
-    source: _Source,
-    names: list[str],
-    records: Iterable[tuple[int, list[str]]],
-    numeric: list[int],
-    label: int | None,
-) -> _Rows:
-    values, lines = array("d"), array("q")
-    labels: list[str] = []
+    source: _Source, names: list[str], numeric: list[int], label: int | None
+) -> tuple[Array, list[str]]:
+    """Return the numbers (N, D), and the text of each row's label."""
+    import csv
+
+    values, labels = array("d"), list[str]()
     known: dict[str, str] = {}  # rows of one class share one text
-    for line, fields in records:
+    start = rows = 0 if source.header is False else 1  # records before the block
+    with _lines(source.file, source.encoding) as text:
+        records = islice(filter(None, _parse(text, source.separator)), start, None)
+        try:
+            while block := list(islice(records, max(1, _BLOCK // len(names)))):
+                numbers = _get_numbers(block, len(names), numeric)
+                if numbers is None:
+                    raise ValueError(_find_fault(source, names, numeric, label, rows))
+                values.extend(numbers)
+                if label is not None:
+                    texts = list(map(str.strip, map(itemgetter(label), block)))
+                    labels.extend(map(known.setdefault, texts, texts))
+                rows += len(block)
+        except csv.Error:
+            deque(_records(source), maxlen=0)  # which raises it with the line
+            raise
+    if rows == start:
+        raise ValueError(f"{source.file}: a header, but no rows")
+    return np.frombuffer(values).reshape(rows - start, len(numeric)), labels
+
+
+def _get_numbers(block: list[list[str]], width: int, numeric: list[int]) -> list[float] | None:
+    """Return the numbers of some records, or None if a record or a cell is wrong."""
+    if set(map(len, block)) != {width}:
+        return None
+    pick = itemgetter(*numeric)
+    texts: Iterable[str] = map(pick, block)
+    texts = list(chain.from_iterable(texts) if len(numeric) > 1 else texts)
+    try:
+        numbers = list(map(float, texts))
+    except ValueError:
+        return None
+    # Python reads 1_000 as a number; in a table it is probably a mistake.
+    if (math.isfinite(sum(numbers)) and "_" not in "".join(texts)) or all(map(_is_number, texts)):
+        return numbers
+    return None
+
+
+def _find_fault(
+    source: _Source, names: list[str], numeric: list[int], label: int | None, start: int
+) -> str:
+    """Return the message for the first record from ``start`` that is wrong."""
+    for line, fields in islice(_records(source), start, None):
         if len(fields) != len(names):
-            raise ValueError(
+            return (
                 f"{source.file}, line {line}: {len(fields)} fields, but the first line has "
                 f"{len(names)}"
             )
-        texts = [fields[number] for number in numeric]
-        try:
-            row = list(map(float, texts))
-        except ValueError:
-            row = [math.nan]
-        # Python reads 1_000 as a number; in a table it is probably a mistake.
-        if not math.isfinite(sum(row)) or "_" in "".join(texts):
-            target = names[label] if label is not None else None
-            for number, text in zip(numeric, texts, strict=True):
-                if not _is_number(text):
-                    raise ValueError(_describe_fault(source, line, names[number], text, target))
-        values.extend(row)
-        lines.append(line)
-        if label is not None:
-            text = fields[label].strip()
-            labels.append(known.setdefault(text, text))
-    if not lines:
-        raise ValueError(f"{source.file}: a header, but no rows")
-    return _Rows(np.frombuffer(values).reshape(len(lines), len(numeric)), lines, labels)
+        for number in numeric:
+            if not _is_number(fields[number]):
+                target = None if label is None else names[label]
+                return _describe_fault(source, line, names[number], fields[number], target)
+    raise RuntimeError(f"{source.file} changed while it was read")
 
 
 def _describe_fault(source: _Source, line: int, name: str, text: str, target: str | None) -> str:
@@ -403,17 +416,19 @@ def _is_value(text: str) -> bool:
     return _is_number(text) or _is_missing(text)
 
 
-def _label_values(source: _Source, where: str, rows: _Rows) -> Array | list[str]:
+def _label_values(source: _Source, where: str, labels: list[str]) -> Array | list[str]:
     """Return the labels as numbers if all of them are, otherwise as text."""
-    distinct = set(rows.labels)
+    distinct = set(labels)
     missing = set(filter(_is_missing, distinct))
     # Among numbers, "none" is a missing value; among words it may be a class.
     numeric = distinct > missing and all(map(_is_number, distinct - missing))
     missing = missing if numeric else missing & {""}
     if wrong := missing | {label for label in distinct if len(label) > _LONGEST_LABEL}:
-        row, text = next(pair for pair in enumerate(rows.labels) if pair[1] in wrong)
+        row, text = next(pair for pair in enumerate(labels) if pair[1] in wrong)
+        line, _ = next(islice(_records(source), row + (source.header is not False), None))
         fault = f"a label of {len(text):,} characters"
         if text in missing:
             fault = f"a missing label; {source.advise_rows(text)}"
-        raise ValueError(f"{where}, line {rows.lines[row]}: {fault}")
-    return np.array(list(map(float, rows.labels))) if numeric else rows.labels
+        raise ValueError(f"{where}, line {line}: {fault}")
+    numbers = {label: float(label) for label in distinct} if numeric else {}
+    return np.array([numbers[label] for label in labels]) if numeric else labels
