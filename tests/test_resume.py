@@ -1,5 +1,6 @@
 """Runs that are saved while they train: resumed, they end with the bits of the whole run."""
 
+import copy
 import json
 import random
 import signal
@@ -233,6 +234,19 @@ stateful = pytest.mark.parametrize(
 @stateful
 def test_the_state_of_a_users_class_resumes_to_the_bit(kind, name, make, options, tmp_path):
     assert_resumes(make, tmp_path, stop_after=6, **options)
+
+
+@stateful
+def test_a_step_that_fails_leaves_the_state_of_the_last_epoch(kind, name, make, options):
+    net, optimizer = make()
+    loss = options.get("loss", nn.SoftmaxCrossEntropy)()
+    objects = [loss, optimizer, net.penalty, *net.layers]
+    thing = next(part for part in objects if isinstance(part, kind))
+    before = copy.deepcopy(thing.get_state())
+    optimizer.learning_rate = 1e30
+    with pytest.raises(nn.NonFiniteLossError):
+        train(net, optimizer, loss=lambda: loss)
+    assert repr(thing.get_state()) == repr(before)
 
 
 @stateful

@@ -77,7 +77,24 @@ class Magnitude(nn.Layer):
         return dy * cache.sign
 
 
-@pytest.mark.parametrize("layer", [Scale, Twice, Centred, Magnitude])
+class Shifted(Twice):
+    """Adds the number of passes, which training changes."""
+
+    passes = 0
+
+    def forward(self, x, cache):
+        self.passes += cache.training
+        return 2 * x + x.dtype.type(self.passes)
+
+
+class Counted(Shifted):
+    """Has its state in `get_state`."""
+
+    def get_state(self):
+        return {"passes": self.passes}
+
+
+@pytest.mark.parametrize("layer", [Scale, Twice, Centred, Magnitude, Counted])
 def test_a_users_right_layer_keeps_the_contract(layer):
     assert_layer_contract(layer)
 
@@ -183,6 +200,7 @@ class DamagesTheParameters(Scale):
         (RemembersInference, "remembers inference", "whose cache is empty"),
         (Raises, "raises", "Raises.backward raises RuntimeError: not written yet"),
         (DamagesTheParameters, "backward once", "called twice"),
+        (Shifted, "replay", r"return attributes that training changes in get_state\(\)"),
         (
             lambda: WiderNoise(keep_prob=0.8),
             "variance",

@@ -8,6 +8,7 @@ the correctness of the gradients.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class LayerHarness:
 
     def __init__(self, make: Callable[[], Layer], inputs: int, rows: int, seed: int) -> None:
         self.make, self.inputs, self.rows, self.seed = make, inputs, rows, seed
-        self.name = type(make()).__name__
+        layer = make()
+        self.name, self.state = type(layer).__name__, copy.deepcopy(layer.get_state())
 
     def layer(self, dtype: Any = "float64", inputs: int | None = None) -> Layer:
         """Return a new layer with random parameters, views of one vector."""
@@ -107,7 +109,9 @@ class LayerHarness:
     def forward(
         self, layer: Layer, x: Array, *, step: int = 0, training: bool = True, first_row: int = 0
     ) -> tuple[Array, Cache]:
-        """Return the output and a new cache."""
+        """Return the output and a new cache, from the state of a new layer."""
+        if self.state:
+            layer.set_state(copy.deepcopy(self.state))
         cache = Cache(x.dtype)
         cache.reset(training=training, step=step, first_row=first_row)
         return self.call("forward", layer.forward, x, cache), cache
@@ -266,7 +270,8 @@ def check_step_replayable(harness: LayerHarness) -> None:
         np.array_equal(first, harness.forward(layer, x, step=3)[0]),
         "replay",
         f"{harness.name}.forward returns different results for the same step: seed the generator "
-        "with the layer's seed and cache.step.",
+        "with the layer's seed and cache.step, and return attributes that training changes in "
+        "get_state().",
     )
 
 
@@ -455,7 +460,8 @@ def assert_layer_contract(
 
     The rules: shapes and dtype (float32 and float64); ``x``, ``dy``, the output, the cache and
     the parameters are not changed; results share no memory with them or with each other, the
-    identity excepted; ``gradient`` overwrites; a step can be replayed; all state is in the cache;
+    identity excepted; ``gradient`` overwrites; a step can be replayed; all state is in the cache or
+    in ``get_state()``;
     the gradient is correct (:func:`nnreg.check_gradients`); rows are independent and their
     gradients add up, unless ``independent_rows`` is False; one row and one column work; inference
     stores no state; for a rectifier (``y = x`` above zero, not decreasing below) with a kink, the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -310,6 +311,9 @@ def _train_epoch(
     vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
     progress = state.finished, state.loss_sum, state.weight_sum
     arrays = {name: values.copy() for name, values in optimizer.state.items()}
+    rules = [segment.rule for segment in net.regularization.resolve().all]
+    objects = [state.loss, optimizer, *net.layers, *rules]
+    states = [(thing, copy.deepcopy(kept)) for thing in objects if (kept := thing.get_state())]
 
     def call_or_restore(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -319,6 +323,8 @@ def _train_epoch(
             for name, values in optimizer.state.items():
                 values[...] = arrays.get(name, 0)
             net.steps, optimizer.steps = counts
+            for thing, kept in states:
+                thing.set_state(kept)
             state.finished, state.loss_sum, state.weight_sum = progress
             if isinstance(error, NonFiniteLossError):
                 error.history = state.history
