@@ -177,13 +177,3 @@ def test_verbose_prints_a_line_after_each_epoch(capsys):
 )
 def test_what_does_not_work_names_what_does(option, message):
     error_of((TypeError, ValueError), network(), match=message, **option)
-
-
-def test_a_log_that_cannot_be_written_warns_and_training_goes_on(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(UserWarning, match=r"CSVLog could not write .*No space left"):
-        history = fit(network(), epochs=3, callbacks=[nn.CSVLog(tmp_path / "log.csv")])
-    assert (len(history), os.listdir(tmp_path)) == (3, [])

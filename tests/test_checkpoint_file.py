@@ -102,25 +102,6 @@ def test_an_existing_file_is_not_overwritten(path):
     assert nn.load(path).inputs == 2
 
 
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-@pytest.mark.parametrize("existing", [True, False])
-def test_a_failure_while_writing_leaves_what_was_there(failing, error, existing, path, monkeypatch):
-    if existing:
-        nn.save(network(seed=1), path)
-    kept = path.read_bytes() if existing else None
-
-    def fail(*_, **__):
-        raise error("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, failing, fail)
-        with pytest.raises(error, match="the disk is full"):
-            nn.save(network(seed=2), path, overwrite=True)
-    assert (path.read_bytes() if path.exists() else None) == kept
-    assert os.listdir(path.parent) == ([path.name] if existing else [])
-
-
 def content(description, /, **arrays):
     return lambda path: path.write_bytes(
         containers.pack(path, arrays, {"description": description} if description else {})

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,15 +321,70 @@ class TestTheRest:
         assert result.stdout == "set()\n"
 
 
+def find_workers(process):
+    """Return the numbers of joblib's worker processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process and b"popen_loky" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def interrupt(process):
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+
+
+def kill_worker(process):
+    os.kill(find_workers(process.pid)[0], signal.SIGKILL)
+
+
+LONG = {  # commands that take some seconds after their first result, and how they continue
+    "bias-variance": (
+        "--values 2,4 --datasets 40 --seeds 1 --rows 50 --epochs 800",
+        r"data sets? (are|is) kept in out; the same command",
+    ),
+    "path": (
+        "--hidden 64 --points 12 --train-size 400 --epochs 200 --repeats 2",
+        r"points? (are|is) kept in out; the same command with --out out --resume",
+    ),
+}
+DEAD = "a worker process was killed, perhaps for lack of memory; use fewer jobs"
+ENDS = {  # the command, the number of jobs, what ends it, the exit status, and the message
+    "Ctrl-C": ("bias-variance", 1, interrupt, 130, "interrupted"),
+    "Ctrl-C, 2 jobs": ("bias-variance", 2, interrupt, 130, "interrupted"),
+    "SIGTERM": ("path", 1, subprocess.Popen.terminate, 143, "interrupted"),
+    "SIGTERM, 2 jobs": ("bias-variance", 2, subprocess.Popen.terminate, 143, "interrupted"),
+    "worker of bias-variance": ("bias-variance", 2, kill_worker, 1, DEAD),
+    "worker of path": ("path", 2, kill_worker, 1, DEAD),
+}
+
+
+@pytest.mark.reliability(
+    fault="Ctrl-C or SIGTERM during a command (`--jobs 2` too)",
+    sees="One line that says how many results are kept and how to continue; exit status 130 or "
+    "143; no worker process lives on",
+)
+@pytest.mark.reliability(
+    fault="A worker process of `nnreg path --jobs 2` or `bias-variance --jobs 2` is killed",
+    sees="One line: that it was killed, how many results are kept, how to continue; exit status 1; "
+    "no other worker lives on",
+)
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs):
+@pytest.mark.posix
+@pytest.mark.parametrize(("command", "jobs", "end", "status", "words"), ENDS.values(), ids=ENDS)
+def test_a_command_that_is_ended_leaves_no_process_and_says_what_is_kept(
+    tmp_path, command, jobs, end, status, words
+):
     if jobs > 1:
         pytest.importorskip("joblib")
-    options = "--values 2,4 --datasets 40 --seeds 1 --rows 50 --epochs 800 --out out"
+    if end is kill_worker and not Path("/proc").exists():
+        pytest.skip("workers are found in /proc")
+    options, kept = LONG[command]
+    options = f"{command} {options} --out out --jobs {jobs}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "nnreg", "bias-variance", *options.split(), "--jobs", str(jobs)],
+        [sys.executable, "-m", "nnreg", *options.split()],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -335,18 +392,11 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("*.npz")) and time.monotonic() < deadline:
         time.sleep(0.1)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
+    end(process)
     err = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number
+    assert process.returncode == status
     # joblib's resource tracker, which the signal reaches too, may add a warning
-    assert re.match(
-        r"nnreg: interrupted; \d+ data sets? (are|is) kept in out; "
-        r"the same command continues from there\n",
-        err,
-    )
+    assert re.match(rf"nnreg: {words}; \d+ {kept} continues from there\n", err), err
     assert "Traceback" not in err
     while time.monotonic() < deadline:  # the system takes a moment to remove dead processes
         try:
@@ -358,7 +408,8 @@ def test_a_signal_leaves_no_process_and_says_what_is_kept(tmp_path, number, jobs
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_one_line(capsys, monkeypatch, tmp_path):
+@pytest.mark.posix
+def test_a_worker_that_dies_at_once_is_one_line(capsys, monkeypatch, tmp_path):
     pytest.importorskip("joblib")
     monkeypatch.setattr(experiments, "sweep", lambda *given: {"1": _Dies(), "2": _Dies()})
     options = "--sweep degree --datasets 3 --seeds 1 --points 9 --jobs 2"

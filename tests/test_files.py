@@ -32,6 +32,10 @@ def only(path, content):
     assert path.read_bytes() == content
 
 
+@pytest.mark.reliability(
+    input="A file that exists, without `overwrite=True`",
+    sees="`FileExistsError: ... exists; overwrite=True replaces it`, before training",
+)
 def test_an_existing_file_is_replaced_only_on_request(target):
     with pytest.raises(FileExistsError, match=r"a\.txt exists; overwrite=True replaces it"):
         write_whole(target, b"after")
@@ -40,6 +44,11 @@ def test_an_existing_file_is_replaced_only_on_request(target):
     only(target, b"after")
 
 
+@pytest.mark.posix
+@pytest.mark.reliability(
+    fault="A file with permissions such as 0600 is replaced",
+    sees="The new file has the same, and no more while it is written; a new one honours the umask",
+)
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
 def test_permissions_of_a_replaced_file_are_kept(target, mode, monkeypatch):
     modes = []  # of the temporary file, while it is written
@@ -51,6 +60,7 @@ def test_permissions_of_a_replaced_file_are_kept(target, mode, monkeypatch):
     assert modes[0] == 0o600
 
 
+@pytest.mark.posix
 def test_the_owner_of_a_replaced_file_is_kept_where_that_is_allowed(target, monkeypatch):
     owners = []
     monkeypatch.setattr(os, "chown", lambda path, *owner: owners.append(owner))
@@ -61,6 +71,7 @@ def test_the_owner_of_a_replaced_file_is_kept_where_that_is_allowed(target, monk
     only(target, b"again")
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_permissions_of_a_new_file_follow_the_umask(tmp_path, umask):
     before = os.umask(umask)
@@ -79,11 +90,16 @@ def link(path):
 KINDS = {
     "link": (link, FileExistsError, "symbolic link"),
     "broken link": (lambda p: p.symlink_to("nowhere"), FileExistsError, "symbolic link"),
-    "pipe": (os.mkfifo, FileExistsError, "not a regular file"),
+    "pipe": (lambda p: os.mkfifo(p), FileExistsError, "not a regular file"),
     "folder": (os.mkdir, IsADirectoryError, "is a folder"),
 }
 
 
+@pytest.mark.posix
+@pytest.mark.reliability(
+    input="A path that is a symbolic link, a pipe, a device or a folder",
+    sees="`FileExistsError` or `IsADirectoryError`; nothing is replaced, or written through it",
+)
 @pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize(("make", "error", "words"), KINDS.values(), ids=KINDS)
 def test_what_is_no_regular_file_is_neither_replaced_nor_written_through(
@@ -102,6 +118,7 @@ def test_what_is_no_regular_file_is_neither_replaced_nor_written_through(
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.posix
 def test_a_device_is_refused():
     with pytest.raises(FileExistsError, match="not a regular file"):
         write_whole("/dev/null", b"", overwrite=True)
@@ -143,6 +160,7 @@ def test_of_several_threads_one_creates_the_file(tmp_path, hard_links, monkeypat
     assert_one_created_each(tmp_path, dict(zip(contents, created, strict=True)))
 
 
+@pytest.mark.posix
 def test_of_several_processes_one_creates_the_file(tmp_path):
     context = multiprocessing.get_context("fork")
     contents, barrier, results = (b"a", b"b", b"c", b"d"), context.Barrier(4), context.SimpleQueue()
@@ -202,11 +220,21 @@ def test_a_name_may_have_255_bytes_and_the_temporary_file_a_recognizable_one(tmp
     assert [names[0][:7] + names[0][-4:], *names[1:]] == [".nnreg-.tmp", path.name]
 
 
+@pytest.mark.reliability(
+    input="A path in a folder that does not exist",
+    sees="`FileNotFoundError: there is no folder ... to write ... into`",
+)
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write a\.txt"):
         files.check_target(tmp_path / "nowhere" / "a.txt")
 
 
+@pytest.mark.posix
+@pytest.mark.reliability(
+    fault="A killed process left a temporary file (`.nnreg-*.tmp`)",
+    sees="The next file that is written into the folder removes it; those of running processes and "
+    "of other computers stay",
+)
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     running = files._temporary_name()
     ended = running.replace(f"-{os.getpid()}-", "-99999999-")  # above the largest process number

@@ -12,6 +12,7 @@ from small import callback, error_of, everything, fit, network, watched
 
 import nnreg as nn
 
+pytestmark = pytest.mark.posix
 SIGNALS = os.environ.get("NNREG_SIGNALS", "40")
 
 

@@ -56,6 +56,10 @@ def snapshot(folder):
     return entries
 
 
+@pytest.mark.reliability(
+    input="The output folder has a file of the user's with the name of a report's file",
+    sees="One line that names it, exit status 2, before training; also with `--force`",
+)
 @pytest.mark.parametrize("decoy", DECOYS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_of_the_report_that_is_the_users_is_an_error_before_training(
@@ -89,6 +93,10 @@ def test_a_file_that_the_user_changed_later_is_the_users(command, tmp_path):
         assert snapshot(changed) == before
 
 
+@pytest.mark.reliability(
+    fault="A file appears in the output folder while a command runs",
+    sees="It stays; one line lists what was written; exit status 1",
+)
 def test_a_file_that_appears_while_nnreg_draws_is_kept(capsys, monkeypatch):
     def render(figure, kind):
         Path("out/report.html").write_text("years of work")
@@ -137,6 +145,11 @@ def fail_at(monkeypatch, names, error, number):
         monkeypatch.setattr(name, failing)
 
 
+@pytest.mark.reliability(
+    fault="A command ends early: the loss is not finite, the disk is full, Ctrl-C",
+    sees="One line: why, and what was kept; exit status 1 or 130; files and folders of the user "
+    "are as before, no empty folder is left",
+)
 @pytest.mark.parametrize("outcome", OUTCOMES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_after_every_outcome_the_users_files_and_folders_are_as_before(
@@ -174,6 +187,10 @@ def test_after_every_outcome_the_users_files_and_folders_are_as_before(
     assert all(any(name.iterdir()) for name in new), "an empty folder is left"
 
 
+@pytest.mark.reliability(
+    fault="An interrupted command is repeated (`path` with `--resume`)",
+    sees="It continues from the results that were kept",
+)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_interrupted_command_goes_on_and_force_replaces_its_report(command, monkeypatch):
     with monkeypatch.context() as patch:
@@ -187,6 +204,10 @@ def test_an_interrupted_command_goes_on_and_force_replaces_its_report(command, m
     assert os.listdir() == ["out"]
 
 
+@pytest.mark.reliability(
+    input="`--out` is a file, too long, or no path at all",
+    sees="One line, exit status 2, before training",
+)
 @pytest.mark.parametrize(
     ("out", "message"),
     [
@@ -213,6 +234,10 @@ def test_a_folder_that_cannot_be_used_is_one_line(capsys, tmp_path, out, message
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.reliability(
+    fault="The output folder of a command is read-only",
+    sees="One line, exit status 2, before training",
+)
 def test_a_read_only_folder_is_an_error_before_training(capsys, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert run("compare", "--out new") == 2

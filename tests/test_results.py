@@ -67,6 +67,10 @@ def assert_not_read(path):
     assert content is None or path.read_bytes() == content
 
 
+@pytest.mark.reliability(
+    fault="A kept result of an interrupted command was altered",
+    sees="It is not read, and left as it is; the result is computed again",
+)
 @pytest.mark.parametrize("byte", [0, 3, 30, 100, -1])
 def test_a_file_of_which_a_byte_has_changed_is_not_read_and_left_as_it_is(stored, byte):
     content = bytearray(stored.read_bytes())

@@ -70,9 +70,9 @@ import numpy as np, scipy.optimize
 sys.modules |= dict.fromkeys(["fcntl", "resource", "pwd", "grp", "termios"])
 for name in ("fork", "forkpty", "killpg", "link", "chown", "getuid", "geteuid", "uname", "mkfifo",
              "register_at_fork", "setsid", "getpgid", "posix_spawn"):
-    delattr(os, name)
+    vars(os).pop(name, None)
 for name in ("SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "setitimer", "pthread_sigmask"):
-    delattr(signal, name)
+    vars(signal).pop(name, None)
 
 import importlib, pkgutil
 import nnreg as nn
