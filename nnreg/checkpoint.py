@@ -20,6 +20,7 @@ from nnreg._support import containers, validation
 from nnreg._support.files import check_path, write_whole
 from nnreg._support.hyperparameters import Stateful
 from nnreg._support.states import find_lost, get_states, hash_attributes, set_states
+from nnreg._support.tables import printable
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 from nnreg.layers.base import Layer
@@ -308,9 +309,8 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a file, whose checksum and fields are right."""
     path = check_path("path", path)
-    content = Path(path).read_bytes()
     with name_file(path):
-        arrays, texts = containers.unpack(path, content)
+        arrays, texts = containers.unpack(path)
         if (text := texts.get("description")) is None:
             raise ValueError("it has no description of a network")
         description = json.loads(text)
@@ -365,12 +365,11 @@ def name_file(path: str | Path) -> Iterator[None]:
     """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
     try:
         yield
-    except ImportError:  # an extra is not installed
+    except (ImportError, OSError):  # an extra is not installed; there is no such file
         raise
     except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read as a network saved by nnreg: {error!s:.500}"
-        ) from error
+        reason = printable(str(error).removeprefix(f"{path}: ") or type(error).__name__, 500)
+        raise ValueError(f"{path} cannot be read as a network saved by nnreg: {reason}") from error
 
 
 def _decode_network(
@@ -473,7 +472,8 @@ def _decode(value: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
 
 def _look_up(name: str, kinds: dict[str, Any]) -> Any:
     if name not in kinds:
+        shown = name if isinstance(name, str) and name.isidentifier() else "..."
         raise ValueError(
-            f"the file names {name!r}: give it as load(path, custom={{{name!r}: {name}}})"
+            f"the file names {name!r}: give it as load(path, custom={{{name!r}: {shown}}})"
         )
     return kinds[name]

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from nnreg._support.files import open_regular
+from nnreg._support.npz import ArrayFile
 from nnreg._support.typing import Array
 
 
@@ -44,8 +46,10 @@ def pack(path: str | Path, arrays: Mapping[str, Array], texts: Mapping[str, str]
 
     Examples
     --------
-    >>> content = pack("a.npz", {"x": np.ones(2)}, {"unit": "metre"})
-    >>> unpack("a.npz", content)
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.npz")
+    >>> size = path.write_bytes(pack(path, {"x": np.ones(2)}, {"unit": "metre"}))
+    >>> unpack(path)
     ({'x': array([1., 1.])}, {'unit': 'metre'})
     """
     if is_safetensors(path):
@@ -58,22 +62,23 @@ def pack(path: str | Path, arrays: Mapping[str, Array], texts: Mapping[str, str]
     return buffer.getvalue()
 
 
-def unpack(path: str | Path, content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return the arrays and the texts of a file's content; inverse of :func:`pack`.
+def unpack(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays and the texts of a file; inverse of :func:`pack`.
 
     Raises
     ------
     Exception
         Of any type, if the content is damaged or has another format.
     """
+    path = str(path)
     if is_safetensors(path):
+        with open_regular(path) as file:
+            content = file.read()
         arrays: dict[str, Array] = _safetensors().load(content)  # checks the header and the sizes
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return arrays, header.get("__metadata__", {})
-    with np.lib.npyio.NpzFile(io.BytesIO(content)) as file:  # of a path, it would stay open
-        if any(entry.compress_type for entry in file.zip.infolist()):  # type: ignore[union-attr]  # it is open
-            raise ValueError("it is compressed")  # and might unpack to any size
-        values = dict(file)
+    with ArrayFile(path) as archive:
+        values = {name: archive.read(name) for name in archive.names}
     texts = {name: values.pop(name) for name in list(values) if values[name].dtype.kind == "U"}
     return values, {name: str(text) for name, text in texts.items()}
 

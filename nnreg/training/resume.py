@@ -30,6 +30,7 @@ from nnreg._support.hyperparameters import Checked, named_parameters
 from nnreg._support.states import find_lost, hash_attributes, set_states
 from nnreg._support.system import reserve_folder
 from nnreg._support.typing import Array
+from nnreg._support.validation import show
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
 from nnreg.training.callbacks import Callback, Monitor, TrainingState
 from nnreg.training.data import Data
@@ -223,8 +224,8 @@ class Run:
             there = saved.get(name)
             if name not in COUNTERS and here != there:
                 raise ValueError(
-                    f"{path} belongs to another run: its {name} is {there}, here it is {here}. "
-                    "Give another folder to checkpoint="
+                    f"{path} belongs to another run: its {name} is {show(there)}, here it is "
+                    f"{show(here)}. Give another folder to checkpoint="
                 )
 
     def begin(self) -> None:

@@ -54,7 +54,10 @@ def written_files(folder: Path) -> dict[str, str]:
     body, _, end = content.rpartition(SEAL)
     if end != sha256(body).hexdigest().encode() + b'"\n}\n':
         return {}
-    digests = {REPORT: sha256(content).hexdigest(), **json.loads(content)["files"]}
+    try:
+        digests = {**json.loads(content)["files"], REPORT: sha256(content).hexdigest()}
+    except (ValueError, LookupError, TypeError, RecursionError):  # not as `seal` writes it
+        return {}
     contents = {name: read_file(folder / name) for name in digests if Path(name).name == name}
     return {
         name: digests[name]

@@ -23,6 +23,7 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.files import write_whole
 from nnreg._support.interrupts import signal_handler
+from nnreg._support.npz import ArrayFile
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 
@@ -102,8 +103,8 @@ def run_cached(
     results: dict[str, dict[str, Array]] = {}
     for key in tasks:
         for path in [] if folder is None else list_results(folder, key):
-            with np.load(path, allow_pickle=False) as arrays:
-                results[key] = dict(arrays)
+            with suppress(ValueError), ArrayFile(str(path)) as file:
+                results[key] = {name: file.read(name) for name in file.names}
     missing = {key: task for key, task in tasks.items() if key not in results}
     if progress is not None:
         progress(len(results), len(tasks))
