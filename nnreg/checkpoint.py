@@ -470,7 +470,7 @@ def _decode(value: Any, kinds: dict[str, Any], rules: list[Any]) -> Any:
     return rules[validation.whole(kind, content, 0, len(rules) - 1)]
 
 
-def _look_up(name: str, kinds: dict[str, Any]) -> Any:
+def _look_up(name: Any, kinds: dict[str, Any]) -> Any:
     if name not in kinds:
         shown = name if isinstance(name, str) and name.isidentifier() else "..."
         raise ValueError(

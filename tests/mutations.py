@@ -98,7 +98,9 @@ def alter_json(value, rng):
             case 3 if isinstance(holder[key], int | float):
                 holder[key] *= rng.choice((-1, 2, 0.5, 1e9, 10**20))
             case 4 if isinstance(holder, list):
-                holder[key:key] = [holder[key]] * rng.choice((1, 1, 3, 20_000))
+                holder[key:key] = [holder[key]] * rng.choice(
+                    (1, 1, 3, 20_000 if len(str(holder[key])) < 200 else 30)
+                )
             case 5 if isinstance(holder, dict):
                 holder[str(rng.choice((*ODD, *holder)))[:100]] = holder.pop(key)
             case _:
@@ -130,7 +132,7 @@ def alter_array(array, rng):
         case 3:
             return array.ravel()[: rng.randrange(array.size + 1)]
         case 4:
-            return np.concatenate([array.ravel()] * rng.choice((2, 1000)))
+            return np.concatenate([array.ravel()] * (1000 if array.nbytes < 10_000 else 2))
         case 5:
             return np.array(rng.choice(("text", 3, math.nan, b"bytes", "x" * 100_000, "{}")))
         case 6:
@@ -301,23 +303,23 @@ def alter_table(text, rng):
     for _ in range(rng.choice((1, 1, 2, 5))):
         row = rng.choice(rows)
         at = rng.randrange(len(row))
+        many = 1 if sum(map(len, rows)) > 1000 else rng.choice((1, 1, 1, 10, 10, 100))
         match rng.randrange(10):
             case 0 | 1 | 2:
                 row[at] = rng.choice(CELLS)
             case 3:
                 rows[0][at % len(rows[0])] = rng.choice((*CELLS, *rows[0], "1", "-2.5"))
             case 4:
-                row[at:at] = [row[at]] * rng.choice((1, 10, 1000, 100_000))
-            case 5:
+                row[at:at] = [row[at] if len(row[at]) < 99 else "1"] * many**2 * 10
+            case 5 if len(row) > 1:
                 del row[at]
-                row += [""] * (not row)
             case 6:
-                rows[0] = rng.choice(rows)
+                rows[0] = list(rng.choice(rows))
             case 7:
-                count = rng.choice((10, 1000, 100_000 // len(rows)))
-                rows = [[*row, *map(str, range(count))] for row in rows]
+                numbers = [str(number) for number in range(10 * many)]
+                rows = [[*row, *numbers] for row in rows]
             case 8:
-                rows += [row] * rng.choice((1, 20, 20_000 if len(row) < 10 else 20))
+                rows += [row] * (100 * many if len(row) < 10 else 1)
             case 9:
                 row[at] = f'"{row[at]}'
     end = rng.choice(("\n", "\n", "\r\n", "\r", "\n\n"))

@@ -12,6 +12,7 @@ import __future__
 import ast
 import builtins
 import codecs
+import codeop
 import difflib
 import io
 import json
@@ -20,6 +21,7 @@ import symtable
 import sys
 import tokenize
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -29,6 +31,11 @@ NAME = "submission"  # file and module name in error messages and tracebacks
 MAX_MESSAGE = 2_000  # characters
 MAX_SKIPPED = 20  # lines of the report
 MAX_PIECES = 30  # top-level lines that are joined, at most, to find one statement
+MAX_JOINS = 300  # times that lines are joined, at most
+MAX_CODE = 300_000  # characters of all cells
+
+#: A line with which a statement may begin, outside functions and classes.
+STATEMENT = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]")
 
 #: Magics of cells that contain Python; cells with other magics are skipped.
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
@@ -104,7 +111,8 @@ class Submission:
     Raises
     ------
     ValueError
-        If the file is a notebook that cannot be read.
+        If the file is a notebook that cannot be read, or has more than `MAX_CODE` characters of
+        code.
     """
 
     def __init__(self, raw: bytes, notebook: bool, modules: tuple[str, ...]) -> None:
@@ -114,10 +122,15 @@ class Submission:
         self._objects: dict[str, Any] = {}  # by class, the object whose methods are answers
         patched = {**vars(builtins), "__import__": self._import}
         self.names: dict[str, Any] = {"__name__": "__main__", "__builtins__": patched}
+        self._joins = MAX_JOINS
         self._flags = __future__.annotations.compiler_flag  # skips annotations
         text = self._decode(raw)
         cells = read_cells(text) if notebook else [(NAME, text)]
-        self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
+        if (size := sum(len(code) for _, code in cells)) > MAX_CODE:
+            raise ValueError(f"The code has {size:,} characters; at most {MAX_CODE:,} are read.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            self._statements = [s for origin, code in cells for s in self._divide(origin, code)]
         for statement in self._statements:
             node = statement.node
             if isinstance(node, ast.ImportFrom) and node.module == "__future__":
@@ -210,27 +223,42 @@ class Submission:
                 self._skip(f"{origin}, line {node.lineno}", type(node).__name__, reason(error))
 
     def _parse(self, origin: str, lines: list[str]) -> Iterator[ast.stmt]:
-        """Yield the statements of the longest runs of lines that are Python; skip the others."""
-        starts = [i for i, line in enumerate(lines) if re.match(r"[^\s#)\]}]", line)]
+        """Yield the statements of the longest runs of lines that are Python; skip the others.
+
+        The rest is read as a whole at first, and after 1, 2, 4, ... lines that are skipped; else
+        one line is, with those that an unfinished statement needs. So the time is nearly linear.
+        """
+        starts = [i for i, line in enumerate(lines) if STATEMENT.match(line)]
         ends = [*starts[1:], len(lines)]
-        at, last = 0, len(starts) - 1
+        at, last, skips, rest = 0, len(starts) - 1, 0, True
         while at <= last:
             failure: Exception | None = None
-            for stop in (last, *range(at, min(at + MAX_PIECES, last))):
+            nodes: list[ast.stmt] | None = None
+            near = range(at, min(at + MAX_PIECES, last) + 1)
+            for stop in (last, *near) if rest else near:
+                source = "\n".join(lines[starts[at] : ends[stop]])
                 try:
-                    source = "\n" * starts[at] + "\n".join(lines[starts[at] : ends[stop]])
-                    yield from ast.parse(source, origin).body
+                    nodes = ast.parse(source, origin).body
                     break
                 except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                     failure = error if failure is None or stop == at else failure
-            else:
+                    if not rest and not (self._joins and _is_unfinished(source)):
+                        break
+                    self._joins -= not rest
+                    rest = False
+            if nodes is None:
                 stop, source = at, "\n".join(lines[starts[at] : ends[at]])
                 names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", source))
                 names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", source))
+                if isinstance(failure, SyntaxError) and failure.lineno:
+                    failure.lineno += starts[at]
                 why = "" if source[0] in "%!?" or failure is None else f": {reason(failure)}"
                 self._skip(
                     f"{origin}, line {starts[at] + 1}", source, f"not valid Python{why}", names
                 )
+                skips += 1
+            rest = nodes is None and skips & (skips - 1) == 0
+            yield from (ast.increment_lineno(node, starts[at]) for node in nodes or ())
             at = stop + 1
 
     # --- Running ----------------------------------------------------------------------------------
@@ -371,6 +399,18 @@ def _imported(node: ast.stmt) -> list[str]:
 
 def _is_star(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
+def _is_unfinished(source: str) -> bool:
+    """Return whether more lines might make a statement of these."""
+    try:
+        flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]  # typeshed omits it
+        compile(source, NAME, "exec", flags)
+    except SyntaxError as error:
+        return error.msg == "incomplete input"
+    except (ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _is_text(node: ast.stmt) -> bool:
