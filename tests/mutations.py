@@ -303,7 +303,8 @@ def alter_table(text, rng):
     for _ in range(rng.choice((1, 1, 2, 5))):
         row = rng.choice(rows)
         at = rng.randrange(len(row))
-        many = 1 if sum(map(len, rows)) > 1000 else rng.choice((1, 1, 1, 10, 10, 100))
+        size = sum(len(cell) for cells in rows for cell in cells)
+        many = 1 if size > 5000 else rng.choice((1, 1, 1, 10, 10, 100))
         match rng.randrange(10):
             case 0 | 1 | 2:
                 row[at] = rng.choice(CELLS)
@@ -319,7 +320,7 @@ def alter_table(text, rng):
                 numbers = [str(number) for number in range(10 * many)]
                 rows = [[*row, *numbers] for row in rows]
             case 8:
-                rows += [row] * (100 * many if len(row) < 10 else 1)
+                rows += [row] * (100 * many if size < 5000 else 1)
             case 9:
                 row[at] = f'"{row[at]}'
     end = rng.choice(("\n", "\n", "\r\n", "\r", "\n\n"))

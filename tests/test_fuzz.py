@@ -1,0 +1,17 @@
+"""The fuzzer runs: a few altered files of every kind are refused, or accepted and valid."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer measures memory in /proc")
+def test_a_few_altered_files_of_every_kind_do_no_harm():
+    command = [sys.executable, str(Path(__file__).with_name("fuzz.py")), "--count", "300"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried, refused, accepted, failed = map(int, done.stdout.split()[-4:])
+    assert 270 <= tried == refused + accepted
+    assert failed == 0
