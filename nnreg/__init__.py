@@ -42,8 +42,10 @@ from nnreg.training.callbacks import (
     ReduceLROnPlateau,
     TrainingState,
 )
+from nnreg.training.data import Batches
 from nnreg.training.history import History
-from nnreg.training.loop import batches, evaluate, fit
+from nnreg.training.loop import evaluate, fit
+from nnreg.training.order import batches
 from nnreg.training.resume import Checkpoint
 from nnreg.training.schedules import (
     ConstantSchedule,
@@ -67,6 +69,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Batches",
     "CSVLog",
     "Cache",
     "Callback",

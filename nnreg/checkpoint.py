@@ -34,7 +34,8 @@ FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
 OPTIONAL = frozenset(
-    ["format", "nnreg", "conventions", "constraint", "optimizer", "run", "parameters", "states"]
+    ["format", "nnreg", "conventions", "constraint", "classes", "optimizer", "run", "parameters"]
+    + ["states"]
 )
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
@@ -150,6 +151,8 @@ def describe(
         "conventions": CONVENTIONS,
         "penalties": [entry for _, entry in rules.values()],
     }
+    if net.classes is not None:
+        description["classes"] = list(net.classes)
     if optimizer is not None:
         entry = _encode_object(optimizer, optimizer.get_config(), rules)
         description["optimizer"] = entry | {"steps": optimizer.steps}
@@ -389,6 +392,7 @@ def _decode_network(
         constraint=_decode(fields.get("constraint"), kinds, rules),
         seed=fields["seed"],
         dtype=fields["dtype"],
+        classes=fields.get("classes"),
     )
     if (shapes := fields.get("parameters")) not in (None, _get_shapes(net)):
         raise ValueError(f"parameters must be {_get_shapes(net)}, got {shapes}")

@@ -93,6 +93,15 @@ class Loss(Configurable):
         raise TypeError(f"{type(self).__name__} predicts no classes")
 
 
+def predicts_classes(loss: Loss) -> bool:
+    """Return whether a loss defines classes.
+
+    >>> predicts_classes(SoftmaxCrossEntropy()), predicts_classes(Huber())
+    (True, False)
+    """
+    return type(loss).classes is not Loss.classes
+
+
 class RowLoss(Loss):
     """A loss that is the (weighted) mean of one value per row, computed by a kernel."""
 

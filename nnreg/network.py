@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nnreg._support import hyperparameters, memory, tables, validation
+from nnreg._support import hyperparameters, labels, memory, rows, tables, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer, declare, initialize, name_layers
@@ -56,6 +56,10 @@ class Network(memory.Copyable):
     seed : int, default 0
         The seed of every random draw.
     dtype : {"float32", "float64"}, default "float32"
+    classes : sequence of str or int, optional
+        The labels of the classes, one for each output, or two for a single output. Targets are
+        then these labels, in ``fit``, ``evaluate`` and ``check_gradients``, and
+        ``predict(x, classes=True)`` returns them.
 
     Attributes
     ----------
@@ -67,6 +71,7 @@ class Network(memory.Copyable):
     steps, epochs : int
         Number of training passes, and of completed epochs. Masks depend on the former, the order of
         rows on the latter.
+    classes : tuple of str or int, or None
 
     Raises
     ------
@@ -102,8 +107,10 @@ class Network(memory.Copyable):
         constraint: Constraint | None = None,
         seed: int = 0,
         dtype: Any = "float32",
+        classes: Sequence[Any] | None = None,
     ) -> None:
         self._lay_out(layers, inputs, penalty, constraint, seed, dtype)
+        self.classes = classes
         self.initializers = initialize(self._named, self.parameters, self.seed)
         self._bind()
 
@@ -118,12 +125,13 @@ class Network(memory.Copyable):
         constraint: Constraint | None = None,
         seed: int = 0,
         dtype: Any = "float32",
+        classes: Sequence[Any] | None = None,
     ) -> Self:
         """Return a network with these parameters, zeros by default; no initializer is called.
 
         Parameters
         ----------
-        layers, inputs, penalty, constraint, seed, dtype
+        layers, inputs, penalty, constraint, seed, dtype, classes
             As in the class.
         vector : ndarray of shape (P,), optional
             All parameters, in the order of ``net.parameters.vector``.
@@ -145,6 +153,7 @@ class Network(memory.Copyable):
         """
         new = object.__new__(cls)
         new._lay_out(layers, inputs, penalty, constraint, seed, dtype, vector)
+        new.classes = classes
         new.initializers = dict.fromkeys(new.parameters, "given")
         new._bind()
         return new
@@ -208,6 +217,17 @@ class Network(memory.Copyable):
         self._seed = validation.whole("seed", seed)
         self.identity = os.urandom(16)  # invalidates caches that were filled with the old seed
         self._bind()
+
+    @property
+    def classes(self) -> labels.Classes | None:
+        """The labels of the classes, if they have been given."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, classes: Any) -> None:
+        if classes is not None:
+            classes = labels.check_classes("classes", classes, self.widths[-1])
+        self._classes: labels.Classes | None = classes
 
     # --- Forward and backward ---------------------------------------------------------------------
 
@@ -337,8 +357,22 @@ class Network(memory.Copyable):
 
     # --- Prediction -------------------------------------------------------------------------------
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: Any, *, classes: bool = False) -> Array:
         """Return the raw outputs (N, M) in inference mode: without dropout and without a cache.
+
+        Parameters
+        ----------
+        x : array_like of shape (N, D), or iterable of batches
+            Arrays, frames, sparse matrices and memory-mapped files are read batch by batch. A
+            batch of an iterable is such an array, or a tuple that begins with one.
+        classes : bool, default False
+            If True, return the label of the largest output of each row, (N,), from
+            ``net.classes``; with a single output, the second label where it is positive.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``x`` is invalid, or the network has no classes.
 
         Examples
         --------
@@ -346,32 +380,51 @@ class Network(memory.Copyable):
         >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2)
         >>> net.predict([[1.0, 2.0]])
         array([[3.]], dtype=float32)
+        >>> nn.Network([nn.Dense(1)], inputs=2, classes=["no", "yes"]).predict(
+        ...     [[0.0, 0.0]], classes=True
+        ... )
+        array(['no'], dtype='<U3')
         """
-        x = validation.matrix("x", x, self.inputs)
-        validation.finite("x", x)
-        return self.run_predict(x)
+        if validation.flag("classes", classes) and self.classes is None:
+            raise ValueError(
+                "classes=True needs a network with classes: fit(..., classes=True) takes them from "
+                "the data, net.classes = [...] sets them"
+            )
+        if rows.is_batches(x):
+            parts = [
+                self.run_predict(
+                    rows.as_rows(f"batch {number} of x", rows.get_inputs(batch), self.inputs)
+                )
+                for number, batch in enumerate(x)
+            ]
+            if not parts:
+                raise ValueError("x must have a batch, got none: is it an iterator that was read?")
+            outputs = np.concatenate(parts)
+        else:
+            outputs = self.run_predict(rows.as_rows("x", x, self.inputs))
+        return labels.choose_labels(outputs, self.classes) if classes else outputs  # type: ignore[arg-type]  # checked above
 
-    def run_predict(self, x: Array) -> Array:
+    def run_predict(self, x: Any) -> Array:
         """Return the raw outputs in inference mode, without checks."""
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
         cache = Cache(self.dtype)
-        for rows, chunk in self.row_chunks(x):
-            outputs[rows] = self.run_forward(chunk, cache, training=False)
+        for part, chunk in self.row_chunks(x):
+            outputs[part] = self.run_forward(chunk, cache, training=False)
         return outputs
 
-    def row_chunks(self, x: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield ``(rows, x[rows])`` in the network's dtype, 1,024 rows at a time.
+    def row_chunks(self, x: Any) -> Iterator[tuple[slice, Array]]:
+        """Yield ``(part, x[part])`` in the network's dtype, 1,024 rows at a time.
 
         All rows at once if a layer's rows depend on each other.
         """
         independent = all(layer.independent_rows for layer in self.layers)
         size = CHUNK_ROWS if independent else len(x)
         for start in range(0, len(x), size):
-            rows = slice(start, start + size)
-            chunk = x[rows]
+            part = slice(start, start + size)
+            chunk = x[part]
             if chunk.dtype != self.dtype:
-                chunk = validation.cast("x", chunk, self.dtype)
-            yield rows, chunk
+                chunk = validation.cast("x", chunk, self.dtype, start)
+            yield part, chunk
 
     @property
     def penalty(self) -> Penalty | None:
@@ -469,9 +522,10 @@ class Network(memory.Copyable):
 
     def __repr__(self) -> str:
         layers = ", ".join(map(repr, self.layers))
+        classes = "" if self.classes is None else f", classes={self.classes!r}"
         return (
             f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, "
-            f"constraint={self.constraint!r}, seed={self.seed}, dtype='{self.dtype}')"
+            f"constraint={self.constraint!r}, seed={self.seed}, dtype='{self.dtype}'{classes})"
         )
 
 

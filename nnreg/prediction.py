@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
+from nnreg._support import rows, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
@@ -139,15 +139,14 @@ def sample_predictions(
             "net must have a stochastic layer, such as Dropout, or all samples are the same; "
             f"got {net!r}"
         )
-    x = validation.matrix("x", x, net.inputs)
-    validation.finite("x", x)
+    x = rows.as_rows("x", x, net.inputs)
     outputs = np.empty((samples, len(x), net.widths[-1]), net.dtype)
     cache = Cache(net.dtype)
-    for rows, chunk in net.row_chunks(x):
-        start = rows.start
+    for part, chunk in net.row_chunks(x):
+        start = part.start
         hidden = _run(net.layers[:first], chunk, cache, 0, start)
         for sample in range(samples):
-            outputs[sample, rows] = _run(net.layers[first:], hidden, cache, step + sample, start)
+            outputs[sample, part] = _run(net.layers[first:], hidden, cache, step + sample, start)
     return SampledPredictions(outputs)
 
 

@@ -53,4 +53,7 @@ def summarize(net: Any) -> tuple[list[str], list[list[str]], list[str]]:
         "Penalties: strength/2 * sum(w**2) for L2, strength * sum(abs(w)) for L1; "
         "never divided, never on biases.",
     ]
+    if net.classes is not None:
+        first = ", ".join(map(repr, net.classes[:10]))
+        remarks.append(f"Classes: {first}{', ...' if len(net.classes) > 10 else ''}")
     return head, rows, remarks

@@ -1,5 +1,8 @@
 """What fit does with validation data, metrics, sample weights and class weights."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from small import Watch, everything, fit, linear, network, problem, unchanged
@@ -231,7 +234,7 @@ def test_evaluate_reports_loss_penalty_total_and_metrics_and_changes_nothing():
 
 def test_a_whole_weight_repeats_a_validation_row_and_zero_removes_it():
     (x, y), weights, net = problem(), np.arange(50) % 3, network()
-    data, held_out = prepare(net, SOFTMAX, x, y, weights, validation_split=0.4)
+    data, held_out, _ = prepare(net, SOFTMAX, x, y, weights, validation_split=0.4)
     assert len(held_out.x) < 20
     assert sorted([*data.weights[data.weights > 0], *held_out.weights]) == sorted(weights)[17:]
     options = {"sample_weight": weights, "validation_split": 0.4, "metrics": ["accuracy"]}
@@ -239,7 +242,7 @@ def test_a_whole_weight_repeats_a_validation_row_and_zero_removes_it():
     rows = np.repeat(np.arange(len(held_out.x)), held_out.weights.astype(int))
     expected = nn.evaluate(net, held_out.x[rows], held_out.y[rows], loss=SOFTMAX)
     assert history.last["val_data_loss"] == pytest.approx(expected["data_loss"], rel=1e-12)
-    measured = nn.evaluate(net, held_out.x, held_out.y, loss=SOFTMAX)
+    measured = nn.evaluate(net, held_out.x[:], held_out.y, loss=SOFTMAX)
     assert history.last["val_accuracy"] == measured["accuracy"]
 
 
@@ -247,7 +250,7 @@ def test_a_whole_weight_repeats_a_validation_row_and_zero_removes_it():
 def test_balanced_is_computed_on_the_training_rows(weights):
     x, y = problem()
     options = {"validation_split": 0.4, "class_weight": "balanced"}
-    data, held_out = prepare(network(), SOFTMAX, x, y, weights, **options)
+    data, held_out, _ = prepare(network(), SOFTMAX, x, y, weights, **options)
     sums = np.bincount(data.y, data.weights)
     np.testing.assert_allclose(sums, sums.mean())
     assert (held_out.weights is None) == (weights is None)
@@ -256,8 +259,8 @@ def test_balanced_is_computed_on_the_training_rows(weights):
 def test_a_class_that_the_split_removes_from_training_is_named():
     x, y = problem()
     y = np.where(y == 2, 0, y)
-    _, held_out = prepare(network(), SOFTMAX, x, y, validation_split=0.4)
-    y[x[:, 0] == held_out.x[0, 0]] = 2
+    _, held_out, _ = prepare(network(), SOFTMAX, x, y, validation_split=0.4)
+    y[x[:, 0] == held_out.x[:1][0, 0]] = 2
     for class_weight in ("balanced", {2: 3.0}):
         with pytest.raises(ValueError, match=r"validation_split=0\.4 leaves no row of class 2"):
             fit(network(), x, y, validation_split=0.4, class_weight=class_weight)
@@ -270,3 +273,258 @@ def test_a_weight_too_small_for_the_dtype_counts_as_zero():
     for net, w in zip(nets, (weights, np.where(weights < 1, 0.0, 1.0)), strict=True):
         fit(net, x, y, sample_weight=w, batch_size=5, shuffle=False)
     assert everything(nets[0]) == everything(nets[1])
+
+
+# --- Batches of an iterable -----------------------------------------------------------------------
+
+
+class Shuffled:
+    """Batches that are drawn as `fit` draws them."""
+
+    def __init__(self, net, x, y, *weights, size=16):
+        self.net, self.arrays, self.size, self.read = net, (x, y, *weights), size, 0
+
+    def __iter__(self):
+        self.read += 1
+        for rows in nn.batches(len(self.arrays[0]), self.size, self.net):
+            yield tuple(array[rows] for array in self.arrays)
+
+
+def cut(*arrays, size=16):
+    starts = range(0, len(arrays[0]), size)
+    return [tuple(array[start : start + size] for array in arrays) for start in starts]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_train_to_the_bit_as_the_rows_that_they_have(weighted):
+    (x, y), nets = problem(), [network(), network()]
+    weights = [np.arange(1.0, 51.0)] * weighted
+    named = {"sample_weight": weights[0]} if weighted else {}
+    options = {"epochs": 3, "metrics": ["accuracy"], "batch_size": 16}
+    histories = [
+        fit(nets[0], x, y, **named, **options),
+        fit(nets[1], Shuffled(nets[1], x, y, *weights), None, **options),
+    ]
+    assert everything(nets[0]) == everything(nets[1])
+    for name in ("epoch", "data_loss", "accuracy"):
+        assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-13)
+
+
+def test_a_run_of_batches_is_resumed_in_the_middle_of_an_epoch(tmp_path):
+    def run(folder, stop=None):
+        net = network()
+        data = Shuffled(net, *problem(), size=8)
+        checkpoint = folder and nn.Checkpoint(folder, every_steps=1)
+        fit(net, data, None, epochs=3, optimizer=nn.Adam(0.01), checkpoint=checkpoint, **stop or {})
+        return everything(net)
+
+    class Stop(nn.Callback):
+        def on_batch_end(self, state):
+            if state.net.steps == 10:
+                raise InterruptedError
+
+    class Go(nn.Callback):
+        pass
+
+    Go.__name__ = "Stop"
+    with pytest.raises(InterruptedError):
+        run(tmp_path, {"callbacks": [Stop()]})
+    assert run(tmp_path, {"callbacks": [Go()]}) == run(None)
+
+
+def test_batches_are_validation_data_and_are_evaluated_and_predicted():
+    (x, y), net = problem(), network()
+    batches = cut(x, y)
+    history = fit(net, x, y, validation_data=batches, metrics=["accuracy"], epochs=2)
+    figures = nn.evaluate(net, x, y, loss=SOFTMAX)
+    assert history.last["val_data_loss"] == figures["data_loss"]
+    assert nn.evaluate(net, batches, loss=SOFTMAX) == figures
+    assert nn.evaluate(net, iter(batches), loss=SOFTMAX) == figures
+    outputs = net.predict(x)
+    for given in (iter(batches), (x for x, _ in batches), ([x, y] for x, y in batches)):
+        assert (net.predict(given) == outputs).all()
+    removed = nn.evaluate(net, cut(x, y, np.arange(50) % 2), loss=SOFTMAX)
+    kept = nn.evaluate(net, x[1::2], y[1::2], loss=SOFTMAX)
+    assert removed == pytest.approx(kept, rel=1e-14)
+
+
+def test_an_iterator_serves_for_one_epoch():
+    (x, y), nets = problem(), [network(), network()]
+    fit(nets[0], iter(cut(x, y)), None, epochs=1)
+    fit(nets[1], x, y, epochs=1, batch_size=16, shuffle=False)
+    assert everything(nets[0]) == everything(nets[1])
+
+
+class Once:
+    """An iterable that returns the same iterator again, which only shows in the second epoch."""
+
+    def __init__(self, batches):
+        self.iterator = iter(batches)
+
+    def __iter__(self):
+        return self.iterator
+
+
+def read_files():
+    yield from cut(*problem())
+
+
+STREAM = cut(*problem())
+REFUSED = {
+    "a generator": (read_files(), {}, r"generator, which can be read once.*2 times.*read_files\("),
+    "metrics": (iter(STREAM), {"epochs": 1, "metrics": ["accuracy"]}, "read once.*2 times"),
+    "validation": (
+        STREAM,
+        {"validation_data": iter(STREAM)},
+        "^validation_data is a list_iterator",
+    ),
+    "no batch": ([], {}, "^x must have a batch, got none"),
+    "the same iterator": (Once(STREAM), {}, "^x has no more batches"),
+    "all rows": (problem()[0], {}, "^x without y must be an iterable.*give y, too"),
+    "a list of rows": (problem()[0].tolist(), {}, r"^batch 0 of x must be \(x, y\).*give y, too"),
+    "a number": (3, {}, "^x without y must be an iterable"),
+    "a dict": ([{"x": 1}], {}, r"^batch 0 of x must be \(x, y\) or \(x, y, weights\), got {'x'"),
+    "columns": ([(np.ones((2, 3)), [0, 1])], {}, r"^batch 0 of x: x must have shape \(N, 2\)"),
+    "a later batch": ([*STREAM, (np.ones((2, 2)), [0, 3])], {}, "^batch 4 of x: y: .*got 3"),
+    "weights": (
+        [(np.ones((2, 2)), [0, 1], [1.0, -1])],
+        {},
+        "^batch 0 of x: weights must not be neg",
+    ),
+    "sample_weight": (STREAM, {"sample_weight": np.ones(50)}, r"with each batch: \(x, y, weights"),
+    "class_weight": (STREAM, {"class_weight": "balanced"}, "^class_weight needs all rows at once"),
+    "validation_split": (STREAM, {"validation_split": 0.2}, "all rows.*; give validation_data"),
+    "classes": (STREAM, {"classes": True}, r"all labels at once.*classes=\[...\]"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_batches_that_cannot_be_used_are_refused_with_the_reason(name):
+    batches, options, words = REFUSED[name]
+    net = network()
+    before = everything(net)
+    with pytest.raises((TypeError, ValueError), match=words):
+        fit(net, batches, None, **{"epochs": 2} | options)
+    if name not in ("the same iterator", "a later batch"):  # the others are seen before training
+        assert everything(net) == before
+
+
+def test_batches_beside_targets_are_refused():
+    with pytest.raises(TypeError, match=r"x is a generator; batches come with.*omit y"):
+        fit(network(), read_files(), problem()[1])
+
+
+# --- Labels ---------------------------------------------------------------------------------------
+
+
+def labels_of(y, kind):
+    return np.array({"text": ["a", "b", "c"], "1..K": [1, 2, 3], "gaps": [-5, 0, 7]}[kind])[y]
+
+
+@pytest.mark.parametrize("kind", ["text", "1..K", "gaps"])
+def test_labels_train_as_their_numbers_and_come_back(kind):
+    x, y = problem()
+    labels, nets = labels_of(y, kind), [network(), network()]
+    half = {"validation_data": (x, y), "metrics": ["accuracy"], "class_weight": {2: 3.0}}
+    fit(nets[0], x, y, **half)
+    half |= {"validation_data": (x, labels), "class_weight": {labels[y == 2][0].item(): 3.0}}
+    fit(nets[1], x, labels, classes=True, **half)
+    assert nets[1].classes == tuple(sorted(set(labels.tolist())))
+    assert (nets[0].parameters.vector == nets[1].parameters.vector).all()
+    figures = [nn.evaluate(n, x, t, loss=SOFTMAX) for n, t in zip(nets, (y, labels), strict=True)]
+    assert figures[0] == figures[1]
+    expected = np.array(nets[1].classes)[nets[1].predict(x).argmax(axis=1)]
+    assert (nets[1].predict(x, classes=True) == expected).all()
+    assert nn.check_gradients(nets[1], x, labels, SOFTMAX).passed
+
+
+@pytest.mark.parametrize("container", ["list", "object", "bytes", "column", "Series", "category"])
+def test_labels_come_in_every_container(container):
+    x, y = problem()
+    text = labels_of(y, "text")
+    pandas = pytest.importorskip("pandas")
+    given = {
+        "list": text.tolist(),
+        "object": text.astype(object),
+        "bytes": text.astype("S"),
+        "column": text[:, np.newaxis],
+        "Series": pandas.Series(text, index=np.arange(50)[::-1]),
+        "category": pandas.Series(text, dtype="category"),
+    }[container]
+    net = network()
+    fit(net, x, given, classes=["b", "c", "a"])
+    assert net.classes == ("b", "c", "a")
+    plain = network()
+    fit(plain, x, (y + 2) % 3)
+    assert (plain.parameters.vector == net.parameters.vector).all()
+
+
+def test_a_single_output_has_two_classes():
+    (x, y), net = problem(), linear(2)
+    labels = np.where(y > 0, "yes", "no")
+    fit(net, x, labels, loss=nn.SigmoidCrossEntropy(), classes=True)
+    other = linear(2)
+    fit(other, x, (y > 0).reshape(-1, 1), loss=nn.SigmoidCrossEntropy())
+    assert (net.parameters.vector == other.parameters.vector).all()
+    expected = np.where(net.predict(x)[:, 0] > 0, "yes", "no")
+    assert (net.predict(x, classes=True) == expected).all()
+
+
+def test_classes_stay_with_the_network_through_every_copy_and_file(tmp_path):
+    net = nn.Network([nn.Dense(3)], inputs=2, classes=["a", "b", "c"])
+    nn.save(net, tmp_path / "net.npz")
+    for copied in (net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert copied.classes == ("a", "b", "c")
+    loaded = nn.load(tmp_path / "net.npz")
+    x, y = problem()
+    assert (loaded.predict(x, classes=True) == net.predict(x, classes=True)).all()
+    assert "classes=('a', 'b', 'c')" in repr(loaded)
+    fit(loaded, x, labels_of(y, "text"))
+    fit(loaded, x, labels_of(y, "text"), classes=True)
+    fit(loaded, cut(x, labels_of(y, "text")), None)
+
+
+WORDS = labels_of(problem()[1], "text")
+FLOATS = np.linspace(0, 1, 50)
+WRONG = {
+    "text without classes": (WORDS, {}, r"classes=True\) numbers the labels \['a', 'b', 'c'\]"),
+    "1..K": (problem()[1] + 1, {}, r"from 0 to 2, got 3 .*classes=True\) numbers .* \[1, 2, 3\]"),
+    "1.0, 2.0": (problem()[1] + 1.0, {}, r"got dtype float64.*classes=True.*\[1, 2, 3\]"),
+    "too many": (np.arange(50) % 4, {"classes": True}, r"3 labels, one for each output.*got 4"),
+    "numbers": (FLOATS, {"classes": True}, r"texts or whole numbers, got 0.0204.* at index \[1\]"),
+    "missing": ([*WORDS[:-1], None], {"classes": True}, r"a label in each row, got None at \[49\]"),
+    "mixed": ([*WORDS[:-1], 1], {"classes": True}, "all text or all numbers"),
+    "unknown": (WORDS, {"classes": ["a", "b", "d"]}, r"labels of net.classes.*got 'c' at index"),
+    "twice": (WORDS, {"classes": ["a", "b", "b"]}, "must be different, got 'b' more than once"),
+    "a text": (WORDS, {"classes": "abc"}, "must be a sequence of labels, got 'abc'"),
+    "two texts": (
+        np.stack([WORDS, WORDS], 1),
+        {"classes": True},
+        r"one label per row, got \(50, 2",
+    ),
+    "weights": (WORDS, {"classes": True, "class_weight": {"d": 1.0}}, r"in y, \['a', 'b', 'c'\]"),
+    "a regression": (
+        WORDS,
+        {"classes": True, "loss": SQUARED},
+        "needs a loss that predicts classes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_labels_are_refused_and_change_nothing(name):
+    y, options, words = WRONG[name]
+    net = network()
+    before = everything(net)
+    with pytest.raises((TypeError, ValueError), match=words):
+        fit(net, problem()[0], y, **options)
+    assert everything(net) == before
+    assert net.classes is None
+
+
+def test_the_classes_of_a_network_are_not_replaced_by_others():
+    net = nn.Network([nn.Dense(3)], inputs=2, classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match="must be those of the network"):
+        fit(net, problem()[0], WORDS, classes=["c", "b", "a"])
+    with pytest.raises(ValueError, match=r"classes=True needs a network with classes: fit\("):
+        network().predict(problem()[0], classes=True)

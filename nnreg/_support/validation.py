@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from nnreg._support import frames
 from nnreg._support.typing import Array
 
 # Arguments of other libraries, and their replacements.
@@ -182,8 +183,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = "") -> None:
+def reject(
+    name: str, values: Array, wrong: Array, expected: str, hint: str = "", first: int = 0
+) -> None:
     """Raise ``ValueError``, with the first value and its index, if any entry of ``wrong`` is true.
+
+    ``first`` is the row number of the first row.
 
     >>> reject("x", np.array([1, -2]), np.array([False, True]), "be positive")
     Traceback (most recent call last):
@@ -192,21 +197,22 @@ def reject(name: str, values: Array, wrong: Array, expected: str, hint: str = ""
     """
     if wrong.any():
         index = [int(i) for i in np.argwhere(wrong)[0]]
+        place = [index[0] + first, *index[1:]] if index else index
         raise ValueError(
-            f"{name} must {expected}, got {values[tuple(index)]} at index {index}{hint}"
+            f"{name} must {expected}, got {values[tuple(index)]} at index {place}{hint}"
         )
 
 
-def finite(name: str, values: Array) -> None:
+def finite(name: str, values: Array, first: int = 0) -> None:
     """Raise ``ValueError``, with the first index that is not, unless every value is finite.
 
     If the sum is finite, so is every value. Only otherwise (large finite values may overflow too) a
-    mask of the array's size is created.
+    mask of the array's size is created. ``first`` is the row number of the first row.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if math.isfinite(abs(complex(np.add.reduce(values, axis=None)))):
             return
-    reject(name, values, ~np.isfinite(values), "be finite")
+    reject(name, values, ~np.isfinite(values), "be finite", first=first)
 
 
 def instance(name: str, value: Any, kind: Any, expected: str) -> Any:
@@ -248,7 +254,8 @@ CONVERSIONS = {
 def numeric(name: str, value: object) -> Array:
     """Return ``value`` as an array of real numbers or bools; an array is not copied.
 
-    A data frame whose columns are numbers or bools is accepted.
+    A data frame whose columns are numbers or bools is accepted, and a sparse matrix, which is made
+    dense.
 
     >>> numeric("y", ["cat", "dog"])
     Traceback (most recent call last):
@@ -261,30 +268,34 @@ def numeric(name: str, value: object) -> Array:
             f"{name} must not have masked values, which would be used like others: "
             f"{name}.filled(value) replaces them"
         )
+    if frames.is_frame(value):
+        return frames.frame_to_array(name, value)
     try:
-        array = np.asarray(value)
-    except ValueError:
+        if frames.is_series(value):
+            array = frames.series_to_array(name, value)
+        else:
+            array = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+    except ValueError as error:
+        if frames.is_series(value):
+            raise
         raise ValueError(
             f"{name} must be an array of numbers, got rows of different lengths"
-        ) from None
-    text = None
-    is_lazy = hasattr(value, "collect_schema") and not hasattr(value, "__array__")
-    if array.dtype.kind == "O" and not is_lazy and hasattr(value, "columns"):
-        parts = {column: np.asarray(value[column]) for column in value.columns}  # type: ignore[index]  # a frame
-        text = [column for column, part in parts.items() if part.dtype.kind not in "fiub"]
-        array = array if text else np.column_stack(list(parts.values()))
-    if array.dtype.kind not in "fiub":
-        hint = CONVERSIONS[array.dtype.kind.replace("S", "U")]
+        ) from error
+    real(name, value, array.dtype)
+    return array
+
+
+def real(name: str, value: object, dtype: np.dtype[Any]) -> None:
+    """Raise ``TypeError`` unless ``dtype``, that of ``value``, is one of real numbers or bools."""
+    if dtype.kind not in "fiub":
+        hint = CONVERSIONS[dtype.kind.replace("S", "U")]
         if isinstance(value, Mapping):
             hint = f"{type(value).__name__} with the names {list(value)}; write data[name]"
-        elif is_lazy:
+        elif hasattr(value, "collect_schema"):
             hint = f"a {type(value).__name__} is a query; {name}.collect() returns its values"
-        elif text:
-            hint = f"omit the columns {text}, encode text by pandas.get_dummies, or {hint}"
-        elif hasattr(value, "toarray"):
-            hint = f"sparse {type(value).__name__}; {name}.toarray() converts it"
-        raise TypeError(f"{name} must contain real numbers, got dtype {array.dtype}: {hint}")
-    return array
+        elif isinstance(value, Iterator):
+            hint = f"a {type(value).__name__}; np.array(list({name})) has its rows"
+        raise TypeError(f"{name} must contain real numbers, got dtype {dtype}: {hint}")
 
 
 def matrix(name: str, value: object, columns: int | None = None) -> Array:
@@ -298,6 +309,12 @@ def matrix(name: str, value: object, columns: int | None = None) -> Array:
     ValueError: x must have shape (N, 2), one row per example, got shape (2,)
     """
     array = numeric(name, value)
+    check_shape(name, array, columns)
+    return array
+
+
+def check_shape(name: str, array: Any, columns: int | None = None) -> None:
+    """Raise ``ValueError`` unless ``array``, an array or rows, has shape (N, columns)."""
     expected = f"(N, {'D' if columns is None else columns})"
     if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
         raise ValueError(
@@ -305,7 +322,6 @@ def matrix(name: str, value: object, columns: int | None = None) -> Array:
         )
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
-    return array
 
 
 def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
@@ -315,20 +331,23 @@ def same_rows(name: str, array: Array, other_name: str, rows: int) -> None:
         raise ValueError(f"{name} and {other_name} must agree in rows, got {got} and {rows}")
 
 
-def cast(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+def cast(name: str, array: Array, dtype: np.dtype[Any], first: int = 0) -> Array:
     """Return ``array`` in ``dtype``, each value finite before and after.
 
-    If it already has that dtype, it is returned unchanged.
+    If it already has that dtype, it is returned unchanged. ``first`` is the number of the first
+    row.
     """
     if array.dtype != dtype:
         with np.errstate(over="ignore"):
             array, name = array.astype(dtype), f"{name} (as {dtype})"
-    finite(name, array)
+    finite(name, array, first)
     return array
 
 
-def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+def fits(name: str, array: Array, dtype: np.dtype[Any], first: int = 0) -> None:
     """Raise ``ValueError`` where a finite value is too large for ``dtype``.
+
+    ``first`` is the number of the first row.
 
     >>> fits("x", np.array([0.0, 1e300]), np.dtype("float32"))
     Traceback (most recent call last):
@@ -341,7 +360,7 @@ def fits(name: str, array: Array, dtype: np.dtype[Any]) -> None:
             reduce(array, axis=None, initial=0) for reduce in (np.fmax.reduce, np.fmin.reduce)
         )
         if max(high, -low) > limit:  # computed without an array of the data's size
-            reject(name, array, abs(array) > limit, f"fit into {dtype}")
+            reject(name, array, abs(array) > limit, f"fit into {dtype}", first=first)
 
 
 def sample_weights(name: str, value: object, rows: int, dtype: Any = np.float64) -> Array:

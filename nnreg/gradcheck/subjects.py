@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
+from nnreg._support import labels, validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
 from nnreg.gradcheck.numerical import Values
@@ -86,6 +86,8 @@ def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: s
     x = validation.matrix("x", x, net.inputs)
     if not isinstance(loss, Loss):
         raise TypeError(f"loss must be a Loss such as nn.SoftmaxCrossEntropy(), got {loss!r}")
+    if net.classes is not None:
+        y = labels.number_labels("y", y, net.classes, net.widths[-1])
     y = loss.check_targets(y, net.widths[-1])
     validation.same_rows("y", y, "x", len(x))
     problem = _propagated(net.copy("float64"), x, y, loss, dropout)

@@ -178,7 +178,7 @@ def measure_stationarity(
     >>> measure_stationarity(net, x, y, loss=loss).residual < 1e-15
     True
     """
-    (x, y, weights), _ = data.prepare(net, loss, x, y, sample_weight)
+    x, y, weights = data.prepare(net, loss, x, y, sample_weight)[0]
     net = net.copy("float64")
     data_loss, gradient = compute_data_gradient(net, x, y, loss, weights)
     return Stationarity(

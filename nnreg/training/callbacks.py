@@ -35,14 +35,16 @@ class TrainingState:
     net, loss, optimizer
         The arguments of ``fit``.
     epochs, batches : int
-        The number of requested epochs, and of batches per epoch.
+        The number of requested epochs, and of batches per epoch; the latter is 0 if an iterable of
+        batches has no length.
     columns : tuple of str
         The columns of the history.
     history : History
     batch : int
         The number of the current batch in its epoch, starting at 0.
     batch_rows : ndarray of int
-        The rows of the current batch, as row numbers of the training data.
+        The rows of the current batch, as row numbers of the training data; in an iterable of
+        batches, those within the batch.
     batch_loss : float
         The data loss of the last batch.
     reason : str

@@ -1,94 +1,348 @@
-"""Training data: checked, split into training and validation rows, then weighted."""
+"""Training data: checked, split into training and validation rows, then weighted.
+
+:class:`Data` has all rows, in any form of :mod:`nnreg._support.rows`; :class:`Stream` reads batches
+from an iterable. Both yield the batches of an epoch, and predict all rows.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from nnreg import random
-from nnreg._support import validation
+from nnreg._support import frames, labels, rows, validation
 from nnreg._support.typing import Array
-from nnreg.losses import Loss
+from nnreg.losses import Loss, predicts_classes
 from nnreg.network import Network
+from nnreg.training.order import draw_batches
 
 
 class Data(NamedTuple):
-    """Inputs, targets, and a weight for each row or None."""
+    """Inputs, targets, and a weight for each row or None.
 
-    x: Array
+    ``x`` is an array or :class:`~nnreg._support.rows.Rows`.
+    """
+
+    x: Any
     y: Array
     weights: Array | None = None
 
-    def take(self, rows: Array) -> Data:
-        """Return a copy of the rows selected by their numbers or by a mask."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Data(self.x[rows], self.y[rows], weights)
+    def take(self, selected: Array) -> Data:
+        """Return the rows selected by their numbers; the inputs are not copied."""
+        weights = None if self.weights is None else self.weights[selected]
+        return Data(rows.select(self.x, selected), self.y[selected], weights)
 
     def without_removed_rows(self) -> Data:
         """Return the rows whose weight is not zero."""
         if self.weights is None or self.weights.all():
             return self
-        return self.take(self.weights > 0)
+        return self.take(np.flatnonzero(self.weights))
+
+    def count_batches(self, batch_size: int) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-len(self.y) // batch_size)
+
+    def draw_batches(
+        self, net: Network, batch_size: int, shuffle: bool | str
+    ) -> Iterator[tuple[Data, Array]]:
+        """Yield the batches of an epoch: data, and the numbers of the rows in them."""
+        if shuffle is True and rows.is_memory_mapped(self.x):
+            shuffle = "blocks"
+        for numbers in draw_batches(len(self.y), batch_size, net, shuffle):
+            yield self, numbers
+
+    def predict(self, net: Network) -> tuple[Array, Array, Array | None]:
+        """Return outputs, targets and weights of all rows."""
+        return net.run_predict(self.x), self.y, self.weights
+
+
+class Batches(Protocol):
+    """Data that come batch by batch: what ``fit`` takes in place of ``x`` and ``y``.
+
+    Any object whose ``__iter__`` starts again at the first batch, and yields pairs ``(x, y)`` or
+    triples ``(x, y, weights)``. A batch has the same forms as the whole data. If ``__len__`` is
+    defined, it is the number of batches.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> class Files:
+    ...     def __init__(self, net):
+    ...         self.net = net
+    ...
+    ...     def __iter__(self):
+    ...         x = np.arange(4.0).reshape(4, 1)  # for example from a database
+    ...         for rows in nn.batches(4, 2, self.net):  # another order in each epoch
+    ...             yield x[rows], 2 * x[rows]
+    >>> net = nn.Network([nn.Dense(1)], inputs=1)
+    >>> history = nn.fit(net, Files(net), loss=nn.MeanSquaredError(), optimizer=nn.Adam(), epochs=2)
+    >>> net.steps, net.epochs
+    (4, 2)
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        """Start again, and yield the batches of one epoch."""
+        ...
+
+
+class Stream:
+    """Batches of an iterable, each checked when it is read.
+
+    Parameters
+    ----------
+    net : Network
+    loss : Loss
+    batches : iterable of (x, y) or (x, y, weights)
+    classes : tuple, optional
+        The labels of the targets.
+    name : str
+        What errors call it.
+    passes : int
+        How often it is read; an iterator can be read once.
+
+    Attributes
+    ----------
+    first : Data
+        The first batch, which is read at once.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        loss: Loss,
+        batches: Any,
+        classes: labels.Classes | None = None,
+        name: str = "x",
+        passes: int = 1,
+    ) -> None:
+        self.net, self.loss, self.batches, self.name = net, loss, batches, name
+        self.classes = classes
+        validation.instance("net", net, Network, "a Network")
+        validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+        if isinstance(batches, str | bytes | Mapping) or hasattr(batches, "__array__"):
+            raise TypeError(
+                f"{name} without y must be an iterable of batches (x, y), "
+                f"got {validation.show(batches):.80}; give y, too"
+            )
+        try:
+            iterator = iter(batches)
+        except TypeError:
+            raise TypeError(
+                f"{name} without y must be an iterable of batches (x, y), got {batches!r:.60}"
+            ) from None
+        once = iterator is batches
+        if once and passes > 1:
+            function = str(getattr(batches, "__name__", ""))
+            function = function if function.isidentifier() else "read_batches"
+            raise ValueError(
+                f"{name} is a {type(batches).__name__}, which can be read once, and this call "
+                f"reads it {passes} times; give an object that starts again: "
+                f"class Data: __iter__ = lambda self: {function}(...)"
+            )
+        try:
+            self.first = self._check(0, next(iterator))
+        except StopIteration:
+            raise ValueError(f"{name} must have a batch, got none{_EXHAUSTED}") from None
+        self._rest: Iterator[Any] | None = iterator if once else None
+
+    @property
+    def y(self) -> Array:
+        """The targets of the first batch."""
+        return self.first.y
+
+    def _check(self, number: int, batch: Any) -> Data:
+        """Return a batch as arrays."""
+        is_batch = isinstance(batch, tuple | list) and len(batch) in (2, 3)
+        if not is_batch or isinstance(batch[0], int | float):
+            raise TypeError(
+                f"batch {number} of {self.name} must be (x, y) or (x, y, weights), "
+                f"got {validation.show(batch):.60}; if {self.name} has all rows, give y, too"
+            )
+        prefix = f"batch {number} of {self.name}: "
+        x, y = batch[:2]
+        data = Data(*validate_rows(self.net, self.loss, x, y, prefix, self.classes))
+        if len(batch) == 2:
+            return data
+        _check_takes_weights(self.loss)
+        weights = validation.sample_weights(f"{prefix}weights", batch[2], len(data.y))
+        return _check_weights(self.net, data._replace(weights=weights), f"{prefix}weights")
+
+    def __iter__(self) -> Iterator[Data]:
+        epoch, number = self.net.epochs, -1
+        if self._rest is None:
+            checked: Iterable[Data] = map(self._check, count(), self.batches)
+        else:
+            checked = chain([self.first], map(self._check, count(1), self._rest))
+        for number, batch in enumerate(checked):  # noqa: B007  # read after the loop
+            yield batch
+        if number < 0:
+            raise ValueError(f"{self.name} has no more batches{_EXHAUSTED}")
+        self.net.epochs = epoch  # `nn.batches` inside it may have counted the epoch
+
+    def without_removed_rows(self) -> Stream:
+        """Return the same batches; :meth:`predict` omits rows whose weight is zero."""
+        return self
+
+    def count_batches(self, batch_size: int) -> int:
+        """Return the number of batches in an epoch, or 0 if it is not known."""
+        return len(self.batches) if hasattr(self.batches, "__len__") else 0
+
+    def draw_batches(
+        self, net: Network, batch_size: int, shuffle: bool | str
+    ) -> Iterator[tuple[Data, Array]]:
+        """Yield the batches of an epoch: data, and the numbers of the rows in them."""
+        for batch in self:
+            yield batch, np.arange(len(batch.y))
+
+    def predict(self, net: Network) -> tuple[Array, Array, Array | None]:
+        """Return outputs, targets and weights of all rows."""
+        parts = [batch.without_removed_rows().predict(net) for batch in self]
+        outputs, y, weights = zip(*parts, strict=True)
+        weighted = any(part is not None for part in weights)
+        all_weights = [
+            np.ones(len(part)) if w is None else w for part, w in zip(y, weights, strict=True)
+        ]
+        return (
+            np.concatenate(outputs),
+            np.concatenate(y),
+            np.concatenate(all_weights) if weighted else None,
+        )
+
+
+_EXHAUSTED = (
+    "; an object whose __iter__ starts again, such as a list or a class with __iter__, can be read "
+    "in every epoch"
+)
 
 
 def prepare(
     net: Network,
     loss: Loss,
     x: Any,
-    y: Any,
+    y: Any = None,
     sample_weight: Any = None,
     class_weight: Any = None,
     validation_data: Any = None,
     validation_split: Any = 0.0,
-) -> tuple[Data, Data | None]:
-    """Return the training data, and the validation data if there are any.
+    classes: Any = None,
+    passes: tuple[int, int] = (1, 1),
+) -> tuple[Any, Any, labels.Classes | None]:
+    """Return training data, validation data or None, and the labels of the classes or None.
 
-    The arguments are those of :func:`~nnreg.training.loop.fit`.
+    The data are :class:`Data` or :class:`Stream`. The arguments are those of
+    :func:`~nnreg.training.loop.fit`; ``passes`` is the number of times that each is read.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(1)], inputs=1, seed=0)
     >>> x = np.arange(4.0).reshape(4, 1)
-    >>> training, held_out = prepare(net, nn.MeanSquaredError(), x, x, validation_split=0.25)
-    >>> training.x.ravel(), held_out.x.ravel()
+    >>> training, held_out, _ = prepare(net, nn.MeanSquaredError(), x, x, validation_split=0.25)
+    >>> training.x[:].ravel(), held_out.x[:].ravel()
     (array([0., 2., 3.]), array([1.]))
     """
-    data = Data(*validate_data(net, loss, x, y))
+    share = validation.number("validation_split", validation_split, 0, 1, open_high=True)
+    validation.instance("net", net, Network, "a Network")
+    validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
+    classes = _get_classes(net, loss, y, classes)
+    held_out = None
+    if validation_data is not None:
+        if share:
+            raise ValueError("validation_data and validation_split exclude each other, got both")
+        held_out = _prepare_validation(net, loss, validation_data, classes, passes[1])
+    if y is None:
+        options = {
+            "sample_weight": sample_weight,
+            "class_weight": class_weight,
+            "validation_split": share or None,
+        }
+        for name, option in options.items():
+            if option is not None:
+                raise ValueError(
+                    f"{name} needs all rows at once, and batches come one by one; {_INSTEAD[name]}"
+                )
+        return Stream(net, loss, x, classes, passes=passes[0]), held_out, classes
+    if rows.is_batches(x):
+        raise TypeError(
+            f"x is a {type(x).__name__}; batches come with their targets, fit(net, batches, ...), "
+            "so omit y"
+        )
+    data = Data(*validate_rows(net, loss, x, y, classes=classes))
     if sample_weight is not None or class_weight is not None:
         _check_takes_weights(loss)
     if sample_weight is not None:
         weights = validation.sample_weights("sample_weight", sample_weight, len(data.y))
         data = data._replace(weights=weights.astype(np.float64))
-    share = validation.number("validation_split", validation_split, 0, 1, open_high=True)
-    held_out, suffix = None, ""
-    if validation_data is not None:
-        if share:
-            raise ValueError("validation_data and validation_split exclude each other, got both")
-        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-            raise TypeError(f"validation_data must be a pair (x, y), got {validation_data!r:.60}")
-        x, y = validation_data
-        held_out = Data(*validate_data(net, loss, x, y, "validation "))
-    elif share:
-        training_rows, rows = split_validation(net, len(data.x), share)
+    suffix = ""
+    if share:
+        training_rows, held_out_rows = split_validation(net, len(data.y), share)
         if class_weight is not None:
             missing = np.setdiff1d(data.y, data.y[training_rows])
             if missing.size:
+                named = f"{missing[0]:g}" if classes is None else repr(classes[int(missing[0])])
                 raise ValueError(
-                    f"validation_split={share:g} leaves no row of class {missing[0]:g} for "
+                    f"validation_split={share:g} leaves no row of class {named} for "
                     "training, which class_weight needs; use another share, or validation_data="
                 )
-        data, held_out, suffix = data.take(training_rows), data.take(rows), " of training rows"
+        suffix = " of training rows"
+        held_out = data.take(held_out_rows)
+        data = data.take(training_rows)
         held_out = _check_weights(net, held_out, "sample_weight of validation rows")
         held_out = held_out.without_removed_rows()
     name = f"sample_weight{suffix}"
     if class_weight is not None:
         name = f"sample_weight times class_weight{suffix}"
         weights = np.ones(len(data.y)) if data.weights is None else data.weights
-        by_class = compute_class_weight(data.y, class_weight, weights)
+        by_class = compute_class_weight(data.y, class_weight, weights, classes)
         data = data._replace(weights=weights * by_class)
-    return _check_weights(net, data, name), held_out
+    return _check_weights(net, data, name), held_out, classes
+
+
+# What to do where an option needs all rows.
+_INSTEAD = {
+    "sample_weight": "give the weights with each batch: (x, y, weights)",
+    "class_weight": "give the weights with each batch: (x, y, weights)",
+    "validation_split": "give validation_data",
+}
+
+
+def _prepare_validation(
+    net: Network, loss: Loss, given: Any, classes: labels.Classes | None, passes: int
+) -> Data | Stream:
+    """Return validation data that were given as a pair (x, y) or as an iterable of batches."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        x, y = given
+        return Data(*validate_rows(net, loss, x, y, "validation ", classes))
+    if isinstance(given, list) or rows.is_batches(given):
+        return Stream(net, loss, given, classes, "validation_data", passes)
+    raise TypeError(
+        "validation_data must be a pair (x, y) or an iterable of batches, "
+        f"got {validation.show(given):.60}"
+    )
+
+
+def _get_classes(net: Network, loss: Loss, y: Any, classes: Any) -> labels.Classes | None:
+    """Return the labels of the targets: those of the network, or those given to ``fit``."""
+    if classes is None or classes is False:
+        return net.classes
+    if not predicts_classes(loss):
+        raise TypeError(f"classes= needs a loss that predicts classes, got {loss!r}")
+    if classes is True:
+        if net.classes is not None:
+            return net.classes
+        if y is None:
+            raise ValueError(
+                "classes=True needs all labels at once, and batches come one by one; give them in "
+                "their order: classes=[...]"
+            )
+        found = labels.find_classes("y", y)
+        return labels.check_classes("classes=True: the labels of y", found, net.widths[-1])
+    checked = labels.check_classes("classes", classes, net.widths[-1])
+    if net.classes not in (None, checked):
+        raise ValueError(f"classes must be those of the network, {net.classes}, got {checked}")
+    return checked
 
 
 def validate_data(
@@ -96,28 +350,76 @@ def validate_data(
 ) -> tuple[Array, Array]:
     """Return inputs and targets as arrays that are valid for the network and the loss.
 
-    Arrays are not copied; each batch is cast when it is used.
+    Arrays are not copied; each batch is cast when it is used. Sparse inputs are made dense.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
     >>> validate_data(net, nn.SoftmaxCrossEntropy(), [[1.0], [2.0]], [0, 2], "validation ")
     Traceback (most recent call last):
         ...
-    ValueError: validation y: targets must be class numbers from 0 to 1, got 2 at index [1]
+    ValueError: validation y: targets must be class numbers from 0 to 1, got 2 at index [1]; ...
     """
     validation.instance("net", net, Network, "a Network")
     validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
-    x = validation.matrix(f"{prefix}x", x, net.inputs)
-    validation.finite(f"{prefix}x", x)
-    validation.fits(f"{prefix}x", x, net.dtype)
+    x, y = validate_rows(net, loss, x, y, prefix, net.classes)
+    return np.asarray(x), y
+
+
+def validate_rows(
+    net: Network,
+    loss: Loss,
+    x: Any,
+    y: Any,
+    prefix: str = "",
+    classes: labels.Classes | None = None,
+) -> tuple[Any, Array]:
+    """Return inputs as an array or :class:`~nnreg._support.rows.Rows`, and targets as an array.
+
+    Both are valid for the network and the loss.
+    """
+    x = rows.as_rows(f"{prefix}x", x, net.inputs)
+    rows.check_values(f"{prefix}x", x, net.dtype)
+    outputs = net.widths[-1]
+    if classes is not None:
+        y = labels.number_labels(f"{prefix}y", y, classes, outputs)
+    elif frames.is_series(y):
+        y = frames.series_to_array(f"{prefix}y", y)
     try:
-        y = loss.check_targets(y, net.widths[-1])
-        validation.fits("targets", y, net.dtype)
+        targets = _check_targets(loss, y, outputs)
+        for first, block in rows.blocks(targets):
+            validation.fits("targets", block, net.dtype, first)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{prefix}y: {error}") from error
-    validation.same_rows(f"{prefix}y", y, f"{prefix}x", len(x))
-    return x, y
+        hint = "" if classes is not None else _suggest_classes(loss, y, outputs)
+        raise kind(f"{prefix}y: {error}{hint}") from error
+    validation.same_rows(f"{prefix}y", targets, f"{prefix}x", len(x))
+    return x, targets
+
+
+def _check_targets(loss: Loss, y: Any, outputs: int) -> Array:
+    """Return targets that the loss accepts; a matrix in a file is checked in blocks."""
+    if not (rows.is_memory_mapped(y) and y.ndim == 2 and y.dtype.kind == "f" and y.size):
+        return loss.check_targets(y, outputs)
+    values: Array = np.asarray(y)
+    for _, block in rows.blocks(values):
+        try:
+            unchanged = np.array_equal(loss.check_targets(block, outputs), block)
+        except (TypeError, ValueError):
+            unchanged = False
+        if not unchanged:  # all rows at once, for an error with the right index
+            return loss.check_targets(y, outputs)
+    return values
+
+
+def _suggest_classes(loss: Loss, y: Any, outputs: int) -> str:
+    """Return a hint if the targets are labels that ``classes=True`` would number."""
+    if not predicts_classes(loss):
+        return ""
+    try:
+        found = labels.check_classes("y", labels.find_classes("y", y), outputs)
+    except (TypeError, ValueError):
+        return ""
+    return f"; fit(..., classes=True) numbers the labels {labels.shorten(list(found))}"
 
 
 def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
@@ -153,7 +455,9 @@ def _check_weights(net: Network, data: Data, name: str) -> Data:
     return data._replace(weights=np.where(weights < np.finfo(net.dtype).tiny, 0.0, weights))
 
 
-def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
+def compute_class_weight(
+    y: Array, class_weight: Any, weights: Array, names: labels.Classes | None = None
+) -> Array:
     """Return the class weight of each row; "balanced" takes row weights into account.
 
     >>> compute_class_weight(np.array([0, 0, 0, 1]), "balanced", np.ones(4)).round(3)
@@ -164,9 +468,9 @@ def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
             "y with class_weight must have shape (N,) or (N, 1), one class number per row, "
             f"got shape {y.shape}"
         )
-    labels = y.reshape(-1)
-    validation.reject("y with class_weight", labels, labels != np.floor(labels), "be class numbers")
-    classes, indices = np.unique(labels, return_inverse=True)
+    flat = y.reshape(-1)
+    validation.reject("y with class_weight", flat, flat != np.floor(flat), "be class numbers")
+    classes, indices = np.unique(flat, return_inverse=True)
     by_class = np.ones(len(classes))
     if isinstance(class_weight, str):
         validation.one_of("class_weight", class_weight, ["balanced"])
@@ -174,7 +478,10 @@ def compute_class_weight(y: Array, class_weight: Any, weights: Array) -> Array:
         present = sums > 0
         by_class[present] = sums.sum() / (present.sum() * sums[present])
     elif isinstance(class_weight, Mapping):
-        numbers = {int(label): index for index, label in enumerate(classes)}
+        numbers: dict[Any, int] = {
+            int(label) if names is None else names[int(label)]: index
+            for index, label in enumerate(classes)
+        }
         for label, weight in class_weight.items():
             if label not in numbers:
                 raise ValueError(

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,83 +14,42 @@ from typing import Any
 
 import numpy as np
 
-from nnreg import random
 from nnreg._support import hyperparameters, validation
 from nnreg._support.blas import MIN_MULTIPLICATIONS, blas_threads
 from nnreg._support.interrupts import Interrupts, defer_interrupts
 from nnreg._support.typing import Array
-from nnreg.losses import Loss
+from nnreg.losses import Loss, predicts_classes
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
 from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
-from nnreg.training.data import Data, prepare
+from nnreg.training.data import Data, Stream, prepare
 from nnreg.training.history import Figures, History
-from nnreg.training.metrics import Metric, compute_metrics, get_metrics, predicts_classes
+from nnreg.training.metrics import Metric, compute_metrics, get_metrics
+from nnreg.training.order import check_shuffle
 from nnreg.training.resume import Checkpoint, Run, open_run
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
-
-# Upper bound of n: a permutation of more rows does not fit into memory.
-MAX_ROWS = 2**48
 
 # Upper bound of threads: BLAS counts them in 32 bits.
 MAX_THREADS = 2**31 - 1
 
 
-def batches(n: int, batch_size: int, net: Network, *, shuffle: bool = True) -> Iterator[Array]:
-    """Yield row numbers, batch by batch, in an order drawn from ``net.seed`` and ``net.epochs``.
-
-    ``net.epochs`` is increased by one after the last batch.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows in the data.
-    batch_size : int
-        Number of rows in a batch; the last batch may have fewer. It may exceed ``n``.
-    net : Network
-    shuffle : bool, default True
-        If False, the rows keep their order.
-
-    Examples
-    --------
-    >>> import nnreg as nn
-    >>> net = nn.Network([nn.Dense(1)], inputs=1, seed=0)
-    >>> [rows.tolist() for rows in nn.batches(5, 2, net)], net.epochs
-    ([[3, 1], [4, 2], [0]], 1)
-    """
-    n = validation.whole("n", n, 1, MAX_ROWS)
-    batch_size = validation.whole("batch_size", batch_size, 1)
-    validation.instance("net", net, Network, "a Network")
-    shuffle = validation.flag("shuffle", shuffle)
-
-    def yield_batches() -> Iterator[Array]:
-        if shuffle:
-            order = random.generator(net.seed, "order", net.epochs).permutation(n)
-        else:
-            order = np.arange(n)
-        for start in range(0, n, batch_size):
-            yield order[start : start + batch_size]
-        net.epochs += 1
-
-    return yield_batches()
-
-
 def fit(
     net: Network,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     loss: Loss,
     optimizer: Optimizer,
     epochs: int,
     batch_size: int = 128,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, Any] | Iterable[Any] | None = None,
     validation_split: float = 0.0,
     metrics: Iterable[str | Metric] = (),
     callbacks: Iterable[Callback | Callable[[TrainingState], Any]] = (),
     sample_weight: Any = None,
-    class_weight: Mapping[int, float] | str | None = None,
-    shuffle: bool = True,
+    class_weight: Mapping[Any, float] | str | None = None,
+    classes: Sequence[Any] | bool | None = None,
+    shuffle: bool | str = True,
     threads: int | None = None,
     verbose: bool | int = False,
     checkpoint: str | Path | Checkpoint | None = None,
@@ -100,15 +59,20 @@ def fit(
     Parameters
     ----------
     net : Network
-    x : array_like of shape (N, D)
-    y : array_like of shape (N,) or (N, M)
-        Targets in the form that the loss requires: class numbers (N,), or (N, M).
+    x : array_like of shape (N, D), or Batches
+        An array, also one in a memory-mapped file; a data frame of numbers; a sparse matrix, which
+        is made dense batch by batch; or an iterable of batches with their targets, see
+        :class:`~nnreg.Batches`.
+    y : array_like of shape (N,) or (N, M), optional
+        Targets in the form that the loss requires: class numbers (N,), or (N, M); or labels, if
+        the network has classes. Omitted if ``x`` is an iterable of batches.
     loss : Loss
     optimizer : Optimizer
         Its state is kept between calls.
     epochs : int
     batch_size : int, default 128
-    validation_data : tuple (x, y), optional
+        Not used if ``x`` is an iterable of batches.
+    validation_data : tuple (x, y) or Batches, optional
     validation_split : float, default 0
         Share of rows, in [0, 1), that are held out for validation; drawn at random from the
         network's seed, the same rows in every fit. They keep their sample weights.
@@ -121,10 +85,15 @@ def fit(
         A weight of zero removes its row, in validation too; an integer weight repeats it. Metrics
         do not weight the remaining rows.
     class_weight : dict of class to weight, or "balanced", optional
-        For targets that are class numbers, (N,) or (N, 1); multiplies the weights of the training
-        rows. Classes that are not named have weight 1. ``"balanced"`` gives every class the same
-        sum.
-    shuffle : bool, default True
+        For targets that are class numbers or labels, (N,) or (N, 1); multiplies the weights of the
+        training rows. Classes that are not named have weight 1. ``"balanced"`` gives every class
+        the same sum.
+    classes : sequence of str or int, or True, optional
+        The labels in ``y``, in the order of the network's outputs; True: the labels of the data,
+        sorted, unless the network has some. Sets ``net.classes``.
+    shuffle : bool or "blocks", default True
+        True shuffles memory-mapped data by blocks, and other data row by row; ``"blocks"`` shuffles
+        any data by blocks. See :func:`~nnreg.batches`. Batches of an iterable keep their order.
     threads : int, optional
         The number of BLAS threads. With 1, the result equals that of the loop in the README with
         one BLAS thread, bit for bit. By default, small steps use one thread, and large ones as
@@ -143,7 +112,8 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        If an argument is invalid; nothing has been changed.
+        If an argument is invalid; nothing has been changed. The batches of an iterable are
+        checked when they are read, the first one before training.
     NonFiniteLossError
         If a loss, a penalty or a parameter is not finite. Network and optimizer are restored to
         the end of the last complete epoch; the error has the ``history``.
@@ -181,10 +151,14 @@ def fit(
         batch_size = validation.whole("batch_size", batch_size, 1)
         if threads is not None:
             threads = validation.whole("threads", threads, 1, MAX_THREADS)
-        shuffle = validation.flag("shuffle", shuffle)
+        shuffle = check_shuffle(shuffle)
         callbacks = _get_callbacks(callbacks, verbose)
-        data, held_out = prepare(
-            net, loss, x, y, sample_weight, class_weight, validation_data, validation_split
+        if isinstance(metrics, Iterator):
+            metrics = list(metrics)
+        data, held_out, labels = prepare(
+            *(net, loss, x, y, sample_weight, class_weight, validation_data, validation_split),
+            classes,
+            passes=(epochs * (2 if metrics else 1), epochs),
         )
         measures = get_metrics(metrics, net, data.y, loss)
         rules = [segment.rule for segment in net.regularization.resolve().all]
@@ -195,14 +169,20 @@ def fit(
         if held_out is not None:
             evaluated["val_"] = held_out
             columns += [f"val_{name}" for name in ("data_loss", *measures)]
-        order = partial(batches, len(data.x), batch_size, net, shuffle=shuffle)
+        order = partial(data.draw_batches, net, batch_size, shuffle)
         state = TrainingState(
-            *(net, loss, optimizer, epochs, -(-len(data.x) // batch_size)),
+            *(net, loss, optimizer, epochs, data.count_batches(batch_size)),
             (*columns, "seconds"),
             history,
         )
-        settings = {"batch_size": batch_size, "shuffle": shuffle, "threads": threads}
-        multiplications = 3 * net.parameters.weights.size * min(batch_size, len(data.x))
+        settings = {
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "threads": threads,
+            "classes": None if labels is None else list(labels),
+        }
+        rows = len(data.y) if isinstance(data, Stream) else min(batch_size, len(data.y))
+        multiplications = 3 * net.parameters.weights.size * rows
         if threads is None and multiplications < MIN_MULTIPLICATIONS:
             threads = 1
         with (
@@ -212,7 +192,8 @@ def fit(
             blas_threads(threads),
             np.errstate(),
         ):
-            _train(state, callbacks, interrupts, data, order, evaluated, measures, run)
+            net.classes = labels
+            _train(state, callbacks, interrupts, order, evaluated, measures, run)
     except (KeyboardInterrupt, NonFiniteLossError) as error:
         history.stopped = STOPPED.get(type(error), "interrupted")
         if isinstance(error, NonFiniteLossError) and error.history is history:
@@ -242,9 +223,8 @@ def _train(
     state: TrainingState,
     callbacks: list[Callback],
     interrupts: Interrupts,
-    data: Data,
-    order: Callable[[], Iterator[Array]],
-    evaluated: dict[str, Data],
+    order: Callable[[], Iterator[tuple[Data, Array]]],
+    evaluated: dict[str, Any],
     metrics: dict[str, Metric],
     run: Run | None,
 ) -> None:
@@ -270,7 +250,7 @@ def _train(
             while len(history) < state.epochs and not state.reason:
                 started, epoch, state.batch = time.perf_counter(), net.epochs + 1, 0
                 notify("on_epoch_begin")
-                row = _train_epoch(state, step, notify, interrupts, data, order(), run)
+                row = _train_epoch(state, step, notify, interrupts, order(), run)
                 for prefix, part in evaluated.items():
                     figures = interrupts.call(compute_metrics, net, part, state.loss, metrics)
                     new = {prefix + name: value for name, value in figures.items()}
@@ -286,8 +266,9 @@ def _train(
             history.stopped = STOPPED.get(type(error), "error")
             if history.stopped == "error" and epoch:
                 error.history = history  # type: ignore[attr-defined]  # documented in fit
+                batches = f" of {state.batches}" if state.batches else ""
                 error.add_note(
-                    f"fit ended in epoch {epoch}, at batch {state.batch + 1} of {state.batches}; "
+                    f"fit ended in epoch {epoch}, at batch {state.batch + 1}{batches}; "
                     f"the parameters are those of step {net.steps}, and error.history has "
                     f"{len(history)} of {state.epochs} epochs"
                 )
@@ -299,8 +280,7 @@ def _train_epoch(
     step: TrainingStep,
     notify: Callable[[str], None],
     interrupts: Interrupts,
-    data: Data,
-    order: Iterator[Array],
+    order: Iterator[tuple[Data, Array]],
     run: Run | None,
 ) -> dict[str, Any]:
     """Train for one epoch and return its row of the history.
@@ -330,8 +310,7 @@ def _train_epoch(
                 error.history = state.history
             raise
 
-    # The iterator is not exhausted, because it would increment net.epochs before the metrics.
-    for batch, rows in zip(range(state.batches), order, strict=False):
+    for batch, (data, rows) in enumerate(order):
         if batch < state.finished:
             continue
         state.batch, state.batch_rows = batch, rows
@@ -368,15 +347,21 @@ def _finite_penalty(net: Network) -> float:
 
 
 def evaluate(
-    net: Network, x: Any, y: Any, *, loss: Loss, metrics: Iterable[str | Metric] | None = None
+    net: Network,
+    x: Any,
+    y: Any = None,
+    *,
+    loss: Loss,
+    metrics: Iterable[str | Metric] | None = None,
 ) -> Figures:
     """Compute losses and metrics in inference mode.
 
     Parameters
     ----------
     net : Network
-    x : array_like of shape (N, D)
-    y : array_like of shape (N,) or (N, M)
+    x : array_like of shape (N, D), or Batches
+    y : array_like of shape (N,) or (N, M), optional
+        As in :func:`fit`.
     loss : Loss
     metrics : names or functions, optional
         As in :func:`fit`. By default accuracy if the loss predicts classes, otherwise none.
@@ -395,7 +380,7 @@ def evaluate(
     ... )
     {'data_loss': 4.0, 'penalty': 0.0, 'total': 4.0, 'mean_absolute_error': 2.0}
     """
-    data, _ = prepare(net, loss, x, y)
+    data = prepare(net, loss, x, y)[0]
     if metrics is None:
         metrics = ["accuracy"] if predicts_classes(loss) else []
     figures = compute_metrics(net, data, loss, get_metrics(metrics, net, data.y, loss))

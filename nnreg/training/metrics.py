@@ -15,21 +15,11 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.losses import Loss, Poisson
+from nnreg.losses import Loss, Poisson, predicts_classes
 from nnreg.network import Network
-from nnreg.training.data import Data
+from nnreg.training.data import Data, Stream
 
 Metric = Callable[..., Any]
-
-
-def predicts_classes(loss: Loss) -> bool:
-    """Return whether a loss defines classes.
-
-    >>> import nnreg as nn
-    >>> predicts_classes(nn.SoftmaxCrossEntropy()), predicts_classes(nn.Huber())
-    (True, False)
-    """
-    return type(loss).classes is not Loss.classes
 
 
 def accuracy(outputs: Array, targets: Array, loss: Loss) -> float:
@@ -132,7 +122,7 @@ def get_metrics(
 
 
 def compute_metrics(
-    net: Network, data: Data, loss: Loss, metrics: dict[str, Metric]
+    net: Network, data: Data | Stream, loss: Loss, metrics: dict[str, Metric]
 ) -> dict[str, float]:
     """Return ``data_loss`` and each metric, in inference mode. Only the loss is weighted.
 
@@ -142,11 +132,11 @@ def compute_metrics(
     {'data_loss': 1.0}
     """
     with np.errstate(over="ignore", invalid="ignore"):  # visible in the figures
-        outputs = net.run_predict(data.x)
-        weights = None if data.weights is None else data.weights.astype(outputs.dtype)
-        targets = data.y if data.y.dtype.kind == "i" else data.y.astype(outputs.dtype, copy=False)
+        outputs, y, weights = data.predict(net)
+        weights = None if weights is None else weights.astype(outputs.dtype)
+        targets = y if y.dtype.kind == "i" else y.astype(outputs.dtype, copy=False)
         result = {"data_loss": float(loss.compute(outputs, targets, weights)[0])}
-        return result | {name: metric(outputs, data.y, loss) for name, metric in metrics.items()}
+        return result | {name: metric(outputs, y, loss) for name, metric in metrics.items()}
 
 
 # --- Functions of other libraries and of the user -------------------------------------------------

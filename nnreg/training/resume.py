@@ -33,7 +33,7 @@ from nnreg._support.typing import Array
 from nnreg._support.validation import show
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
 from nnreg.training.callbacks import Callback, Monitor, TrainingState
-from nnreg.training.data import Data
+from nnreg.training.data import Data, Stream
 
 FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
 BEST = "best.npz"
@@ -116,7 +116,7 @@ def open_run(
     state: TrainingState,
     callbacks: list[Callback],
     settings: dict[str, Any],
-    *parts: Data | None,
+    *parts: Data | Stream | None,
 ) -> Iterator[Run | None]:
     """Reserve the folder of a run for the block, and yield the :class:`Run`; None without one.
 
@@ -243,7 +243,7 @@ class Run:
             rows, (finished, *sums) = run["history"], run["epoch"]
             if any(tuple(row) != state.columns for row in rows):
                 raise ValueError(f"its history must have the columns {state.columns}")
-            finished = validation.whole("finished", finished, 0, state.batches)
+            finished = validation.whole("finished", finished, 0, state.batches or None)
             loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
             reason, arguments = str(run["reason"]), dict(run["loss"])
             if unknown := sorted(arguments.keys() - self._get_loss().keys()):
@@ -351,8 +351,10 @@ def environment() -> dict[str, Any]:
     return {"numpy": np.__version__, "machine": platform.machine(), "blas": describe_blas()}
 
 
-def fingerprint(*parts: Data | None) -> list[str]:
+def fingerprint(*parts: Data | Stream | None) -> list[str]:
     """Return shapes and a checksum of some of the rows, evenly spaced.
+
+    Of batches from an iterable, the number of columns and the dtype.
 
     >>> x = np.zeros((2, 1))
     >>> fingerprint(Data(x, x)) == fingerprint(Data(x, x + 1))
@@ -360,6 +362,9 @@ def fingerprint(*parts: Data | None) -> list[str]:
     """
     result = []
     for part in parts:
+        if isinstance(part, Stream):  # its batches may come in another order
+            result.append(f"batches of {part.first.x.shape[1]} columns {part.first.x.dtype}")
+            continue
         for values in part or ():
             if values is not None:
                 rows = values[:: max(1, len(values) // SAMPLED_ROWS)]

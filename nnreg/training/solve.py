@@ -82,8 +82,9 @@ def solve(
     net : Network
         Without dropout and constraints; with L2 penalties or none.
     x : array_like of shape (N, D)
+        All rows are used at once, so those of a sparse matrix or of a file are held in memory.
     y : array_like of shape (N,) or (N, M)
-        Targets of the loss.
+        Targets of the loss, or labels from ``net.classes``.
     loss : Loss
     sample_weight : array_like of shape (N,), optional
     tolerance : float, optional
@@ -112,7 +113,7 @@ def solve(
     >>> net.parameters.vector.round(6)  # y = 2x + 1
     array([2., 1.])
     """
-    data, _ = prepare(net, loss, x, y, sample_weight)
+    data = prepare(net, loss, x, y, sample_weight)[0]
     _check_smooth(net)
     if tolerance is None:
         tolerance = TOLERANCES[str(net.dtype)]
@@ -121,7 +122,7 @@ def solve(
     from scipy.optimize import minimize
 
     vector, cache = net.parameters.vector, Cache(net.dtype)
-    inputs = data.x.astype(net.dtype)
+    inputs = np.array(data.x, net.dtype)
 
     def evaluate(values: Array) -> tuple[float, Array]:
         vector[...] = values

@@ -155,7 +155,8 @@ def _compute(
         raise ImportError(
             "more than one job requires joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order.
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)
     try:
         # Worker processes inherit the ignored signal, so Ctrl-C interrupts this process only. To
         # block the signal would have no effect, because joblib unblocks it.
