@@ -19,7 +19,7 @@ import numpy as np
 from nnreg._support import hyperparameters, labels, memory, rows, tables, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.layers.base import Layer, declare, initialize, name_layers
+from nnreg.layers.base import Layer, check_result, declare, initialize, name_layers
 from nnreg.parameters import Parameters
 from nnreg.penalties import Constraint, Penalty
 from nnreg.regularization import Regularization
@@ -58,8 +58,7 @@ class Network(memory.Copyable):
     dtype : {"float32", "float64"}, default "float32"
     classes : sequence of str or int, optional
         The labels of the classes, one for each output, or two for a single output. Targets are
-        then these labels, in ``fit``, ``evaluate`` and ``check_gradients``, and
-        ``predict(x, classes=True)`` returns them.
+        then these labels, and ``predict(x, classes=True)`` returns them.
 
     Attributes
     ----------
@@ -71,7 +70,6 @@ class Network(memory.Copyable):
     steps, epochs : int
         Number of training passes, and of completed epochs. Masks depend on the former, the order of
         rows on the latter.
-    classes : tuple of str or int, or None
 
     Raises
     ------
@@ -97,6 +95,7 @@ class Network(memory.Copyable):
 
     steps = hyperparameters.Checked(validation.whole, 0, MAX_STEP)
     epochs = hyperparameters.Checked(validation.whole, 0, MAX_STEP)
+    classes: Any  # labels, or None; checked when set
 
     def __init__(
         self,
@@ -172,7 +171,7 @@ class Network(memory.Copyable):
         self.identity = os.urandom(16)
         self.inputs = validation.whole("inputs", inputs, 1)
         self._seed = validation.whole("seed", seed)
-        self.dtype = _check_dtype(dtype, "float32", "float64")
+        self.dtype = validation.float_dtype(dtype, "float32", "float64")
         self.steps = self.epochs = 0
         named = name_layers(layers)
         self.layers, self._named = tuple(layers), named
@@ -190,14 +189,14 @@ class Network(memory.Copyable):
         self._trainable = [i for i, name in enumerate(named) if self.parameters.of(name)]
         self._first_trainable = min(self._trainable, default=len(self.layers))
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        self._bind()
+
     def _bind(self) -> None:
         """Bind each layer to its name, its views of the vector, and the seed."""
         for index, (name, layer) in enumerate(self._named.items()):
             layer.bind(name, self.parameters.of(name), self.seed, index)
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        super().__setstate__(state)
-        self._bind()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and name in self.__dict__:
@@ -205,6 +204,8 @@ class Network(memory.Copyable):
                 f"net.{name} cannot be replaced; to change parameters, assign values to "
                 'net.parameters.vector or net.parameters["dense_1.weight"]'
             )
+        if name == "classes" and value is not None:
+            value = labels.check_classes("classes", value, self.widths[-1])
         super().__setattr__(name, value)
 
     @property
@@ -217,17 +218,6 @@ class Network(memory.Copyable):
         self._seed = validation.whole("seed", seed)
         self.identity = os.urandom(16)  # invalidates caches that were filled with the old seed
         self._bind()
-
-    @property
-    def classes(self) -> labels.Classes | None:
-        """The labels of the classes, if they have been given."""
-        return self._classes
-
-    @classes.setter
-    def classes(self, classes: Any) -> None:
-        if classes is not None:
-            classes = labels.check_classes("classes", classes, self.widths[-1])
-        self._classes: labels.Classes | None = classes
 
     # --- Forward and backward ---------------------------------------------------------------------
 
@@ -292,7 +282,7 @@ class Network(memory.Copyable):
             layer_cache = cache[layer.name]
             layer_cache.reset(training=training, step=step, first_row=first_row)
             x = layer.forward(x, layer_cache)
-            _check_result(layer, "forward", x, (cache.rows, width), cache.dtype)
+            check_result(layer, "forward", x, (cache.rows, width), cache.dtype)
             if not training:
                 layer_cache.clear()
         return x
@@ -343,7 +333,7 @@ class Network(memory.Copyable):
             layer_cache.dy = dy
             if inputs or index > last:
                 dy = layer.backward(dy, layer_cache)
-                _check_result(layer, "backward", dy, (cache.rows, self.widths[index]), cache.dtype)
+                check_result(layer, "backward", dy, (cache.rows, self.widths[index]), cache.dtype)
         return dy
 
     def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
@@ -363,16 +353,10 @@ class Network(memory.Copyable):
         Parameters
         ----------
         x : array_like of shape (N, D), or iterable of batches
-            Arrays, frames, sparse matrices and memory-mapped files are read batch by batch. A
-            batch of an iterable is such an array, or a tuple that begins with one.
+            A batch is an array, or a tuple that begins with one.
         classes : bool, default False
             If True, return the label of the largest output of each row, (N,), from
             ``net.classes``; with a single output, the second label where it is positive.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If ``x`` is invalid, or the network has no classes.
 
         Examples
         --------
@@ -380,29 +364,16 @@ class Network(memory.Copyable):
         >>> net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2)
         >>> net.predict([[1.0, 2.0]])
         array([[3.]], dtype=float32)
-        >>> nn.Network([nn.Dense(1)], inputs=2, classes=["no", "yes"]).predict(
-        ...     [[0.0, 0.0]], classes=True
-        ... )
-        array(['no'], dtype='<U3')
+        >>> net.classes = ["no", "yes"]
+        >>> net.predict([[1.0, 2.0], [-1.0, 0.0]], classes=True)
+        array(['yes', 'no'], dtype='<U3')
         """
-        if validation.flag("classes", classes) and self.classes is None:
-            raise ValueError(
-                "classes=True needs a network with classes: fit(..., classes=True) takes them from "
-                "the data, net.classes = [...] sets them"
-            )
-        if rows.is_batches(x):
-            parts = [
-                self.run_predict(
-                    rows.as_rows(f"batch {number} of x", rows.get_inputs(batch), self.inputs)
-                )
-                for number, batch in enumerate(x)
-            ]
-            if not parts:
-                raise ValueError("x must have a batch, got none: is it an iterator that was read?")
-            outputs = np.concatenate(parts)
-        else:
-            outputs = self.run_predict(rows.as_rows("x", x, self.inputs))
-        return labels.choose_labels(outputs, self.classes) if classes else outputs  # type: ignore[arg-type]  # checked above
+        names = (
+            labels.require_classes(self.classes) if validation.flag("classes", classes) else None
+        )
+        parts = [self.run_predict(part) for part in rows.read_rows("x", x, self.inputs)]
+        outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return outputs if names is None else labels.choose_labels(outputs, names)
 
     def run_predict(self, x: Any) -> Array:
         """Return the raw outputs in inference mode, without checks."""
@@ -417,11 +388,9 @@ class Network(memory.Copyable):
 
         All rows at once if a layer's rows depend on each other.
         """
-        independent = all(layer.independent_rows for layer in self.layers)
-        size = CHUNK_ROWS if independent else len(x)
+        size = CHUNK_ROWS if all(layer.independent_rows for layer in self.layers) else len(x)
         for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            chunk = x[part]
+            chunk = x[part := slice(start, start + size)]
             if chunk.dtype != self.dtype:
                 chunk = validation.cast("x", chunk, self.dtype, start)
             yield part, chunk
@@ -488,8 +457,8 @@ class Network(memory.Copyable):
         Examples
         --------
         >>> import nnreg as nn
-        >>> layers = [nn.Dense(1, initializer=nn.ones)]
-        >>> net = nn.Network(layers, inputs=4, constraint=nn.MaxNorm(1.0))
+        >>> layers, constraint = [nn.Dense(1, initializer=nn.ones)], nn.MaxNorm(1.0)
+        >>> net = nn.Network(layers, inputs=4, constraint=constraint)
         >>> net.constrain()
         >>> net.parameters.weights
         array([0.5, 0.5, 0.5, 0.5], dtype=float32)
@@ -501,8 +470,8 @@ class Network(memory.Copyable):
 
         It is cast to ``dtype`` unless that is None. Layers that share a penalty share its copy.
         """
-        # complex128 is for the gradient check
-        dtype = dtype if dtype is None else _check_dtype(dtype, "float32", "float64", "complex128")
+        if dtype is not None:  # complex128 is for the gradient check
+            dtype = validation.float_dtype(dtype, "float32", "float64", "complex128")
         # The copy's layers and rules refer to these parameters instead of the old ones.
         parameters = self.parameters.copy(dtype)
         new = copy.deepcopy(self, {id(self.parameters): parameters})
@@ -526,23 +495,4 @@ class Network(memory.Copyable):
         return (
             f"Network([{layers}], inputs={self.inputs}, penalty={self.penalty!r}, "
             f"constraint={self.constraint!r}, seed={self.seed}, dtype='{self.dtype}'{classes})"
-        )
-
-
-def _check_dtype(dtype: Any, *known: str) -> np.dtype[Any]:
-    """Return a name, a type or a dtype as a dtype, if it is one of the known ones."""
-    name = getattr(dtype, "__name__", None) or str(dtype)
-    return np.dtype(validation.one_of("dtype", name, known))
-
-
-def _check_result(
-    layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any
-) -> None:
-    """Raise unless a layer's result is an array of this shape and dtype."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{layer.name}.{method} must return an array, got {array!r}")
-    if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
-        raise ValueError(
-            f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
-            f"got {array.shape} and {array.dtype}"
         )

@@ -171,7 +171,6 @@ WRONG_TARGETS = [  # loss, outputs, targets, error, words
     (SOFTMAX, 3, list("abcabc"), TypeError, rf"{REAL_NUMBERS} <U1: .*np.unique\(labels"),
     (SOFTMAX, 3, LABELS.astype(object), TypeError, f"{REAL_NUMBERS} object"),
     (SOFTMAX, 3, LABELS + 0j, TypeError, f"{REAL_NUMBERS} complex"),
-    (SOFTMAX, 3, None, TypeError, f"{REAL_NUMBERS} object"),
     (SOFTMAX, 3, LABELS[:, np.newaxis], ValueError, r"\(N,\) or .* \(N, 3\), got shape \(6, 1\)"),
     (SOFTMAX, 3, np.eye(2)[YES], ValueError, r"\(N, 3\), got shape \(6, 2\)"),
     (SOFTMAX, 3, 1, ValueError, r"got shape \(\)"),
@@ -242,7 +241,7 @@ for entry, (name, call) in TARGETS.items():
         y = changed(REAL, (2, 1), 1e300)
         refuse(f"{entry}, too large", bind(call, y, SQUARED), ValueError, words, 3)
         for y in (1.5, None, "abc", np.ones((5, 1)), [[np.nan]] * 6):
-            words = r"^(validation )?y"
+            words = r"^(validation )?y|give y, too$"
             refuse(f"{entry}, {y}", bind(call, y, OwnLoss()), (TypeError, ValueError), words, 1)
 
 # --- Weights, validation data ---------------------------------------------------------------------
@@ -933,9 +932,6 @@ def test_a_frame_of_numbers_and_bools_is_taken_and_one_with_text_is_named():
             TypeError, match=r"^x must .* columns \['red'\] of .*columns=\['red'\].*astype\(float\)"
         ):
             fit(network(), given)
-    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
-    with pytest.raises(TypeError, match=r"^x must .*sparse csr_matrix; x.toarray\(\)"):
-        fit(network(), sparse)
 
 
 def test_an_archive_in_the_place_of_its_array_is_named(tmp_path):

@@ -82,6 +82,20 @@ def number_labels(name: str, y: Any, classes: Classes, outputs: int) -> Any:
     return result if outputs > 1 else result[:, np.newaxis]
 
 
+def require_classes(classes: Classes | None) -> Classes:
+    """Return the classes of a network; raise if it has none.
+
+    >>> require_classes(("cat", "dog"))
+    ('cat', 'dog')
+    """
+    if classes is None:
+        raise ValueError(
+            "classes=True needs a network with classes: fit(..., classes=True) takes them from "
+            "the data, net.classes = [...] sets them"
+        )
+    return classes
+
+
 def choose_labels(outputs: Array, classes: Classes) -> Array:
     """Return the label of each row's largest output; of a single one, the second if positive.
 

@@ -170,15 +170,25 @@ def is_batches(value: Any) -> bool:
     )
 
 
-def get_inputs(batch: Any) -> Any:
-    """Return the inputs of a batch: the batch itself, or the first of inputs, targets and weights.
+def read_rows(name: str, value: Any, columns: int) -> Iterator[Any]:
+    """Yield all rows at once or, of an iterable of batches, the inputs of each batch.
 
-    >>> get_inputs(([[1.0, 2.0]], [0]))
-    [[1.0, 2.0]]
+    >>> list(read_rows("x", (batch for batch in [([[1.0, 2.0]], [0])]), 2))
+    [array([[1., 2.]])]
     """
-    if isinstance(batch, list) and batch and len(getattr(batch[0], "shape", ())) == 2:
-        return batch[0]
-    return batch[0] if isinstance(batch, tuple) and batch else batch
+    if not is_batches(value):
+        yield as_rows(name, value, columns)
+        return
+    number = -1
+    for number, batch in enumerate(value):
+        first = batch
+        if isinstance(batch, tuple) or (
+            isinstance(batch, list) and len(getattr(next(iter(batch), None), "shape", ())) == 2
+        ):
+            first = next(iter(batch), None)
+        yield as_rows(f"batch {number} of {name}", first, columns)
+    if number < 0:
+        raise ValueError(f"{name} must have a batch, got none: is it an iterator that was read?")
 
 
 def _is_plain(values: Any) -> bool:

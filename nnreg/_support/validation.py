@@ -171,6 +171,16 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     )
 
 
+def float_dtype(value: Any, *known: str) -> np.dtype[Any]:
+    """Return a name, a type or a dtype as a dtype, if it is one of the known ones.
+
+    >>> float_dtype(np.float64, "float32", "float64")
+    dtype('float64')
+    """
+    name = getattr(value, "__name__", None) or str(value)
+    return np.dtype(one_of("dtype", name, known))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint with the known name nearest to ``name``, or "" if none is near.
 

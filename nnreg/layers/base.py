@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from nnreg import random
 from nnreg._support import hyperparameters, validation
 from nnreg._support.typing import Array, Initializer
@@ -230,3 +232,14 @@ def initialize(layers: dict[str, Layer], parameters: Parameters, seed: int) -> d
             view[...] = validation.cast(f"initial {name}", values, view.dtype)
             used[name] = getattr(initializer, "__name__", repr(initializer))
     return used
+
+
+def check_result(layer: Layer, method: str, array: Any, shape: tuple[int, int], dtype: Any) -> None:
+    """Raise unless the result of a layer's method is an array of this shape and dtype."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{layer.name}.{method} must return an array, got {array!r}")
+    if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
+        raise ValueError(
+            f"{layer.name}.{method} must return shape {shape} and dtype {dtype}, "
+            f"got {array.shape} and {array.dtype}"
+        )
