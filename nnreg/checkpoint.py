@@ -34,8 +34,10 @@ FIELDS = frozenset(
     ["inputs", "seed", "dtype", "steps", "epochs", "layers", "penalty", "penalties", "initializers"]
 )
 OPTIONAL = frozenset(
-    ["format", "nnreg", "conventions", "constraint", "classes", "optimizer", "run", "parameters"]
-    + ["states"]
+    [
+        *("format", "nnreg", "conventions", "constraint", "classes"),
+        *("optimizer", "run", "parameters", "states"),
+    ]
 )
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",

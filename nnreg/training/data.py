@@ -325,13 +325,14 @@ def _prepare_validation(
 
 def _get_classes(net: Network, loss: Loss, y: Any, classes: Any) -> labels.Classes | None:
     """Return the labels of the targets: those of the network, or those given to ``fit``."""
+    known: labels.Classes | None = net.classes
     if classes is None or classes is False:
-        return net.classes
+        return known
     if not predicts_classes(loss):
         raise TypeError(f"classes= needs a loss that predicts classes, got {loss!r}")
     if classes is True:
-        if net.classes is not None:
-            return net.classes
+        if known is not None:
+            return known
         if y is None:
             raise ValueError(
                 "classes=True needs all labels at once, and batches come one by one; give them in "
@@ -340,8 +341,8 @@ def _get_classes(net: Network, loss: Loss, y: Any, classes: Any) -> labels.Class
         found = labels.find_classes("y", y)
         return labels.check_classes("classes=True: the labels of y", found, net.widths[-1])
     checked = labels.check_classes("classes", classes, net.widths[-1])
-    if net.classes not in (None, checked):
-        raise ValueError(f"classes must be those of the network, {net.classes}, got {checked}")
+    if known not in (None, checked):
+        raise ValueError(f"classes must be those of the network, {known}, got {checked}")
     return checked
 
 
