@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks``, all modes one after the other, or one of them."""
+"""The command `python -m benchmarks`: run one mode, or all modes one after the other."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def show(result: dict[str, Any]) -> None:
         title = ENTRIES[name].title + (", masks given" if given else "")
         ratio = spread(entry["ratio"]) if "ratio" in entry else ""
         rows.append((title, microseconds(entry["microseconds"]), ratio))
-    table(("framework", "µs a step", "times nnreg (quartiles)"), rows)
+    table(("framework", "µs per step", "times nnreg (quartiles)"), rows)
     if "above_floor" in result:
         title = ENTRIES[result["floor"]].title
         print(f"nnreg takes {spread(result['above_floor'])} times the {title}\n", flush=True)

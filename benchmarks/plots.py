@@ -44,8 +44,13 @@ def ratio_chart(plt: Any, results: dict[str, Any]) -> Any:
     cells = {name: cell for name, cell in cells.items() if cell}
     if not cells:
         return None
-    figure, axes = _side_by_side(plt, len(cells))
-    for ax, (name, cell) in zip(axes, cells.items(), strict=True):
+    rows = -(-len(cells) // 2)
+    figure, axes = plt.subplots(
+        rows, 2, figsize=(7.2, 2.6 * rows), layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[len(cells) :]:
+        ax.axis("off")
+    for ax, (name, cell) in zip(axes.flat, cells.items(), strict=False):
         shown = {
             label: entry
             for label, entry in cell["times"].items()
@@ -61,10 +66,11 @@ def ratio_chart(plt: Any, results: dict[str, Any]) -> Any:
             ax.text(high * 1.05, index, f"{middle:.2g}", va="center", fontsize=7)
         ax.set_yticks(range(len(labels)), [ENTRIES[label].title for label in labels], fontsize=7)
         ax.set_xscale("log")
-        ax.set_xlim(right=ax.get_xlim()[1] * 1.6)
+        ax.set_xlim(0.03, 30)
+        ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
         ax.axvline(1, color="C3", linewidth=0.8)
         ax.set_title(f"{name}\n{cell['problem'].partition(',')[0]}", fontsize=9)
-    figure.supxlabel("time of a step, nnreg = 1 (median of rounds, quartiles)\n", fontsize=9)
+    figure.supxlabel("time per step, nnreg = 1 (median of rounds, quartiles)", fontsize=9)
     return figure
 
 
@@ -100,7 +106,7 @@ def sweeps(plt: Any, results: dict[str, Any]) -> Any:
         ]
         if floors:
             ax.plot(*zip(*floors, strict=True), "--", color="0.5", label="bare products")
-    axes[0].set_ylabel("µs a step")
+    axes[0].set_ylabel("µs per step")
     axes[0].legend(fontsize=7)
     figure.supxlabel(" ")
     return figure
@@ -126,6 +132,6 @@ def growth(plt: Any, results: dict[str, Any]) -> Any:
             ax.plot(points["sizes"], microseconds, style, label=label, **colour)
         ax.set(xscale="log", yscale="log", xlabel=sweep)
         ax.legend(fontsize=7)
-    axes[0].set_ylabel("µs a step")
+    axes[0].set_ylabel("µs per step")
     figure.supxlabel(" ")
     return figure

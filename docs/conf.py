@@ -36,6 +36,7 @@ nitpick_ignore_regex = [
 # API pages: docstrings in the order of the source. Types and shapes are in the numpydoc sections,
 # not in the signatures.
 add_module_names = False
+default_role = "literal"  # `name` in a docstring is code
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

@@ -75,4 +75,4 @@ def show(problem: Problem, cell: dict[str, Any]) -> None:
         )
         for label, entry in sorted(cell.items(), key=lambda item: item[1]["microseconds"])
     ]
-    table(("", "µs a call", "times nnreg (quartiles)"), rows)
+    table(("", "µs per call", "times nnreg (quartiles)"), rows)

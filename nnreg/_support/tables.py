@@ -98,7 +98,7 @@ def html_table(
 
     def cell(tag: str, column: int, text: str) -> str:
         side = "right" if column in right else "left"
-        content = text if isinstance(text, Markup) else escape(text)
+        content = text if isinstance(text, Markup) else escape(text).replace(" ±", "&nbsp;±")
         return f'<{tag} style="text-align:{side}">{content}</{tag.split()[0]}>'
 
     first = 'th scope="row"' if row_heads else "td"

@@ -78,7 +78,7 @@ class Problem:
     single: bool = False
     close: Callable[[], None] = lambda: None
     paths: Mapping[str, Path] = field(default_factory=dict)
-    arrays: Callable[[], list[Array]] = list
+    arrays: Callable[[], list[Array]] = field(default_factory=lambda: list)
 
 
 def of_network(net: Network, x: Any, y: Any, loss: Loss, *, rng: Any, dropout: str) -> Problem:
