@@ -1,4 +1,4 @@
-r"""Optimizers: arithmetic on one vector.
+r"""Optimizers: updates of one parameter vector.
 
 ``update(parameters, gradients)`` modifies only the parameters and the optimizer's state. Every
 rule is written once, for a block of the vector that fits into the processor's cache.

@@ -1,4 +1,4 @@
-"""The regularization laboratory: experiments, as functions."""
+"""Experiments on regularization, as functions."""
 
 from nnreg.lab.bias_variance.decomposition import Decomposition, Estimate, decompose
 from nnreg.lab.bias_variance.experiment import (

@@ -32,9 +32,6 @@ class Layer(hyperparameters.Configurable):
         If False, a row's output depends on other rows, and batches are not split.
     stochastic : bool, default False
         If True, the layer draws at random in training mode, with a probability ``keep_prob``.
-    initializer_before : function or None, default glorot_uniform
-        The default initializer of the weights of the previous layer. None: that of the next layer
-        is used.
     penalty : "inherit", Penalty or None
         For this layer's weights: the network's penalty, another one, or none.
     constraint : "inherit", Constraint or None
@@ -42,6 +39,9 @@ class Layer(hyperparameters.Configurable):
 
     Notes
     -----
+    ``initializer_before``, by default `glorot_uniform`, is the default initializer of the weights of
+    the previous layer; if it is None, that of the next layer is used.
+
     Each name that ``parameters`` returns is an attribute, a view of the network's vector. An
     assignment (``layer.weight = w``) writes into it. A copy of a layer has the same hyperparameters
     and belongs to no network.
