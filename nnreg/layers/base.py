@@ -39,8 +39,8 @@ class Layer(hyperparameters.Configurable):
 
     Notes
     -----
-    ``initializer_before``, by default `glorot_uniform`, is the default initializer of the weights of
-    the previous layer; if it is None, that of the next layer is used.
+    ``initializer_before``, by default `glorot_uniform`, is the default initializer of the weights
+    of the previous layer; if it is None, that of the next layer is used.
 
     Each name that ``parameters`` returns is an attribute, a view of the network's vector. An
     assignment (``layer.weight = w``) writes into it. A copy of a layer has the same hyperparameters
