@@ -3,6 +3,7 @@
 import gzip
 import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -109,6 +110,51 @@ def test_a_path_is_no_number(read, path):
     with pytest.raises(TypeError, match=r"must be a str or a pathlib\.Path, got"):
         read(path)
     os.fstat(1)
+
+
+def stated(*shape):
+    return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (gzip.compress(stated(2) + bytes(2**25)), "trailing bytes after 10 bytes"),
+        (gzip.compress(stated(2**25) + bytes(2**25)), "unpacks to 33,554,440 bytes; at most 16,7"),
+        (gzip.compress(stated(2**31, 2**31)), "unpacks to 4,611,686,018,427,387,916 bytes"),
+        (gzip.compress(stated(1) + b"1") + b"1", "trailing bytes after 9 bytes"),
+        (gzip.compress(b"") * 1000, "not an IDX file: starts with nothing"),
+        (gzip.compress(gzip.compress(stated(1) + b"1")), "not an IDX file: starts with 1f 8b"),
+        (stated(2**31, 2**31), "truncated: 12 bytes, expected 4611686018427387916"),
+        (stated(2) + bytes(2**24), "trailing bytes: 16777224 bytes, expected 10"),
+    ],
+    ids=[f"file {i}" for i in range(8)],
+)
+def test_a_file_is_read_only_as_far_as_its_header_says(tmp_path, raw, message):
+    path = tmp_path / "\x1b" if os.name == "posix" else tmp_path / "file"
+    path.write_bytes(raw)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=message) as caught:
+            read_idx(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1e6
+    assert str(caught.value).isprintable()
+
+
+def test_a_gzip_file_may_unpack_to_16_mebibytes_or_ten_times_its_size(tmp_path):
+    noise = np.random.default_rng(0).bytes(2**21)
+    for content in (bytes(2**24 - 8), noise + bytes(2**24)):
+        (tmp_path / "a").write_bytes(gzip.compress(stated(len(content)) + content, 1))
+        assert len(read_idx(tmp_path / "a")) == len(content)
+
+
+def test_a_device_is_refused(tmp_path):
+    if os.name == "posix":
+        with pytest.raises(ValueError, match="/dev/zero is a pipe or a device"):
+            read_idx("/dev/zero")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -10,6 +10,7 @@ import stat
 from contextlib import suppress
 
 from nnreg._support import system
+from nnreg._support.tables import printable
 
 
 def check_path(name: str, value: object) -> str:
@@ -39,7 +40,8 @@ def open_regular(path: str) -> io.BufferedReader:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, open says that it is one
         raise ValueError(
-            f"{path} is a pipe or a device; its content must be in a regular file to be read"
+            f"{printable(path, None)} is a pipe or a device; its content must be in a regular file "
+            "to be read"
         )
     return open(path, "rb")
 

@@ -86,10 +86,10 @@ class ArrayFile:
     def __init__(self, path: str) -> None:
         import zipfile
 
-        self._path = path
+        self._path = printable(path, None)
         self._stream = _ShortReads(open_regular(path))
         try:
-            with _name(path):
+            with _name(self._path):
                 size = self._stream.seek(0, io.SEEK_END)
                 self._stream.seek(0)
                 if self._stream.read(4) != b"PK\3\4":
@@ -203,4 +203,6 @@ def _name(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ValueError(f"{where}: {str(error) or type(error).__name__:.500}") from error
+        raise ValueError(
+            f"{where}: {printable(str(error) or type(error).__name__, 500)}"
+        ) from error

@@ -16,14 +16,14 @@ WRONG = "#d13438"
 WIDTH, HEIGHT = 240.0, 48.0
 
 
-def printable(text: str, longest: int = 200) -> str:
+def printable(text: str, longest: int | None = 200) -> str:
     r"""Return text from a file as it may be shown: control characters escaped, and cut if longer.
 
     >>> printable("a\x1b[2J"), printable("abcdef", longest=3)
     ('a\\x1b[2J', 'abc ...')
     """
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:longest])
-    return f"{shown} ..." if len(text) > longest else shown
+    return shown if longest is None or len(text) <= longest else f"{shown} ..."
 
 
 def listed(texts: Sequence[object], most: int = 20) -> str:

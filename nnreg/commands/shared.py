@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar
 
+from nnreg._support.tables import printable
+
 Value = TypeVar("Value")
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
@@ -66,5 +68,5 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
 
 def fail(message: str, status: int) -> int:
     """Print an error as one line on stderr and return the exit status."""
-    print(f"nnreg: {' '.join(message.split())}", file=sys.stderr)
+    print(f"nnreg: {printable(' '.join(message.split()), None)}", file=sys.stderr)
     return status

@@ -50,7 +50,7 @@ class Dataset:
     x : ndarray of shape (N, D)
         Features, float32 or float64, finite.
     y : ndarray of shape (N,)
-        Class numbers 0 to K-1, int64. Of a regression: float64 of shape (N, 1). Without a target:
+        Class numbers 0 to K-1, int64. Of a regression: float64 of shape (N, M). Without a target:
         of shape (N, 0).
     feature_names : tuple of D str
         The columns of ``x``.
@@ -112,7 +112,7 @@ def make_dataset(
     feature_names : iterable of str
     source : str
     regression : bool, default False
-        If True, ``labels`` are numbers, which become ``y`` of shape (N, 1).
+        If True, labels are numbers, which become ``y`` of shape (N, 1), or (N, M) if they have it.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def make_dataset(
     if training.labels is None:
         targets = [np.empty((len(part.x), 0)) for part in parts]
     elif regression:
-        targets = [_as_column(part) for part in parts]
+        targets = [_as_matrix(part) for part in parts]
     else:
         labels = [_plain(part) for part in parts]
         classes = sorted(set(labels[0]))
@@ -149,7 +149,7 @@ def make_dataset(
             for plain, part in zip(labels, parts, strict=True)
         ]
     return Dataset(
-        name=name,
+        name=printable(name),
         x=training.x,
         y=targets[0],
         feature_names=tuple(feature_names),
@@ -193,12 +193,12 @@ def _plain(part: Part) -> list[Any]:
     return list(labels.tolist())
 
 
-def _as_column(part: Part) -> Array:
-    """Return numbers as a column of float64."""
+def _as_matrix(part: Part) -> Array:
+    """Return numbers as float64 of shape (N, M)."""
     values = np.asarray(part.labels)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{part.where}: a regression needs numbers, got dtype {values.dtype}")
-    values = values.astype(np.float64).reshape(-1, 1)
+    values = values.astype(np.float64).reshape(len(part.x), -1)
     validation.finite(part.where, values)
     return values
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from nnreg._support.files import check_path, open_regular
 from nnreg._support.npz import unpacked_limit
+from nnreg._support.tables import printable
 from nnreg._support.typing import Array
 from nnreg.datasets.dataset import Split
 
@@ -66,7 +67,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     array([5, 0, 4], dtype=uint8)
     """
     file = check_path("path", path)
-    return decode_idx(read_bytes(file), file)
+    return decode_idx(read_bytes(file), printable(file, None))
 
 
 def read_bytes(path: str) -> bytes:
@@ -83,9 +84,10 @@ def read_bytes(path: str) -> bytes:
         If the file cannot be opened.
     """
     with open_regular(path) as file:
+        source = printable(path, None)
         if file.peek(2)[:2] != _GZIP:
-            _check_size(file.peek(_HEADER)[:_HEADER], os.fstat(file.fileno()).st_size, path)
-        return decompress(file.read(), path)
+            _check_size(file.peek(_HEADER)[:_HEADER], os.fstat(file.fileno()).st_size, source)
+        return decompress(file.read(), source)
 
 
 def decompress(raw: bytes, source: str) -> bytes:
@@ -258,8 +260,12 @@ def read_idx_folder(folder: str | os.PathLike[str]) -> tuple[Split, Split]:
     paths = find_parts(check_path("folder", folder))
     missing = [part for part in PARTS if part not in paths]
     if missing:
-        raise FileNotFoundError(f"{os.fspath(folder)}: no {', '.join(missing)} (nor with .gz)")
-    return join_parts({part: (read_idx(path), path) for part, path in paths.items()})
+        raise FileNotFoundError(
+            f"{printable(os.fspath(folder), None)}: no {', '.join(missing)} (nor with .gz)"
+        )
+    return join_parts(
+        {part: (read_idx(path), printable(path, None)) for part, path in paths.items()}
+    )
 
 
 def join_parts(parts: dict[str, tuple[Array, str]]) -> tuple[Split, Split]:

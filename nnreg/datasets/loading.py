@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nnreg._support.files import check_path
+from nnreg._support.tables import printable
 from nnreg._support.validation import nearest
 from nnreg.datasets.bundled import (
     DIGIT_NAMES,
@@ -120,10 +121,10 @@ def read_table(
     if name.lower().endswith(_TEXT):
         return read_csv(name, target=target, **form, **choice)  # type: ignore[arg-type]  # by name
     if not name.lower().endswith(".npz"):
-        raise ValueError(f"{name}: a table ends in {', '.join(_TEXT)} or .npz")
+        raise ValueError(f"{printable(name, None)}: a table ends in {', '.join(_TEXT)} or .npz")
     for argument, value in form.items():
         if value is not None:
-            raise ValueError(f"{argument}: an .npz file has none, and {name} is one")
+            raise ValueError(f"{argument}: only a text file has one, got {printable(name, None)}")
     return read_npz(name, target=target, **choice)
 
 
@@ -178,17 +179,18 @@ def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
         return Dataset(name, x, y, features, classes, origin, x_test, y_test)
     if os.path.isdir(name):
         training, test = read_idx_folder(name)
+        folder = printable(name, None)
         return make_dataset(
             os.path.basename(os.path.abspath(name)),
-            Part(*training, f"{name}, training labels"),
-            Part(*test, f"{name}, test labels"),
+            Part(*training, f"{folder}, training labels"),
+            Part(*test, f"{folder}, test labels"),
             feature_names=(f"pixel {index}" for index in range(training[0].shape[1])),
-            source=f"IDX files in {name}",
+            source=f"IDX files in {folder}",
         )
     if os.path.exists(name):
         raise ValueError(
-            f"source: {name} is neither a file that ends in {', '.join(_TEXT)} or .npz, "
-            "nor a folder"
+            f"source: {printable(name, None)} is neither a file that ends in {', '.join(_TEXT)} "
+            "or .npz, nor a folder"
         )
     raise ValueError(
         f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "

@@ -15,7 +15,7 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.files import check_path
 from nnreg._support.npz import ArrayFile, Header
-from nnreg._support.tables import listed
+from nnreg._support.tables import listed, printable
 from nnreg.datasets.columns import Column, choose
 from nnreg.datasets.dataset import Dataset, Part, check_width, make_dataset
 
@@ -48,7 +48,8 @@ def read_npz(
     drop : list of str or int, optional
         Columns that are not features.
     regression : bool, default False
-        If True, labels are numbers, and ``y`` has the shape (N, 1) and dtype float64.
+        If True, labels are numbers of shape (N,) or (N, M), and ``y`` has the shape (N, 1) or
+        (N, M) and dtype float64.
 
     Returns
     -------
@@ -82,40 +83,41 @@ def read_npz(
     (dtype('float32'), [0, 1, 0, 1], ('even', 'odd'))
     """
     path = check_path("path", path)
+    shown = printable(path, None)
     regression = validation.flag("regression", regression)
     if regression and target is False:
         raise ValueError("regression=True needs a target, got target=False")
     with ArrayFile(path) as file:
-        roles = _match_names(path, file.names, target)
+        roles = _match_names(shown, file.names, target)
         headers = {role: file.header(name) for role, name in roles.items()}
         parts = [("x", "y"), ("x_test", "y_test")] if "x_test" in roles else [("x", "y")]
         for x, y in parts:
-            _check_shapes(path, headers, x, y)
+            _check_shapes(shown, headers, x, y, regression)
         width = math.prod(headers["x"].shape[1:])
         if any(math.prod(headers[x].shape[1:]) != width for x, _ in parts):
             raise ValueError(
-                f"{path}: x_test has {math.prod(headers['x_test'].shape[1:])} features, "
+                f"{shown}: x_test has {math.prod(headers['x_test'].shape[1:])} features, "
                 f"but x has {width}"
             )
-        check_width(path, width)
+        check_width(shown, width)
         names = [f"feature {number}" for number in range(width)]
-        chosen, _ = choose(path, names, target=False, columns=columns, drop=drop)
+        chosen, _ = choose(shown, names, target=False, columns=columns, drop=drop)
 
         def read(x: str, y: str) -> Part:
             dtype = np.float32 if np.can_cast(headers[x].dtype, np.float32) else np.float64
             values = file.read(roles[x]).reshape(-1, width).astype(dtype, copy=False)
             if len(chosen) < width or columns is not None:
                 values = values[:, chosen]
-            validation.finite(f"{path}, {roles[x]}", values)
+            validation.finite(f"{shown}, {roles[x]}", values)
             labels = file.read(roles[y]) if y in roles else None
-            return Part(values, labels, f"{path}, {roles.get(y)}")
+            return Part(values, labels, f"{shown}, {printable(str(roles.get(y)))}")
 
         split = [read(x, y) for x, y in parts]
     return make_dataset(
         os.path.splitext(os.path.basename(path))[0],
         *split,
         feature_names=[names[number] for number in chosen],
-        source=path,
+        source=shown,
         regression=regression,
     )
 
@@ -149,7 +151,9 @@ def _match_names(path: str, stored: Sequence[str], target: Column | None) -> dic
     return roles
 
 
-def _check_shapes(path: str, headers: Mapping[str, Header], x: str, y: str) -> None:
+def _check_shapes(
+    path: str, headers: Mapping[str, Header], x: str, y: str, regression: bool
+) -> None:
     """Raise unless the headers are those of features (N, ...) and of N labels."""
     dtype, shape, _ = headers[x]
     if dtype.kind not in "biuf":
@@ -161,7 +165,7 @@ def _check_shapes(path: str, headers: Mapping[str, Header], x: str, y: str) -> N
     if y not in headers:
         return
     dtype, labels, _ = headers[y]
-    if labels != shape[:1]:
+    if labels != shape[:1] and not (regression and len(labels) == 2 and labels[:1] == shape[:1]):
         raise ValueError(
             f"{path}, {y}: labels must have the shape ({shape[0]},), one for each row, got {labels}"
         )

@@ -151,7 +151,7 @@ def read_csv(
     elif label is not None:
         labels = _label_values(source, where, texts)
     return make_dataset(
-        os.path.splitext(os.path.basename(file))[0],
+        os.path.splitext(os.path.basename(source.path))[0],
         Part(x, labels, where),
         feature_names=[names[number] for number in features],
         source=file if label is None else f'{file}, target column "{printable(names[label])}"',
@@ -162,14 +162,19 @@ def read_csv(
 class _Source(NamedTuple):
     """A file, and how it is written."""
 
-    file: str
+    path: str
     encoding: str
     separator: str
     header: bool | None
 
+    @property
+    def file(self) -> str:
+        """The path as it is shown."""
+        return printable(self.path, None)
+
     def in_pandas(self, *arguments: str) -> str:
         """Return the call of pandas that reads the file."""
-        given = [repr(self.file)]
+        given = [repr(self.path)]
         if self.separator != ",":
             given.append(f"sep={self.separator!r}")
         if self.encoding != _UTF_8:
@@ -190,11 +195,15 @@ class _Source(NamedTuple):
 
     def advise_text(self, name: str, label: str | None) -> str:
         """Return what makes numbers of a column of text, or leaves it out."""
-        key: object = int(name.removeprefix("column ")) if self.header is False else name
+        key: object = name
+        then = f", then target={label!r}"
+        if self.header is False:
+            key = int(name.removeprefix("column "))
+            then = f", then header=True, target={(label or '').removeprefix('column ')!r}"
         return (
             f"drop=[{key!r}] leaves the column out; numbers in the place of its text: "
             f"pandas.get_dummies({self.in_pandas()}, columns=[{key!r}], dtype=int)"
-            ".to_csv('numbers.csv', index=False)" + (f", then target={label!r}" if label else "")
+            f".to_csv('numbers.csv', index=False){then if label else ''}"
         )
 
     def _write(self) -> str:
@@ -218,12 +227,12 @@ def _open_source(
     return _Source(file, name, validation.one_of("separator", separator, _SEPARATORS), header)
 
 
-def _recognize_separator(file: str, encoding: str) -> str:
+def _recognize_separator(path: str, encoding: str) -> str:
     """Return the separator that divides the first records into equal numbers of fields."""
     import csv
 
-    with _lines(file, encoding) as text:
-        lines = list(islice(text, _SAMPLE))
+    with _lines(path, encoding) as text:
+        lines = list(islice(filter(str.strip, text), _SAMPLE))
     even: dict[str, list[str]] = {}
     uneven: dict[str, list[str]] = {}
     for separator in _SEPARATORS:
@@ -239,6 +248,7 @@ def _recognize_separator(file: str, encoding: str) -> str:
             f"separator={separator!r} gives {len(fields)} columns: {listed(fields, 4)}"
             for separator, fields in found.items()
         )
+        file = printable(path, None)
         raise ValueError(f"{file}: the separator is ambiguous. {readings}. Pass one of them")
     return next(iter(found), ",")
 
@@ -262,24 +272,26 @@ def _lines(file: str, encoding: str) -> Iterator[Iterator[str]]:
 
 def _locate(file: str, encoding: str, error: UnicodeError) -> str:
     """Return the message for a file that is not in an encoding: the line, and the cure."""
+    name = printable(file, None)
     shown = "UTF-8" if encoding == _UTF_8 else encoding
     with open_regular(file) as stream:
         if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return f'{file}: not {shown}, but UTF-16: set encoding="utf-16"'
+            return f'{name}: not {shown}, but UTF-16: set encoding="utf-16"'
         hint = '; if it is an older text, set encoding="latin-1"' if encoding == _UTF_8 else ""
-        for number, line in enumerate(stream, 1):
+        has_lines = len("\n\n".encode(encoding)) - len("\n".encode(encoding)) == 1
+        for number, line in enumerate(stream if has_lines else (), 1):
             try:
                 line.decode(encoding)
             except UnicodeError as wrong:
-                return f"{file}, line {number}: not {shown}: {wrong.args[-1]}{hint}"
-    return f"{file}: not {shown}: {error.args[-1]}{hint}"
+                return f"{name}, line {number}: not {shown}: {wrong.args[-1]}{hint}"
+    return f"{name}: not {shown}: {error.args[-1]}{hint}"
 
 
 def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not blank, with the number of the line it starts on."""
     import csv
 
-    with _lines(source.file, source.encoding) as text:
+    with _lines(source.path, source.encoding) as text:
         reader = _parse(text, source.separator)
         line = 1
         try:
@@ -296,9 +308,10 @@ def _check_is_header(
 ) -> None:
     """Raise if the first line may be a row: numbers, and no column's name is an argument."""
     known = set(names)
-    named = (isinstance(key, str) and key in known and not _is_value(key) for key in keys)
+    named = [key for key in keys if isinstance(key, str) and key in known]
     chosen = [names[number] for number in features]
-    if all(map(_is_value, chosen)) and not any(named):
+    may_be_row = all(map(_is_value, chosen)) or named  # "2" may be a name or a number of a column
+    if may_be_row and all(map(_is_value, named)):
         raise ValueError(
             f"{file}, line {line}: numbers, {listed(chosen, 3)}, where a header has names. "
             f"header=False reads them as a row, of columns called column 0 to column "
@@ -332,7 +345,7 @@ def _read_rows(
     values, labels = array("d"), list[str]()
     known: dict[str, str] = {}  # rows of one class share one text
     start = rows = 0 if source.header is False else 1  # records before the block
-    with _lines(source.file, source.encoding) as text:
+    with _lines(source.path, source.encoding) as text:
         records = islice(filter(None, _parse(text, source.separator)), start, None)
         try:
             while block := list(islice(records, max(1, _BLOCK // len(names)))):
@@ -383,7 +396,7 @@ def _find_fault(
             if not _is_number(fields[number]):
                 target = None if label is None else names[label]
                 return _describe_fault(source, line, names[number], fields[number], target)
-    raise RuntimeError(f"{source.file} changed while it was read")
+    raise ValueError(f"{source.file} changed while it was read")
 
 
 def _describe_fault(source: _Source, line: int, name: str, text: str, target: str | None) -> str:
@@ -425,7 +438,7 @@ def _label_values(source: _Source, where: str, labels: list[str]) -> Array | lis
     missing = missing if numeric else missing & {""}
     if wrong := missing | {label for label in distinct if len(label) > _LONGEST_LABEL}:
         row, text = next(pair for pair in enumerate(labels) if pair[1] in wrong)
-        line, _ = next(islice(_records(source), row + (source.header is not False), None))
+        line, _ = next(islice(_records(source), row + (source.header is not False), None), (0, []))
         fault = f"a label of {len(text):,} characters"
         if text in missing:
             fault = f"a missing label; {source.advise_rows(text)}"
