@@ -38,9 +38,13 @@ def read_marks(path: Path, kind: str) -> Iterator[tuple[str, str, str]]:
 def make_sections(kind: str) -> Iterator[str]:
     """Yield a heading and a table for each file with marks of this kind."""
     for path in sorted(TESTS.glob("test_*.py")):
-        rows = [(what, sees, f"`{test}`") for what, sees, test in read_marks(path, kind)]
+        rows = [
+            (what, sees, test.removeprefix("test_").replace("_", " "))
+            for what, sees, test in read_marks(path, kind)
+        ]
         if rows:
-            subject = path.stem.removeprefix("test_").replace("_", " ").capitalize()
+            subject = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            subject = re.split(r": |\.$", subject.partition("\n")[0])[0]
             heads = (kind.capitalize(), "What you see and have", f"Test in `{path.name}`")
             yield f"### {subject}\n\n{make_table(heads, rows)}"
 
