@@ -129,6 +129,8 @@ def make_input(seed, name, number, folder):
 
 def work(seed, name, numbers, pipe):
     """Send the outcome for each number; end after one that failed by time or memory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
         folder = Path(place, "input")
@@ -166,37 +168,42 @@ def fuzz(count, seed, processes, names):
         for each in [count * READERS[name].share // shares]
         for start in range(0, each, CHUNK)
     ]
+    tasks.sort(key=lambda task: task[1].start)  # if it is interrupted, all readers had some
     live = {}
-    while tasks or live:
-        while tasks and len(live) < processes:
-            name, numbers = tasks.pop(0)
-            pipe, other = fork.Pipe(duplex=False)
-            process = fork.Process(target=work, args=(seed, name, numbers, other))
-            process.start()
-            other.close()
-            live[pipe] = [process, name, numbers, time.monotonic()]
-        for pipe in wait(live, timeout=1):
-            process, name, numbers, _ = live[pipe]
-            with suppress(EOFError):
-                number, outcome, text = pipe.recv()
-                yield name, number, outcome, text
-                live[pipe][2:] = range(number + 1, numbers.stop), time.monotonic()
-                continue
-            del live[pipe]
-            process.join()
-            if process.exitcode:
-                text = f"the process ended with {process.exitcode}"
-                yield name, numbers.start, "failed", text
-                numbers = numbers[1:]
-            if numbers:
-                tasks.insert(0, (name, numbers))
-        for process, *_, begun in live.values():
-            if time.monotonic() - begun > PATIENCE:
-                process.kill()
+    try:
+        while tasks or live:
+            while tasks and len(live) < processes:
+                name, numbers = tasks.pop(0)
+                pipe, other = fork.Pipe(duplex=False)
+                process = fork.Process(target=work, args=(seed, name, numbers, other))
+                process.start()
+                other.close()
+                live[pipe] = [process, name, numbers, time.monotonic()]
+            for pipe in wait(live, timeout=1):
+                process, name, numbers, _ = live[pipe]
+                with suppress(EOFError):
+                    number, outcome, text = pipe.recv()
+                    yield name, number, outcome, text
+                    live[pipe][2:] = range(number + 1, numbers.stop), time.monotonic()
+                    continue
+                del live[pipe]
+                process.join()
+                if process.exitcode:
+                    text = f"the process ended with {process.exitcode}"
+                    yield name, numbers.start, "failed", text
+                    numbers = numbers[1:]
+                if numbers:
+                    tasks.insert(0, (name, numbers))
+            for process, *_, begun in live.values():
+                if time.monotonic() - begun > PATIENCE:
+                    process.kill()
+    finally:
+        for process, *_ in live.values():
+            process.kill()
 
 
 def main():
-    """Print a table; exit with 1 if an input failed."""
+    """Print a table, also after Ctrl-C; exit with 1 if an input failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=2000, help="inputs for all readers")
     parser.add_argument("--seed", type=int, default=0)
@@ -212,15 +219,23 @@ def main():
     warm_up()
     counts = Counter()
     kinds = set()
-    for name, number, outcome, text in fuzz(options.count, options.seed, options.processes, names):
-        counts[name, outcome] += 1
-        if outcome == "failed" and (kind := (name, text[:40])) not in kinds:
-            kinds.add(kind)
-            print(f"{name} {number}: {text}", file=sys.stderr, flush=True)
-            if options.keep:
-                folder = options.keep / f"{names.index(name)}-{number}"
-                given = make_input(options.seed, name, number, folder)
-                (folder / "about.txt").write_text(f"{name}\n{text}\n{str(given)[:1000]}\n", "utf-8")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for name, number, outcome, text in fuzz(
+            options.count, options.seed, options.processes, names
+        ):
+            counts[name, outcome] += 1
+            if outcome == "failed" and (kind := (name, text[:40])) not in kinds:
+                kinds.add(kind)
+                print(f"{name} {number}: {text}", file=sys.stderr, flush=True)
+                if options.keep:
+                    folder = options.keep / f"{names.index(name)}-{number}"
+                    given = make_input(options.seed, name, number, folder)
+                    (folder / "about.txt").write_text(
+                        f"{name}\n{text}\n{str(given)[:1000]}\n", "utf-8"
+                    )
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
     outcomes = ("refused", "accepted", "failed")
     rows = [
         (name, sum(counts[name, o] for o in outcomes), *(counts[name, o] for o in outcomes))

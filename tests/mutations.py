@@ -99,7 +99,7 @@ def alter_json(value, rng):
                 holder[key] *= rng.choice((-1, 2, 0.5, 1e9, 10**20))
             case 4 if isinstance(holder, list):
                 holder[key:key] = [holder[key]] * rng.choice(
-                    (1, 1, 3, 20_000 if len(str(holder[key])) < 200 else 30)
+                    (1, 1, 3, 5_000 if len(str(holder[key])) < 200 else 30)
                 )
             case 5 if isinstance(holder, dict):
                 holder[str(rng.choice((*ODD, *holder)))[:100]] = holder.pop(key)
@@ -320,7 +320,7 @@ def alter_table(text, rng):
                 numbers = [str(number) for number in range(10 * many)]
                 rows = [[*row, *numbers] for row in rows]
             case 8:
-                rows += [row] * (100 * many if size < 5000 else 1)
+                rows += [list(row) for _ in range(100 * many if size < 5000 else 1)]
             case 9:
                 row[at] = f'"{row[at]}'
     end = rng.choice(("\n", "\n", "\r\n", "\r", "\n\n"))

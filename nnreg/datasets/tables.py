@@ -300,7 +300,7 @@ def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise ValueError(f"{source.file}, line {line}: {error}") from error
+            raise ValueError(f"{source.file}, line {line}: {printable(str(error))}") from error
 
 
 def _check_is_header(
