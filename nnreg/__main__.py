@@ -2,6 +2,6 @@
 
 import sys
 
-from nnreg.commands.main import main
+from nnreg_command import main
 
 sys.exit(main())

@@ -110,6 +110,18 @@ def write_checkpoint(
     overwrite: bool = False,
 ) -> None:
     """Write a network, its optimizer, a run's description, and the states of other objects."""
+    content = encode_checkpoint(path, net, optimizer, run, others)
+    write_whole(path, content, overwrite=overwrite)
+
+
+def encode_checkpoint(
+    path: str | Path,
+    net: Network,
+    optimizer: Optimizer | None = None,
+    run: Any = None,
+    others: Mapping[str, Stateful] | None = None,
+) -> bytes:
+    """Return the content of the file that :func:`write_checkpoint` writes."""
     objects: dict[str, Any] = {}
     description = describe(net, optimizer, objects) | ({} if run is None else {"run": run})
     by_name = containers.is_safetensors(path)
@@ -119,7 +131,7 @@ def write_checkpoint(
     description["states"] = get_states({**objects, **(others or {})}, arrays)
     text = json.dumps(description, default=_to_python)
     texts = {"description": text, "checksum": _checksum(text, arrays)}
-    write_whole(path, containers.pack(path, arrays, texts), overwrite=overwrite)
+    return containers.pack(path, arrays, texts)
 
 
 def _to_python(value: Any) -> Any:

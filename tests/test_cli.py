@@ -282,7 +282,7 @@ class TestTheRest:
             main([])
         err = capsys.readouterr().err
         assert all(f"\n    {name}" in err for name in COMMANDS)
-        assert "example:\n  nnreg compare" in err
+        assert "examples:\n  nnreg train" in err
         assert "exit status:\n  0  success" in err
 
     @pytest.mark.parametrize(

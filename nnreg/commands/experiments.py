@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nnreg import datasets
-from nnreg.commands.shared import Commands, fail, in_words, number, numbers, whole, widths
+from nnreg.commands.shared import (
+    DATA_FORMS,
+    INTERRUPTED,
+    TABLE_OPTIONS,
+    Commands,
+    Failure,
+    Options,
+    add_command,
+    in_words,
+    load_data,
+    make_network_options,
+    make_strength_options,
+    number,
+    numbers,
+    progress_bar,
+    select,
+    whole,
+)
 from nnreg.lab.bias_variance import report as bias_variance_report
 from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_sweep
 from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
@@ -31,22 +44,13 @@ from nnreg.lab.verdicts import FIT_RULE
 from nnreg.penalties import METHODS
 from nnreg.training.step import NonFiniteLossError
 
-Options = Mapping[str, Mapping[str, Any]]
-"""By name: the arguments of ``add_argument``."""
-
-
 DATA_OPTIONS: Options = {
     "data": {
         "default": "digits",
         "metavar": "DATA",
-        "help": f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of IDX files "
-        "(default: digits); see also: nnreg data",
+        "help": f"{DATA_FORMS} (default: digits); see also: nnreg data",
     },
-    "target": {
-        "default": None,
-        "metavar": "COLUMN",
-        "help": "the column of labels in a CSV file (default: the last)",
-    },
+    **TABLE_OPTIONS,
     "train-size": {
         "type": whole,
         "metavar": "N",
@@ -60,21 +64,6 @@ DATA_OPTIONS: Options = {
         f"(default: {DEMONSTRATION['digits']['label_noise']:g} for the digits, 0 for other data)",
     },
 }
-
-
-def make_network_options(defaults: Mapping[str, str]) -> Options:
-    """Return the options of a network and its training, with descriptions of their defaults."""
-    options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
-        "hidden": (widths, "UNITS,...", "units of the hidden layers"),
-        "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),
-        "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
-        "epochs": (whole, "N", "passes over the training rows"),
-        "batch-size": (whole, "N", "training rows in a step"),
-    }
-    return {
-        name: {"type": read, "metavar": metavar, "help": f"{text} (default: {defaults[name]})"}
-        for name, (read, metavar, text) in options.items()
-    }
 
 
 NETWORK_OPTIONS: Options = {
@@ -268,21 +257,7 @@ BIAS_VARIANCE: Mapping[str, Options] = {
         },
     },
     "network, where the sweep does not vary it": {
-        "l2": {
-            "type": number,
-            "metavar": "STRENGTH",
-            "help": "strength of L2, in strength/2 * sum(w**2) (default: 0)",
-        },
-        "l1": {
-            "type": number,
-            "metavar": "STRENGTH",
-            "help": "strength of L1, in strength * sum(abs(w)) (default: 0)",
-        },
-        "keep-prob": {
-            "type": number,
-            "metavar": "P",
-            "help": "probability that dropout keeps a hidden unit (default: 1)",
-        },
+        **make_strength_options(),
         **make_network_options(
             {
                 "hidden": ",".join(map(str, NetworkLearner.hidden)),
@@ -300,7 +275,7 @@ BIAS_VARIANCE: Mapping[str, Options] = {
 def run_compare(args: argparse.Namespace) -> int:
     """Compare, print the table, write the folder, and return the exit status."""
     settings = Settings(**{**DEMONSTRATION.get(args.data, {}), **select(args, Settings)})
-    dataset = datasets.load(args.data, target=args.target)
+    dataset = load_data(args, args.data)
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
         return comparison_report.make_report(compare(dataset, settings, progress))
@@ -314,7 +289,7 @@ def run_path(args: argparse.Namespace) -> int:
     if args.linear:
         chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # the optimum is unique
     settings = PathSettings(**{**DEMONSTRATION.get(args.data, {}), **chosen})
-    dataset = datasets.load(args.data, target=args.target)
+    dataset = load_data(args, args.data)
     fresh = args.out.exists() and not args.force and not list_results(args.out, "path")
     if args.resume and fresh:
         raise ValueError(f"resume: {args.out} has no points of an interrupted path")
@@ -358,12 +333,6 @@ def run_bias_variance(args: argparse.Namespace) -> int:
     )
 
 
-def select(args: argparse.Namespace, kind: Any) -> dict[str, Any]:
-    """Return the options that were passed and are fields of a dataclass."""
-    names = {field.name for field in fields(kind)}
-    return {name: value for name, value in vars(args).items() if name in names}
-
-
 def run_experiment(
     args: argparse.Namespace,
     experiment: Callable[[Path, Progress | None], Report],
@@ -399,7 +368,8 @@ def run_experiment(
             with progress_bar(f" {unit}") as progress:
                 report = experiment(folder, progress)
             report.write_numbers(folder)
-            print(report)
+            with suppress(BrokenPipeError):  # the pictures are drawn nevertheless
+                print(report, flush=True)
             names = report.write(folder)
         except (
             KeyboardInterrupt,
@@ -419,7 +389,7 @@ def run_experiment(
                 parts += [f"{count} kept in {folder}", hint.format(folder)]
             if interrupted and len(parts) == 1:
                 parts.append("nothing was kept")
-            return fail("; ".join(parts), 130 if interrupted else 1)
+            raise Failure("; ".join(parts), INTERRUPTED if interrupted else 1) from error
         for path in list_results(folder, kind):
             path.unlink(missing_ok=True)
     print(f"\nRules: nnreg {args.command} --help")
@@ -428,26 +398,8 @@ def run_experiment(
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")
     if report.numbers.get("interrupted"):
         repeats = f"{report.numbers['repeats']} of {report.numbers['settings']['repeats']} repeats"
-        return fail(f"interrupted; the report has the {repeats} that were finished", 130)
+        raise Failure(f"interrupted; the report has the {repeats} that were finished", INTERRUPTED)
     return 0
-
-
-@contextmanager
-def progress_bar(unit: str) -> Iterator[Progress | None]:
-    """Provide a progress bar on stderr, if that is a terminal and tqdm is installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield None
-        return
-    with tqdm(unit=unit, disable=None, leave=False, file=sys.stderr) as bar:
-
-        def progress(text: str, completed: int, total: int) -> None:
-            bar.total = total
-            bar.set_description(text, refresh=False)
-            bar.update(completed - bar.n)
-
-        yield progress
 
 
 COMMANDS: Mapping[str, Mapping[str, Any]] = {
@@ -493,20 +445,4 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
 def add(commands: Commands) -> None:
     """Add the commands to the parser; their help ends with the rules of the experiment."""
     for name, parts in COMMANDS.items():
-        rules = (
-            f"{rule}:\n{textwrap.indent(textwrap.fill(text, 76), '  ')}"
-            for rule, text in parts["rules"].items()
-        )
-        command = commands.add_parser(
-            name,
-            help=parts["help"],
-            description=textwrap.fill(parts["description"], 78),
-            epilog="\n\n".join(rules),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            argument_default=argparse.SUPPRESS,
-        )
-        for title, options in parts["options"].items():
-            group = command.add_argument_group(title)
-            for option, arguments in options.items():
-                group.add_argument(f"--{option}", **arguments)
-        command.set_defaults(run=parts["run"])
+        add_command(commands, name, parts)

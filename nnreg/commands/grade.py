@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 from nnreg._support.files import write_whole
-from nnreg.commands.shared import Commands, fail, in_words, number, whole
+from nnreg.commands.shared import Commands, Failure, in_words, number, whole
 from nnreg.course.grading import grade
 from nnreg.course.grading.exercises import EXERCISES
 
@@ -69,11 +70,14 @@ def run(args: argparse.Namespace) -> int:
             message = in_words(error, ("exercise", "seconds", "megabytes"))
             report = {"score": 0, "output": message}
         else:
-            print(result)
+            with suppress(BrokenPipeError):  # FILE is written nevertheless
+                print(result, flush=True)
             report = result.gradescope()
         if args.json:
             content = json.dumps(report, indent=2, ensure_ascii=False)
             write_whole(args.json, content.encode(), overwrite=args.force)
     except OSError as error:
-        return fail(str(error), 2)
-    return fail(message, 2) if message else 0
+        raise Failure(str(error), 2) from error
+    if message:
+        raise Failure(message, 2)
+    return 0

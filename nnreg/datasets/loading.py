@@ -32,6 +32,7 @@ from nnreg.datasets.mnist import (
     sha256,
 )
 from nnreg.datasets.npz import read_npz
+from nnreg.datasets.overview import read_names
 from nnreg.datasets.tables import read_csv
 
 
@@ -56,7 +57,7 @@ _NAMED: dict[
 NAMES = tuple(_NAMED)
 """The names that `load` accepts."""
 
-_TEXT = (".csv", ".tsv", ".txt")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 
 _BUNDLED = """\
 Bundled with nnreg
@@ -118,14 +119,34 @@ def read_table(
     name = check_path("path", path)
     form = {"header": header, "separator": separator, "encoding": encoding}
     choice: dict[str, Any] = {"columns": columns, "drop": drop, "regression": regression}
-    if name.lower().endswith(_TEXT):
+    if name.lower().endswith(TEXT_ENDINGS):
         return read_csv(name, target=target, **form, **choice)  # type: ignore[arg-type]  # by name
     if not name.lower().endswith(".npz"):
-        raise ValueError(f"{printable(name, None)}: a table ends in {', '.join(_TEXT)} or .npz")
+        raise ValueError(
+            f"{printable(name, None)}: a table ends in {', '.join(TEXT_ENDINGS)} or .npz"
+        )
     for argument, value in form.items():
         if value is not None:
             raise ValueError(f"{argument}: only a text file has one, got {printable(name, None)}")
     return read_npz(name, target=target, **choice)
+
+
+def find_names(
+    source: str | os.PathLike[str],
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> tuple[str, ...]:
+    """Return the names of all columns of a file of text, the target's too; otherwise nothing.
+
+    >>> find_names("digits")
+    ()
+    """
+    name = check_path("source", source)
+    if name in NAMES or not name.lower().endswith(TEXT_ENDINGS):
+        return ()
+    return read_names(name, header=header, separator=separator, encoding=encoding)
 
 
 def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
@@ -168,7 +189,7 @@ def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
     breast-cancer, ...
     """
     name = check_path("source", source)
-    if name not in NAMES and name.lower().endswith((*_TEXT, ".npz")):
+    if name not in NAMES and name.lower().endswith((*TEXT_ENDINGS, ".npz")):
         return read_table(name, **options)
     for option, value in options.items():
         if value not in (None, (), False):
@@ -189,8 +210,8 @@ def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
         )
     if os.path.exists(name):
         raise ValueError(
-            f"source: {printable(name, None)} is neither a file that ends in {', '.join(_TEXT)} "
-            "or .npz, nor a folder"
+            f"source: {printable(name, None)} is neither a file that ends in "
+            f"{', '.join(TEXT_ENDINGS)} or .npz, nor a folder"
         )
     raise ValueError(
         f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "

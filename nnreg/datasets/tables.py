@@ -30,7 +30,7 @@ from nnreg.datasets.columns import Column, choose
 from nnreg.datasets.dataset import Dataset, Part, make_dataset
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_LABEL = 1_000  # characters
 _MOST_COLUMNS = 100_000
 _UTF_8 = "utf-8-sig"  # with or without a byte-order mark
@@ -118,29 +118,17 @@ def read_csv(
     if regression and target is False:
         raise ValueError("regression=True needs a target, got target=False")
     header = None if header is None else validation.flag("header", header)
-    source = _open_source(check_path("path", path), separator, encoding, header)
+    source = open_source(check_path("path", path), separator, encoding, header)
     file = source.file
-    line, first = next(_records(source), (0, [""]))
-    if not line:
-        raise ValueError(f"{file}: the file is empty; a header and rows are expected")
-    if "\0" in "".join(first):
-        raise ValueError(f'{file}, line {line}: a NUL character; for UTF-16, encoding="utf-16-le"')
-    if len(first) < 2 and target is not False:
+    line, names = read_first_line(source)
+    if len(names) < 2 and target is not False:
         raise ValueError(
-            f"{file}, line {line}: one column, {printable(first[0])!r}; at least one feature and "
-            f"the labels are expected, separated by {', '.join(_SEPARATORS.values())}"
+            f"{file}, line {line}: one column, {printable(names[0])!r}; at least one feature and "
+            f"the labels are expected, separated by {', '.join(SEPARATORS.values())}"
         )
-    if len(first) > _MOST_COLUMNS:
-        raise ValueError(
-            f"{file}, line {line}: {len(first):,} columns, more than {_MOST_COLUMNS:,}; "
-            "an .npz file may have more"
-        )
-    names = [name.strip() for name in first]
-    if header is False:
-        names = [f"column {number}" for number in range(len(first))]
     features, label = choose(file, names, target=target, columns=columns, drop=drop)
     if header is None:
-        _check_is_header(file, line, names, features, (target, *(columns or ())))
+        check_is_header(file, line, names, features, (target, *(columns or ())))
     _check_names(file, line, names, features if label is None else [*features, label])
     numeric = [*features, label] if regression and label is not None else features
     x, texts = _read_rows(source, names, numeric, label)
@@ -159,7 +147,25 @@ def read_csv(
     )
 
 
-class _Source(NamedTuple):
+def read_first_line(source: Source) -> tuple[int, list[str]]:
+    """Return the number of the first line, and the names of the columns."""
+    file = source.file
+    line, first = next(read_records(source), (0, [""]))
+    if not line:
+        raise ValueError(f"{file}: the file is empty; a header and rows are expected")
+    if "\0" in "".join(first):
+        raise ValueError(f'{file}, line {line}: a NUL character; for UTF-16, encoding="utf-16-le"')
+    if len(first) > _MOST_COLUMNS:
+        raise ValueError(
+            f"{file}, line {line}: {len(first):,} columns, more than {_MOST_COLUMNS:,}; "
+            "an .npz file may have more"
+        )
+    if source.header is False:
+        return line, [f"column {number}" for number in range(len(first))]
+    return line, [name.strip() for name in first]
+
+
+class Source(NamedTuple):
     """A file, and how it is written."""
 
     path: str
@@ -211,9 +217,9 @@ class _Source(NamedTuple):
         return f".to_csv('complete.csv', index=False{header})"
 
 
-def _open_source(
+def open_source(
     file: str, separator: str | None, encoding: str | None, header: bool | None
-) -> _Source:
+) -> Source:
     """Return the file with its encoding checked and its separator recognized."""
     if not isinstance(encoding, str | None):
         raise TypeError(f"encoding must be the name of an encoding, got {encoding!r}")
@@ -224,7 +230,7 @@ def _open_source(
         raise ValueError(f"encoding: {error}") from None
     name = _UTF_8 if name == "utf-8" else name
     separator = _recognize_separator(file, name) if separator is None else separator
-    return _Source(file, name, validation.one_of("separator", separator, _SEPARATORS), header)
+    return Source(file, name, validation.one_of("separator", separator, SEPARATORS), header)
 
 
 def _recognize_separator(path: str, encoding: str) -> str:
@@ -235,7 +241,7 @@ def _recognize_separator(path: str, encoding: str) -> str:
         lines = list(islice(filter(str.strip, text), _SAMPLE))
     even: dict[str, list[str]] = {}
     uneven: dict[str, list[str]] = {}
-    for separator in _SEPARATORS:
+    for separator in SEPARATORS:
         records: list[list[str]] = []
         with suppress(csv.Error):  # the last record may go on beyond these lines
             records.extend(filter(None, _parse(lines, separator)))
@@ -287,7 +293,7 @@ def _locate(file: str, encoding: str, error: UnicodeError) -> str:
     return f"{name}: not {shown}: {error.args[-1]}{hint}"
 
 
-def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
+def read_records(source: Source) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not blank, with the number of the line it starts on."""
     import csv
 
@@ -303,7 +309,7 @@ def _records(source: _Source) -> Iterator[tuple[int, list[str]]]:
             raise ValueError(f"{source.file}, line {line}: {printable(str(error))}") from error
 
 
-def _check_is_header(
+def check_is_header(
     file: str, line: int, names: list[str], features: list[int], keys: Iterable[object]
 ) -> None:
     """Raise if the first line may be a row: numbers, and no column's name is an argument."""
@@ -337,7 +343,7 @@ def _check_names(file: str, line: int, names: list[str], used: list[int]) -> Non
 
 
 def _read_rows(
-    source: _Source, names: list[str], numeric: list[int], label: int | None
+    source: Source, names: list[str], numeric: list[int], label: int | None
 ) -> tuple[Array, list[str]]:
     """Return the numbers (N, D), and the text of each row's label."""
     import csv
@@ -358,7 +364,7 @@ def _read_rows(
                     labels.extend(map(known.setdefault, texts, texts))
                 rows += len(block)
         except csv.Error:
-            deque(_records(source), maxlen=0)  # which raises it with the line
+            deque(read_records(source), maxlen=0)  # which raises it with the line
             raise
     if rows == start:
         raise ValueError(f"{source.file}: a header, but no rows")
@@ -377,32 +383,32 @@ def _get_numbers(block: list[list[str]], width: int, numeric: list[int]) -> list
     except ValueError:
         return None
     # Python reads 1_000 as a number; in a table it is probably a mistake.
-    if (math.isfinite(sum(numbers)) and "_" not in "".join(texts)) or all(map(_is_number, texts)):
+    if (math.isfinite(sum(numbers)) and "_" not in "".join(texts)) or all(map(is_number, texts)):
         return numbers
     return None
 
 
 def _find_fault(
-    source: _Source, names: list[str], numeric: list[int], label: int | None, start: int
+    source: Source, names: list[str], numeric: list[int], label: int | None, start: int
 ) -> str:
     """Return the message for the first record from ``start`` that is wrong."""
-    for line, fields in islice(_records(source), start, None):
+    for line, fields in islice(read_records(source), start, None):
         if len(fields) != len(names):
             return (
                 f"{source.file}, line {line}: {len(fields)} fields, but the first line has "
                 f"{len(names)}"
             )
         for number in numeric:
-            if not _is_number(fields[number]):
+            if not is_number(fields[number]):
                 target = None if label is None else names[label]
                 return _describe_fault(source, line, names[number], fields[number], target)
     raise ValueError(f"{source.file} changed while it was read")
 
 
-def _describe_fault(source: _Source, line: int, name: str, text: str, target: str | None) -> str:
+def _describe_fault(source: Source, line: int, name: str, text: str, target: str | None) -> str:
     """Return the message for a cell that is not a finite number, with its cure."""
     where = f'{source.file}, line {line}, column "{printable(name)}": '
-    if _is_missing(text):
+    if is_missing(text):
         return f"{where}a missing value; {source.advise_rows(text)}"
     fault = f"{where}'{printable(text, 60)}' is not a finite number"
     if re.fullmatch(r"[-+]?\d+,\d+", text.strip()):
@@ -414,31 +420,35 @@ def _describe_fault(source: _Source, line: int, name: str, text: str, target: st
     return fault
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a cell is a finite number, which is not written as in a program (1_000)."""
     try:
         return math.isfinite(float(text)) and "_" not in text
     except ValueError:
         return False
 
 
-def _is_missing(text: str) -> bool:
+def is_missing(text: str) -> bool:
+    """Return whether a cell is empty or has one of the usual signs for a missing value."""
     return text.strip().lower() in _MISSING
 
 
 def _is_value(text: str) -> bool:
-    return _is_number(text) or _is_missing(text)
+    return is_number(text) or is_missing(text)
 
 
-def _label_values(source: _Source, where: str, labels: list[str]) -> Array | list[str]:
+def _label_values(source: Source, where: str, labels: list[str]) -> Array | list[str]:
     """Return the labels as numbers if all of them are, otherwise as text."""
     distinct = set(labels)
-    missing = set(filter(_is_missing, distinct))
+    missing = set(filter(is_missing, distinct))
     # Among numbers, "none" is a missing value; among words it may be a class.
-    numeric = distinct > missing and all(map(_is_number, distinct - missing))
+    numeric = distinct > missing and all(map(is_number, distinct - missing))
     missing = missing if numeric else missing & {""}
     if wrong := missing | {label for label in distinct if len(label) > _LONGEST_LABEL}:
         row, text = next(pair for pair in enumerate(labels) if pair[1] in wrong)
-        line, _ = next(islice(_records(source), row + (source.header is not False), None), (0, []))
+        line, _ = next(
+            islice(read_records(source), row + (source.header is not False), None), (0, [])
+        )
         fault = f"a label of {len(text):,} characters"
         if text in missing:
             fault = f"a missing label; {source.advise_rows(text)}"

@@ -8,6 +8,7 @@ mean and standard deviation of the training rows alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -107,12 +108,48 @@ def prepare(
     return PreparedRows(x, y, x_test, y_test, classes, len(flipped), given_test)
 
 
-def standardize(rows: Rows) -> Rows:
-    """Return rows whose features have mean 0 and standard deviation 1 over the *training* rows.
+@dataclass(frozen=True, eq=False)
+class Standardization:
+    """The affine map that gives the features of some rows mean 0 and standard deviation 1.
 
-    A feature that is constant there is divided by 1. Values beyond three deviations are clipped: a
-    pixel that is dark in one row of thousands is some seventy deviations away in that row, and
-    would dominate the network's input.
+    A feature that is constant in these rows is divided by 1. Values beyond three deviations are
+    clipped: a pixel that is dark in one row of thousands is some seventy deviations away in that
+    row, and would dominate the network's input.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (D,)
+        float64.
+
+    Examples
+    --------
+    >>> standardization = Standardization.of(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> standardization.apply(np.array([[3.0, 6.0], [9.0, 5.0]]))
+    array([[1., 1.],
+           [3., 0.]])
+    """
+
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, x: Array) -> Self:
+        """Return the standardization by the mean and the deviation of these rows."""
+        mean = x.mean(axis=0, dtype=np.float64)
+        scale = x.std(axis=0, dtype=np.float64)
+        # Rounding can give a constant feature a tiny deviation, whose inverse amplifies the error.
+        scale[scale <= 1e-12 * np.abs(mean)] = 1.0
+        return cls(mean, scale)
+
+    def apply(self, x: Array) -> Array:
+        """Return standardized rows, in the dtype of ``x``."""
+        z: Array = (x - self.mean.astype(x.dtype)) / self.scale.astype(x.dtype)
+        np.clip(z, -MAX_DEVIATION, MAX_DEVIATION, out=z)
+        return z
+
+
+def standardize(rows: Rows) -> Rows:
+    """Return rows whose features are standardized by the *training* rows.
 
     Examples
     --------
@@ -121,19 +158,10 @@ def standardize(rows: Rows) -> Rows:
     >>> rows.x.tolist(), rows.x_test.tolist()
     ([[-1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [2.0, 1.0]])
     """
-    mean = rows.x.mean(axis=0, dtype=np.float64)
-    deviation = rows.x.std(axis=0, dtype=np.float64)
-    # Rounding can give a constant feature a tiny deviation; division by it would amplify the error.
-    deviation[deviation <= 1e-12 * np.abs(mean)] = 1.0
-    dtype = rows.x.dtype
-    shift, scale = mean.astype(dtype), deviation.astype(dtype)
-
-    def scaled(x: Array) -> Array:
-        z: Array = (x - shift) / scale
-        np.clip(z, -MAX_DEVIATION, MAX_DEVIATION, out=z)
-        return z
-
-    return Rows(scaled(rows.x), rows.y, scaled(rows.x_test), rows.y_test)
+    standardization = Standardization.of(rows.x)
+    return Rows(
+        standardization.apply(rows.x), rows.y, standardization.apply(rows.x_test), rows.y_test
+    )
 
 
 def split_validation(rows: Rows, share: float, seed: int) -> Rows:

@@ -10,13 +10,13 @@ from typing import Any, Self
 from nnreg._support import validation
 from nnreg.datasets import Dataset
 from nnreg.lab.preprocessing import PreparedRows, prepare
-from nnreg.layers.activations import ReLU
+from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.layers.base import Layer
 from nnreg.layers.dense import Dense
 from nnreg.layers.dropout import Dropout
 from nnreg.network import Network
 from nnreg.optimizers import SGD, Adam, Optimizer, RMSprop
-from nnreg.penalties import L1, L2, METHODS, Penalty
+from nnreg.penalties import L1, L2, METHODS, ElasticNet, Penalty
 
 VARIANTS = ("none", "L2", "L1", "dropout", "dropout + L2")
 
@@ -28,6 +28,17 @@ OPTIMIZERS: Mapping[str, tuple[Callable[[float], Optimizer], float]] = {
     "adam": (Adam, 1e-3),
 }
 """By name: a function that returns the optimizer for a learning rate, and the default rate."""
+
+ACTIVATIONS: Mapping[str, Callable[[], Layer]] = {
+    "relu": ReLU,
+    "leaky-relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "softplus": Softplus,
+    "tanh": Tanh,
+    "sigmoid": Sigmoid,
+}
+"""By name: a function that returns the activation of a hidden layer."""
 
 STEPS = 1000  # approximate number of steps of a run if ``epochs`` is None
 
@@ -71,6 +82,10 @@ CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "batch_size": partial(validation.whole, low=1),
     "learning_rate": partial(validation.number, low=0, open_low=True),
     "optimizer": partial(validation.one_of, known=OPTIMIZERS),
+    "activation": partial(validation.one_of, known=ACTIVATIONS),
+    "validation_split": partial(validation.number, low=0, high=1, open_high=True),
+    "early_stopping": partial(validation.whole, low=1),
+    "standardize": validation.flag,
     "train_size": partial(validation.whole, low=1),
     "label_noise": partial(validation.number, low=0, high=0.5, open_high=True),
     "repeats": partial(validation.whole, low=1),
@@ -103,13 +118,13 @@ class CheckedSettings:
 
 
 @dataclass(frozen=True)
-class TrainingSettings(CheckedSettings):
-    """The settings that every experiment on a dataset has.
+class FitSettings(CheckedSettings):
+    """The settings of a network's hidden layers and of its training.
 
     Parameters
     ----------
     hidden : tuple of int, default (256, 256)
-        Units of the hidden layers, each followed by ReLU.
+        Units of the hidden layers.
     epochs : int, optional
         By default the number that makes about 1,000 steps, at least 10 and at most 100.
     batch_size : int, default 32
@@ -117,6 +132,60 @@ class TrainingSettings(CheckedSettings):
         By default that of the optimizer in `OPTIMIZERS`.
     optimizer : str, default "adam"
         One of `OPTIMIZERS`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> FitSettings(batch_size=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: batch_size must be a whole number of at least 1, got 0
+    """
+
+    hidden: tuple[int, ...] = (256, 256)
+    epochs: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    optimizer: str = "adam"
+
+    @property
+    def rate(self) -> float:
+        """The learning rate in use."""
+        default = OPTIMIZERS[self.optimizer][1]
+        return default if self.learning_rate is None else self.learning_rate
+
+    def epochs_for(self, rows: int) -> int:
+        """Return the number of epochs for a number of training rows.
+
+        >>> (
+        ...     FitSettings().epochs_for(300),
+        ...     FitSettings().epochs_for(60_000),
+        ...     FitSettings(epochs=3).epochs_for(1),
+        ... )
+        (100, 10, 3)
+        """
+        if self.epochs is not None:
+            return self.epochs
+        batches = -(-rows // self.batch_size)
+        return min(100, max(10, round(STEPS / batches)))
+
+    def new_optimizer(self) -> Optimizer:
+        """Return a new optimizer."""
+        return OPTIMIZERS[self.optimizer][0](self.rate)
+
+
+@dataclass(frozen=True)
+class TrainingSettings(FitSettings):
+    """The settings that every experiment on a dataset has.
+
+    Parameters
+    ----------
+    hidden, epochs, batch_size, learning_rate, optimizer
+        See `FitSettings`. ReLU follows each hidden layer.
     train_size : int, optional
         Number of training rows to use; by default all.
     label_noise : float, default 0
@@ -132,42 +201,16 @@ class TrainingSettings(CheckedSettings):
 
     Examples
     --------
-    >>> TrainingSettings(batch_size=0)
+    >>> TrainingSettings(repeats=0)
     Traceback (most recent call last):
         ...
-    ValueError: batch_size must be a whole number of at least 1, got 0
+    ValueError: repeats must be a whole number of at least 1, got 0
     """
 
-    hidden: tuple[int, ...] = (256, 256)
-    epochs: int | None = None
-    batch_size: int = 32
-    learning_rate: float | None = None
-    optimizer: str = "adam"
     train_size: int | None = None
     label_noise: float = 0.0
     repeats: int = 3
     seed: int = 0
-
-    @property
-    def rate(self) -> float:
-        """The learning rate in use."""
-        default = OPTIMIZERS[self.optimizer][1]
-        return default if self.learning_rate is None else self.learning_rate
-
-    def epochs_for(self, rows: int) -> int:
-        """Return the number of epochs for a number of training rows.
-
-        >>> (
-        ...     Settings().epochs_for(300),
-        ...     Settings().epochs_for(60_000),
-        ...     Settings(epochs=3).epochs_for(1),
-        ... )
-        (100, 10, 3)
-        """
-        if self.epochs is not None:
-            return self.epochs
-        batches = -(-rows // self.batch_size)
-        return min(100, max(10, round(STEPS / batches)))
 
     def prepare(self, dataset: Dataset) -> tuple[PreparedRows, Self]:
         """Return prepared rows, and the settings with ``epochs`` and ``train_size`` filled in."""
@@ -177,9 +220,51 @@ class TrainingSettings(CheckedSettings):
         n = len(rows.x)
         return rows, replace(self, epochs=self.epochs_for(n), train_size=n)
 
-    def new_optimizer(self) -> Optimizer:
-        """Return a new optimizer."""
-        return OPTIMIZERS[self.optimizer][0](self.rate)
+
+@dataclass(frozen=True)
+class ModelSettings(FitSettings):
+    """The settings of `nnreg train`.
+
+    Parameters
+    ----------
+    hidden : tuple of int, default (64, 64)
+    epochs, batch_size, learning_rate, optimizer
+        See `FitSettings`.
+    activation : str, default "relu"
+        Of the hidden layers; one of `ACTIVATIONS`.
+    l2, l1 : float, default 0
+        Strengths of the penalties; L1 is proximal.
+    keep_prob : float, default 1
+        Probability that dropout keeps a hidden unit.
+    validation_split : float, default 0.2
+        Share of the rows that are held out for validation.
+    early_stopping : int, optional
+        Epochs without a lower validation loss after which training stops.
+    standardize : bool, default True
+    seed : int, default 0
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> ModelSettings(keep_prob=0.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: keep_prob must be a number in (0, 1], got 0.0
+    """
+
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "relu"
+    l2: float = 0.0
+    l1: float = 0.0
+    keep_prob: float = 1.0
+    validation_split: float = 0.2
+    early_stopping: int | None = None
+    standardize: bool = True
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -221,17 +306,19 @@ def build_network(
     outputs: int,
     seed: int,
     l1_method: str = "proximal",
+    activation: str = "relu",
 ) -> Network:
     """Return the network of one variant; initial weights depend on the seed, not on the variant.
 
     Parameters
     ----------
     hidden : tuple of int
-        Units of the hidden layers, each followed by ReLU and dropout.
+        Units of the hidden layers, each followed by the activation and dropout.
     strengths : Strengths
-        At most one of L2 and L1 is used, L2 first.
     inputs, outputs, seed : int
     l1_method : {"proximal", "subgradient"}, default "proximal"
+    activation : str, default "relu"
+        One of `ACTIVATIONS`.
 
     Examples
     --------
@@ -244,9 +331,15 @@ def build_network(
     """
     layers: list[Layer] = []
     for units in hidden:
-        layers += [Dense(units), ReLU(), Dropout(keep_prob=strengths.keep_prob)]
+        layers += [
+            Dense(units),
+            ACTIVATIONS[activation](),
+            Dropout(keep_prob=strengths.keep_prob),
+        ]
     penalty: Penalty | None = None
-    if strengths.l2:
+    if strengths.l1 and strengths.l2:
+        penalty = ElasticNet(strengths.l1, strengths.l2, method=l1_method)
+    elif strengths.l2:
         penalty = L2(strengths.l2)
     elif strengths.l1:
         penalty = L1(strengths.l1, method=l1_method)

@@ -14,7 +14,13 @@ from nnreg.plots.experiments import (
     weight_trajectories,
 )
 from nnreg.plots.frame import DARK, LIGHT, MissingMatplotlibError, Theme, render
-from nnreg.plots.training import gap_bars, histogram_edges, loss_curves, weight_histograms
+from nnreg.plots.training import (
+    gap_bars,
+    histogram_edges,
+    history_curves,
+    loss_curves,
+    weight_histograms,
+)
 
 __all__ = [
     "DARK",
@@ -28,6 +34,7 @@ __all__ = [
     "fit_curves",
     "gap_bars",
     "histogram_edges",
+    "history_curves",
     "loss_curves",
     "prediction_band",
     "regularization_path",

@@ -80,6 +80,46 @@ def loss_curves(
     return figure
 
 
+@describe_figure
+def history_curves(
+    history: Mapping[str, Sequence[float]], *, columns: int = 1, theme: Theme = LIGHT
+) -> Figure:
+    """Draw the training loss, and where there is one the validation loss, by epoch.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        ``history.to_dict()`` of a `History` with one epoch or more.
+    {figure}
+
+    Examples
+    --------
+    >>> figure = history_curves({"data_loss": [2.0, 1.0], "val_data_loss": [2.0, 1.5]})
+    >>> [line.get_ydata().tolist() for line in figure.axes[0].lines]
+    [[2.0, 1.0], [2.0, 1.5]]
+    """
+    lines = {"training": ("data_loss", theme.train), "validation": ("val_data_loss", theme.test)}
+    figure, (axes,) = new_panels([""], {}, 1, theme, "")
+    figure.set_size_inches(3.9 if columns == 1 else 7.8, 3.6)
+    ends, epochs = [], len(history["data_loss"])
+    for name, (column, colour) in lines.items():
+        if column in history:
+            values = np.array(history[column], np.float64)
+            marker = "o" if epochs == 1 else ""
+            axes.plot(
+                *(np.arange(1, epochs + 1), values),
+                color=colour,
+                linewidth=2.0,
+                marker=marker,
+                clip_on=False,
+            )
+            ends.append((float(values[-1]), name, colour))
+    top = max(1.08 * axes.dataLim.y1, 1e-12)
+    label_ends(axes, ends, epochs, top)
+    axes.set(xlim=(1 - 0.01 * epochs, epochs), ylim=(0, top), xlabel="epoch", ylabel="data loss")
+    return figure
+
+
 GAPS_KEY = """\
 objective - penalty - dropout
 = train loss;

@@ -17,8 +17,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from nnreg._support.files import write_whole
 from nnreg._support.system import reserve_folder
+from nnreg.checkpoint import read_checkpoint
 from nnreg.lab.reporting.results import list_results, read_file
+from nnreg.training.resume import BEST, FILE_NAME
 
 REPORT, PAGE = "report.json", "report.html"
 SEAL = b'\n "sha256": "'
@@ -44,20 +47,33 @@ def seal(numbers: Mapping[str, Any]) -> bytes:
     return body + SEAL + sha256(body).hexdigest().encode() + b'"\n}\n'
 
 
-def written_files(folder: Path) -> dict[str, str]:
-    """Return the files in a folder that are unchanged since nnreg wrote them, with their SHA-256.
+def read_numbers(folder: Path) -> dict[str, Any]:
+    """Return the content of the ``report.json`` in a folder, empty if nnreg did not write it.
 
-    >>> written_files(Path("no such folder"))
+    >>> read_numbers(Path("no such folder"))
     {}
     """
     content = read_file(folder / REPORT) or b""
     body, _, end = content.rpartition(SEAL)
     if end != sha256(body).hexdigest().encode() + b'"\n}\n':
         return {}
-    try:
-        digests = {**json.loads(content)["files"], REPORT: sha256(content).hexdigest()}
-    except (ValueError, LookupError, TypeError, RecursionError):  # not as `seal` writes it
+    with suppress(ValueError, RecursionError):
+        numbers: Any = json.loads(content)
+        if isinstance(numbers, dict) and isinstance(numbers.get("files"), dict):
+            return numbers
+    return {}  # not as `seal` writes it
+
+
+def written_files(folder: Path) -> dict[str, str]:
+    """Return the files in a folder that are unchanged since nnreg wrote them, with their SHA-256.
+
+    >>> written_files(Path("no such folder"))
+    {}
+    """
+    numbers = read_numbers(folder)
+    if not numbers:
         return {}
+    digests = {**numbers["files"], REPORT: sha256(read_file(folder / REPORT) or b"").hexdigest()}
     contents = {name: read_file(folder / name) for name in digests if Path(name).name == name}
     return {
         name: digests[name]
@@ -132,6 +148,99 @@ def open_folder(
         for path in made:
             with suppress(OSError):  # it is not empty
                 path.rmdir()
+
+
+@contextmanager
+def open_model_folder(
+    out: Path, names: Iterable[str], run: Mapping[str, Any], *, force: bool = False
+) -> Iterator[Path]:
+    """Create the folder of a training run, or open the folder of a run that goes on.
+
+    A folder belongs to a run if its ``report.json``, which is written first, has the key ``run``.
+
+    Parameters
+    ----------
+    out : Path
+    names : iterable of str
+        The names of the files that the run will write, without ``report.json``.
+    run : mapping of str to values
+        The settings of the run, ready for JSON.
+    force : bool, default False
+        Begin anew: remove the unchanged files that nnreg wrote. Other files are kept.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created or has other files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> out = Path(tempfile.mkdtemp()) / "pets"
+    >>> with open_model_folder(out, ["model.npz"], {"epochs": 3}) as folder:
+    ...     read_numbers(folder)["run"]
+    {'epochs': 3}
+    """
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise PermissionError(f"{out} is read-only: name another folder")
+        with reserve_folder(out):
+            _begin_run(out, names, run, force)
+        yield out
+    finally:
+        for path in made:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+
+
+def _begin_run(out: Path, names: Iterable[str], run: Mapping[str, Any], force: bool) -> None:
+    """Write the first ``report.json``, unless the folder belongs to a run that goes on."""
+    if force:
+        remove_run(out)
+    elif "run" in read_numbers(out):
+        return
+    for name in (REPORT, *names):
+        if os.path.lexists(out / name):
+            raise FileExistsError(
+                f"{out / name} was not written by nnreg, or was changed since, and is not "
+                "replaced: move it, or name another folder"
+            )
+    if others := [] if force else sorted(os.listdir(out)):
+        raise FileExistsError(
+            f"{out} has other files, such as {others[0]}: name a new folder, or add --force, "
+            "which keeps them"
+        )
+    write_whole(out / REPORT, seal({"run": run, "files": {}}))
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the unchanged files that nnreg wrote: the report, its files and the checkpoints.
+
+    >>> remove_run(Path("no such folder"))
+    """
+    for name in (*list_checkpoints(folder), *written_files(folder)):
+        (folder / name).unlink(missing_ok=True)
+
+
+def list_checkpoints(folder: Path) -> list[str]:
+    """Return the names of the checkpoints that are whole, the oldest first, then ``best.npz``.
+
+    >>> list_checkpoints(Path("no such folder"))
+    []
+    """
+    names = []
+    for path in sorted(folder.glob("*.npz"), key=lambda path: (path.name == BEST, path.name)):
+        if path.name == BEST or FILE_NAME.fullmatch(path.name):
+            with suppress(OSError, ValueError):
+                fields, _ = read_checkpoint(path)
+                names += [path.name] if "settings" in fields.get("run", ()) else []
+    return names
 
 
 def _without_nan(value: Any) -> Any:

@@ -28,7 +28,8 @@ from nnreg._support.version import __version__
 from nnreg.datasets import Dataset
 from nnreg.lab.preprocessing import MAX_DEVIATION, PreparedRows
 from nnreg.lab.reporting.folder import PAGE, REPORT, report_files, seal, written_files
-from nnreg.lab.settings import TrainingSettings
+from nnreg.lab.reporting.results import read_file
+from nnreg.lab.settings import FitSettings, TrainingSettings
 from nnreg.lab.verdicts import VERDICTS
 from nnreg.plots.frame import Figure
 
@@ -248,7 +249,7 @@ class Report:
         footer = "All numbers are in report.json."
         return render_page(self.title, "\n".join(body), style=STYLE, footer=footer)
 
-    def write(self, folder: Path) -> list[str]:
+    def write(self, folder: Path, files: Mapping[str, bytes] | None = None) -> list[str]:
         """Write the files and return their names.
 
         Without matplotlib there are no pictures. Other files of an earlier report are removed,
@@ -258,13 +259,15 @@ class Report:
         ----------
         folder : Path
             Existing. Files of an earlier report are replaced.
+        files : mapping of str to bytes, optional
+            By name, the content of other files that belong to the report.
 
         Raises
         ------
         FileExistsError
             If a file of that name exists that nnreg did not write.
         """
-        contents: dict[str, bytes] = {}
+        contents = dict(files or {})
         pictures: dict[str, dict[str, bytes]] = {}
         with suppress(plots.MissingMatplotlibError):
             for name, draw in self.draw.items():
@@ -277,9 +280,10 @@ class Report:
         for name in written_files(folder).keys() - {REPORT, *contents}:
             (folder / name).unlink()
         for name, content in contents.items():
-            write_whole(folder / name, content, overwrite=name in written_files(folder))
+            if read_file(folder / name) != content:
+                write_whole(folder / name, content, overwrite=name in written_files(folder))
         self.write_numbers(folder, {n: sha256(c).hexdigest() for n, c in contents.items()})
-        return list(report_files(pictures))
+        return [*(files or {}), *report_files(pictures)]
 
     def write_numbers(self, folder: Path, digests: Mapping[str, str] | None = None) -> None:
         """Write ``report.json``, with the digests of the other files or of those in the folder."""
@@ -386,7 +390,7 @@ def describe_network(settings: TrainingSettings, rows: PreparedRows, training: s
     )
 
 
-def describe_training(settings: TrainingSettings) -> str:
+def describe_training(settings: FitSettings) -> str:
     """Return the optimizer and the numbers of rows and epochs."""
     return (
         f"{settings.optimizer} with learning rate {settings.rate:g}, "

@@ -1,0 +1,109 @@
+"""The columns of a CSV file, whatever they contain: names, and counts of their cells."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import NamedTuple
+
+from nnreg._support.files import check_path
+from nnreg.datasets import tables
+
+_MOST_DISTINCT = 1_000  # cells that are counted
+
+
+class ColumnSummary(NamedTuple):
+    """What a column has: the number of cells of each kind, and the range of its numbers.
+
+    Attributes
+    ----------
+    name : str
+    numbers, missing, texts : int
+    low, high : float
+    distinct : str
+        The number of different cells; ``"> 1,000"`` from there on.
+    """
+
+    name: str
+    numbers: int
+    missing: int
+    texts: int
+    low: float
+    high: float
+    distinct: str
+
+
+def read_names(
+    path: str | os.PathLike[str],
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> tuple[str, ...]:
+    r"""Return the names of the columns of a CSV file, for arguments as of `read_csv`.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "pets.csv"
+    ...     size = path.write_text("weight,kind\n4.5,cat\n")
+    ...     read_names(path), read_names(path, header=False)
+    (('weight', 'kind'), ('column 0', 'column 1'))
+    """
+    source = tables.open_source(check_path("path", path), separator, encoding, header)
+    return tuple(tables.read_first_line(source)[1])
+
+
+def summarize_columns(
+    path: str | os.PathLike[str],
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> tuple[int, str, list[ColumnSummary]]:
+    r"""Return the number of rows of a CSV file, its separator in words, and its columns.
+
+    Arguments and errors are those of `read_csv`, but cells may be missing, and of any kind.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "pets.csv"
+    ...     size = path.write_text("weight,kind\n4.5,cat\n?,dog\n")
+    ...     rows, separator, (weight, kind) = summarize_columns(path)
+    >>> rows, separator, kind.texts
+    (2, 'commas', 2)
+    >>> weight
+    ColumnSummary(name='weight', numbers=1, missing=1, texts=0, low=4.5, high=4.5, distinct='2')
+    """
+    source = tables.open_source(check_path("path", path), separator, encoding, header)
+    line, names = tables.read_first_line(source)
+    if header is None:
+        tables.check_is_header(source.file, line, names, list(range(len(names))), ())
+    counts = [[0, 0, 0] for _ in names]
+    low, high = [math.inf] * len(names), [-math.inf] * len(names)
+    distinct: list[set[int]] = [set() for _ in names]
+    rows = 0 if header is False else -1
+    for number, fields in tables.read_records(source):
+        if len(fields) != len(names):
+            raise ValueError(
+                f"{source.file}, line {number}: {len(fields)} fields, but the first line has "
+                f"{len(names)}"
+            )
+        rows += 1
+        for column, text in enumerate(fields if rows else ()):
+            if len(distinct[column]) <= _MOST_DISTINCT:
+                distinct[column].add(hash(text))
+            if tables.is_number(text):
+                value = float(text)
+                low[column], high[column] = min(low[column], value), max(high[column], value)
+                counts[column][0] += 1
+            else:
+                counts[column][1 if tables.is_missing(text) else 2] += 1
+    shown = [
+        f"{len(values):,}" if len(values) <= _MOST_DISTINCT else f"> {_MOST_DISTINCT:,}"
+        for values in distinct
+    ]
+    columns = [
+        ColumnSummary(name, kinds[0], kinds[1], kinds[2], lowest, highest, cells)
+        for name, kinds, lowest, highest, cells in zip(names, counts, low, high, shown, strict=True)
+    ]
+    return rows, tables.SEPARATORS[source.separator], columns
