@@ -25,11 +25,12 @@ from nnreg.lab import NetworkLearner, PathSettings, SamplingDesign, Settings
 from nnreg.lab.bias_variance.learners import AXES
 from nnreg.lab.comparison.report import NOISE_RULE
 from nnreg.lab.path import report as path_report
+from nnreg.lab.settings import ModelSettings
 from nnreg.lab.verdicts import FIT_RULE
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
 
-COMMANDS = ["data", "compare", "path", "bias-variance", "grade"]
+COMMANDS = ["train", "predict", "inspect", "compare", "path", "bias-variance", "grade", "data"]
 
 
 @pytest.fixture(autouse=True)
@@ -289,6 +290,9 @@ class TestTheRest:
         ("name", "settings", "texts"),
         [
             ("data", (), []),
+            ("train", (ModelSettings,), ["each class in proportion"]),
+            ("predict", (), ["matched by name"]),
+            ("inspect", (), []),
             ("compare", (Settings,), [FIT_RULE, NOISE_RULE]),
             ("path", (PathSettings,), [path_report.RULES["strengths"]]),
             ("bias-variance", (NetworkLearner, SamplingDesign), ["Expected to be 0", *AXES]),
@@ -299,7 +303,9 @@ class TestTheRest:
         with pytest.raises(SystemExit, match="0"):
             main([name, "--help"])
         out = capsys.readouterr().out
-        helps = re.findall(r"^  (--[\w-]+)(?: [A-Z][\w.,]*)?\s+(\S.*)$", out, re.MULTILINE)
+        helps = re.findall(
+            r"^  (--[\w-]+)(?:, --[\w-]+)?(?: [A-Z][\w.,]*)?\s+(\S.*)$", out, re.MULTILINE
+        )
         options = set(re.findall(r"^  (--[\w-]+)", out, re.M))
         assert all(not text.startswith("(default") for _, text in helps)
         assert {option for option, _ in helps} == options

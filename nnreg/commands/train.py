@@ -19,6 +19,7 @@ import numpy as np
 from nnreg import plots
 from nnreg._support.system import reserve_folder
 from nnreg._support.typing import Array
+from nnreg.checkpoint import load
 from nnreg.commands.shared import (
     DATA_FORMS,
     FORM,
@@ -57,10 +58,11 @@ from nnreg.training.callbacks import Callback, EarlyStopping, FunctionCallback, 
 from nnreg.training.data import Data
 from nnreg.training.history import History
 from nnreg.training.loop import evaluate, fit
-from nnreg.training.resume import Checkpoint, fingerprint
+from nnreg.training.resume import BEST, Checkpoint, fingerprint
 from nnreg.training.step import NonFiniteLossError
 
 HISTORY, CURVES = "history.csv", "curves"
+FIRST = f"checkpoint-{0:09d}.npz"  # of no step
 SECONDS = 60  # a long epoch is saved so often
 
 DESCRIPTION = (
@@ -346,14 +348,15 @@ def explain_end(error: BaseException, folder: Path) -> Failure:
     if isinstance(error, BlockingIOError):  # another run is using it
         return Failure(in_words(error), 2)
     interrupted = isinstance(error, KeyboardInterrupt)
-    history = getattr(error, "history", None)
-    epochs = len(history) if history is not None else len(list_checkpoints(folder))
     parts = ["interrupted" if interrupted else in_words(error)]
-    if epochs:
-        finished = f" with {epochs} finished epochs" if history is not None else ""
-        diverged = isinstance(error, NonFiniteLossError)
-        cure = "--force trains anew" if diverged else "the same command continues it"
-        parts.append(f"{folder} has the run{finished}; {cure}")
+    saved = [name for name in list_checkpoints(folder) if name != BEST]
+    if saved and saved[-1] != FIRST:
+        epochs = load(folder / saved[-1]).epochs
+        cure = "the same command continues it"
+        if isinstance(error, NonFiniteLossError):
+            cure = "--force trains anew"
+        count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+        parts.append(f"{folder} has the run, {count} finished; {cure}")
     else:
         with suppress(OSError), reserve_folder(folder):
             remove_run(folder)

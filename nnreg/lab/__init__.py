@@ -18,6 +18,7 @@ from nnreg.lab.bias_variance.processes import (
 from nnreg.lab.comparison.experiment import compare
 from nnreg.lab.comparison.report import Comparison, VariantRun
 from nnreg.lab.gap import LossGap, explain_gap
+from nnreg.lab.model import Model
 from nnreg.lab.path.convex import solve
 from nnreg.lab.path.regularization_path import (
     PathPoint,
@@ -54,6 +55,7 @@ __all__ = [
     "Decomposition",
     "Estimate",
     "LossGap",
+    "Model",
     "NetworkLearner",
     "NotConvergedError",
     "ParameterStationarity",

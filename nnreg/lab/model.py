@@ -25,7 +25,7 @@ NUMBERED = re.compile(r"(column|feature|pixel) \d+(,\d+)?")  # names of columns 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network, whose ``classes`` are the labels, the names of its inputs, and the scales of its data.
+    """A network with the names of its inputs and the scales of its data; it has the classes.
 
     Parameters
     ----------
