@@ -169,7 +169,7 @@ class TestTrain:
             command = "train pets.csv --target kind --hidden 4 --epochs 4 --out m"
             err = run(capsys, command, 130)
         assert err == (
-            "nnreg: interrupted; m has the run, 2 epochs finished; the same command continues it\n"
+            "nnreg: interrupted; m has the run, 1 epoch finished; the same command continues it\n"
         )
         assert "not finished" in run(capsys, "predict m new.csv", 2)
         assert "accuracy" in run(capsys, command).lower()
