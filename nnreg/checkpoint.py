@@ -19,7 +19,7 @@ from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import containers, validation
 from nnreg._support.files import check_path, write_whole
 from nnreg._support.hyperparameters import Stateful
-from nnreg._support.states import find_lost, get_states, hash_attributes, set_states
+from nnreg._support.states import find_lost, get_states, hash_attributes, set_states, to_python
 from nnreg._support.tables import printable
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
@@ -129,16 +129,9 @@ def encode_checkpoint(
     if optimizer is not None:
         arrays |= {f"optimizer.{name}": values for name, values in optimizer.state.items()}
     description["states"] = get_states({**objects, **(others or {})}, arrays)
-    text = json.dumps(description, default=_to_python)
+    text = json.dumps(description, default=to_python)
     texts = {"description": text, "checksum": _checksum(text, arrays)}
     return containers.pack(path, arrays, texts)
-
-
-def _to_python(value: Any) -> Any:
-    """Return a number of NumPy's as JSON can hold it."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a checkpoint can have numbers, texts and arrays, got {value!r}")
 
 
 def describe(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,13 @@ from nnreg._support.memory import Copyable
 from nnreg._support.typing import Array
 
 
+def to_python(value: Any) -> Any:
+    """Return a number of NumPy's as JSON can hold it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a checkpoint can have numbers, texts and arrays, got {value!r}")
+
+
 def get_states(objects: Mapping[str, Stateful], arrays: dict[str, Array]) -> dict[str, Any]:
     """Return the numbers and texts of the objects' states, and add their arrays to ``arrays``."""
     states: dict[str, dict[str, Any]] = {}
@@ -28,11 +36,15 @@ def get_states(objects: Mapping[str, Stateful], arrays: dict[str, Array]) -> dic
         name = f"{type(thing).__name__}.get_state()"
         for key, value in validation.instance(name, thing.get_state(), dict, "a dict").items():
             if not isinstance(value, np.ndarray):
+                try:
+                    json.dumps(value, default=to_python)
+                except (TypeError, ValueError) as error:
+                    raise TypeError(f"{name}[{key!r}]: {error}") from None
                 states.setdefault(place, {})[key] = value
             elif value.dtype.kind not in "biuf" or f"{place}.{key}" in arrays:
                 raise TypeError(
-                    f"{name} must have numbers, texts and arrays of numbers, none of them a "
-                    f"parameter, got {key!r} of dtype {value.dtype}"
+                    f"{name}[{key!r}] must be a number, a text or an array of numbers, and no "
+                    f"parameter, got {value.dtype}"
                 )
             else:
                 arrays[f"{place}.{key}"] = value.astype(value.dtype.newbyteorder("="), copy=False)

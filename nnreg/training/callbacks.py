@@ -258,8 +258,9 @@ class Monitor(Callback):
 class EarlyStopping(Monitor):
     """Stop when a figure no longer improves, and restore the parameters of the best epoch.
 
-    They are restored at the end of ``fit``, also after an interruption or an error. The optimizer's
-    state, ``net.steps`` and ``net.epochs`` remain those of the last epoch.
+    They are restored at the end of ``fit``, also after an interruption or an error. The state of
+    the optimizer and of other objects, ``net.steps`` and ``net.epochs`` remain those of the last
+    epoch.
 
     Parameters
     ----------
