@@ -5,6 +5,7 @@ Each trains, evaluates and predicts to the bit as the plain array of its values.
 
 import subprocess
 import sys
+import tempfile
 import textwrap
 import tracemalloc
 
@@ -54,6 +55,12 @@ def frame(library):
     return module.DataFrame(X, schema=names)
 
 
+def in_file(x):
+    with tempfile.TemporaryFile() as file:
+        x.tofile(file)
+        return np.memmap(file, x.dtype, "r", shape=x.shape)
+
+
 FORMS = {
     "lists": lambda: X.tolist(),
     "Fortran order": lambda: np.asfortranarray(X),
@@ -67,6 +74,7 @@ FORMS = {
     "masked nowhere": lambda: np.ma.masked_array(X),
     "a memoryview": lambda: memoryview(X),
     "an object with __array__": Lazy,
+    "a memory-mapped file": lambda: in_file(X),
     "csr_matrix": lambda: scipy.sparse.csr_matrix(X),
     "csc_matrix": lambda: scipy.sparse.csc_matrix(X),
     "coo_array": lambda: scipy.sparse.coo_array(X),
@@ -78,6 +86,11 @@ FORMS = {
 }
 
 
+@pytest.mark.reliability(
+    input="Arrays of every dtype, byte order and memory order, lists, frames of pandas, polars and "
+    "PyArrow, sparse matrices, memory-mapped files",
+    sees="The bits that the plain array of the same values gives",
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_bits_of_the_plain_array(form):
     options = {"validation_split": 0.25, "metrics": ["accuracy"], "sample_weight": np.arange(200.0)}
@@ -179,6 +192,11 @@ FAULTS = {
 }
 
 
+@pytest.mark.reliability(
+    input="Missing values, text, categories and dates in a frame; NaN in a sparse matrix",
+    sees="`x must have no missing values, got one in row 1 (index 'v'), column 'b' ...` or the "
+    "columns without numbers, with the line that mends or encodes them; nothing has changed",
+)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named_by_row_and_column_with_the_line_that_mends_it(fault):
     make, words = FAULTS[fault]
@@ -262,7 +280,12 @@ def test_sparse_rows_are_never_dense_as_a_whole():
     assert peak_of(lambda: train_evaluate_and_predict(x, np.arange(10_000) % 2)) < dense / 4
 
 
+@pytest.mark.reliability(
+    input="Memory-mapped data ten times as large as the memory that the process may allocate",
+    sees="Training and evaluation in constant memory",
+)
 @pytest.mark.slow
+@pytest.mark.posix
 def test_a_file_ten_times_the_memory_limit_is_trained_on(tmp_path):
     script = f"""
         import resource, numpy as np, nnreg as nn
@@ -295,7 +318,7 @@ def order_of(n, shuffle, seed=0, epoch=0, size=100):
     return list(nn.batches(n, size, net, shuffle=shuffle))
 
 
-@pytest.mark.parametrize("n", [1, 255, 257, 16_384, 50_001])
+@pytest.mark.parametrize("n", [1, 257, 32_768, 50_001])
 def test_by_blocks_every_row_occurs_once_per_epoch(n):
     batches = order_of(n, "blocks")
     assert sorted(np.concatenate(batches)) == list(range(n))

@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent
 OPTIONAL = {
     *("hypothesis", "jax", "joblib", "keras", "matplotlib", "mpi4py", "onnx", "pandas", "pytest"),
-    *("safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
+    *("polars", "pyarrow", "safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
 }
 
 

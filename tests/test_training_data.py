@@ -398,6 +398,11 @@ REFUSED = {
 }
 
 
+@pytest.mark.reliability(
+    input="Batches that cannot be used: a generator for several epochs, an iterator that was read, "
+    "rows without targets, options that need all rows, a batch that does not fit",
+    sees="The reason, and how to make the batches readable again; the number of the batch",
+)
 @pytest.mark.parametrize("name", REFUSED)
 def test_batches_that_cannot_be_used_are_refused_with_the_reason(name):
     batches, options, words = REFUSED[name]
@@ -511,6 +516,11 @@ WRONG = {
 }
 
 
+@pytest.mark.reliability(
+    input="Labels that are text or 1 to K without `classes=`, unknown, missing, mixed or too many",
+    sees="`...; fit(..., classes=True) numbers the labels ['a', 'b', 'c']`, or the first wrong "
+    "label and its index; nothing has changed",
+)
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_labels_are_refused_and_change_nothing(name):
     y, options, words = WRONG[name]

@@ -16,7 +16,7 @@ from nnreg.network import Network
 MAX_ROWS = 2**48
 
 BLOCK_ROWS = 256  # consecutive rows that are moved together, if rows are shuffled by blocks
-WINDOW_BLOCKS = 64  # at least so many blocks have their rows mixed, if there are as many
+WINDOW_BLOCKS = 64  # at least so many blocks have their rows mixed
 
 
 def batches(
@@ -46,7 +46,7 @@ def batches(
     permutation has 255 of n - 1. If the rows of a block are alike, as in a file that is sorted by
     class, the mean of a batch of B rows has a variance of up to ``s²(1/B + 1/64)`` instead of
     ``s²/B``; such a file should be shuffled once when it is written. Below 32,768 rows, the order
-    is a permutation of all rows.
+    is that of ``shuffle=True``.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def draw_batches(n: int, batch_size: int, net: Network, shuffle: bool | str) -> 
     >>> [rows.tolist() for rows in draw_batches(5, 2, net, False)]
     [[0, 1], [2, 3], [4]]
     """
-    if shuffle == "blocks":
+    if shuffle == "blocks" and n >= 2 * WINDOW_BLOCKS * BLOCK_ROWS:
         yield from _regroup(_draw_windows(n, net), batch_size)
     elif shuffle:
         order = random.generator(net.seed, "order", net.epochs).permutation(n)
@@ -106,7 +106,7 @@ def _draw_windows(n: int, net: Network) -> Iterator[Array]:
     """Yield the shuffled rows of one window after the other."""
     generator = random.generator(net.seed, "order", net.epochs)
     order = generator.permutation(-(-n // BLOCK_ROWS))
-    for window in np.array_split(order, max(1, len(order) // WINDOW_BLOCKS)):
+    for window in np.array_split(order, len(order) // WINDOW_BLOCKS):
         rows = (window[:, np.newaxis] * BLOCK_ROWS + np.arange(BLOCK_ROWS)).ravel()
         yield generator.permutation(rows[rows < n])
 
