@@ -289,6 +289,7 @@ HOSTILE = {
     "quotes": '"' * 200_000,
     "a quote without an end": 'x,y\n1,"' + "a\n" * 50_000,
     "long numbers": "x,y\n" + f"0.{'1' * 100_000},u\n" * 5,
+    "a few names, long records": "x,y\n" + f"{'1,' * 1_000}\n" * 100,
     "a short last line": "x,y\n" + "1,u\n" * 20_000 + "1\n",
     "a wrong byte at the end": b"x,y\n" + b"1,u\n" * 20_000 + b"\xff",
     "bytes": bytes(range(256)) * 500,
@@ -331,6 +332,7 @@ def test_what_is_not_a_regular_file_is_refused(tmp_path):
         "{e}\n",
         "{e},a;b\n1,u;v\n",
         "a,y\n1\n",
+        'a\ty\n1\t"u"v\n',
     ],
 )
 @pytest.mark.skipif(os.name != "posix", reason="no such file names")

@@ -352,10 +352,11 @@ def _read_rows(
     known: dict[str, str] = {}  # rows of one class share one text
     start = rows = 0 if source.header is False else 1  # records before the block
     with _lines(source.path, source.encoding) as text:
-        records = islice(filter(None, _parse(text, source.separator)), start, None)
+        parsed = islice(filter(None, _parse(text, source.separator)), start, None)
+        records = _end_at_wrong_width(parsed, len(names))
         try:
             while block := list(islice(records, max(1, _BLOCK // len(names)))):
-                numbers = _get_numbers(block, len(names), numeric)
+                numbers = _get_numbers(block, numeric)
                 if numbers is None:
                     raise ValueError(_find_fault(source, names, numeric, label, rows))
                 values.extend(numbers)
@@ -371,9 +372,18 @@ def _read_rows(
     return np.frombuffer(values).reshape(rows - start, len(numeric)), labels
 
 
-def _get_numbers(block: list[list[str]], width: int, numeric: list[int]) -> list[float] | None:
+def _end_at_wrong_width(records: Iterable[list[str]], width: int) -> Iterator[list[str]]:
+    """Yield records up to the first of another width; an empty one is in its place."""
+    for fields in records:
+        if len(fields) != width:
+            yield []
+            return
+        yield fields
+
+
+def _get_numbers(block: list[list[str]], numeric: list[int]) -> list[float] | None:
     """Return the numbers of some records, or None if a record or a cell is wrong."""
-    if set(map(len, block)) != {width}:
+    if not block[-1]:
         return None
     pick = itemgetter(*numeric)
     texts: Iterable[str] = map(pick, block)
