@@ -249,7 +249,9 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     >>> keep_mask(np.array([0, 32767, 32768, 65535], np.uint16), 32768, out=np.empty(4))
     array([2., 2., 0., 0.])
     """
-    mask = np.less(bits, threshold, out=np.empty(bits.shape) if out is None else out)
+    # (The last value that is kept fits into 16 bits; NumPy 2.0 crashes with 65536 here.)
+    last = threshold - 1
+    mask = np.less_equal(bits, last, out=np.empty(bits.shape) if out is None else out)
     mask *= 65536 / threshold
     return mask
 

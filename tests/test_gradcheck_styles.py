@@ -116,7 +116,7 @@ class Params:
 #: Right code: (name, arguments of the check, options, blocks)
 RIGHT = [
     ("a cache", (affine, affine_backward, X, W, B), {}, "x w b"),
-    ("one array", (np.sin, lambda dout: dout * np.cos(X), X), {}, "x"),
+    ("one array", (lambda x: np.sin(x), lambda dout: dout * np.cos(X), X), {}, "x"),
     ("dictionary", (affine, affine_into(lambda x, w, b: {"b": b, "w": w, "x": x}), X, W, B), {},
      "x w b"),
     ("None", (affine, affine_into(lambda x, w, b: (None, w, b)), X, W, B), {}, "w b"),
@@ -275,7 +275,7 @@ REFUSED = [
     ((nn.L2(1.0), X), {"dropout": "on"}, "dropout must be one of 'frozen', 'off'"),
     ((np.sin, X), {}, r"must return the pair \(value, gradient\)"),
     ((np.sin, lambda d: None, X), {}, "nothing to check: .* returns no gradient"),
-    ((np.sin, lambda d: {"theta": d}, X), {}, "none of these is an argument: x"),
+    ((lambda x: np.sin(x), lambda d: {"theta": d}, X), {}, "none of these is an argument: x"),
     ((np.sin, lambda d: d, X), {"parameters": {"W": W}}, "parameters= and gradients= belong toget"),
     ((np.sin, lambda d: d, X), {"parameters": {"W": W}, "gradients": dict}, "must return 'W'"),
     ((mse, X, T), {"dtype": 3}, "dtype must be one of"),

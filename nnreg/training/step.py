@@ -28,7 +28,8 @@ MAX_SINGLE_BLOCK = 2 * BLOCK
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 # NumPy adds a bias to rows through a buffer of this many values, which is faster if it fits into
-# the processor's cache. The errstate block restores the previous size at its end.
+# the processor's cache. Sums of the proximal maps depend on the size in NumPy before 2.3, so it is
+# set for the forward and backward pass only; after an exception the errstate block restores it.
 UFUNC_BUFFER_SIZE = 1024
 
 
@@ -138,7 +139,7 @@ class TrainingStep:
         net, cache, optimizer = self.net, self.cache, self.optimizer
         step = net.begin_step()
         with np.errstate(**IGNORE_FLOAT_ERRORS):
-            np.setbufsize(UFUNC_BUFFER_SIZE)
+            buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE)
             batch = self._gather("x", x, rows)
             targets = self._gather("targets", targets, rows)
             weights = None if weights is None else self._gather("weights", weights, rows)
@@ -149,6 +150,7 @@ class TrainingStep:
             if not math.isfinite(value):
                 raise self._non_finite_error(batch, float(value), step)
             net.run_backward(doutputs, cache)
+            np.setbufsize(buffer_size)
 
             segments = net.regularization.resolve()
             if segments is not self._blocks_segments:  # a penalty or constraint was replaced
