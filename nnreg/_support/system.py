@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -155,6 +156,21 @@ def is_running(process: int) -> bool:
     except OSError:  # it belongs to another user
         return True
     return True
+
+
+def end_with_parent(parent: int) -> None:
+    """End this worker process as soon as its parent is no longer the process of this number.
+
+    Windows does not tell; there a worker lives on until its pool ends it.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    if all(thread.name != "end_with_parent" for thread in threading.enumerate()):
+        threading.Thread(target=watch, name="end_with_parent", daemon=True).start()
 
 
 def kill_group(process: subprocess.Popen[Any]) -> None:

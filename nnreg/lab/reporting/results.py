@@ -9,6 +9,7 @@ or removed. When an interrupted run is repeated, finished results are read, the 
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import warnings
@@ -24,6 +25,7 @@ from nnreg._support import validation
 from nnreg._support.files import write_whole
 from nnreg._support.interrupts import signal_handler
 from nnreg._support.npz import ArrayFile
+from nnreg._support.system import end_with_parent
 from nnreg._support.typing import Array
 from nnreg._support.version import __version__
 
@@ -162,7 +164,7 @@ def _compute(
         # block the signal would have no effect, because joblib unblocks it.
         with signal_handler(signal.SIGINT, signal.SIG_IGN):
             results = parallel(
-                delayed(lambda k, t: (k, t()))(key, task) for key, task in tasks.items()
+                delayed(_work)(os.getpid(), key, task) for key, task in tasks.items()
             )
         try:
             for result in results:  # noqa: UP028  # `yield from` would close it with a warning
@@ -177,6 +179,12 @@ def _compute(
         ) from None
     finally:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+def _work(parent: int, key: str, task: Task) -> tuple[str, dict[str, Array]]:
+    """Compute a result in a worker process."""
+    end_with_parent(parent)
+    return key, task()
 
 
 def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
