@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from state import changes, process_state, set_threads, threads
 
 hypothesis.settings.register_profile("dev", max_examples=20, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
@@ -31,17 +32,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs POSIX"))
 
 
-def numpy_globals() -> tuple[object, ...]:
-    """Return what NumPy keeps for the whole process and a library must not change."""
-    name, key, position, has_gauss, gauss = np.random.get_state()  # (compared only)
-    return name, key.tobytes(), position, has_gauss, gauss, np.geterr()
-
-
 @pytest.fixture(autouse=True)
-def numpy_globals_are_left_alone() -> Iterator[None]:
-    before = numpy_globals()
+def state_left_as_found() -> Iterator[None]:
+    before = process_state()
     yield
-    assert numpy_globals() == before, "the test changed NumPy's global random state or np.geterr()"
+    assert not changes(before, process_state())
+
+
+@pytest.fixture
+def two_blas_threads() -> Iterator[None]:
+    """Begin from two threads, also where the environment allows one."""
+    before = threads()
+    set_threads(2)
+    if not before or set(threads()) != {2}:
+        pytest.skip("this BLAS cannot be given a number of threads")
+    yield
+    set_threads(before[0])
 
 
 @pytest.fixture

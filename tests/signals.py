@@ -14,7 +14,7 @@ import threading
 import time
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from state import process_state
 
 import nnreg as nn
 from nnreg._support import blas
@@ -32,7 +32,6 @@ while sys.stdin.read(1):
 
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(120, 20)), rng.integers(0, 3, 120)
-controller = ThreadpoolController()
 
 
 def network():
@@ -72,11 +71,6 @@ def run(net, optimizer, *callbacks):
     )
 
 
-def globals_of_process():
-    blas_threads = [lib.num_threads for lib in controller.lib_controllers]
-    return blas_threads, np.geterr(), np.getbufsize(), signal.getsignal(signal.SIGINT)
-
-
 def lock_is_free():
     free = []
 
@@ -105,7 +99,7 @@ def interrupted(sender, *arguments):
 
 
 def main(signals):
-    reference, before = Record(), globals_of_process()
+    reference, before = Record(), process_state()
     run(network(), nn.Adam(0.01), reference)
     damage = collections.Counter(
         dict.fromkeys(
@@ -123,7 +117,7 @@ def main(signals):
                 sender, net, optimizer, record, log, *([stopping] if stops else [])
             )
             during += raised
-            damage["globals"] += globals_of_process() != before
+            damage["globals"] += process_state() != before
             damage["lock"] += not lock_is_free()
             damage["files"] += any(p.suffix != ".csv" for p in pathlib.Path(folder).iterdir())
             damage["steps"] += net.steps != optimizer.steps

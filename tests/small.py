@@ -204,3 +204,10 @@ def assert_fit_is_the_taught_loop(
     taught(nets[0], x, y, loss=nn.SoftmaxCrossEntropy(), optimizer=rules[0], epochs=2)
     fit(nets[1], x, y, optimizer=rules[1], epochs=2, threads=1)
     assert everything(nets[0], rules[0]) == everything(nets[1], rules[1])
+
+
+def train_anew(optimizer: str) -> list[Any]:
+    """Train a new network, and return all that this makes; in other threads and processes too."""
+    net, rule = network(penalty=nn.L1(0.01, method="proximal")), OPTIMIZERS[optimizer]()
+    fit(net, optimizer=rule, epochs=3, threads=1)
+    return everything(net, rule)

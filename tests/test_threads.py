@@ -6,43 +6,12 @@ import threading
 
 import pytest
 from small import error_of, fit, network
-from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
+from state import in_a_thread, set_threads, threads
+from threadpoolctl import threadpool_limits
 
 from nnreg._support.blas import blas_threads
 
-
-def threads():
-    """Return how many threads each loaded BLAS may use."""
-    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
-
-
-def set_threads(number):
-    """Set them as an earlier part of the program may have: in a thread that has ended since.
-
-    threadpoolctl lets one thread at a time set limits, the first that does, until it ends.
-    """
-    for library in ThreadpoolController().lib_controllers:
-        if hasattr(library, "clear_controlling_thread"):
-            library.clear_controlling_thread(force=True)
-    in_a_thread(lambda: threadpool_limits(number, user_api="blas"))
-
-
-def in_a_thread(act):
-    worker = threading.Thread(target=act)
-    worker.start()
-    worker.join()
-
-
-# threadpoolctl >= 3.8 lets one thread set limits until it ends or gives control back
-@pytest.fixture(autouse=True)
-def two_threads():
-    """Begin from two threads, also where the environment allows one."""
-    before = threads()
-    set_threads(2)
-    if not before or set(threads()) != {2}:
-        pytest.skip("this BLAS cannot be given a number of threads")
-    yield
-    set_threads(before[0])
+pytestmark = pytest.mark.usefixtures("two_blas_threads")
 
 
 def test_none_leaves_blas_alone():

@@ -56,8 +56,11 @@ def _libraries(modules: int) -> list[Any]:
 
     Finding them takes a millisecond, so it is done again only if modules were imported since.
     """
+    allowed = os.environ.get("KMP_DUPLICATE_LIB_OK")
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
+    if allowed is None:  # threadpoolctl sets it when it is imported
+        os.environ.pop("KMP_DUPLICATE_LIB_OK", None)
     return [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
 
 

@@ -20,9 +20,12 @@ kink. A disagreement no larger than this difference is attributed to the kink.
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import numpy as np
 
@@ -104,6 +107,24 @@ def directional_derivatives(
     }
 
 
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a fork waits, so that the child has the filters of before
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+@contextmanager
+def filter_warnings(action: Literal["error", "ignore"], category: type[Warning]) -> Iterator[None]:
+    """Set a filter of warnings inside the block, in one thread at a time.
+
+    The filters are those of the whole process: threads that overlap would restore each other's.
+    """
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter(action, category)
+        yield
+
+
 def complex_steps(
     values: Callable[[Array], Values], point: Array, directions: Sequence[Array] | Array
 ) -> list[dict[str, float]]:
@@ -115,8 +136,7 @@ def complex_steps(
         If the function cannot compute with complex numbers.
     """
     h, result = STEPS["complex"], []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+    with filter_warnings("error", np.exceptions.ComplexWarning):
         try:
             for step in 1j * h * np.asarray(directions):
                 shifted = values(point + step)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +19,7 @@ import numpy as np
 from nnreg._support import labels, validation
 from nnreg._support.typing import Array, Initializer
 from nnreg.cache import Cache
-from nnreg.gradcheck.numerical import Values
+from nnreg.gradcheck.numerical import Values, filter_warnings
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.gradcheck.tree import Path
 from nnreg.layers.base import Layer
@@ -165,8 +164,8 @@ def _propagated(real: Network, x: Array, y: Array, loss: Loss, dropout: str) -> 
         for added in (penalty, total):
             real.add_penalty_gradient(added)
         gradients |= {"penalty": dict(penalty), "total": dict(total)}
-    with warnings.catch_warnings(), contextlib.suppress(Exception):
-        warnings.simplefilter("ignore")  # the comparison reports a layer that is not complex-safe
+    # The comparison reports a layer that is not complex-safe.
+    with filter_warnings("ignore", Warning), contextlib.suppress(Exception):
         copies["c"].run_forward(x.astype(complex), caches["c"], training=True, step=step)
     snapshot.settle()
 
