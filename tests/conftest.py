@@ -33,10 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def state_left_as_found() -> Iterator[None]:
+def state_left_as_found(request: pytest.FixtureRequest) -> Iterator[None]:
     before = process_state()
     yield
-    assert not changes(before, process_state())
+    changed = changes(before, process_state())
+    if request.path.parent.name == "parity":  # other frameworks set what they like
+        changed = [name for name in changed if name.startswith("np.")]
+    assert not changed
 
 
 @pytest.fixture
