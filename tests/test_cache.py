@@ -1,4 +1,4 @@
-"""The cache: attributes that live for one pass, buffers that live for many."""
+"""The cache: attributes for one pass, buffers that are reused by all passes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The file of a saved network: no pickle, whole or not there, refused when it is not ours."""
+"""The file of a saved network: no pickle, written completely, and checked when it is read."""
 
 import json
 import os

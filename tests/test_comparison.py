@@ -1,4 +1,4 @@
-"""The comparison: its fairness, its figures, the selection of strengths and the settings."""
+"""The comparison: equal conditions, its figures, the selection of strengths and the settings."""
 
 import dataclasses
 

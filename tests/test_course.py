@@ -1,4 +1,4 @@
-"""The course: the solutions earn every point, and each mistake costs its own, with a hint."""
+"""The course: the solutions earn every point, and each mistake costs one check, with a hint."""
 
 import ast
 import json

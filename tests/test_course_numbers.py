@@ -1,4 +1,4 @@
-"""Numbers that courses hand out to check against, and the set-ups that they belong to."""
+"""Numbers that courses publish to check solutions, with the inputs for which they hold."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""CS231n's functions: the course's numbers, right gradients, and nnreg's optimizers behind them."""
+"""CS231n's functions: the course's numbers, correct gradients, and nnreg's update rules."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A download is kept only whole and right; a published data set is found, fetched, and checked."""
+"""Downloads: a file is stored only if it is complete and its checksum is the published one."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""Made data keep to the formulas that are documented, and to their seed."""
+"""Synthetic data follow the documented formulas, and depend on the seed only."""
 
 import numpy as np
 import pytest

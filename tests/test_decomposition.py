@@ -1,4 +1,4 @@
-"""Bias, variance and noise: estimates without bias, with honest errors, that add up to the risk."""
+"""Bias, variance and noise: unbiased estimates with standard errors, which add up to the risk."""
 
 import numpy as np
 import pytest

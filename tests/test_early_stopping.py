@@ -1,4 +1,4 @@
-"""Early stopping waits, then stops; the best epoch's parameters stay, however training ends."""
+"""Early stopping: patience, and the best epoch's parameters, however training ends."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Every exception of nnreg survives pickling, and so a process pool."""
+"""Every exception of nnreg can be pickled, as a process pool requires."""
 
 import importlib
 import inspect

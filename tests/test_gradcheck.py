@@ -1,4 +1,4 @@
-"""The gradient check: it passes what is right, to near machine precision, fails what is wrong."""
+"""The gradient check passes correct gradients, to near machine precision, and fails wrong ones."""
 
 import numpy as np
 import pytest

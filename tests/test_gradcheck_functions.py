@@ -1,4 +1,4 @@
-"""The gradient check on code that was never written for it."""
+"""The gradient check on functions and objects that do not use nnreg."""
 
 import pickle
 

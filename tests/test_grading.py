@@ -1,4 +1,4 @@
-"""Grading: checks, exercises of one's own, what comes out, and the command."""
+"""Grading: checks, custom exercises, results, and the command."""
 
 import inspect
 import json

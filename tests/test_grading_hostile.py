@@ -1,4 +1,4 @@
-"""Submissions that do what they should not: each loses its points, with the reason, and no more.
+"""Submissions that cheat: each loses its points, with the reason, and affects no other.
 
 Limits are short here. What cheating submissions are defended against stands in the second half, a
 case each; docs/course/grading.md lists the same. A submission's process is not a sandbox.

@@ -1,4 +1,4 @@
-"""Initial values: shape, variance and bounds as their papers say."""
+"""Initial values: shape, variance and bounds as in their papers."""
 
 import math
 

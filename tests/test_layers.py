@@ -1,4 +1,4 @@
-"""The contract that every layer keeps, and the layer that a user writes."""
+"""The contract of every layer, shipped or custom."""
 
 import numpy as np
 import pytest

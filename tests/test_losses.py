@@ -1,4 +1,4 @@
-"""Losses: values by other means, gradients of those values, weights, targets."""
+"""Losses: values computed independently, their gradients, row weights, targets."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Memory of a training step: after the first one nothing accumulates and little comes and goes."""
+"""Memory of a training step: constant after the first one, with small temporary arrays."""
 
 import gc
 import tracemalloc

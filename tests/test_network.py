@@ -1,4 +1,4 @@
-"""The network at work: the taught loop, forward and backward, training mode, caches, counters."""
+"""The network: the training loop by hand, forward and backward, training mode, caches, counters."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

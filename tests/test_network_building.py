@@ -1,4 +1,4 @@
-"""How a network is put together: names, initial values, copies, and what it refuses."""
+"""Construction of a network: names, initial values, copies, and errors."""
 
 import inspect
 

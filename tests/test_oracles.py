@@ -1,4 +1,4 @@
-"""Oracles: linear models, whose minimum others can compute, by formula or with another program."""
+"""Linear models, whose minimum is computed by a formula or by another program."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Oracles for dropout: averages over every mask there is, which formulas give at once.
+"""Dropout: averages over all masks, compared with their closed forms.
 
 The layers run as they are. Only where they would read random bits, they are handed bits that go
 through all cases, and each case has its probability as the weight of its rows.

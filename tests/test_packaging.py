@@ -1,4 +1,4 @@
-"""The package as it is installed: what it needs, what it brings, what importing it reaches."""
+"""The installed package: its dependencies, its files, and the modules that importing it loads."""
 
 import ast
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""The papers' tables: recipes, what is trained on what, resumption, verdicts, and the tables."""
+"""The papers' tables: recipes, data splits, resumption, verdicts, and formatting."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The regularization path: the optimum of a linear model, result by others too, and nets."""
+"""The regularization path: the optimum of linear models, as in scikit-learn, and networks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Plots of dropout: they show the numbers that they are given."""
+"""Plots of dropout: the plotted numbers equal the arguments."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Monte-Carlo prediction: which samples, what they leave behind, and what they add up to."""
+"""Monte-Carlo prediction: reproducible samples, no side effects, and their statistics."""
 
 import math
 
