@@ -1,4 +1,4 @@
-"""Ctrl-C during training: the step is finished first, and nothing is left half done."""
+"""Ctrl-C during training: the step is finished first, and the state is consistent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Runs that are saved while they train: resumed, they end with the bits of the whole run."""
+"""Runs saved while they train: a resumed run ends with the bits of an uninterrupted one."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Schedules: their values where they can be worked out by hand, and their limits."""
+"""Schedules: values computed by hand, and limits."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""L-BFGS: at its end the gradient is almost zero; a minimum that is known is found."""
+"""L-BFGS: the gradient is almost zero at the end, and known minima are found."""
 
 import numpy as np
 import pytest

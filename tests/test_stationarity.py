@@ -1,4 +1,4 @@
-"""Stationarity: the residual by its definition, the duality gap, and where each optimizer rests."""
+"""Stationarity: the residual by its definition, the duality gap, fixed points of optimizers."""
 
 import numpy as np
 import pytest

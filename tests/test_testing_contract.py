@@ -1,4 +1,4 @@
-"""The layer contract: every shipped layer passes, and each broken rule has its own sentence."""
+"""The layer contract: every shipped layer passes, and each violated rule has its own message."""
 
 import pickle
 import re

@@ -1,4 +1,4 @@
-"""The known bugs: every wrong backward pass is caught, and `diagnose` identifies it."""
+"""The known bugs: every wrong backward pass fails the check, and `diagnose` identifies it."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""The public strategies: what they draw is within bounds, and right networks raise no alarm."""
+"""The public strategies: values within bounds, and correct networks pass the check."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""The number of BLAS threads is the process's: once its last user has gone, it is as it was."""
+"""The number of BLAS threads: it is restored after the last `fit` of the process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The trace: one step told with this network's shapes and numbers, and the network left alone."""
+"""The trace: one step with the network's shapes and numbers; the network does not change."""
 
 import copy
 from itertools import pairwise

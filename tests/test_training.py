@@ -1,4 +1,4 @@
-"""fit is the taught loop, the same in parts as in one go, and it learns."""
+"""`fit` equals the loop by hand, in one call or in several, and lowers the loss."""
 
 import itertools
 

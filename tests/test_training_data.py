@@ -1,4 +1,4 @@
-"""What fit does with validation data, metrics, sample weights and class weights."""
+"""Validation data, metrics, sample weights and class weights in `fit`."""
 
 import copy
 import pickle

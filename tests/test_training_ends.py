@@ -1,4 +1,4 @@
-"""However training ends (interrupted, by an error, by a non-finite loss), what is left is whole."""
+"""Training that ends by an interrupt, an error or a non-finite loss: a consistent state."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Argument validation: what every entry point refuses, with which words; what it takes.
+"""Argument validation: what every entry point accepts and rejects, and its messages.
 
 A refused call leaves the network and the optimizer as they were, to the bit.
 """

@@ -1,4 +1,4 @@
-"""The same step as scikit-learn's perceptron, whose ``alpha`` means two things."""
+"""The same step as scikit-learn's perceptron, whose ``alpha`` has two definitions."""
 
 import numpy as np
 import pytest

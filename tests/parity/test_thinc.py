@@ -1,4 +1,4 @@
-"""The same step as thinc's optimizers, in float32, which is what its layers are of."""
+"""The same step as thinc's optimizers, in float32, the dtype of its layers."""
 
 import numpy as np
 import pytest
