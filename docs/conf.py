@@ -91,5 +91,11 @@ def find_public_name(
     return py.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], target, node, text)
 
 
+def skip_fields(app: Sphinx, kind: str, name: str, member: object, *_: object) -> bool | None:
+    """Leave out the fields of named tuples, which the docstring of the class describes."""
+    return True if (getattr(member, "__doc__", "") or "").startswith("Alias for field") else None
+
+
 def setup(app: Sphinx) -> None:
     app.connect("missing-reference", find_public_name)
+    app.connect("autodoc-skip-member", skip_fields)
