@@ -8,6 +8,8 @@ import pytest
 from small import Watch, everything, fit, linear, network, problem, unchanged
 
 import nnreg as nn
+from nnreg.lab import regularization_path
+from nnreg.testing import diagnose
 from nnreg.training.data import prepare
 
 SQUARED, SOFTMAX, ONE_HOT = nn.MeanSquaredError(), nn.SoftmaxCrossEntropy(), np.eye(3)
@@ -310,6 +312,15 @@ def test_batches_train_to_the_bit_as_the_rows_that_they_have(weighted):
         assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-13)
 
 
+def test_a_metric_that_needs_every_class_sees_all_batches_at_once():
+    metrics = pytest.importorskip("sklearn.metrics")
+    (x, y), net = problem(), linear(2, 2)
+    order = np.argsort(y > 0, kind="stable")
+    options = {"loss": SOFTMAX, "metrics": [metrics.roc_auc_score]}
+    figures = nn.evaluate(net, cut(x[order], (y > 0)[order].astype(int)), **options)
+    assert figures == nn.evaluate(net, x[order], (y > 0)[order].astype(int), **options)
+
+
 def test_a_run_of_batches_is_resumed_in_the_middle_of_an_epoch(tmp_path):
     def run(folder, stop=None):
         net = network()
@@ -394,6 +405,7 @@ REFUSED = {
     "sample_weight": (STREAM, {"sample_weight": np.ones(50)}, r"with each batch: \(x, y, weights"),
     "class_weight": (STREAM, {"class_weight": "balanced"}, "^class_weight needs all rows at once"),
     "validation_split": (STREAM, {"validation_split": 0.2}, "all rows.*; give validation_data"),
+    "shuffle": (STREAM, {"shuffle": "blocks"}, "shuffle='blocks' needs all rows.*nn.batches"),
     "classes": (STREAM, {"classes": True}, r"all labels at once.*classes=\[...\]"),
 }
 
@@ -441,6 +453,8 @@ def test_labels_train_as_their_numbers_and_come_back(kind):
     expected = np.array(nets[1].classes)[nets[1].predict(x).argmax(axis=1)]
     assert (nets[1].predict(x, classes=True) == expected).all()
     assert nn.check_gradients(nets[1], x, labels, SOFTMAX).passed
+    assert nn.explain(nets[1], x, labels, SOFTMAX).report.passed
+    assert diagnose(nets[1], x, labels, SOFTMAX).right
 
 
 @pytest.mark.parametrize("container", ["list", "object", "bytes", "column", "Series", "category"])
@@ -500,6 +514,11 @@ WRONG = {
     "missing": ([*WORDS[:-1], None], {"classes": True}, r"a label in each row, got None at \[49\]"),
     "mixed": ([*WORDS[:-1], 1], {"classes": True}, "all text or all numbers"),
     "unknown": (WORDS, {"classes": ["a", "b", "d"]}, r"labels of net.classes.*got 'c' at index"),
+    "numbers for texts": (
+        problem()[1],
+        {"classes": ["a", "b", "c"]},
+        r"np.array\(net.classes\)\[y",
+    ),
     "twice": (WORDS, {"classes": ["a", "b", "b"]}, "must be different, got 'b' more than once"),
     "a text": (WORDS, {"classes": "abc"}, "must be a sequence of labels, got 'abc'"),
     "two texts": (
@@ -530,6 +549,17 @@ def test_wrong_labels_are_refused_and_change_nothing(name):
         fit(net, problem()[0], y, **options)
     assert everything(net) == before
     assert net.classes is None
+
+
+def test_a_regularization_path_takes_labels():
+    x, y = problem()
+    nets = [linear(2, 3), linear(2, 3)]
+    nets[1].classes = ["a", "b", "c"]
+    paths = [
+        regularization_path(net, x, t, loss=SOFTMAX, points=3, test_data=(x, t))
+        for net, t in zip(nets, (y, WORDS), strict=True)
+    ]
+    assert (paths[0].weights == paths[1].weights).all()
 
 
 def test_the_classes_of_a_network_are_not_replaced_by_others():

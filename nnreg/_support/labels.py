@@ -74,9 +74,12 @@ def number_labels(name: str, y: Any, classes: Classes, outputs: int) -> Any:
     labels, numbers = _to_list(name, y), {label: index for index, label in enumerate(classes)}
     if unknown := set(labels) - numbers.keys():
         index = next(i for i, label in enumerate(labels) if label in unknown)
+        hint = ""
+        if set(labels) <= set(range(len(classes))):
+            hint = f"; np.array(net.classes)[{name}] are the labels of class numbers"
         raise ValueError(
             f"{name} must have labels of net.classes, {shorten(list(classes))}, "
-            f"got {labels[index]!r} at index [{index}]"
+            f"got {labels[index]!r} at index [{index}]{hint}"
         )
     result = np.fromiter(map(numbers.__getitem__, labels), np.int64, len(labels))
     return result if outputs > 1 else result[:, np.newaxis]

@@ -179,6 +179,7 @@ def measure_stationarity(
     True
     """
     x, y, weights = data.prepare(net, loss, x, y, sample_weight)[0]
+    x = np.asarray(x)
     net = net.copy("float64")
     data_loss, gradient = compute_data_gradient(net, x, y, loss, weights)
     return Stationarity(

@@ -150,7 +150,7 @@ def _trace(net: Network, x: Array, y: Array, loss: Loss, step: int, check: bool)
 def _check(trace: Trace, net: Network, step: RecordedStep, loss: Loss) -> None:
     """Check the whole network, and each single layer, which locates a mistake."""
     checked = net.copy()
-    checked.steps = step.step
+    checked.steps, checked.classes = step.step, None  # the targets are numbers
     trace.report = check_gradients(checked, step.x, step.y, loss)
     trace["backward", "loss"].check = check_gradients(loss, step.outputs, step.y)
     for layer in checked.layers:

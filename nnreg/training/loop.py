@@ -160,7 +160,12 @@ def fit(
             classes,
             passes=(epochs * (2 if metrics else 1), epochs),
         )
-        measures = get_metrics(metrics, net, data.y, loss)
+        if isinstance(data, Stream) and shuffle == "blocks":
+            raise ValueError(
+                "shuffle='blocks' needs all rows at once, and batches come one by one; shuffle "
+                "them in their __iter__, for example by nn.batches"
+            )
+        measures = get_metrics(metrics, net, data.y, loss, whole=isinstance(data, Data))
         rules = [segment.rule for segment in net.regularization.resolve().all]
         hyperparameters.check_dtype(net.dtype, loss, optimizer, *net.layers, *rules)
         optimizer.prepare(net.parameters)
@@ -383,7 +388,8 @@ def evaluate(
     data = prepare(net, loss, x, y)[0]
     if metrics is None:
         metrics = ["accuracy"] if predicts_classes(loss) else []
-    figures = compute_metrics(net, data, loss, get_metrics(metrics, net, data.y, loss))
+    measures = get_metrics(metrics, net, data.y, loss, whole=isinstance(data, Data))
+    figures = compute_metrics(net, data, loss, measures)
     data_loss, penalty = figures.pop("data_loss"), net.penalty_value()
     return Figures(data_loss=data_loss, penalty=penalty, total=data_loss + penalty, **figures)
 

@@ -83,12 +83,18 @@ RESERVED = ("epoch", "data_loss", "penalty", "total", "loss", "seconds")
 
 
 def get_metrics(
-    metrics: str | Metric | Iterable[str | Metric], net: Network, y: Array, loss: Loss
+    metrics: str | Metric | Iterable[str | Metric],
+    net: Network,
+    y: Array,
+    loss: Loss,
+    *,
+    whole: bool = True,
 ) -> dict[str, Metric]:
     """Return metrics by the name of the function, or of the object's class.
 
     Metrics of nnreg and scikit-learn are evaluated on perfect predictions, so that an unsuitable
-    one raises an error before training. Other functions are not: they may count their calls.
+    one raises an error before training. Other functions are not: they may count their calls; nor
+    are those of scikit-learn if ``y`` is not the whole, because they may need every class.
 
     >>> import nnreg as nn
     >>> net = nn.Network([nn.Dense(2)], inputs=1)
@@ -110,7 +116,7 @@ def get_metrics(
             reason = "twice" if name in result else "(a column of the history)"
             raise ValueError(f"metrics must have different names, got {name!r} {reason}")
         adapter = getattr(measure, "func", None)
-        if adapter is not _call_function:
+        if adapter is not _call_function and (whole or adapter is not _call_sklearn):
             # Metrics of scikit-learn may need rows of every class, those of nnreg need one row.
             targets = perfect = y if adapter is _call_sklearn else y[:1]
             if y.ndim == 1:

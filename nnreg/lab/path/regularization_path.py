@@ -170,7 +170,7 @@ def regularization_path(
            [2., 0.],
            [3., 1.]])
     """
-    x, y = data.validate_data(net, loss, x, y)
+    x, y = _validate(net, loss, x, y)
     if train is None:
         train = partial(solve, x=x, y=y, loss=loss)
         if not is_linear(net):
@@ -182,7 +182,7 @@ def regularization_path(
     evaluate(net, x[:1], y[:1], loss=loss, metrics=metrics)  # raises before training
     if test_data is not None:
         x_test, y_test = test_data
-        test_data = data.validate_data(net, loss, x_test, y_test, "test ")
+        test_data = _validate(net, loss, x_test, y_test, "test ")
     if strengths is None:
         top = lambda_max(net, x, y, loss=loss, penalty=penalty)
         strengths = strength_grid(top, points, ratio, net.dtype)
@@ -208,6 +208,12 @@ def regularization_path(
         results.append(PathPoint(strength, figures, fitted.parameters.vector.copy()))
     results.sort(key=lambda point: -point.strength)
     return RegularizationPath(tuple(results), net.parameters.weights.size)
+
+
+def _validate(net: Network, loss: Loss, x: Any, y: Any, prefix: str = "") -> tuple[Array, Array]:
+    """Return valid inputs, and targets as ``fit`` and ``evaluate`` take them: labels or numbers."""
+    x, numbers = data.validate_data(net, loss, x, y, prefix)
+    return x, numbers if net.classes is None else np.asarray(y)
 
 
 def lambda_max(
@@ -251,6 +257,7 @@ def lambda_max(
     """
     x, y = data.validate_data(net, loss, x, y)
     probe = net.copy()
+    probe.classes = None  # the targets are numbers
     if is_linear(net):
         probe.penalty = None
         # With inputs of zero, the outputs of a linear model are its biases.

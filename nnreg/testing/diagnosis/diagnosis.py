@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnreg import random
-from nnreg._support import validation
+from nnreg._support import labels, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck import tree
@@ -236,6 +236,10 @@ def _of_network(net: Network, x: Any, y: Any, loss: Loss, *, seed: int) -> Diagn
         layer_cache = cache[layer.name]
         layer_cache.reset(training=True, step=net.steps)
         outputs = layer.forward(outputs.copy(), layer_cache).copy()
+    if net.classes is not None:
+        y = labels.number_labels("y", y, net.classes, net.widths[-1])
+        net = net.copy()
+        net.classes = None
     parts.append(("the loss", (loss, outputs, y)))
     for penalty, where, shape in copied.regularization.penalties:
         parts.append(("the penalty", (penalty, copied.parameters.vector[where].reshape(shape))))
