@@ -63,7 +63,7 @@ def test_an_error_inside_a_step_restores_the_last_whole_epoch(kind, epochs):
     history, stopped = error.history, "interrupted" if kind is KeyboardInterrupt else "error"
     assert (history.stopped, net.epochs, len(history)) == (stopped, epochs, epochs)
     if kind is not KeyboardInterrupt:
-        assert f"in epoch {epochs + 1}, at batch 3 of 4; " in note(error)
+        assert f"in epoch {epochs + 1}, batch 2 (counted from 0); " in note(error)
         assert f"step {net.steps}, and error.history has {epochs} of 10 epochs" in note(error)
     fit(same, optimizer=plain, epochs=epochs)
     assert everything(net, optimizer) == everything(same, plain)
@@ -97,8 +97,8 @@ def test_whatever_a_callback_raises_leaves_whole_steps(event, act, kind, stopped
     assert raising.ends == ([] if event == "on_train_begin" else [stopped])
     if event != "on_train_begin":
         assert len(error.history) == epochs
-        place = {"on_epoch_end": (2, 4), "on_epoch_begin": (3, 1), "on_batch_end": (2, 2)}
-        words = "fit ended in epoch {}, at batch {} of 4; ".format(*place.get(event, (2, 3)))
+        place = {"on_epoch_end": (2, 3), "on_epoch_begin": (3, 0), "on_batch_end": (2, 1)}
+        words = "fit ended in epoch {}, batch {} ".format(*place.get(event, (2, 2)))
         assert kind is KeyboardInterrupt or words in note(error)
     same, plain, (x, y) = network(), nn.Adam(0.01), problem()
     orders = (nn.batches(50, 16, same) for _ in itertools.count())
@@ -126,6 +126,32 @@ def test_a_metric_that_fails_leaves_its_epoch_uncounted(act, kind, epochs):
     net = network()
     history = error_of(kind, net, epochs=5, metrics=[metric]).history
     assert (net.epochs, len(history), net.steps) == (epochs, epochs, 4 * (epochs + 1))
+
+
+@pytest.mark.reliability(
+    fault="An iterable of batches has an infinite value in a later batch, or raises an error, for "
+    "example because a file has vanished",
+    sees="The error, with the number of the batch; the steps before are kept, and `error.history` "
+    "has the complete epochs",
+)
+@pytest.mark.parametrize("fault", [math.inf, FileNotFoundError(2, "No such file", "batch 2")])
+def test_a_later_batch_that_cannot_be_read_is_named(fault):
+    class Files:
+        def __iter__(self):
+            for number, start in enumerate(range(0, 50, 16)):
+                x, y = (part[start : start + 16] for part in problem())
+                spoilt = number == 2 and net.epochs == 1
+                if spoilt and isinstance(fault, Exception):
+                    raise fault
+                yield x * (fault if spoilt else 1.0), y
+
+    net, same = network(), network()
+    words = "batch 2 of x: x must be finite, got inf|No such file"
+    error = error_of((ValueError, OSError), net, Files(), None, epochs=5, match=words)
+    assert "fit ended in epoch 2, batch 2 (counted from 0); " in note(error)
+    assert (net.steps, net.epochs) == (6, 1)
+    history = fit(same, epochs=1, shuffle=False)
+    assert error.history["data_loss"] == pytest.approx(history["data_loss"])
 
 
 # --- A callback's own error -----------------------------------------------------------------------
@@ -177,7 +203,7 @@ def test_a_fit_inside_a_callback_leaves_the_outer_one_as_it_was():
 
 
 @pytest.mark.reliability(
-    fault="The loss is NaN, for example in batch 17 of epoch 3",
+    fault="The loss is NaN, for example in the 17th batch of epoch 3",
     sees="`NonFiniteLossError` that names step, batch, epoch and the first layer whose outputs are "
     "not finite; network and optimizer are those of the end of epoch 2, `error.history` has both",
 )
@@ -189,7 +215,7 @@ def test_a_non_finite_loss_is_located_and_the_last_whole_epoch_restored(rule, ep
     optimizer, plain, finite = rule(), rule(), []
     look = callback(on_train_end=lambda s: finite.append(np.isfinite(net.parameters.vector).all()))
     words = (
-        rf"step {step} is nan; .* of watch_1, in batch 17 of epoch {epochs + 1}\. "
+        rf"step {step} is nan; .* of watch_1, in epoch {epochs + 1}, batch 16 \(counted from 0\)\. "
         f".* the end of epoch {epochs} again; a smaller lea"
     )
     options = {"optimizer": optimizer, "epochs": 5, "callbacks": [look], "batch_size": 2}

@@ -202,7 +202,7 @@ def fit(
     except (KeyboardInterrupt, NonFiniteLossError) as error:
         history.stopped = STOPPED.get(type(error), "interrupted")
         if isinstance(error, NonFiniteLossError) and error.history is history:
-            place = f"in batch {state.batch + 1} of epoch {net.epochs + 1}"
+            place = f"in epoch {net.epochs + 1}, batch {state.batch} (counted from 0)"
             error.args = (f"{error}, {place}. {_describe_parameters(state, error)}",)
         error.history = history  # type: ignore[union-attr]  # documented above
         raise
@@ -271,11 +271,11 @@ def _train(
             history.stopped = STOPPED.get(type(error), "error")
             if history.stopped == "error" and epoch:
                 error.history = history  # type: ignore[attr-defined]  # documented in fit
-                batches = f" of {state.batches}" if state.batches else ""
+                batch = max(state.batch, state.finished)  # or the next one, while it is read
                 error.add_note(
-                    f"fit ended in epoch {epoch}, at batch {state.batch + 1}{batches}; "
-                    f"the parameters are those of step {net.steps}, and error.history has "
-                    f"{len(history)} of {state.epochs} epochs"
+                    f"fit ended in epoch {epoch}, batch {batch} (counted from 0); the parameters "
+                    f"are those of step {net.steps}, and error.history has {len(history)} of "
+                    f"{state.epochs} epochs"
                 )
             raise
 
@@ -324,8 +324,8 @@ def _train_epoch(
         share = len(rows) if data.weights is None else float(data.weights[rows].sum())
         state.loss_sum += share * state.batch_loss
         state.weight_sum += share
-        state.finished += 1
         notify("on_batch_end")
+        state.finished += 1
         if run is not None:
             interrupts.call(run.end_step, interrupts.pending)
         interrupts.check()
