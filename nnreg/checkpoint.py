@@ -406,7 +406,8 @@ def _decode_network(
     net.parameters.origin = None  # an optimizer of the saved network may continue with it
     net.steps, net.epochs = fields["steps"], fields["epochs"]
     names = fields["initializers"]
-    if names.keys() != set(net.parameters) or not all(isinstance(n, str) for n in names.values()):
+    named = all(isinstance(name, str) and name.isprintable() for name in names.values())
+    if names.keys() != set(net.parameters) or not named:
         raise ValueError(f"initializers must name one for each parameter, got {names}")
     net.initializers = names
     set_states(_name_objects(net.layers, rules), fields, arrays)

@@ -236,11 +236,13 @@ WRONG = {
     ("parameters",): [],
     ("parameters", 0): ["dense_1.weight", [8, 2]],
     ("initializers",): {"dense_1.weight": "zeros"},
+    ("initializers", "dense_1.weight"): "\x1b[2J",
     ("layers", 0, "settings", "units"): 10**9,
     ("layers", 0, "settings", "extra"): 1,
     ("layers", 0, "settings", "penalty"): {"penalty": -1},
     ("layers", 0, "settings", "initializer"): {"function": 3},
     ("layers", 0, "kind"): "zeros",
+    ("layers", 1, "kind"): "\x1b[2J",
     ("layers", 2): None,
     ("layers",): {},
     ("penalty",): {"penalty": 7},
@@ -261,6 +263,7 @@ def test_a_field_of_another_kind_is_named_and_nothing_is_drawn(field, path, monk
     with pytest.raises(ValueError, match=r"net\.") as caught:
         nn.load(path)
     assert any(str(key) in str(caught.value) for key in (*field, "values", "must have shape"))
+    assert str(caught.value).isprintable()
 
 
 def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Grading: checks, custom exercises, results, and the command."""
 
+import ast
 import inspect
 import json
 import pickle
@@ -312,6 +313,25 @@ def test_a_right_submission_loses_nothing_for_what_stands_beside_its_answers(nam
     submission = Submission(raw, raw.startswith(b"{"), ("numpy", "matplotlib"))
     assert submission.get("double")(3) == 6
     assert words in "\n".join(submission.report())
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a b", "x(", '"""', "@f", "else:", "(" * 300, "x = 0777", "\0", "lambda:" * 99, "if 1:"],
+)
+def test_lines_that_are_not_python_take_linear_time_and_are_skipped(line, monkeypatch):
+    parsed = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda s, *rest: parsed.append(len(s)) or parse(s, *rest))
+    lines = f"{line}\n" * (30_000 // len(line))
+    submission = Submission((RIGHT + lines).encode(), False, ("numpy",))
+    assert submission.get("double")(3) == 6
+    assert sum(parsed) < 20 * len(lines)
+
+
+def test_code_of_more_than_the_limit_is_refused():
+    with pytest.raises(ValueError, match=r"The code has 200,001 characters; at most 200,000"):
+        Submission(b"#" * 200_001, False, ())
 
 
 def test_the_report_says_what_was_not_run(graded):

@@ -116,6 +116,12 @@ def test_a_report_that_names_files_elsewhere_has_none_of_them(tmp_path):
     assert written_files(tmp_path / "out").keys() == {"report.json"}
 
 
+@pytest.mark.parametrize("numbers", [{}, {"files": None}, {"files": {"a" * 999: 1}}], ids=str)
+def test_a_report_without_its_list_of_files_is_the_users(numbers, tmp_path):
+    (tmp_path / "report.json").write_bytes(seal({"a": 1, **numbers}))
+    assert written_files(tmp_path).keys() <= {"report.json"}
+
+
 FITS = [
     f"nnreg.lab.{module}.fit"
     for module in ("comparison.experiment", "path.study", "bias_variance.learners")

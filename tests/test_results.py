@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -88,6 +89,13 @@ def test_what_has_the_name_of_a_result_and_is_none_is_left_as_it_is(stored, cont
         stored.write_bytes(content)
     assert_not_read(stored)
     assert stored.is_symlink() == (content == "a link")
+
+
+def test_a_file_with_a_right_digest_that_needs_pickle_is_not_used(stored):
+    np.savez(stored, square=np.array([print], object))
+    digest = sha256(stored.read_bytes()).hexdigest()[:16]
+    stored.rename(stored.with_name(f"nnreg-task-3-{digest}.npz"))
+    assert run_cached(squares(3), folder=stored.parent)["task-3"]["square"] == 9
 
 
 def test_two_processes_compute_what_one_computes(tmp_path):

@@ -255,16 +255,23 @@ def replace_penalty(fields):
         (replace_penalty, EPOCHS, "was replaced"),
         (lambda fields: fields["optimizer"].update(steps=-1), EPOCHS, "steps"),
         (lambda fields: fields["run"].update(history=[{}]), EPOCHS, "columns"),
+        (lambda fields: fields["run"]["history"][0].update(epoch="1"), EPOCHS, "numbers in"),
         (lambda fields: fields["run"].update(epoch=[0, "a", 0]), EPOCHS, "number"),
         (lambda fields: fields["run"].update(settings=[1]), EPOCHS, "cannot be read"),
         (lambda fields: fields["run"].update(loss={"label_smoothing": []}), EPOCHS, "label_smoo"),
         (lambda fields: fields["run"].update(loss={"compute": 1}), EPOCHS, "no argument 'compute'"),
         (lambda fields: fields["states"]["callback 1"].update(best={}), EPOCHS, "best must be"),
+        (lambda fields: fields["states"]["callback 1"].update(mode=1), EPOCHS, "'mode'"),
         (lambda fields: fields["layers"][0]["settings"].update(units="9"), EPOCHS, "outputs"),
+        (
+            lambda fields: fields["run"]["settings"].update(loss="\x1b[2J" + "x" * 9999),
+            EPOCHS,
+            r"its loss is '\\x1b\[2Jx{400,500}, here",
+        ),
     ],
     ids=[
-        *("fewer epochs", "penalty", "optimizer", "history", "epoch", "settings"),
-        *("loss", "method", "monitor", "units"),
+        *("fewer epochs", "penalty", "optimizer", "history", "figure", "epoch", "settings"),
+        *("loss", "method", "monitor", "attribute", "units", "control sequence"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_changes(

@@ -200,6 +200,7 @@ class Monitor(Callback):
     min_delta = hyperparameters.Checked(validation.number, 0)
     mode = hyperparameters.Checked(validation.one_of, ("min", "max"))
 
+    STATE = ("best", "best_epoch", "waited", "best_vector")
     restore_best_weights: Any = False
 
     def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None) -> None:
@@ -242,12 +243,12 @@ class Monitor(Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Return the best figure, its epoch and parameters, and the epochs since."""
-        names = ("best", "best_epoch", "waited", "best_vector")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in self.STATE if (value := getattr(self, name)) is not None}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
         for name, value in state.items():
+            validation.one_of("state", name, {*Monitor.STATE, *self.get_state()})
             validation.instance(name, value, (int, float, np.ndarray), "a number or an array")
         vars(self).update(state)
 

@@ -29,6 +29,7 @@ from nnreg._support.files import check_path, check_target
 from nnreg._support.hyperparameters import Checked, named_parameters
 from nnreg._support.states import find_lost, hash_attributes, set_states
 from nnreg._support.system import reserve_folder
+from nnreg._support.tables import printable
 from nnreg._support.typing import Array
 from nnreg._support.validation import show
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
@@ -241,11 +242,15 @@ class Run:
             restore(*copy.deepcopy((state.net, state.optimizer)), fields, arrays)
             here, there = environment(), run["environment"]
             rows, (finished, *sums) = run["history"], run["epoch"]
-            if any(tuple(row) != state.columns for row in rows):
-                raise ValueError(f"its history must have the columns {state.columns}")
+            for row in rows:
+                numbers = all(isinstance(value, int | float) for value in row.values())
+                if tuple(row) != state.columns or not numbers:
+                    raise ValueError(
+                        f"its history must have numbers in the columns {state.columns}"
+                    )
             finished = validation.whole("finished", finished, 0, state.batches or None)
             loss_sum, weight_sum = (validation.number("sum", value) for value in sums)
-            reason, arguments = str(run["reason"]), dict(run["loss"])
+            reason, arguments = printable(str(run["reason"])), dict(run["loss"])
             if unknown := sorted(arguments.keys() - self._get_loss().keys()):
                 raise ValueError(f"the loss has no argument {unknown[0]!r}")
         if len(rows) + (finished > 0) > state.epochs:
@@ -255,7 +260,7 @@ class Run:
             )
         if here != there:
             warnings.warn(
-                f"{path} was written with {there}, now there is {here}: "
+                f"{path} was written with {show(there)}, now there is {show(here)}: "
                 "the resumed run agrees to rounding, not to the bit",
                 stacklevel=2,
             )

@@ -32,10 +32,11 @@ MAX_MESSAGE = 2_000  # characters
 MAX_SKIPPED = 20  # lines of the report
 MAX_PIECES = 30  # top-level lines that are joined, at most, to find one statement
 MAX_JOINS = 300  # times that lines are joined, at most
-MAX_CODE = 300_000  # characters of all cells
+MAX_CODE = 200_000  # characters of all cells
 
-#: A line with which a statement may begin, outside functions and classes.
-STATEMENT = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\s#)\]}]")
+#: Lines, outside functions and classes, with which a statement may begin or may go on.
+STATEMENT = re.compile(r"[^\s#)\]}]")
+CONTINUED = re.compile(r"(?:else|elif|except|finally)\b")
 
 #: Magics of cells that contain Python; cells with other magics are skipped.
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
@@ -225,8 +226,8 @@ class Submission:
     def _parse(self, origin: str, lines: list[str]) -> Iterator[ast.stmt]:
         """Yield the statements of the longest runs of lines that are Python; skip the others.
 
-        The rest is read as a whole at first, and after 1, 2, 4, ... lines that are skipped; else
-        one line is, with those that an unfinished statement needs. So the time is nearly linear.
+        The rest is read as a whole at first, and after some lines that are skipped; otherwise
+        one line is, with those that an unfinished statement needs. So the time is linear.
         """
         starts = [i for i, line in enumerate(lines) if STATEMENT.match(line)]
         ends = [*starts[1:], len(lines)]
@@ -234,20 +235,22 @@ class Submission:
         while at <= last:
             failure: Exception | None = None
             nodes: list[ast.stmt] | None = None
+            end = at
             near = range(at, min(at + MAX_PIECES, last) + 1)
             for stop in (last, *near) if rest else near:
                 source = "\n".join(lines[starts[at] : ends[stop]])
                 try:
-                    nodes = ast.parse(source, origin).body
-                    break
+                    nodes, end = ast.parse(source, origin).body, stop
+                    go_on = stop < last and CONTINUED.match(lines[starts[stop + 1]])
                 except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                     failure = error if failure is None or stop == at else failure
-                    if not rest and not (self._joins and _is_unfinished(source)):
-                        break
-                    self._joins -= not rest
-                    rest = False
+                    go_on = rest or (nodes is None and _is_unfinished(source))
+                if not go_on or not (rest or self._joins):
+                    break
+                self._joins -= not rest
+                rest = False
             if nodes is None:
-                stop, source = at, "\n".join(lines[starts[at] : ends[at]])
+                source = "\n".join(lines[starts[at] : ends[at]])
                 names = set(re.findall(r"^(?:async )?(?:def|class) (\w+)", source))
                 names |= set(re.findall(r"^(\w+)\s*(?::[^=]*)?=", source))
                 if isinstance(failure, SyntaxError) and failure.lineno:
@@ -257,9 +260,9 @@ class Submission:
                     f"{origin}, line {starts[at] + 1}", source, f"not valid Python{why}", names
                 )
                 skips += 1
-            rest = nodes is None and skips & (skips - 1) == 0
+            rest = nodes is None and skips in (1, 4, 16, 64, 256)
             yield from (ast.increment_lineno(node, starts[at]) for node in nodes or ())
-            at = stop + 1
+            at = end + 1
 
     # --- Running ----------------------------------------------------------------------------------
 
@@ -470,12 +473,9 @@ def _message(error: BaseException) -> str:
 
 def _location(error: BaseException) -> str:
     """Return the line of the submission that raised an error, if one did."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(NAME)
-    ]
-    if not frames:
-        return ""
-    last = frames[-1]
-    return f" ({last.filename}, line {last.lineno}, in {last.name})"
+    location = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if code.co_filename.startswith(NAME):
+            location = f" ({code.co_filename}, line {line}, in {code.co_name})"
+    return location
