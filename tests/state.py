@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limi
 
 from nnreg._support import blas
 
-# Set by pytest for each test, and by joblib when it is first imported.
-THIRD_PARTY = {"PYTEST_CURRENT_TEST", "KMP_INIT_AT_FORK"}
+# Set by pytest for each test, and by joblib and polars when they are first imported.
+THIRD_PARTY = {"PYTEST_CURRENT_TEST", "KMP_INIT_AT_FORK", "_RJEM_MALLOC_CONF"}
 
 
 def process_state() -> dict[str, Any]:
