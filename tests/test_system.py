@@ -1,6 +1,7 @@
 """Differences between operating systems, and that every file is written in one way."""
 
 import ast
+import errno
 import os
 import subprocess
 import sys
@@ -59,6 +60,37 @@ def test_a_file_that_is_open_elsewhere_is_replaced_when_it_is_closed(tmp_path, m
     assert path.read_bytes() == (b"after" if busy == 3 else b"before")
     assert len(attempts) == min(busy, len(system.PAUSES)) + 1
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def refuse(*_):
+    raise OSError(errno.ENOTSUP, "not supported")
+
+
+@pytest.mark.posix
+def test_without_hard_links_an_error_leaves_no_empty_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="not supported"):
+        write_whole(tmp_path / "a.txt", b"")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.posix
+def test_without_locks_a_folder_is_used_unreserved(tmp_path, monkeypatch):
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with system.reserve_folder(tmp_path), system.reserve_folder(tmp_path):
+        pass
+
+
+def test_a_process_that_cannot_be_asked_is_running(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert system.is_running(1)
+    monkeypatch.setattr(system, "WINDOWS", True)
+    monkeypatch.setattr(os, "kill", None)
+    assert system.is_running(1)
 
 
 # What Windows has not is removed before nnreg is imported.
