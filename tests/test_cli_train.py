@@ -144,6 +144,11 @@ class TestTrain:
         assert Path("m/notes.txt").read_text() == "mine"
         assert len(list(Path("m").glob("checkpoint-*.npz"))) == 2
 
+    @pytest.mark.reliability(
+        fault="Ctrl-C, or a loss that is not finite, in `nnreg train`",
+        sees="One line that says how many epochs the folder has, and how to go on; before the first"
+        " step the folder is as before.",
+    )
     @pytest.mark.parametrize("error", [KeyboardInterrupt, "nan"])
     def test_a_run_that_ends_early_keeps_its_epochs_or_leaves_nothing(
         self, capsys, monkeypatch, error
@@ -236,6 +241,10 @@ class TestInspect:
             assert all(part in out for part in parts.split("|")), out
             assert max(map(len, out.splitlines())) <= 80
 
+    @pytest.mark.reliability(
+        input="a CSV file with control sequences of a terminal, for `nnreg inspect`",
+        sees="The table of its columns, with the sequences escaped (`\\x1b[2J`).",
+    )
     def test_text_of_files_is_escaped(self, capsys):
         write("evil.csv", ["\x1b[2Jweight,kind", "1,\x1b]0;title\x07", "2,b", "3,b"])
         out = run(capsys, "inspect evil.csv")
@@ -312,6 +321,10 @@ def start(*arguments, **options):
     )
 
 
+@pytest.mark.reliability(
+    fault="`nnreg train` is killed by SIGKILL",
+    sees="The same command continues the run, says so, and writes the same bytes of `model.npz`.",
+)
 def test_a_killed_run_is_continued_to_the_same_bytes(capsys):
     command = "train pets.csv --target kind --hidden 8 --keep-prob 0.8 --epochs 60 --out"
     process = start(*command.split(), "killed")
@@ -327,6 +340,10 @@ def test_a_killed_run_is_continued_to_the_same_bytes(capsys):
     assert Path("killed/model.npz").read_bytes() == Path("whole/model.npz").read_bytes()
 
 
+@pytest.mark.reliability(
+    fault="the reader of a command's output ends first, as in `nnreg train ... | head -1`",
+    sees="No message, exit status 141; the folder is complete.",
+)
 def test_a_closed_output_ends_the_command_quietly_with_all_files():
     process = start(
         *f"train pets.csv --target kind {QUICK} --out m".split(),
@@ -339,6 +356,10 @@ def test_a_closed_output_ends_the_command_quietly_with_all_files():
     assert {"model.npz", "report.json"} <= set(os.listdir("m"))
 
 
+@pytest.mark.reliability(
+    fault="the disk is full while a command prints",
+    sees="One line, `the output could not be written: No space left on device`; exit status 1.",
+)
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_one_line_and_exit_1():
     with open("/dev/full", "w") as full:
