@@ -129,12 +129,11 @@ def describe_network(path: Path, *, checked: bool) -> Iterator[Any]:
             "content": f"{'checkpoint of a run' if is_checkpoint else 'network'}, "
             f"saved by nnreg {fields.get('nnreg', '0.1')}",
             "checksum": "correct" if checked else "none, as in files of version 0.1",
-            "trained": f"{net.steps:,} steps, {net.epochs:,} epochs",
+            "trained": f"{net.steps:,} steps, {net.epochs:,} epochs finished",
         }
         if model.features:
-            facts["inputs"] = f"{listed(model.features)}" + (
-                "; standardized" if model.standardization else ""
-            )
+            facts["inputs"] = listed(model.features, 8)
+            facts["inputs"] += "; standardized" * (model.standardization is not None)
         if net.classes is not None:
             facts["classes"] = listed(net.classes)
         if model.target_scale != (0.0, 1.0):

@@ -391,7 +391,8 @@ def make_report(task: Task, history: History) -> Report:
         headline=f"{heads[-1].capitalize().removesuffix(' %')} on {last} rows: "
         f"{figures[last][heads[-1]]}{' %' if heads[-1].endswith('%') else ''}.",
         facts={
-            "data": f"{dataset.name} ({dataset.source}); {model.net.inputs:,} features, {scale}; {kind}; "
+            "data": f"{dataset.name} ({dataset.source}); {model.net.inputs:,} features, {scale}; "
+            + f"{kind}; "
             + ", ".join(f"{len(data.x):,} {name} rows" for name, data in task.rows.items()),
             "network": f"{widths} with {settings.activation}; regularization: {strengths}",
             "training": describe_training(settings) + stopped,
