@@ -17,6 +17,7 @@ import pytest
 from experiments import fake_pictures, needs_matplotlib
 
 import nnreg
+import nnreg_command
 from nnreg import datasets
 from nnreg.commands import experiments
 from nnreg.commands.main import main
@@ -318,6 +319,20 @@ class TestTheRest:
             [sys.executable, "-m", "nnreg", "--version"], capture_output=True, text=True, check=True
         )
         assert result.stdout == f"nnreg {nnreg.__version__}\n"
+
+    def test_ctrl_c_during_the_import_is_one_line(self, tmp_path):
+        package = tmp_path / "nnreg" / "commands"
+        package.mkdir(parents=True)
+        for folder in (package, package.parent):
+            (folder / "__init__.py").touch()
+        (package / "main.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+        (tmp_path / "nnreg_command.py").write_bytes(Path(nnreg_command.__file__).read_bytes())
+        code = "import sys, nnreg_command; sys.exit(nnreg_command.main())"
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 130
+        assert result.stderr == "nnreg: interrupted; nothing was written\n"
 
     def test_importing_it_loads_no_optional_package(self):
         code = "import sys, nnreg.commands.main; print({'matplotlib', 'tqdm'} & set(sys.modules))"
