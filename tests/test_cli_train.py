@@ -1,11 +1,14 @@
 """`nnreg train`, `predict` and `inspect`: a table becomes a model, and the model predictions."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,29 +16,45 @@ from experiments import needs_matplotlib
 
 import nnreg as nn
 from nnreg import plots
+from nnreg.checkpoint import encode_checkpoint
 from nnreg.commands.main import main
 from nnreg.lab.model import Model
 
 QUICK = "--hidden 4 --epochs 2"
 
 
-@pytest.fixture(autouse=True)
-def files(tmp_path, monkeypatch, rng):
-    """Enter a folder with tables of pets, in several forms, and with a model of them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plots, "render", lambda figure, kind: kind.encode())
-    kinds = np.arange(30) % 3
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a folder with tables of pets, in several forms, and with a model of them."""
+    folder = tmp_path_factory.mktemp("made")
+    rng, kinds = np.random.default_rng(0), np.arange(30) % 3
     rows = [
         (f"{w:.2f}", ("cat", "dog", "bird")[k], f"{2 + 2 * (k < 2)}")
-        for k, w in zip(
-            kinds, rng.uniform(1, 2, 30) * [4, 25, 0.1][:1] * 1.0 + 9 * kinds, strict=True
-        )
+        for k, w in zip(kinds, rng.uniform(1, 2, 30) + 9 * kinds, strict=True)
     ]
-    write("pets.csv", ["weight,kind,legs", *map(",".join, rows)])
-    write("semicolons.csv", ["weight;legs;kind", *(f"{w};{n};{k}" for w, k, n in rows)])
-    write("plain.csv", [f"{k},{w},{n}" for w, k, n in rows])
-    write("new.csv", ["legs,weight", *(f"{n},{w}" for w, _, n in rows[:3])])
-    np.savez("pets.npz", x=rng.normal(size=(30, 2)), y=kinds)
+    with chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "render", lambda figure, kind: kind.encode())
+        write("pets.csv", ["weight,kind,legs", *map(",".join, rows)])
+        write("semicolons.csv", ["weight;legs;kind", *(f"{w};{n};{k}" for w, k, n in rows)])
+        write("plain.csv", [f"{k},{w},{n}" for w, k, n in rows])
+        write("new.csv", ["legs,weight", *(f"{n},{w}" for w, _, n in rows[:3])])
+        write("less.csv", ["legs", "4"])
+        write("more.csv", ["legs,size,weight", "4,1,3.5"])
+        write("other.csv", ["weight,kind,size", "1,cat,2", "1,cat,2", "1,dog,2", "1,dog,2"])
+        write("wolf.csv", ["weight,kind,legs", "1,cat,2", "1,cat,2", "1,wolf,2", "1,wolf,2"])
+        write("text", ["no magic"])
+        np.savez("pets.npz", x=rng.normal(size=(30, 2)), y=kinds)
+        Path("damaged.npz").write_bytes(Path("pets.npz").read_bytes()[:-40])
+        Path("empty").mkdir()
+        assert main(f"train pets.csv --target kind {QUICK} --l2 0.1 --out done".split()) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def files(made, tmp_path, monkeypatch):
+    """Enter a copy of the folder."""
+    monkeypatch.chdir(shutil.copytree(made, tmp_path / "files"))
+    monkeypatch.setattr(plots, "render", lambda figure, kind: kind.encode())
 
 
 def write(name, lines):
@@ -137,7 +156,7 @@ class TestTrain:
         assert Path("m/model.npz").read_bytes() == Path("whole/model.npz").read_bytes()
 
     def test_force_trains_anew_and_keeps_the_users_files(self, capsys):
-        run(capsys, f"train pets.csv --target kind {QUICK} --out m")
+        Path("done").rename("m")
         Path("m/notes.txt").write_text("mine")
         run(capsys, "train semicolons.csv --hidden 3 --epochs 1 --out m --force")
         assert nn.load("m/model.npz").layers[0].units == 3
@@ -191,25 +210,21 @@ class TestTrain:
 
 
 class TestPredict:
-    @pytest.fixture(autouse=True)
-    def model(self, capsys):
-        run(capsys, f"train pets.csv --target kind {QUICK} --out model")
-
     def test_columns_are_matched_by_name_and_probabilities_have_the_names_of_classes(self, capsys):
-        lines = run(capsys, "predict model new.csv --probabilities").splitlines()
+        lines = run(capsys, "predict done new.csv --probabilities").splitlines()
         assert lines[0] == "prediction,probability bird,probability cat,probability dog"
-        whole = run(capsys, "predict model/model.npz pets.csv --probabilities").splitlines()
+        whole = run(capsys, "predict done/model.npz pets.csv --probabilities").splitlines()
         assert lines == whole[:4]
         label, *shares = lines[1].split(",")
         assert label == ["bird", "cat", "dog"][int(np.argmax(np.array(shares, float)))]
         assert sum(map(float, shares)) == pytest.approx(1)
 
     def test_files_have_the_predictions_and_are_not_overwritten(self, capsys):
-        printed = run(capsys, "predict model new.csv")
-        run(capsys, "predict model new.csv --out p.csv")
+        printed = run(capsys, "predict done new.csv")
+        run(capsys, "predict done new.csv --out p.csv")
         assert Path("p.csv").read_text() == printed
-        assert "--force" in run(capsys, "predict model new.csv --out p.csv", 2)
-        run(capsys, "predict model new.csv --out p.npz --probabilities")
+        assert "--force" in run(capsys, "predict done new.csv --out p.csv", 2)
+        run(capsys, "predict done new.csv --out p.npz --probabilities")
         with np.load("p.npz") as arrays:
             assert arrays["classes"].tolist() == ["bird", "cat", "dog"]
             assert arrays["prediction"].tolist() == printed.split()[1:]
@@ -217,18 +232,18 @@ class TestPredict:
 
     def test_the_network_of_a_python_program_predicts_raw_outputs(self, capsys):
         nn.save(nn.Network([nn.Dense(2, initializer=nn.ones)], inputs=2), "net.npz")
-        assert run(capsys, "predict net.npz new.csv --drop 0", 2)
+        assert "1 columns, but" in run(capsys, "predict net.npz new.csv --drop 0", 2)
+        assert "has no classes" in run(capsys, "predict net.npz new.csv --probabilities", 2)
         out = run(capsys, "predict net.npz pets.npz")
         assert out.splitlines()[0] == "output 0,output 1"
 
 
 class TestInspect:
     def test_it_describes_every_kind_of_file(self, capsys):
-        run(capsys, f"train pets.csv --target kind {QUICK} --l2 0.1 --out m")
         texts = {
-            "m": "network, saved by nnreg|checksum    correct|weight, legs; standardized|"
+            "done": "network, saved by nnreg|checksum    correct|weight, legs; standardized|"
             "bird, cat, dog|L2(strength=0.1) on dense_1.weight, dense_2.weight|x @ w + b",
-            "m/best.npz": "checkpoint of a run|Adam(learning_rate=0.001|SoftmaxCrossEntropy",
+            "done/best.npz": "checkpoint of a run|Adam(learning_rate=0.001|SoftmaxCrossEntropy",
             "pets.csv": "separated by commas; 30 rows, 3 columns|kind          0        0    30",
             "semicolons.csv": "separated by semicolons",
             "plain.csv --no-header": "30 rows, 3 columns",
@@ -271,10 +286,18 @@ ERRORS = {
         "--early-stopping needs validation rows"
     ),
     "train pets.csv --target kind --out m --validation new.csv": "--target: new.csv has no column",
+    "train pets.csv --target kind --out m --validation other.csv": "has other columns: legs, ",
+    "train pets.csv --target kind --out m --validation wolf.csv": "the unknown class 'wolf'",
+    "train pets.csv --target kind --out m --validation wolf.csv --validation-split 0.1": (
+        "--validation: leave out --validation-split"
+    ),
+    "predict empty new.csv": "empty has no model.npz, as nnreg train writes",
     "train pets.csv --target kind --out .": "has other files, such as damaged.npz: name a new",
     "train pets.csv --target kind --out done --hidden 5": "a run with --hidden 4, not 5: name",
-    "train semicolons.csv --hidden 4 --epochs 2 --drop legs --out done": "a run with other data",
-    "train pets.csv --target kind --hidden 4 --out done --epochs 1": "--epochs must be at least 2",
+    f"train semicolons.csv {QUICK} --l2 0.1 --drop legs --out done": "a run with other data: name",
+    "train pets.csv --target kind --hidden 4 --epochs 1 --l2 0.1 --out done": (
+        "--epochs must be at least 2"
+    ),
     "predict done": "the following arguments are required: DATA",
     "predict nothing new.csv": "No such file or directory: nothing",
     "predict pets.npz new.csv": "pets.npz cannot be read as a network saved by nnreg",
@@ -294,14 +317,39 @@ ERRORS = {
 
 @pytest.mark.parametrize("command", ERRORS)
 def test_an_error_is_one_line_that_names_the_option_and_the_cure(capsys, command):
-    if "done" in command:
-        run(capsys, f"train pets.csv --target kind {QUICK} --out done")
-    write("less.csv", ["legs", "4"])
-    write("more.csv", ["legs,size,weight", "4,1,3.5"])
-    write("text", ["no magic"])
-    Path("damaged.npz").write_bytes(Path("pets.npz").read_bytes()[:-40])
     assert ERRORS[command] in run(capsys, command, 2)
     assert not Path("m").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": ["a"]}, "1 names for 2 inputs"),
+        ({"features": ["a", "a"]}, "2 names for 2 inputs"),
+        ({"features": ["a", 1]}, "must be text"),
+        ({"ignored": 3}, "not iterable"),
+        ({"target_scale": [0.0]}, "not enough values"),
+        ({"target_scale": [0.0, -1.0]}, "scale must be a number in [0, inf), got -1.0"),
+        ({"mean": np.zeros(3)}, "float64 of shape (2,)"),
+        ({"mean": np.array([0.0, np.nan])}, "must be finite"),
+        ({"scale": np.array([1.0, 0.0])}, "scale must be above 0"),
+    ],
+)
+def test_an_altered_model_is_an_error_that_names_the_file(capsys, changes, message):
+    model = Model.read("done/model.npz")
+    state = model.get_state() | changes
+    altered = SimpleNamespace(get_state=lambda: state)
+    Path("m.npz").write_bytes(encode_checkpoint("m.npz", model.net, others={"data": altered}))
+    err = run(capsys, "predict m.npz new.csv", 2)
+    assert "m.npz cannot be read as a network saved by nnreg: " in err
+    assert message in err
+
+
+def test_a_fault_of_nnreg_is_one_line_too(capsys, monkeypatch):
+    monkeypatch.setattr("nnreg.datasets.describe", lambda: {}["key"])
+    assert run(capsys, "data", 1) == (
+        "nnreg: KeyError: 'key' (a fault of nnreg; --debug shows its place)\n"
+    )
 
 
 def test_debug_shows_the_traceback_too(capsys):

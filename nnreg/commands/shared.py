@@ -244,8 +244,9 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     options = {name: "--" + name.replace("_", "-") for name in names}
-    options |= {"source:": "--data:" if "data" in options else "DATA:", "target:": "--target:"}
-    name, space, rest = str(error).partition(" ")
+    options |= {"source": options.get("data", "DATA"), "target": "--target"}
+    first, space, rest = str(error).partition(" ")
+    name = first.removesuffix(":")
 
     def to_option(match: re.Match[str]) -> str:
         option, value = options.get(match[1]), match[2]
@@ -261,7 +262,7 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
         to_option,
         rest.replace("overwrite=True", "--force"),
     )
-    return f"{options.get(name, name)}{space}{rest}"
+    return f"{options.get(name, name)}{first[len(name) :]}{space}{rest}"
 
 
 def print_error(message: str) -> None:
