@@ -139,7 +139,7 @@ def make_strength_options() -> Options:
 def make_network_options(defaults: Mapping[str, str]) -> Options:
     """Return the options of a network and its training, with descriptions of their defaults."""
     options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
-        "hidden": (widths, "UNITS,...", "units of the hidden layers"),
+        "hidden": (widths, "UNITS,...", "units of the hidden layers, or none"),
         "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),
         "learning-rate": (number, "RATE", "learning rate of the optimizer, above 0"),
         "epochs": (whole, "N", "passes over the training rows"),

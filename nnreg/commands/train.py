@@ -82,6 +82,18 @@ RULES = {
     "the standardized target.",
 }
 
+FITTING = make_network_options(
+    {
+        "hidden": ",".join(map(str, ModelSettings.hidden)),
+        "optimizer": ModelSettings.optimizer,
+        "learning-rate": ", ".join(
+            f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items()
+        ),
+        "epochs": "about 1,000 steps, 10 to 100 epochs",
+        "batch-size": f"{ModelSettings.batch_size}",
+    }
+)
+
 OPTIONS: Mapping[str, Options] = {
     "data": {
         **TABLE_OPTIONS,
@@ -105,6 +117,7 @@ OPTIONS: Mapping[str, Options] = {
         },
     },
     "network": {
+        "hidden": FITTING["hidden"],
         "activation": {
             "metavar": "NAME",
             "help": f"{', '.join(ACTIVATIONS)} (default: {ModelSettings.activation})",
@@ -112,17 +125,7 @@ OPTIONS: Mapping[str, Options] = {
         **make_strength_options(),
     },
     "training": {
-        **make_network_options(
-            {
-                "hidden": ",".join(map(str, ModelSettings.hidden)),
-                "optimizer": ModelSettings.optimizer,
-                "learning-rate": ", ".join(
-                    f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items()
-                ),
-                "epochs": "about 1,000 steps, 10 to 100 epochs",
-                "batch-size": f"{ModelSettings.batch_size}",
-            }
-        ),
+        **{name: arguments for name, arguments in FITTING.items() if name != "hidden"},
         "early-stopping": {
             "type": whole,
             "metavar": "N",
