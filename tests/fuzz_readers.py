@@ -20,11 +20,14 @@ from small import OPTIMIZERS, problem
 import nnreg as nn
 from nnreg import checkpoint as files
 from nnreg._support.containers import unpack
+from nnreg.commands.main import main
 from nnreg.course import cs231n
 from nnreg.course.grading.submission import Submission
 from nnreg.datasets.idx import PARTS, read_idx
 from nnreg.datasets.npz import read_npz
 from nnreg.datasets.tables import read_csv
+from nnreg.lab.model import Model
+from nnreg.lab.preprocessing import Standardization
 from nnreg.lab.reporting import folder as reports
 from nnreg.lab.reporting.results import run_cached
 from nnreg.training.step import NonFiniteLossError
@@ -75,6 +78,7 @@ def models(suffix):
             inputs=2,
             penalty=nn.GroupLasso(0.1, groups="units"),
             constraint=nn.MaxNorm(2.0),
+            classes=["cat", "dog"],
         ),
     ]
     for net, rule in zip(nets * 3, OPTIMIZERS.values(), strict=False):
@@ -85,6 +89,10 @@ def models(suffix):
             nn.save(net, path, optimizer=optimizer)
             fields, _ = files.read_checkpoint(path)
             yield path.read_bytes(), fields, unpack(path)[0]
+            if suffix == ".npz":
+                scales = Standardization(np.zeros(net.inputs), np.ones(net.inputs))
+                path.write_bytes(Model(net, tuple("abc"[: net.inputs]), ("y",), scales).encode())
+                yield path.read_bytes(), files.read_checkpoint(path)[0], unpack(path)[0]
 
 
 def alter_checkpoint(rng, raw, fields, arrays):
@@ -159,6 +167,43 @@ def check_network(net, folder, given):
         if len(net.layers) < 1000:
             with suppress(NonFiniteLossError):
                 check_step(net, nn.SGD(0.01))
+
+
+def check_model(model, folder, given):
+    """Check what a model has besides its network."""
+    if model.net.inputs < 10_000:
+        with np.errstate(all="ignore"):
+            outputs = model.predict(np.zeros((2, model.net.inputs)))
+        require(outputs.shape == (2, model.net.widths[-1]), "predictions")
+    require(all(type(name) is str for name in (*model.features, *model.ignored)), "names")
+    check_network(model.net, folder, given)
+
+
+def make_any(rng, folder):
+    """Write an input of one of the other readers."""
+    make, name = rng.choice(
+        [
+            *((make_model, "net.npz"), (make_safetensors, "net.safetensors")),
+            *((make_npz, "data.npz"), (make_csv, "data.csv"), (make_idx, "images")),
+            (make_run, "run/checkpoint-000000006.npz"),
+        ]
+    )
+    make(rng, folder)
+    return folder / name
+
+
+def read_any(folder, path):
+    """Run ``nnreg inspect``; a file that is refused is one line."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as error:
+        status = main(["inspect", str(path)])
+    return status, out.getvalue(), error.getvalue()
+
+
+def check_shown(shown, folder, path):
+    status, out, error = shown
+    require(status in (0, 2), f"status {status} {error:.500}")
+    require_printable(out + error)
+    require("Traceback" not in error and len(error) < 4000, f"error {error:.500}")
 
 
 def check_optimizer(optimizer, folder, given):
@@ -354,6 +399,8 @@ READERS = {
     "nn.load_optimizer": Reader(
         make_model, lambda f, _: nn.load_optimizer(f / "net.npz"), check_optimizer
     ),
+    "Model.read": Reader(make_model, lambda f, _: Model.read(f / "net.npz"), check_model),
+    "nnreg inspect": Reader(make_any, read_any, check_shown, ()),
     "nn.fit(checkpoint=)": Reader(
         make_run, read_run, check_run, (ValueError, NonFiniteLossError), writes=True, share=1
     ),
