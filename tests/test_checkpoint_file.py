@@ -46,6 +46,10 @@ def test_nothing_in_the_file_is_a_pickle(tmp_path, monkeypatch):
             assert b"'descr': '|O'" not in file.read(name)
 
 
+@pytest.mark.reliability(
+    input="A model file with a pickle in it",
+    sees="`ValueError`; nothing in it is run",
+)
 def test_a_file_with_a_pickle_in_it_is_refused(tmp_path):
     path = tmp_path / "net.npz"
 
@@ -160,6 +164,10 @@ FOREIGN = {
 }
 
 
+@pytest.mark.reliability(
+    input="A model file that is cut off, altered by a bit, or of another kind (`nn.load`)",
+    sees="`ValueError: ... cannot be read as a network saved by nnreg: ...`",
+)
 @pytest.mark.parametrize("file", FOREIGN.values(), ids=FOREIGN)
 def test_a_foreign_or_damaged_file_is_a_clear_error(file, path):
     path.write_bytes(file(path))
@@ -167,6 +175,10 @@ def test_a_foreign_or_damaged_file_is_a_clear_error(file, path):
         nn.load(path)
 
 
+@pytest.mark.reliability(
+    input="A model file whose parameters are not finite or do not fit its layers",
+    sees="`ValueError` that names the shape and dtype that are needed",
+)
 @pytest.mark.parametrize(
     ("vector", "message"),
     [
@@ -185,6 +197,10 @@ def test_a_vector_that_does_not_fit_the_layers_is_named(vector, message, path):
         nn.load(path)
 
 
+@pytest.mark.reliability(
+    input="`nn.save` of parameters that are not finite",
+    sees="`ValueError`; no file is written",
+)
 def test_parameters_that_are_not_finite_are_not_written(path):
     net = network()
     net.parameters.vector[3] = np.nan
@@ -250,6 +266,10 @@ WRONG = {
 }
 
 
+@pytest.mark.reliability(
+    input="A model file with a field that cannot be: negative steps, 10**9 units, an unknown layer",
+    sees="`ValueError` that names the file and the field, before anything is drawn or allocated",
+)
 @pytest.mark.parametrize("field", WRONG, ids=lambda field: ".".join(map(str, field)))
 def test_a_field_of_another_kind_is_named_and_nothing_is_drawn(field, path, monkeypatch):
     nn.save(network(penalty=nn.L2(0.1)), path)
@@ -266,6 +286,10 @@ def test_a_field_of_another_kind_is_named_and_nothing_is_drawn(field, path, monk
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.reliability(
+    input="A model file that is a zip bomb",
+    sees="`ValueError` with the size to which it would unpack",
+)
 def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path):
     np.savez_compressed(tmp_path / "net.npz", parameters=np.zeros(3_000_000))
     with pytest.raises(ValueError, match=r"net\.npz .*unpack to 24,000,128 bytes"):

@@ -121,6 +121,10 @@ def test_the_separator_is_that_of_all_records(read, text, features):
     assert read(text).feature_names == features
 
 
+@pytest.mark.reliability(
+    input="A CSV file that two separators divide into columns",
+    sees="`ValueError` with both readings",
+)
 def test_an_ambiguous_separator_shows_the_readings(read):
     expected = (
         "the separator is ambiguous. separator=',' gives 3 columns: 1, 5;2, 5;u; "
@@ -223,6 +227,10 @@ def test_the_target_of_a_regression_is_a_column_of_numbers(read):
 ROWS_AFTER = "1,2,u\n1,2,v\n3,4,u\n5,6,v\n"
 
 
+@pytest.mark.reliability(
+    input="A CSV file whose first line consists of numbers",
+    sees="`ValueError` with both readings, `header=False` and `header=True`",
+)
 @pytest.mark.parametrize(
     ("first", "arguments", "is_header"),
     [
@@ -296,6 +304,11 @@ HOSTILE = {
 }
 
 
+@pytest.mark.reliability(
+    input="A CSV file made to exhaust time or memory: 200,000 columns, long labels and "
+    "numbers, blank lines, quotes",
+    sees="Read, or `ValueError`, in time and memory that are linear in the size of the file",
+)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_time_and_memory_are_linear_in_the_file(read, kind):
     tracemalloc.start()
@@ -310,6 +323,10 @@ def test_time_and_memory_are_linear_in_the_file(read, kind):
     assert peak < 10e6
 
 
+@pytest.mark.reliability(
+    input="A folder, pipe or device in the place of a CSV file",
+    sees="`IsADirectoryError`, or `ValueError: ... is a pipe or a device`; nothing is read",
+)
 def test_what_is_not_a_regular_file_is_refused(tmp_path):
     with pytest.raises(IsADirectoryError):
         read_csv(tmp_path)
@@ -321,6 +338,10 @@ def test_what_is_not_a_regular_file_is_refused(tmp_path):
             read_csv(tmp_path / "pipe.csv")
 
 
+@pytest.mark.reliability(
+    input="Control sequences in a CSV file or in its name",
+    sees="They are escaped in every message",
+)
 @pytest.mark.parametrize(
     "text",
     [
@@ -385,6 +406,12 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         read("a,y\n1,0\n2,none\n3,1\n4,1\n")
 
 
+@pytest.mark.reliability(
+    input="A CSV file with a missing value, text among numbers, a record of another length, "
+    "no end of a quote, an infinite number, one name twice, bytes of another encoding",
+    sees='`ValueError: file.csv, line 3, column "b": a missing value`, for example, with '
+    "the line of pandas or the argument that cures it",
+)
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -74,6 +74,10 @@ def test_the_array_may_be_written_to(tmp_path):
     assert array.tolist() == [1, 0, 0]
 
 
+@pytest.mark.reliability(
+    input="An IDX file that is cut off or damaged, or another file",
+    sees="`ValueError` with the path, what was found and what was expected",
+)
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -116,6 +120,11 @@ def stated(*shape):
     return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
 
 
+@pytest.mark.reliability(
+    input="An IDX file, packed or not, whose size is not that of its header",
+    sees="`ValueError`; it is not unpacked further than its header says, and not beyond 16 "
+    "MiB or ten times its size",
+)
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -196,6 +205,10 @@ def test_a_folder_gives_flat_images_in_0_to_1_and_labels(tmp_path, parts, spelli
     assert y_test.tolist() == [2, 0]
 
 
+@pytest.mark.reliability(
+    input="A folder of IDX files without some of them",
+    sees="`FileNotFoundError` that names all that are missing",
+)
 def test_all_missing_files_are_named(tmp_path, parts):
     del parts[PARTS[1]], parts[PARTS[2]]
     with pytest.raises(FileNotFoundError, match=f"no {PARTS[1]}, {PARTS[2]} "):

@@ -141,6 +141,12 @@ def test_labels_are_text_or_whole_numbers(read, labels, classes):
     assert data.y.tolist() == [1, 0, 1, 0]
 
 
+@pytest.mark.reliability(
+    input="An NPZ file without the arrays that are needed, or with arrays of another shape "
+    "or dtype, with pickles or NaN",
+    sees="`ValueError` that names the array, what it has and what is needed, and the "
+    "arrays that are there",
+)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -311,6 +317,12 @@ HOSTILE = {
 }
 
 
+@pytest.mark.reliability(
+    input="An NPZ file made to exhaust memory: a zip bomb, an absurd header, encryption, "
+    "names of other folders, text that is none",
+    sees="`ValueError` that names the file and the array; less than 8 MB are allocated, "
+    "and nothing is written",
+)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_file_is_refused_before_memory_is_allocated(tmp_path, kind):
     raw, message = HOSTILE[kind]

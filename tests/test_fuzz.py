@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.reliability(
+    input="Any file that the readers take, altered at random (`python tests/fuzz.py --count N`)",
+    sees="Read and valid, or the documented error; no crash, no code run, bounded time and memory",
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="the fuzzer measures memory in /proc")
 def test_a_few_altered_files_of_every_kind_do_no_harm():
     command = [sys.executable, str(Path(__file__).with_name("fuzz.py")), "--count", "300"]

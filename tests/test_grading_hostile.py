@@ -85,6 +85,10 @@ def first(statements):
     return f"if True:\n{block}\n{FINE.replace('return x', 'return x * READY')}"
 
 
+@pytest.mark.reliability(
+    input="A submission with an endless loop",
+    sees="The checks that run into it lose their points; the others are graded",
+)
 def test_an_endless_loop_costs_the_checks_that_run_into_it(lost):
     reasons = lost(inside("while True:\n    pass"), seconds=0.5)
     assert reasons == {"between": "It took more than 0.5 s: is there an infinite loop?"}
@@ -130,12 +134,20 @@ def test_a_crash_costs_the_checks_that_run_into_it(crash, lost):
     assert all(words in reason for reason in reasons.values()), reasons
 
 
+@pytest.mark.reliability(
+    input="A submission that crashes the interpreter",
+    sees="The checks that run into it lose their points; the others are graded",
+)
 @unix
 def test_a_crash_of_the_interpreter_costs_the_checks_that_run_into_it(lost):
     reasons = lost(inside("import os; os.abort()"))
     assert reasons == {"between": "The submission crashes the process (SIGABRT)."}
 
 
+@pytest.mark.reliability(
+    input="A submission that exhausts memory",
+    sees="The checks that run into it lose their points; the others are graded",
+)
 @linux
 @pytest.mark.parametrize(
     "bomb", ["[bytearray(10**8) for _ in range(10**6)]", "np.ones(10**9)", "'x' * 10**10"]
@@ -181,6 +193,10 @@ def test_closed_streams_hurt_the_submission_alone(statements, lost):
     assert not reasons or len(reasons) == 3
 
 
+@pytest.mark.reliability(
+    input="A submission that is no program",
+    sees="No points, with the reason",
+)
 @pytest.mark.parametrize(
     "text",
     [b"\0\0", b"# caf\xe9\n", "x = " + "(" * 10**5, "x" * 10**6, "", b"\xff\xfe", "if"],
