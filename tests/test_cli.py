@@ -114,11 +114,12 @@ class TestCompare:
             *((5, 6), 7, 9, 0.4, "sgd", 50, 0.25, 4, 11, 0.1, 0.2, 0.3, "subgradient")
         )
 
-    def test_a_csv_file_and_its_target(self, capsys, rng, tmp_path):
+    def test_a_csv_file_with_options_of_a_table(self, capsys, rng, tmp_path):
         x = rng.normal(size=(40, 2))
-        lines = [f"{'no' if a < 0 else 'yes'},{a},{b}" for a, b in x]
-        (tmp_path / "pets.csv").write_text("answer,a,b\n" + "\n".join(lines))
-        assert compare(f"{QUICK} --train-size 20 --data pets.csv --target answer") == 0
+        lines = [f"{'no' if a < 0 else 'yes'};{a};{b};x" for a, b in x]
+        (tmp_path / "pets.csv").write_text("answer;a;b;remark\n" + "\n".join(lines))
+        table = "--data pets.csv --target answer --drop remark --separator ; --header"
+        assert compare(f"{QUICK} --train-size 20 {table}") == 0
         out = output(capsys)
         assert "2 features, 2 classes; 20 training rows" in out
         assert "10 test rows, split off" in out

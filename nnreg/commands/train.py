@@ -18,6 +18,7 @@ import numpy as np
 
 from nnreg import plots
 from nnreg._support.system import reserve_folder
+from nnreg._support.tables import listed, printable
 from nnreg._support.typing import Array
 from nnreg.checkpoint import load
 from nnreg.commands.shared import (
@@ -268,10 +269,11 @@ def prepare(args: argparse.Namespace, settings: ModelSettings) -> Task:
         activation=settings.activation,
     )
     standardization = Standardization.of(x) if settings.standardize else None
+    features = set(dataset.feature_names)
     model = Model(
         net,
         features=dataset.feature_names,
-        ignored=tuple(name for name in names if name not in dataset.feature_names),
+        ignored=tuple(name for name in names if name not in features),
         standardization=standardization,
         target_scale=scale,
     )
@@ -299,15 +301,16 @@ def match_rows(dataset: Dataset, other: Dataset) -> tuple[Array, Array]:
     if sorted(other.feature_names) != sorted(dataset.feature_names):
         differing = set(other.feature_names) ^ set(dataset.feature_names)
         raise ValueError(
-            f"validation: {other.source} has other columns: {', '.join(sorted(differing))}"
+            f"validation: {other.source} has other columns: {listed(sorted(differing))}"
         )
-    order = [other.feature_names.index(name) for name in dataset.feature_names]
+    numbers = {name: number for number, name in enumerate(other.feature_names)}
     y = other.y
     if dataset.class_names:
         if unknown := sorted(set(other.class_names) - set(dataset.class_names)):
             raise ValueError(f"validation: {other.source} has the unknown class {unknown[0]!r}")
-        y = np.array([dataset.class_names.index(name) for name in other.class_names])[y]
-    return other.x[:, order], y
+        classes = {name: number for number, name in enumerate(dataset.class_names)}
+        y = np.array([classes[name] for name in other.class_names])[y]
+    return other.x[:, [numbers[name] for name in dataset.feature_names]], y
 
 
 def describe_run(task: Task) -> dict[str, Any]:
@@ -390,12 +393,12 @@ def make_report(task: Task, history: History) -> Report:
     stopped = f"; ended after {len(history)}: {history.stopped}"
     stopped = stopped if len(history) < (settings.epochs or 0) else ""
     return Report(
-        title=f"Network for {dataset.name}",
+        title=f"Network for {printable(dataset.name)}",
         headline=f"{heads[-1].capitalize().removesuffix(' %')} on {last} rows: "
         f"{figures[last][heads[-1]]}{' %' if heads[-1].endswith('%') else ''}.",
         facts={
-            "data": f"{dataset.name} ({dataset.source}); {model.net.inputs:,} features, {scale}; "
-            + f"{kind}; "
+            "data": f"{printable(dataset.name)} ({dataset.source}); "
+            + f"{model.net.inputs:,} features, {scale}; {kind}; "
             + ", ".join(f"{len(data.x):,} {name} rows" for name, data in task.rows.items()),
             "network": f"{widths} with {settings.activation}; regularization: {strengths}",
             "training": describe_training(settings) + stopped,

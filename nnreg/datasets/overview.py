@@ -9,7 +9,8 @@ from typing import NamedTuple
 from nnreg._support.files import check_path
 from nnreg.datasets import tables
 
-_MOST_DISTINCT = 1_000  # cells that are counted
+_MOST_DISTINCT = 1_000  # different cells of a column that are counted
+_MOST_CELLS = 1_000_000  # and of all columns
 
 
 class ColumnSummary(NamedTuple):
@@ -21,7 +22,8 @@ class ColumnSummary(NamedTuple):
     numbers, missing, texts : int
     low, high : float
     distinct : str
-        The number of different cells; ``"> 1,000"`` from there on.
+        The number of different cells; ``"> 1,000"`` from there on, or from less in a table of more
+        than 1,000 columns.
     """
 
     name: str
@@ -81,6 +83,7 @@ def summarize_columns(
     counts = [[0, 0, 0] for _ in names]
     low, high = [math.inf] * len(names), [-math.inf] * len(names)
     distinct: list[set[int]] = [set() for _ in names]
+    most = min(_MOST_DISTINCT, _MOST_CELLS // len(names))
     rows = 0 if header is False else -1
     for number, fields in tables.read_records(source):
         if len(fields) != len(names):
@@ -90,7 +93,7 @@ def summarize_columns(
             )
         rows += 1
         for column, text in enumerate(fields if rows else ()):
-            if len(distinct[column]) <= _MOST_DISTINCT:
+            if len(distinct[column]) <= most:
                 distinct[column].add(hash(text))
             if tables.is_number(text):
                 value = float(text)
@@ -98,10 +101,7 @@ def summarize_columns(
                 counts[column][0] += 1
             else:
                 counts[column][1 if tables.is_missing(text) else 2] += 1
-    shown = [
-        f"{len(values):,}" if len(values) <= _MOST_DISTINCT else f"> {_MOST_DISTINCT:,}"
-        for values in distinct
-    ]
+    shown = [f"{len(values):,}" if len(values) <= most else f"> {most:,}" for values in distinct]
     columns = [
         ColumnSummary(name, kinds[0], kinds[1], kinds[2], lowest, highest, cells)
         for name, kinds, lowest, highest, cells in zip(names, counts, low, high, shown, strict=True)

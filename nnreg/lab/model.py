@@ -113,14 +113,16 @@ class Model:
                 )
             return list(range(len(names)))
         known = f"the model has the inputs {listed(self.features)}"
-        if missing := [name for name in self.features if name not in names]:
+        numbers = {name: number for number, name in enumerate(names)}
+        if missing := [name for name in self.features if name not in numbers]:
             raise ValueError(f"{where}: no column {listed(missing)}; {known}")
-        if extra := [name for name in names if name not in (*self.features, *self.ignored)]:
+        if extra := list(numbers.keys() - {*self.features, *self.ignored}):
+            extra.sort(key=numbers.__getitem__)
             raise ValueError(
-                f"{where}: the column {listed(extra)} is unknown; {known}; drop={extra} leaves out "
-                "what it does not need"
+                f"{where}: the column {listed(extra)} is unknown; {known}; drop={extra[:20]} "
+                "leaves out what it does not need"
             )
-        return [names.index(name) for name in self.features]
+        return [numbers[name] for name in self.features]
 
     def get_state(self) -> dict[str, Any]:
         """Return what the file has besides the network."""
