@@ -38,8 +38,8 @@ from fuzz_readers import READERS, make_seeds
 
 SECONDS, MEMORY = 1.0, 256 * 2**20
 PATIENCE = 60.0  # seconds of real time after which a process is ended
-CHUNK = 500  # inputs for one process
-FIRST = 20  # files of each reader for the first imports
+CHUNK = 200  # inputs for one process
+FIRST = 10  # files of each reader for the first imports
 
 
 class TooLongError(BaseException):
