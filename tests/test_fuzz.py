@@ -1,4 +1,4 @@
-"""The fuzzer runs: a few altered files of every kind are refused, or accepted and valid."""
+"""Altered files of every kind."""
 
 import subprocess
 import sys

@@ -329,6 +329,10 @@ def test_lines_that_are_not_python_take_linear_time_and_are_skipped(line, monkey
     assert sum(parsed) < 20 * len(lines)
 
 
+@pytest.mark.reliability(
+    input="A submission with more than 200,000 characters of code",
+    sees="0 points, and the reason",
+)
 def test_code_of_more_than_the_limit_is_refused():
     with pytest.raises(ValueError, match=r"The code has 200,001 characters; at most 200,000"):
         Submission(b"#" * 200_001, False, ())
