@@ -19,6 +19,7 @@ import zlib
 import numpy as np
 
 LONGEST = 2_000_000  # characters of JSON
+MOST_PLACES = 20_000  # items of JSON that are altered
 DEEP, DIGITS = "nested 100,000 times", "a number of 5,000 digits"
 ODD = (
     *(None, True, False, -1, 0, 1, 3, 10**9, 10**30, 2**63, -(2**63), 0.5, -1.5, 1e308),
@@ -74,9 +75,9 @@ def alter_bytes(raw, rng, other=b""):
 
 
 def places(value):
-    """Return each item in nested lists and dictionaries, as its holder and key."""
+    """Return each item in nested lists and dictionaries, as its holder and key, up to a limit."""
     found, rest = [], [value]
-    while rest:
+    while rest and len(found) < MOST_PLACES:
         holder = rest.pop()
         keys = holder if isinstance(holder, dict) else range(len(holder))
         found += [(holder, key) for key in keys]
@@ -89,7 +90,7 @@ def alter_json(value, rng):
     value = copy.deepcopy(value)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         found = places(value)
-        if not 0 < len(found) < 20_000:
+        if not 0 < len(found) < MOST_PLACES:
             break
         (holder, key), (other, there) = rng.choices(found, k=2)
         match rng.randrange(8):
