@@ -97,7 +97,7 @@ def alter_json(value, rng):
             case 0:
                 del holder[key]
             case 1 | 2:
-                holder[key] = rng.choice(ODD)
+                holder[key] = copy.deepcopy(rng.choice(ODD))  # some are lists
             case 3 if isinstance(holder[key], int | float):
                 holder[key] *= rng.choice((-1, 2, 0.5, 1e9, 10**20))
             case 4 if isinstance(holder, list):
