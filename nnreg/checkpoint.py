@@ -17,7 +17,7 @@ import numpy as np
 
 from nnreg import initializers, layers, optimizers, penalties
 from nnreg._support import containers, validation
-from nnreg._support.files import check_path, write_whole
+from nnreg._support.files import check_path, check_target, write_whole
 from nnreg._support.hyperparameters import Stateful
 from nnreg._support.states import find_lost, get_states, hash_attributes, set_states, to_python
 from nnreg._support.tables import printable
@@ -110,6 +110,7 @@ def write_checkpoint(
     overwrite: bool = False,
 ) -> None:
     """Write a network, its optimizer, a run's description, and the states of other objects."""
+    path = check_target(path, overwrite=overwrite)
     content = encode_checkpoint(path, net, optimizer, run, others)
     write_whole(path, content, overwrite=overwrite)
 

@@ -188,7 +188,7 @@ class ElementLoss(RowLoss):
         """Return targets of shape (N, columns) within the loss's bounds."""
         y = _real("targets", targets)
         if y.ndim != 2 or y.shape[1] != columns:
-            hint = " (targets.reshape(-1, 1) is a column)" if y.ndim == columns == 1 else ""
+            hint = " (np.reshape(y, (-1, 1)) is a column)" if y.ndim == columns == 1 else ""
             raise ValueError(
                 f"targets must have exactly the outputs' shape, (N, {columns}), "
                 f"got shape {y.shape}{hint}"
@@ -270,7 +270,7 @@ class SoftmaxCrossEntropy(RowLoss):
                 whole = t.dtype.kind == "f" and np.array_equal(t, np.rint(t))
                 raise TypeError(
                     f"targets of shape (N,) must be integer class numbers, got dtype {t.dtype}"
-                    f"{' (targets.astype(int) converts them)' if whole else ''}{hint}"
+                    f"{' (np.asarray(y, int) converts them)' if whole else ''}{hint}"
                 )
             expected = f"be class numbers from 0 to {columns - 1}" if columns > 1 else "be 0"
             validation.reject("targets", t, (t < 0) | (t >= columns), expected, hint)

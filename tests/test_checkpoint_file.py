@@ -228,6 +228,7 @@ def test_a_missing_file_and_a_folder_are_named(path):
     [
         (lambda path: nn.save(None, path), "net must be a Network, got"),
         (lambda path: nn.save(nn.Dense(1), path), "net must be a Network, got"),
+        (lambda path: nn.save(network(), 3), "path must be a str or a pathlib.Path, got 3"),
         (lambda path: nn.save(network(), path, overwrite="no"), "overwrite must be True or False"),
         (lambda path: nn.load(path, custom="Scale"), "custom must map names to classes or"),
         (lambda path: nn.load(path, custom=[nn.Dense]), "custom must map names to classes or"),

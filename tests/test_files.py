@@ -224,6 +224,22 @@ def test_a_name_may_have_255_bytes_and_the_temporary_file_a_recognizable_one(tmp
     input="A path in a folder that does not exist",
     sees="`FileNotFoundError: there is no folder ... to write ... into`",
 )
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "path must be the path of a file or folder, got ''"),
+        ("a\0b", r"path must be the path .* got 'a\\x00b'"),
+        ("a/", "a/ names a folder; pass the path of a file"),
+        ("a.txt/", "a.txt/ names a folder"),
+    ],
+)
+def test_what_is_no_path_of_a_file_is_refused(path, message, target, monkeypatch):
+    monkeypatch.chdir(target.parent)
+    with pytest.raises((ValueError, IsADirectoryError), match=message):
+        write_whole(path, b"after", overwrite=True)
+    only(target, b"before")
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write a\.txt"):
         files.check_target(tmp_path / "nowhere" / "a.txt")

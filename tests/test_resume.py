@@ -9,10 +9,14 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 from small import OPTIMIZERS, callback, everything, problem
 
 import nnreg as nn
 from nnreg import checkpoint as files
+from nnreg._support.rows import as_rows
+from nnreg.training.data import Data
+from nnreg.training.resume import fingerprint
 
 EPOCHS = 4
 STEPS = 4 * EPOCHS
@@ -241,6 +245,86 @@ def test_another_run_in_the_folder_is_refused_before_anything_changes(change, na
         train(*other, checkpoint=tmp_path, **{k: v for k, v in change.items() if k not in made})
     assert everything(*other)[0] == state[0]
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def schedule_with(schedule):
+    return lambda optimizer: nn.HyperparameterScheduler(optimizer, "learning_rate", schedule)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda _: nn.EarlyStopping(patience=5), lambda _: nn.EarlyStopping(patience=6)),
+        (schedule_with(nn.CosineDecay(0.1, 9)), schedule_with(nn.CosineDecay(0.2, 9))),
+    ],
+    ids=["EarlyStopping", "schedule"],
+)
+def test_a_callback_with_other_arguments_is_another_run(first, second, tmp_path):
+    net, optimizer = parts()
+    train(net, optimizer, checkpoint=tmp_path, callbacks=[first(optimizer)])
+    net, optimizer = parts()
+    with pytest.raises(ValueError, match=r"its callbacks is \[.*\], here it is "):
+        train(net, optimizer, checkpoint=tmp_path, callbacks=[second(optimizer)])
+
+
+def test_a_run_is_resumed_with_other_logs_and_displays(tmp_path, capsys):
+    train(*parts(), epochs=2, checkpoint=tmp_path / "run", verbose=True)
+    log = nn.CSVLog(tmp_path / "log.csv")
+    assert len(train(*parts(), checkpoint=tmp_path / "run", callbacks=[log])) == EPOCHS
+    assert "epoch 2/2: data_loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["schedule", "penalty's schedule", "ReduceLROnPlateau"])
+def test_the_same_objects_continue_after_ctrl_c(name, tmp_path):
+    """As in a notebook, where the cell with `fit` is run again, but not those before it."""
+    make = lambda: parts(penalty=lambda: nn.L2(0.01))
+    whole, again = make(), make()
+    train(*whole, callbacks=CALLBACKS[name](*whole))
+    callbacks = CALLBACKS[name](*again)
+
+    def ctrl_c(state):
+        if state.net.steps == 8 and not state.resumed:
+            signal.raise_signal(signal.SIGINT)
+
+    options = {"callbacks": [*callbacks, callback(on_batch_end=ctrl_c)], "checkpoint": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        train(*again, **options)
+    train(*again, **options)
+    assert everything(*again) == everything(*whole)
+
+
+def test_data_in_memory_and_in_a_file_are_different_runs(tmp_path, monkeypatch):
+    """Their rows come in different orders."""
+    x, y = problem()
+    np.save(tmp_path / "x.npy", x)
+    train(*parts(), checkpoint=tmp_path / "run")
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setitem(globals(), "problem", lambda: (mapped, y))
+    with pytest.raises(ValueError, match="its shuffle is True, here it is 'blocks'"):
+        train(*parts(), checkpoint=tmp_path / "run")
+
+
+@pytest.mark.parametrize("form", [np.asarray, np.asfortranarray, scipy.sparse.csr_array])
+def test_any_row_that_changes_changes_the_fingerprint(form):
+    x = np.zeros((5000, 3))
+    before = fingerprint(Data(as_rows("x", form(x), 3), x))
+    x[3, 1] = 1
+    assert fingerprint(Data(as_rows("x", form(x), 3), np.zeros_like(x)))[0] != before[0]
+
+
+@pytest.mark.parametrize("name", ["file", "folder/that/is/missing"])
+def test_a_folder_that_cannot_be_made_is_named(name, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"checkpoint must be a folder, or a new one .* got /"):
+        train(*parts(), checkpoint=tmp_path / name)
+
+
+def test_the_folder_stays_the_same_if_a_callback_changes_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    change = callback(on_epoch_end=lambda state: monkeypatch.chdir(tmp_path / "other"))
+    train(*parts(), epochs=1, checkpoint="run", callbacks=[change])
+    assert "checkpoint-000000003.npz" in names(tmp_path / "run")
 
 
 def replace_penalty(fields):

@@ -26,6 +26,8 @@ def check_path(name: str, value: object) -> str:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
         raise TypeError(f"{name} must be a str or a pathlib.Path, got {value!r}")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} must be the path of a file or folder, got {text!r}")
     return text
 
 
@@ -69,8 +71,11 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> st
         ...
     FileNotFoundError: there is no folder /nowhere to write a.txt into
     """
-    target = os.path.abspath(check_path("path", path))
+    text = check_path("path", path)
+    target = os.path.abspath(text)
     folder, name = os.path.split(target)
+    if text[-1] in (os.sep, os.altsep) and not os.path.isdir(target):
+        raise IsADirectoryError(f"{text} names a folder; pass the path of a file: {target}")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder {folder} to write {name} into")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -134,6 +134,19 @@ def blocks(values: Any) -> Iterator[tuple[int, Array]]:
         yield first, values[first : first + size]
 
 
+def get_arrays(values: Any) -> list[Any]:
+    """Return what determines the values: an array itself, or the arrays of a sparse matrix.
+
+    >>> get_arrays(np.zeros(2))
+    [array([0., 0.])]
+    """
+    if not isinstance(values, Rows) or not is_sparse(values.values):
+        return [values]
+    matrix = values.values
+    numbers = [] if values.numbers is None else [values.numbers]
+    return [matrix.data, matrix.indices, matrix.indptr, *numbers]
+
+
 def is_sparse(value: Any) -> bool:
     """Return whether the value is a sparse matrix or array, such as those of SciPy.
 

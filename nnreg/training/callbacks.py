@@ -143,6 +143,16 @@ class FunctionCallback(Callback):
         self.on_epoch_end = function  # type: ignore[assignment]  # an attribute of this object
 
 
+class EpochLines(Callback):
+    """Print a line after each epoch: ``fit(..., verbose=True)``."""
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Print the figures of the epoch."""
+        last = state.history.last.items()
+        figures = [f"{name} {v:.4g}" for name, v in last if name != "epoch"]
+        print(f"epoch {len(state.history)}/{state.epochs}: {', '.join(figures)}", flush=True)
+
+
 class HyperparameterScheduler(Callback):
     """Set a hyperparameter before each step, as a function of ``net.steps``.
 

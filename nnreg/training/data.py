@@ -46,12 +46,14 @@ class Data(NamedTuple):
         """Return the number of batches in an epoch."""
         return -(-len(self.y) // batch_size)
 
+    def choose_shuffle(self, shuffle: bool | str) -> bool | str:
+        """Return ``"blocks"`` in the place of True for data in a memory-mapped file."""
+        return "blocks" if shuffle is True and rows.is_memory_mapped(self.x) else shuffle
+
     def draw_batches(
         self, net: Network, batch_size: int, shuffle: bool | str
     ) -> Iterator[tuple[Data, Array]]:
         """Yield the batches of an epoch: data, and the numbers of the rows in them."""
-        if shuffle is True and rows.is_memory_mapped(self.x):
-            shuffle = "blocks"
         for numbers in draw_batches(len(self.y), batch_size, net, shuffle):
             yield self, numbers
 

@@ -21,7 +21,7 @@ from nnreg._support.typing import Array
 from nnreg.losses import Loss, predicts_classes
 from nnreg.network import Network
 from nnreg.optimizers import Optimizer
-from nnreg.training.callbacks import Callback, FunctionCallback, TrainingState
+from nnreg.training.callbacks import Callback, EpochLines, FunctionCallback, TrainingState
 from nnreg.training.data import Data, Stream, prepare
 from nnreg.training.history import Figures, History
 from nnreg.training.metrics import Metric, compute_metrics, get_metrics
@@ -160,7 +160,9 @@ def fit(
             classes,
             passes=(epochs * (2 if metrics else 1), epochs),
         )
-        if isinstance(data, Stream) and shuffle == "blocks":
+        if isinstance(data, Data):
+            shuffle = data.choose_shuffle(shuffle)
+        elif shuffle == "blocks":
             raise ValueError(
                 "shuffle='blocks' needs all rows at once, and batches come one by one; shuffle "
                 "them in their __iter__, for example by nn.batches"
@@ -424,9 +426,4 @@ def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
                 f"callbacks must be Callbacks or functions of the state, got {callback!r}"
             )
         result.append(callback if isinstance(callback, Callback) else FunctionCallback(callback))
-    return [*result, FunctionCallback(_print_epoch)] if verbose else result
-
-
-def _print_epoch(state: TrainingState) -> None:
-    figures = [f"{name} {v:.4g}" for name, v in state.history.last.items() if name != "epoch"]
-    print(f"epoch {len(state.history)}/{state.epochs}: {', '.join(figures)}", flush=True)
+    return [*result, EpochLines()] if verbose else result

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from nnreg._support import validation
+from nnreg._support import rows, validation
 from nnreg._support.blas import describe_blas
 from nnreg._support.files import check_path, check_target
 from nnreg._support.hyperparameters import Checked, named_parameters
@@ -33,14 +33,24 @@ from nnreg._support.tables import printable
 from nnreg._support.typing import Array
 from nnreg._support.validation import show
 from nnreg.checkpoint import describe, name_file, read_checkpoint, restore, write_checkpoint
-from nnreg.training.callbacks import Callback, Monitor, TrainingState
+from nnreg.training.callbacks import (
+    Callback,
+    CSVLog,
+    EarlyStopping,
+    EpochLines,
+    HyperparameterScheduler,
+    Monitor,
+    Progress,
+    ReduceLROnPlateau,
+    TrainingState,
+)
 from nnreg.training.data import Data, Stream
 
 FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
 BEST = "best.npz"
-SAMPLED_ROWS = 1000
 
 # Fields of a network that may differ between a run and the call that resumes it.
+DISPLAYS = (CSVLog, EpochLines, Progress)  # a run may be resumed with others
 COUNTERS = frozenset(["steps", "epochs", "nnreg", "conventions", "initializers"])
 
 
@@ -106,7 +116,7 @@ class Checkpoint:
         monitor: str | None = None,
         mode: str | None = None,
     ) -> None:
-        self.folder = Path(check_path("folder", folder))
+        self.folder = Path(check_path("folder", folder)).absolute()
         self.every_steps, self.every_seconds, self.keep = every_steps, every_seconds, keep
         self.monitor, self.mode = monitor, mode
 
@@ -133,7 +143,13 @@ def open_run(
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
-    checkpoint.folder.mkdir(exist_ok=True)
+    try:
+        checkpoint.folder.mkdir(exist_ok=True)
+    except (FileExistsError, FileNotFoundError) as error:
+        raise type(error)(
+            "checkpoint must be a folder, or a new one inside of a folder that exists, "
+            f"got {checkpoint.folder}"
+        ) from None
     with reserve_folder(checkpoint.folder):
         yield Run(checkpoint, state, callbacks, settings | {"data": fingerprint(*parts)})
 
@@ -163,13 +179,14 @@ class Run:
         settings: dict[str, Any],
     ) -> None:
         self.checkpoint, self.state = checkpoint, state
+        callbacks = [callback for callback in callbacks if type(callback) not in DISPLAYS]
         description = describe(state.net, state.optimizer)
         description["optimizer"]["steps"] = 0
         self.settings: dict[str, Any] = {
             **description,
             "loss": repr(state.loss),
             "columns": list(state.columns),
-            "callbacks": [type(callback).__name__ for callback in callbacks],
+            "callbacks": [_describe_callback(callback) for callback in callbacks],
             "monitor": checkpoint.monitor,
             **settings,
         }
@@ -196,10 +213,10 @@ class Run:
             for path in self.checkpoint.folder.iterdir()
             if (match := FILE_NAME.fullmatch(path.name))
         }
-        for _, path in sorted(numbers.items()):
+        for _, path in sorted(numbers.items(), reverse=True):
             if (content := self._read(path)) is not None:
-                self.files.append(path)
-                found = path, *content
+                self.files.insert(0, path)
+                found = found or (path, *content)
         return found
 
     def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:
@@ -221,13 +238,17 @@ class Run:
     def _check_same_run(self, path: Path, fields: dict[str, Any]) -> None:
         with name_file(path):
             saved = dict(fields["run"]["settings"] if "run" in fields else {})
+            # in a notebook, the objects may be those that the interrupted run has changed
+            changed = {**saved, **fields, "optimizer": {**fields.get("optimizer", {}), "steps": 0}}
         for name, here in self.settings.items():
             there = saved.get(name)
-            if name not in COUNTERS and here != there:
+            if name not in COUNTERS and here not in (there, changed.get(name)):
                 raise ValueError(
                     f"{path} belongs to another run: its {name} is {show(there)}, here it is "
-                    f"{show(here)}. Give another folder to checkpoint="
+                    f"{show(here)}. Give another folder to checkpoint=; if an earlier fit has "
+                    "changed these objects, create them again"
                 )
+        self.settings = saved  # which the older files have too
 
     def begin(self) -> None:
         """Continue from the file that was found, or write the first one."""
@@ -264,7 +285,6 @@ class Run:
                 "the resumed run agrees to rounding, not to the bit",
                 stacklevel=2,
             )
-        self.settings = run["settings"]
         with name_file(path):
             for name, value in arguments.items():
                 setattr(state.loss, name, value)
@@ -357,7 +377,7 @@ def environment() -> dict[str, Any]:
 
 
 def fingerprint(*parts: Data | Stream | None) -> list[str]:
-    """Return shapes and a checksum of some of the rows, evenly spaced.
+    """Return shapes and checksums; they are computed in blocks.
 
     Of batches from an iterable, the number of columns and the dtype.
 
@@ -372,7 +392,21 @@ def fingerprint(*parts: Data | Stream | None) -> list[str]:
             continue
         for values in part or ():
             if values is not None:
-                rows = values[:: max(1, len(values) // SAMPLED_ROWS)]
-                checksum = zlib.crc32(np.ascontiguousarray(rows).tobytes())
+                checksum = 0
+                for array in rows.get_arrays(values):
+                    for _, block in rows.blocks(array):
+                        checksum = zlib.crc32(np.ascontiguousarray(block).data, checksum)
                 result.append(f"{values.shape} {values.dtype} {checksum:08x}")
     return result
+
+
+def _describe_callback(callback: Callback) -> str:
+    """Return the class, and of nnreg's also the arguments that training does not change."""
+    kind = type(callback)
+    arguments = []
+    if kind in (EarlyStopping, ReduceLROnPlateau, HyperparameterScheduler):
+        for name in (p.name for p in named_parameters(kind.__init__) if p.name != "target"):
+            value = vars(callback)[name]
+            shown = getattr(value, "__name__", None) or repr(value)
+            arguments.append(f"{name}={shown.partition(' at 0x')[0]}")
+    return f"{kind.__name__}({', '.join(arguments)})"
