@@ -292,7 +292,7 @@ class TestTheRest:
         ("name", "settings", "texts"),
         [
             ("data", (), []),
-            ("train", (ModelSettings,), ["each class in proportion"]),
+            ("train", (ModelSettings,), ["stratified by class"]),
             ("predict", (), ["matched by name"]),
             ("inspect", (), []),
             ("compare", (Settings,), [FIT_RULE, NOISE_RULE]),

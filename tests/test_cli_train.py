@@ -274,9 +274,10 @@ ERRORS = {
     "train pet.csv --out pets.csv": "No such file or directory: pet.csv",
     "train semicolons.csv --out pets.csv": "File exists: pets.csv",
     "train pets --out m": "DATA: unknown data 'pets'",
-    "train plain.csv --out m": "'dog' is not a finite number; --drop cat leaves the column out",
-    "train plain.csv --target 0 --out m": "--no-header reads them as a row",
-    "train pets.csv --out m": "column \"kind\": 'cat' is not a finite number; --drop kind leaves",
+    "train plain.csv --out m": "'dog' is not a finite number; --target 'cat' if it is the column "
+    "of labels; --drop cat leaves the column out",
+    "train plain.csv --target 0 --out m": "If the file has no header, set --no-header",
+    "train pets.csv --out m": "column \"kind\": 'cat' is not a finite number; --target 'kind'",
     "train pets.csv --target kin --out m": "--target: pets.csv has no column 'kin' (did you mean",
     "train pets.csv --target kind --regression --out m": "'cat' is not a finite number",
     "train pets.csv --target kind --out m --epochs 0": "--epochs must be a whole number of at",
@@ -304,8 +305,8 @@ ERRORS = {
     "predict done/best.npz new.csv": "it is a checkpoint of a run; its model is model.npz",
     "predict done plain.csv --no-header": "3 columns, but the model has 2 inputs",
     "predict done less.csv": "less.csv: no column weight; the model has the inputs weight, legs",
-    "predict done more.csv": "the column size is unknown; the model has the inputs weight, legs; "
-    "--drop size leaves out",
+    "predict done more.csv": "the model has no input size; the model has the inputs weight, legs; "
+    "--drop size leaves other columns out",
     "predict done new.csv --out p.txt": "--out must be a file that ends in .csv or .npz, got p.txt",
     "predict done new.csv --out no/p.csv": "there is no folder",
     "inspect no.csv": "No such file or directory: no.csv",

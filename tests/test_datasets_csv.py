@@ -209,7 +209,10 @@ def test_wrong_arguments_are_named(read, choice, error, message):
 
 def test_an_index_without_a_name_is_left_out_by_its_number(read):
     text = ",a,y\n0,5,u\n1,6,v\n2,5,u\n3,6,v\n"
-    with pytest.raises(ValueError, match=r"column 0 has no name in the header; drop=\[0\] leaves"):
+    with pytest.raises(
+        ValueError,
+        match=r"column 0 \(counted from 0\) has no name in the header; drop=\[0\] leaves",
+    ):
         read(text)
     assert read(text, drop=[0]).x.ravel().tolist() == [5, 6, 5, 6]
 
@@ -276,7 +279,7 @@ def test_the_line_of_pandas_in_the_error_mends_the_file(tmp_path, monkeypatch, f
     with pytest.raises(ValueError, match=r"pandas\.\w+\(") as caught:
         read_csv("file.csv", separator=separator, header=header)
     line = re.search(r"pandas\.\w+\(.*index=False.*?\)", str(caught.value))[0]
-    target = re.search("target='(.*)'", str(caught.value))
+    target = re.search("then .*target='(.*)'", str(caught.value))
     eval(line, {"pandas": pandas})
     (mended,) = set(tmp_path.iterdir()) - {tmp_path / "file.csv"}
     options = {"header": header, "target": None}
@@ -432,7 +435,7 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("\n\n", "the file is empty"),
         ("a,y\n", "a header, but no rows"),
         ("a\n1\n", "line 1: one column, 'a'; .* separated by commas, semicolons, tabs, bars"),
-        ("a,,y\n1,2,u\n", "line 1: column 1 has no name"),
+        ("a,,y\n1,2,u\n", "line 1: column 1 .counted from 0. has no name"),
         ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 have the same name "a"'),
         ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False .* header=True"),
         ("a,\x1b[2J\n1,\n", r'column "\\x1b\[2J", line 2: a missing label'),

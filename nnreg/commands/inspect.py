@@ -31,9 +31,9 @@ COLUMNS = 50  # of a table that are shown
 ARRAYS = 50
 
 DESCRIPTION = (
-    "Describe a file: a network or a checkpoint of nnreg (.npz, .safetensors), a CSV file, an NPZ "
-    "file with arrays, or an IDX file. Prints its summary, its SHA-256, and for a network its "
-    "conventions and whether its checksum is right. Nothing in the file is executed."
+    "Describe a file: a network or checkpoint saved by nnreg (.npz, .safetensors), a CSV file, an "
+    "NPZ file with arrays, or an IDX file. Prints a summary and the SHA-256; for a network also "
+    "the conventions and whether the checksum is correct. Nothing in the file is executed."
 )
 
 OPTIONS: Mapping[str, Options] = {"CSV files": {name: TABLE_OPTIONS[name] for name in FORM}}
@@ -49,7 +49,9 @@ def add(commands: Commands) -> None:
         "rules": {},
     }
     command = add_command(commands, "inspect", parts)
-    command.add_argument("file", type=Path, metavar="FILE", help="or the FOLDER of nnreg train")
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="a file, or a FOLDER of nnreg train"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

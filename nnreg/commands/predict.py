@@ -34,8 +34,8 @@ from nnreg.lab.reporting.folder import list_checkpoints
 
 DESCRIPTION = (
     "Predict the class or the value of every row with a model of nnreg train, or with a network "
-    "saved by nn.save. The features are standardized as those of the training. Writes a line for "
-    "each row: CSV to the output or to FILE.csv, or arrays to FILE.npz."
+    "saved by nn.save. The features are standardized as in training. Prints CSV with one line for "
+    "each row, or writes it to FILE.csv, or writes arrays to FILE.npz."
 )
 
 OPTIONS: Mapping[str, Options] = {
@@ -44,13 +44,13 @@ OPTIONS: Mapping[str, Options] = {
         "probabilities": {
             "action": "store_true",
             "default": False,
-            "help": "also the probability of each class",
+            "help": "write the probability of each class too",
         },
         "out": {
             "type": Path,
             "default": None,
             "metavar": "FILE",
-            "help": "FILE.csv or FILE.npz (default: CSV to the output)",
+            "help": "FILE.csv or FILE.npz (default: print CSV)",
         },
         "force": {
             "action": "store_true",
@@ -61,10 +61,11 @@ OPTIONS: Mapping[str, Options] = {
 }
 
 RULES = {
-    "columns": "If the data and the model have names of columns, columns are matched by name, in "
-    "any order; a missing or an unknown one is an error. Otherwise the columns must be the inputs "
-    "in their order. The columns that were left out of the training, and the target, may be in the "
-    "file or not. Of data with test rows, these are predicted.",
+    "columns": "If the file and the training data have a header, columns are matched by name, in "
+    "any order; a missing or unknown column is an error. Columns that training left out, such as "
+    "the target, are ignored. Without a header, the file must have the same columns as the "
+    "training data, in the same order, or the features alone. If the data include test rows, only "
+    "these are predicted.",
     "files": "FILE.csv has the column prediction, and with --probabilities a column such as "
     '"probability cat" for each class. FILE.npz has the arrays prediction, classes and '
     "probabilities.",
@@ -81,7 +82,9 @@ def add(commands: Commands) -> None:
         "rules": RULES,
     }
     command = add_command(commands, "predict", parts)
-    command.add_argument("model", type=Path, metavar="MODEL", help="FOLDER of nnreg train, or FILE")
+    command.add_argument(
+        "model", type=Path, metavar="MODEL", help="FOLDER of nnreg train, or FILE of nn.save"
+    )
     command.add_argument("data", metavar="DATA", help=DATA_FORMS)
 
 

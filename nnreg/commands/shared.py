@@ -65,27 +65,29 @@ DATA_FORMS = f"{', '.join(datasets.NAMES)}, FILE.csv, FILE.npz, or a FOLDER of I
 TABLE_OPTIONS: Options = {
     "target": {
         "metavar": "COLUMN",
-        "help": "the column of labels of a CSV file (default: the last)",
+        "help": "the column of labels, or the array of labels in an NPZ file (default: the last "
+        "column; y in NPZ)",
     },
     "columns": {
         "type": column_names,
         "metavar": "A,B,...",
-        "help": "the columns that are features (default: all but the target)",
+        "help": "columns to use as features, by name or by number from 0 (default: all but the "
+        "target)",
     },
     "drop": {
         "type": column_names,
         "metavar": "A,B,...",
-        "help": "columns that are no features",
+        "help": "columns to leave out, by name or by number from 0",
     },
     "header": {
         "action": argparse.BooleanOptionalAction,
-        "help": "whether the first line has the names of the columns (default: yes, but a line of "
-        "numbers is an error)",
+        "help": "whether the first line has the names of the columns (default: yes; a first line "
+        "of numbers is an error, and needs one of the two)",
     },
     "separator": {
         "type": lambda text: {"tab": "\t", "\\t": "\t"}.get(text, text),
         "metavar": "S",
-        "help": "what separates the fields: ',' ';' '|' or tab (default: recognized)",
+        "help": "character between the fields: ',' ';' '|' or tab (default: detected)",
     },
     "encoding": {
         "metavar": "NAME",
@@ -100,7 +102,8 @@ SEED_OPTION: Options = {
     "seed": {
         "type": whole,
         "metavar": "N",
-        "help": "seed of the validation rows and of the training (default: 0)",
+        "help": "seed of the validation split, the initial weights, the order of the rows and "
+        "dropout (default: 0)",
     }
 }
 

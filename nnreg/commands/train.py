@@ -1,4 +1,4 @@
-"""The command `nnreg train`: a network for a table, in a folder with its history and report."""
+"""The command `nnreg train`: a network trained on a table, in a folder with its report."""
 
 from __future__ import annotations
 
@@ -67,20 +67,22 @@ FIRST = f"checkpoint-{0:09d}.npz"  # of no step
 SECONDS = 60  # a long epoch is saved so often
 
 DESCRIPTION = (
-    "Train a network for the data, and write a folder: model.npz, history.csv, report.json, "
+    "Train a network on the data, and write a folder with model.npz, history.csv, report.json, "
     "report.html and curves.png. The run is saved after every epoch, and in long epochs once a "
-    "minute; if it was interrupted, the same command continues it, to the same bits. A larger "
-    "--epochs continues a finished run."
+    "minute. If it is interrupted, the same command resumes it, and the final model is the same "
+    "to the last bit. A larger --epochs continues a finished run."
 )
 
 RULES = {
-    "rows": "The validation rows are drawn at random, each class in proportion. They are not "
-    "trained on; --early-stopping uses them. Test rows of the data are used once, at the end.",
-    "features": "Features are standardized by mean and deviation of the training rows; a constant "
-    f"feature is divided by 1, and values beyond {MAX_DEVIATION:g} deviations are clipped. The "
-    "model file has the mean and the deviation, and nnreg predict applies them.",
-    "loss": "The softmax cross-entropy of the classes; in a regression the mean squared error of "
-    "the standardized target.",
+    "rows": "The validation rows are drawn at random, stratified by class. They are not used for "
+    "training, only for the validation loss and --early-stopping. If the data include test rows, "
+    "they are used once, at the end.",
+    "features": "Features are standardized by the mean and the standard deviation of the training "
+    "rows; a constant feature is only centered, and values beyond "
+    f"{MAX_DEVIATION:g} standard deviations are clipped. The model file contains the mean and the "
+    "standard deviation, and nnreg predict applies them.",
+    "loss": "Softmax cross-entropy; for a regression, the mean squared error of the standardized "
+    "target.",
 }
 
 FITTING = make_network_options(
@@ -100,16 +102,16 @@ OPTIONS: Mapping[str, Options] = {
         **TABLE_OPTIONS,
         "regression": {
             "action": "store_true",
-            "help": "the target is a quantity (default: a class)",
+            "help": "the target is a number to predict (default: a class)",
         },
         "validation": {
             "metavar": "FILE",
-            "help": "validation rows, with the same columns",
+            "help": "file of validation rows with the same columns, instead of a split",
         },
         "validation-split": {
             "type": number,
             "metavar": "SHARE",
-            "help": "share of the rows to hold out for validation, 0 for none "
+            "help": "share of the rows held out for validation, 0 for none "
             f"(default: {ModelSettings.validation_split:g})",
         },
         "standardize": {
@@ -130,8 +132,8 @@ OPTIONS: Mapping[str, Options] = {
         "early-stopping": {
             "type": whole,
             "metavar": "N",
-            "help": "stop after N epochs without a lower validation loss, and take the weights of "
-            "the best epoch (default: no)",
+            "help": "stop after N epochs without a lower validation loss, and restore the weights "
+            "of the best epoch (default: no)",
         },
         **SEED_OPTION,
     },
@@ -140,13 +142,13 @@ OPTIONS: Mapping[str, Options] = {
             "type": Path,
             "required": True,
             "metavar": "FOLDER",
-            "help": "the folder of the model; that of an interrupted run is continued",
+            "help": "folder for the model; an interrupted run in it is resumed",
         },
         "force": {
             "action": "store_true",
             "default": False,
-            "help": "train anew in a folder that exists; only unchanged files that nnreg wrote are "
-            "replaced",
+            "help": "start from the beginning in a folder that exists; only unchanged files that "
+            "nnreg wrote are replaced",
         },
     },
 }
@@ -156,7 +158,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parts = {
         "run": run,
-        "help": "train a network for a table, and save it with its history and report",
+        "help": "train a network on a table, and save it with its history and a report",
         "description": DESCRIPTION,
         "options": OPTIONS,
         "rules": RULES,
@@ -224,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"\nWritten to {out}: {', '.join(written)}")
     if f"{CURVES}.png" not in written:
         print("No picture without matplotlib: pip install 'nnreg[plots]'")
-    print(f"Predictions: nnreg predict {out} DATA")
+    print(f"To predict new rows: nnreg predict {out} NEW.csv")
     return 0
 
 
@@ -389,6 +391,7 @@ def make_report(task: Task, history: History) -> Report:
     strengths = Strengths(settings.l2, settings.l1, settings.keep_prob)
     scale = "standardized" if settings.standardize else "not standardized"
     kind = f"{len(dataset.class_names)} classes" if dataset.class_names else "a regression"
+    features = f" ({listed(model.features)})" if len(model.features) <= 10 else ""
     last = list(figures)[-1]
     stopped = f"; ended after {len(history)}: {history.stopped}"
     stopped = stopped if len(history) < (settings.epochs or 0) else ""
@@ -398,7 +401,7 @@ def make_report(task: Task, history: History) -> Report:
         f"{figures[last][heads[-1]]}{' %' if heads[-1].endswith('%') else ''}.",
         facts={
             "data": f"{printable(dataset.name)} ({dataset.source}); "
-            + f"{model.net.inputs:,} features, {scale}; {kind}; "
+            + f"{model.net.inputs:,} features{features}, {scale}; {kind}; "
             + ", ".join(f"{len(data.x):,} {name} rows" for name, data in task.rows.items()),
             "network": f"{widths} with {settings.activation}; regularization: {strengths}",
             "training": describe_training(settings) + stopped,

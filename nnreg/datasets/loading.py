@@ -211,7 +211,7 @@ def load(source: str | os.PathLike[str], **options: Any) -> Dataset:
     if os.path.exists(name):
         raise ValueError(
             f"source: {printable(name, None)} is neither a file that ends in "
-            f"{', '.join(TEXT_ENDINGS)} or .npz, nor a folder"
+            f"{', '.join(TEXT_ENDINGS)} or .npz, nor a folder; a spreadsheet can be saved as CSV"
         )
     raise ValueError(
         f"source: unknown data {name!r}{nearest(name, NAMES)}; known are {', '.join(NAMES)}, "

@@ -142,8 +142,10 @@ def _match_names(path: str, stored: Sequence[str], target: Column | None) -> dic
             )
         if not names and not role.endswith("_test"):
             raise ValueError(
-                f"{path}: no array {' or '.join(known[role])}; "
-                f"the file has {listed(stored) or 'no arrays'}"
+                f"{path}: no array {' or '.join(known[role])}; the file has "
+                f"{listed(stored) or 'no arrays'}; "
+                + ("set target= to the name of one, or " if role == "y" and stored else "")
+                + "save them under such names: numpy.savez('named.npz', x=..., y=...)"
             )
     roles = {role: names[0] for role, names in found.items() if names}
     if target is not False and ("x_test" in roles) != ("y_test" in roles):

@@ -192,22 +192,23 @@ class Source(NamedTuple):
     def advise_rows(self, text: str) -> str:
         """Return the lines of pandas that leave out the rows with a missing value."""
         arguments = [f"na_values={text.strip()!r}"] if text.strip() else []
-        return f"rows without missing values: {self.in_pandas(*arguments)}.dropna(){self._write()}"
+        return f"to leave out such rows: {self.in_pandas(*arguments)}.dropna(){self._write()}"
 
     def advise_commas(self) -> str:
         """Return the lines of pandas that write points for decimal commas."""
         reading = self.in_pandas("decimal=','")
-        return f"points in the place of decimal commas: {reading}{self._write()}"
+        return f"to write points instead of decimal commas: {reading}{self._write()}"
 
-    def advise_text(self, name: str, label: str | None) -> str:
+    def advise_text(self, name: str, label: str | None, *, may_be_label: bool) -> str:
         """Return what makes numbers of a column of text, or leaves it out."""
         key: object = name
         then = f", then target={label!r}"
         if self.header is False:
             key = int(name.removeprefix("column "))
             then = f", then header=True, target={(label or '').removeprefix('column ')!r}"
+        first = f"target={key!r} if it is the column of labels; " if may_be_label else ""
         return (
-            f"drop=[{key!r}] leaves the column out; numbers in the place of its text: "
+            f"{first}drop=[{key!r}] leaves the column out; to replace it by columns of 0 and 1: "
             f"pandas.get_dummies({self.in_pandas()}, columns=[{key!r}], dtype=int)"
             f".to_csv('numbers.csv', index=False){then if label else ''}"
         )
@@ -319,9 +320,9 @@ def check_is_header(
     may_be_row = all(map(_is_value, chosen)) or named  # "2" may be a name or a number of a column
     if may_be_row and all(map(_is_value, named)):
         raise ValueError(
-            f"{file}, line {line}: numbers, {listed(chosen, 3)}, where a header has names. "
-            f"header=False reads them as a row, of columns called column 0 to column "
-            f"{len(names) - 1}; header=True reads them as the names of the columns"
+            f"{file}, line {line}: numbers, {listed(chosen, 3)}, where a header has names. If the "
+            "file has no header, set header=False (its columns are called column 0 to column "
+            f"{len(names) - 1}); if these are the names of the columns, set header=True"
         )
 
 
@@ -331,7 +332,7 @@ def _check_names(file: str, line: int, names: list[str], used: list[int]) -> Non
         name = names[number]
         if not name:
             raise ValueError(
-                f"{file}, line {line}: column {number} has no name in the header; "
+                f"{file}, line {line}: column {number} (counted from 0) has no name in the header; "
                 f"drop=[{number}] leaves it out"
             )
         if counts[name] > 1:
@@ -410,24 +411,29 @@ def _find_fault(
             )
         for number in numeric:
             if not is_number(fields[number]):
-                target = None if label is None else names[label]
-                return _describe_fault(source, line, names[number], fields[number], target)
+                where = f'{source.file}, line {line}, column "{printable(names[number])}"'
+                fault, cure = _explain_cell(source, names, numeric, label, number, fields[number])
+                return f"{where}: {fault}{cure and '; '}{cure}"
     raise ValueError(f"{source.file} changed while it was read")
 
 
-def _describe_fault(source: Source, line: int, name: str, text: str, target: str | None) -> str:
-    """Return the message for a cell that is not a finite number, with its cure."""
-    where = f'{source.file}, line {line}, column "{printable(name)}": '
+def _explain_cell(
+    source: Source, names: list[str], numeric: list[int], label: int | None, number: int, text: str
+) -> tuple[str, str]:
+    """Return what is wrong with a cell that is not a finite number, and its cure."""
     if is_missing(text):
-        return f"{where}a missing value; {source.advise_rows(text)}"
-    fault = f"{where}'{printable(text, 60)}' is not a finite number"
+        return "a missing value", source.advise_rows(text)
+    fault = f"'{printable(text, 60)}' is not a finite number"
     if re.fullmatch(r"[-+]?\d+,\d+", text.strip()):
-        return f"{fault}; {source.advise_commas()}"
-    try:
+        return fault, source.advise_commas()
+    with suppress(ValueError):
         float(text)  # inf, 1e999 or 1_000
-    except ValueError:
-        return f"{fault}; {source.advise_text(name, target)}"
-    return fault
+        return fault, ""
+    if number == label:
+        return fault, "if the target is a class, leave out regression=True"
+    target = None if label is None else names[label]
+    may_be_label = label == len(names) - 1 and label not in numeric  # the default
+    return fault, source.advise_text(names[number], target, may_be_label=may_be_label)
 
 
 def is_number(text: str) -> bool:

@@ -109,7 +109,8 @@ class Model:
         if any(unnamed) and set(names) != {*self.features, *self.ignored}:
             if len(names) != self.net.inputs:
                 raise ValueError(
-                    f"{where}: {len(names)} columns, but the model has {self.net.inputs} inputs"
+                    f"{where}: {len(names)} columns, but the model has {self.net.inputs} inputs; "
+                    "drop=['A', 'B'] leaves out columns A and B"
                 )
             return list(range(len(names)))
         known = f"the model has the inputs {listed(self.features)}"
@@ -119,8 +120,8 @@ class Model:
         if extra := list(numbers.keys() - {*self.features, *self.ignored}):
             extra.sort(key=numbers.__getitem__)
             raise ValueError(
-                f"{where}: the column {listed(extra)} is unknown; {known}; drop={extra[:20]} "
-                "leaves out what it does not need"
+                f"{where}: the model has no input {listed(extra)}; {known}; drop={extra[:20]} "
+                "leaves other columns out"
             )
         return [numbers[name] for name in self.features]
 

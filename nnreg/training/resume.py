@@ -276,8 +276,8 @@ class Run:
                 raise ValueError(f"the loss has no argument {unknown[0]!r}")
         if len(rows) + (finished > 0) > state.epochs:
             raise ValueError(
-                f"epochs must be at least {len(rows) + (finished > 0)}, the run in {path} has "
-                f"finished {len(rows)}, got {state.epochs}; give another folder to checkpoint="
+                f"epochs must be at least {len(rows) + (finished > 0)}, since the run in {path} "
+                f"has finished {len(rows)}, got {state.epochs}; a shorter run needs another folder"
             )
         if here != there:
             warnings.warn(

@@ -394,7 +394,7 @@ def describe_training(settings: FitSettings) -> str:
     """Return the optimizer and the numbers of rows and epochs."""
     return (
         f"{settings.optimizer} with learning rate {settings.rate:g}, "
-        f"batches of {settings.batch_size}, {settings.epochs} epochs"
+        f"batches of {settings.batch_size}, {settings.epochs} epoch{'s' * (settings.epochs != 1)}"
     )
 
 
