@@ -1,9 +1,17 @@
 """The cache: attributes for one pass, buffers that are reused by all passes."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import nnreg as nn
+
+
+def test_a_new_cache_is_that_of_no_network_and_no_training_pass():
+    cache = nn.Cache()
+    assert (cache.training, cache.step, cache.first_row) == (False, 0, 0)
+    assert (cache.owner, cache.gradients, cache.rng) == (None, None, None)
 
 
 def test_what_a_layer_keeps_is_dropped_when_the_next_pass_begins():
@@ -39,6 +47,8 @@ def test_a_smaller_batch_takes_the_first_rows_and_a_larger_one_grows_the_buffer_
     cache = nn.Cache()
     whole = cache.array("y", (4, 2))
     part = cache.array("y", (3, 2))
+    assert part.shape == (3, 2)
+    assert cache.array("y", (3, 2)) is part
     assert np.shares_memory(part[0], whole[0])
     assert part.flags.c_contiguous
     assert cache.array("y", (4, 2)) is whole
@@ -68,3 +78,23 @@ def test_each_layer_has_a_cache_of_its_own():
     cache["dense_2"].x = 2
     assert cache["dense_1"] is cache["dense_1"]
     assert (cache["dense_1"].x, cache["dense_2"].x) == (1, 2)
+
+
+def test_a_copy_has_the_values_and_no_buffers():
+    cache = nn.Cache("float64")
+    cache.reset(training=True, step=4)
+    cache.array("y", (4, 2))[...] = 1.0
+    cache.x = np.arange(3)
+    copy = pickle.loads(pickle.dumps(cache))
+    assert (copy.training, copy.step, copy.x.tolist()) == (True, 4, [0, 1, 2])
+    assert copy._buffers == copy._latest == {}
+
+
+def test_another_network_finds_no_values_of_the_first():
+    cache, first, second = nn.Cache(), object(), object()
+    cache["dense_1"].x, cache.gradients = 1, "those of the first"
+    cache.bind(first)
+    cache.bind(first)
+    assert (cache["dense_1"].x, cache.gradients) == (1, "those of the first")
+    cache.bind(second)
+    assert (cache.layers, cache.gradients, cache.owner) == ({}, None, second)

@@ -76,12 +76,46 @@ def test_decoupled_decay_is_a_penalty_for_plain_sgd_only():
         ({"source": "nielsen"}, ValueError, "nielsen divides by a number of rows: pass n="),
         ({"target": "sklearn"}, ValueError, "sklearn divides by a number of rows: pass batch="),
         ({"source": "torch-adamw"}, ValueError, "torch-adamw subtracts its decay from the weights"),
+        ({"target": "torch-adamw"}, ValueError, "torch-adamw subtracts its decay"),
         ({"strength": -1.0}, ValueError, "strength must be .*got -1.0"),
     ],
 )
 def test_a_wrong_argument_is_named(options, error, message):
     with pytest.raises(error, match=message):
         convert_penalty(**({"strength": 0.1, "source": "nnreg", "target": "keras"} | options))
+
+
+def test_without_a_kind_it_is_l2():
+    assert (find("keras"), markdown_table()) == (find("keras", "l2"), markdown_table("l2"))
+    with pytest.raises(ValueError, match=r"^source must be"):
+        find("kers")
+    with pytest.raises(ValueError, match=r"^kind must be"):
+        markdown_table("l3")
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "line"),
+    [
+        (
+            *("l2", 0),
+            "| source | penalty as written | derivative with respect to w | biases "
+            "| compared with | note |",
+        ),
+        ("l2", 1, "|---|---|---|---|---|---|"),
+        ("l2", 2, "| `nnreg` | `s/2 sum w^2` | `s w` | no | its formula |  |"),
+        ("l1", 8, "| `cos495` | `s/2 sum abs(w)` | `0.5 s sign(w)` | no | its formula "),
+        ("l1", 5, "| `nielsen` | `s/n sum abs(w)` | `s sign(w) / n` | no | its formula |  |"),
+        (
+            "l2",
+            None,
+            "| `torch-adamw` | `w -= lr s w` | `s w`, decoupled | yes | a step of PyTorch ",
+        ),
+    ],
+)
+def test_a_line_of_the_table_has_formula_derivative_and_evidence(kind, number, line):
+    lines = markdown_table(kind).splitlines()
+    chosen = lines if number is None else [lines[number]]
+    assert any(text.startswith(line) for text in chosen)
 
 
 def test_the_table_has_a_line_a_source_and_no_broken_cell():

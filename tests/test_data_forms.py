@@ -332,6 +332,12 @@ def test_the_order_by_blocks_is_a_function_of_seed_and_epoch():
         assert (first != np.concatenate(order_of(40_000, "blocks", **other))).mean() > 0.99
 
 
+@pytest.mark.parametrize(("n", "same"), [(32_767, True), (32_768, False)])
+def test_few_rows_are_permuted_as_a_whole(n, same):
+    whole, blocks = (np.concatenate(order_of(n, shuffle)) for shuffle in (True, "blocks"))
+    assert (whole == blocks).all() == same
+
+
 def test_the_order_by_blocks_has_the_stated_statistics():
     n, size, moved, same, means = 200_000, 100, [], [], []
     values = np.random.default_rng(1).normal(size=782)  # one for each block

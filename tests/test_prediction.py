@@ -147,6 +147,7 @@ def test_yes_and_no_of_one_output_are_two_classes(rng):
 
 def test_entropy_and_information_are_within_their_bounds(net, x):
     drawn = nn.sample_predictions(net, x)
+    assert drawn.outputs.shape == (50, 7, 3)
     entropy, information = drawn.entropy(SOFTMAX), drawn.mutual_information(SOFTMAX)
     assert (information > 0).all()
     assert (information < entropy).all()

@@ -1,6 +1,7 @@
 """Randomness: a draw is a function of seed, purpose and counter, however it is split."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -92,6 +93,12 @@ def test_wide_rows_drawn_one_by_one_are_the_rows_drawn_at_once():
     np.testing.assert_array_equal(np.concatenate(parts), bits(key, 7, (3, 20001)))
 
 
+def test_a_copy_draws_the_same_bits():
+    words = random.RandomBits(random.key(0, "mask"))
+    copy = pickle.loads(pickle.dumps(words))
+    np.testing.assert_array_equal(copy.at(7, 1).random_raw(8), words.at(7, 1).random_raw(8))
+
+
 def test_no_two_steps_share_words():
     words = random.RandomBits(random.key(0, "mask"))
     drawn = np.concatenate([words.at(step, 0).random_raw(4000) for step in range(10)])
@@ -111,4 +118,5 @@ def test_the_streams_are_the_ones_they_have_always_been():
         16479199726747462040,
     ]
     assert bits(random.key(0, "mask", 1), 2, (1, 4)).tolist() == [[32232, 56919, 48645, 42554]]
+    assert random.key(0, "mask").tolist() == random.key(0, "mask", 0).tolist()
     assert random.generator(0, "initial").integers(1000, size=3).tolist() == [135, 14, 937]

@@ -45,12 +45,18 @@ def test_it_prints_as_the_call_that_makes_it(schedule):
             {0: 1, 2: 0.6 + 0.4 * math.sqrt(0.5), 4: 0.6, 8: 0.2, 1000: 0.2},
         ),
         (nn.CosineDecay(0.0, 10, end=1.0), {0: 0, 10: 1}),
+        (nn.CosineDecay(1.0, 4), {2: 0.5, 4: 0}),
+        (nn.InverseTimeDecay(8.0, half=2), {0: 8, 2: 4, 6: 2}),
         (nn.Warmup(2, lambda step: 1 + step), {0: 0, 1: 0.5, 2: 1, 4: 3}),
     ],
     ids=repr,
 )
 def test_a_schedule_has_the_values_of_its_formula(schedule, values):
     assert [schedule(step) for step in values] == pytest.approx([*values.values()], rel=1e-14)
+
+
+def test_the_first_value_after_the_warmup_is_not_rounded():
+    assert nn.Warmup(3, nn.ConstantSchedule(0.1))(3) == 0.1  # 0.1 * 3 / 3 is not
 
 
 def test_a_schedule_of_ones_own_gives_one_method():

@@ -34,6 +34,12 @@ def test_the_gradient_of_the_objective_is_almost_zero(dtype):
     assert (model.steps, model.epochs) == (0, 0)
 
 
+def test_a_gradient_of_the_size_of_the_tolerance_is_small_enough():
+    first = nn.solve(net(nn.L2(1e-2)), *problem(), loss=nn.SoftmaxCrossEntropy(), tolerance=1e-3)
+    options = {"loss": nn.SoftmaxCrossEntropy(), "tolerance": first.gradient}
+    assert nn.solve(net(nn.L2(1e-2)), *problem(), **options) == first
+
+
 def test_weights_are_repeated_rows():
     (x, y), weights = problem(), np.arange(50) % 3
     models = [net(nn.L2(0.1)) for _ in range(2)]
