@@ -50,7 +50,7 @@ def test_the_loss_under_dropout_is_the_mean_of_training_passes(trained, digits):
         for draw in range(4)
     ]
     gap = explain_gap(trained, *digits, loss=LOSS, masks=4)
-    assert gap.dropout_loss == pytest.approx(np.mean(passes))
+    assert (gap.dropout_loss, gap.masks) == (np.mean(passes), 4)
     assert gap.dropout_error == pytest.approx(np.std(passes, ddof=1) / 2)
 
 
@@ -71,7 +71,7 @@ def test_rows_that_depend_on_each_other_stay_together(rng):
 
 def test_without_dropout_and_penalty_all_is_generalization(digits):
     gap = explain_gap(network(keep_prob=1.0), *digits, loss=LOSS)
-    assert (gap.dropout, gap.dropout_error, gap.penalty) == (0.0, 0.0, 0.0)
+    assert (gap.dropout, gap.dropout_error, gap.penalty, gap.masks) == (0.0, 0.0, 0.0, 20)
     assert gap.difference == gap.generalization
 
 
@@ -82,10 +82,14 @@ def test_the_same_rows_generalize_for_nothing_and_the_network_is_left_as_it_was(
 
 
 def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
-    text = str(LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20))
-    for part in ("objective", "penalty", "dropout", "train loss", "generalization", "test loss"):
-        assert part in text
-    assert "0.1500  ± 0.0100, 20 draws" in text
+    assert str(LossGap(0.3, 0.45, 0.01, 0.05, 0.4, 20)).splitlines() == [
+        "objective         0.5000  minimized by training",
+        "- penalty         0.0500",
+        "- dropout         0.1500  ± 0.0100, 20 draws",
+        "= train loss      0.3000  in inference mode",
+        "+ generalization  0.1000",
+        "= test loss       0.4000",
+    ]
     assert "±" not in str(LossGap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
 
 

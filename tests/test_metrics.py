@@ -61,11 +61,11 @@ def test_a_function_of_ones_own_sees_outputs_and_targets_and_goes_by_its_name():
     assert {"largest", "Spread"} < measured.keys()
 
 
-def named(name):
+def named(name, module=__name__):
     def metric(outputs, targets):
         return 0.0
 
-    metric.__name__ = name
+    metric.__name__, metric.__module__ = name, module
     return metric
 
 
@@ -79,7 +79,15 @@ RESERVED = ["epoch", "data_loss", "penalty", "total", "seconds", "val_accuracy"]
         (["acuracy"], "one of 'accuracy'.*got 'acuracy' .did you mean 'accuracy'"),
         ([named("a"), named("a")], "metrics must have different names, got 'a' twice"),
         *[([named(n)], f"different names, got '{n}' .a column of the hist") for n in RESERVED],
-        (["accuracy", lambda outputs, targets: outputs], r"return a number, got shape \(50, 3\)"),
+        (
+            ["accuracy", lambda outputs, targets: outputs],
+            r"the metric '<lambda>' must return a number, got shape \(50, 3\)",
+        ),
+        (lambda outputs, targets: "high", "the metric '<lambda>' must return a number, got 'high'"),
+        *[
+            (named("f", module), "the metric 'f' takes the targets first")
+            for module in ("keras.src.losses", "tensorflow.python")
+        ],
         (lambda y_true, y_pred: 0.0, r"lambda outputs, targets: <lambda>\(targets, outputs\)"),
         (lambda labels, outputs: 0.0, r"lambda outputs, targets: <lambda>\(targets, outputs\)"),
     ],
@@ -107,6 +115,12 @@ def test_metrics_of_classes_get_classes(name, outputs, loss):
     net, x, y, history = classifier(outputs, loss, metrics=[metric, "accuracy"])
     assert history.last[name] == metric(y, loss.classes(net.predict(x)))
     assert name != "accuracy_score" or history[name] == history["accuracy"]
+
+
+@pytest.mark.parametrize(("columns", "shape"), [(1, (4,)), (2, (4, 2)), (3, (4, 3))])
+def test_one_label_per_row_is_a_vector_and_several_are_a_matrix(columns, shape):
+    ones = np.ones((4, columns))
+    assert [a.shape for a in metrics._classes(ones, ones, SIGMOID)] == [shape, shape]
 
 
 @pytest.mark.parametrize(("outputs", "loss"), [(1, SIGMOID), (2, SOFTMAX), (3, SOFTMAX)])
