@@ -64,11 +64,19 @@ def test_what_is_not_smooth_is_refused_with_the_reason(make, message):
         nn.solve(model, *problem(), loss=nn.SoftmaxCrossEntropy())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("tolerance", 0.0), ("tolerance", -1.0), ("max_iterations", 0)]
+)
+def test_a_limit_that_cannot_be_reached_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        nn.solve(net(), *problem(), loss=nn.SoftmaxCrossEntropy(), **{name: value})
+
+
 def test_a_limit_that_is_reached_is_an_error_with_the_last_parameters():
     model, (x, y) = net(nn.L2(1e-3)), problem()
     before = nn.evaluate(model, x, y, loss=nn.SoftmaxCrossEntropy())["loss"]
-    with pytest.raises(nn.NotConvergedError, match="after 2 iterations"):
-        nn.solve(model, x, y, loss=nn.SoftmaxCrossEntropy(), max_iterations=2)
+    with pytest.raises(nn.NotConvergedError, match="after 1 iterations"):
+        nn.solve(model, x, y, loss=nn.SoftmaxCrossEntropy(), max_iterations=1)
     assert nn.evaluate(model, x, y, loss=nn.SoftmaxCrossEntropy())["loss"] < before
 
 
