@@ -110,15 +110,30 @@ def test_arrays_of_other_shapes_do_not_broadcast(arguments, message):
         decompose(*arguments)
 
 
+@pytest.mark.parametrize("name", ["predictions", "expected", "noise"])
+def test_text_is_refused_by_name(name):
+    arrays = {"predictions": np.zeros((3, 1, 2, 1)), "expected": np.zeros((2, 1))}
+    arrays |= {"noise": np.zeros(2)}
+    arrays[name] = arrays[name].astype(str)
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be"):
+        decompose(**arrays)
+
+
 def test_leaving_a_data_set_out_is_what_the_error_does(rng):
-    """The jackknife, restated with the estimator itself."""
+    """The jackknife, restated with the estimator itself, for every term."""
     predictions, expected = models(rng, 6, 3), rng.standard_normal((40, 1))
     result = decompose(predictions, expected, np.zeros(40))
     others = [
         decompose(np.delete(predictions, left, axis=0), expected, np.zeros(40)) for left in range(6)
     ]
-    values = np.array([other.bias.value for other in others])
-    jackknife = 5 / 6 * ((values - values.mean()) ** 2).sum()
-    of_data = predictions.mean(axis=1)
-    at_inputs = (of_data.mean(axis=0) - expected) ** 2 - of_data.var(axis=0, ddof=1) / 6
-    assert result.bias.error**2 == pytest.approx(jackknife + at_inputs.var(ddof=1) / 40)
+    of_data, seed = predictions.mean(axis=1), predictions.var(axis=1, ddof=1).mean(axis=0)
+    between = of_data.var(axis=0, ddof=1)
+    bias, data = (of_data.mean(axis=0) - expected) ** 2 - between / 6, between - seed / 3
+    at_inputs = {"bias": bias, "data_variance": data, "seed_variance": seed}
+    at_inputs |= {"variance": data + seed, "total": bias + data + seed}
+    for name, values in at_inputs.items():
+        left_out = np.array([getattr(other, name).value for other in others])
+        jackknife = 5 / 6 * ((left_out - left_out.mean()) ** 2).sum()
+        error = getattr(result, name).error
+        assert error**2 == pytest.approx(jackknife + values.var(ddof=1) / 40), name
+    assert result.input_error**2 == pytest.approx(at_inputs["total"].var(ddof=1) / 40)
