@@ -338,6 +338,11 @@ def test_few_rows_are_permuted_as_a_whole(n, same):
     assert (whole == blocks).all() == same
 
 
+def test_another_order_is_refused():
+    with pytest.raises(TypeError, match="shuffle must be True, False or 'blocks', got 'block'"):
+        order_of(10, "block")
+
+
 def test_the_order_by_blocks_has_the_stated_statistics():
     n, size, moved, same, means = 200_000, 100, [], [], []
     values = np.random.default_rng(1).normal(size=782)  # one for each block
