@@ -42,7 +42,7 @@ OPTIONAL = frozenset(
 CONVENTIONS = {
     "L2": "strength/2 * sum(w**2)",
     "L1": "strength * sum(abs(w))",
-    "penalties": "on weights only, divided by nothing",
+    "penalties": "on weights only; not divided by the number of rows or weights",
     "constraints": "on weights only; MaxNorm on each column, a unit's incoming weights",
     "keep_prob": "probability that a unit is kept; kept units are divided by it in training",
     "weights": "shape (inputs, outputs): y = x @ w + b",
@@ -59,11 +59,11 @@ def save(
     ----------
     net : Network
     path : path
-        Written whole or not at all. A name that ends in ``.safetensors`` gives that format, in
-        which each parameter has its name, such as ``dense_1.weight``; any other name gives NPZ.
+        Written completely or not at all. If it ends in ``.safetensors``, the file has that format
+        and contains each parameter under its name, such as ``dense_1.weight``; otherwise NPZ.
     optimizer : Optimizer, optional
-        Saved too, with its state: :func:`load_optimizer` reads it, and training goes on as if it
-        had not been interrupted.
+        Saved too, with its state; :func:`load_optimizer` reads it, so that training can continue
+        exactly.
     overwrite : bool, default False
 
     Raises
@@ -138,7 +138,7 @@ def encode_checkpoint(
 def describe(
     net: Network, optimizer: Optimizer | None = None, objects: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return what JSON can hold of a network and of its optimizer: all but arrays and states.
+    """Return the description of a network and its optimizer for JSON, without arrays and states.
 
     The layers, penalties, constraints and the optimizer are added to ``objects``, by name.
     """
@@ -183,9 +183,9 @@ def _get_shapes(net: Network) -> list[list[Any]]:
 def restore(
     net: Network, optimizer: Optimizer, fields: dict[str, Any], arrays: Mapping[str, Array]
 ) -> None:
-    """Give a network and an optimizer, made by the same code, the values of a file.
+    """Restore a network and an optimizer, created by the same code, from the contents of a file.
 
-    The objects stay the same, so that a schedule of the user's still sets their attributes.
+    The objects are kept, so that a schedule of the user still sets their attributes.
 
     Raises
     ------
@@ -257,9 +257,9 @@ def load(path: str | Path, *, custom: Mapping[str, Any] | None = None) -> Networ
     OSError
         If there is no such file, or it cannot be read.
     ValueError
-        If the file is not such a file, was altered, names something unknown, or has a value that
-        cannot be: the error names the file and the field. Nothing is drawn, and no memory is
-        allocated for parameters that are not in the file.
+        If the file has another format, was altered, or contains an unknown name or an invalid
+        value; the error names the file and the field. No initial values are drawn, and no memory
+        is allocated for parameters that are not in the file.
 
     Examples
     --------
@@ -318,7 +318,7 @@ def load_optimizer(path: str | Path, *, custom: Mapping[str, Any] | None = None)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the description and the arrays of a file, whose checksum and fields are right."""
+    """Return the description and the arrays of a file, after a check of checksum and fields."""
     path = check_path("path", path)
     with name_file(path):
         arrays, texts = containers.unpack(path)
@@ -352,7 +352,7 @@ def _join_parameters(fields: dict[str, Any], arrays: dict[str, Array]) -> Array:
 
 
 def _warn_of_attributes(net: Network, optimizer: Optimizer | None) -> None:
-    """Warn if an object of a user's class has attributes that one that is loaded has not."""
+    """Warn of attributes of a user's class that are missing after loading."""
     objects: dict[str, Any] = {}
     describe(net, optimizer, objects)
     shipped = _get_kinds(None).values()

@@ -1,9 +1,9 @@
-"""NPZ files of any origin: read without pickle, each size checked before memory is allocated.
+"""NPZ files from any source: read without pickle, each size checked before memory is allocated.
 
 An ``.npz`` file is a zip archive whose members are arrays, each a header (dtype, memory order,
-shape) and values. All of it may be altered: names that occur twice, a header that states 10**12
-values, a megabyte of zeros that unpacks to a gigabyte. `ArrayFile` reads the names, then the header
-of an array, and its values only if header, member and limit agree.
+shape) and values. Any part may be damaged or malicious: names that occur twice, a header that
+states 10**12 values, a megabyte that unpacks to a gigabyte. `ArrayFile` reads the names, then the
+header of an array, and its values only if header, member and limit agree.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def unpacked_limit(size: int) -> int:
 
 
 class Header(NamedTuple):
-    """What an array in a file is, by its header.
+    """The header of an array in a file.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class ArrayFile:
 
 
 def _check_values(values: Array) -> None:
-    """Raise ``ValueError`` for bytes that NumPy takes without a look: of bools and of text."""
+    """Raise ``ValueError`` for invalid bools and text, which NumPy does not check."""
     if values.dtype.kind == "b" and values.view(np.uint8).max(initial=0) > 1:
         raise ValueError("bools whose bytes are neither 0 nor 1")
     if values.dtype.kind == "U":

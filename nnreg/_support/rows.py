@@ -1,8 +1,9 @@
 """Rows of data, read batch by batch: arrays, memory-mapped files, sparse matrices, selections.
 
-An array in C order is used as it is. Other data are :class:`Rows`, which have the part of an
-array's interface that training and prediction use: ``shape``, ``dtype``, slices and ``take``. Only
-the rows that are asked for are copied or made dense, so nothing of the data's size is allocated.
+An array in C order is used as it is. Other data are wrapped in :class:`Rows`, which implements the
+part of an array's interface that training and prediction use: ``shape``, ``dtype``, slices and
+``take``. Only the rows that are read are copied or made dense, so no memory of the size of the
+whole data is allocated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""States: what objects keep beyond the arguments of their ``__init__``, in files and compared.
+"""States: attributes beyond the arguments of ``__init__``, which are saved and restored.
 
-The state of an object is what its ``get_state`` returns. Its arrays are saved under the place of
-the object and the name of the attribute, such as ``norm_1.mean``; numbers and texts in JSON.
+The state of an object is what its ``get_state`` returns. Arrays are saved under the name of
+the object and of the attribute, such as ``norm_1.mean``; numbers and strings as JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nnreg._support.typing import Array
 
 
 def to_python(value: Any) -> Any:
-    """Return a number of NumPy's as JSON can hold it."""
+    """Return a NumPy number as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"a checkpoint can have numbers, texts and arrays, got {value!r}")
@@ -54,7 +54,7 @@ def get_states(objects: Mapping[str, Stateful], arrays: dict[str, Array]) -> dic
 def set_states(
     objects: Mapping[str, Stateful], fields: dict[str, Any], arrays: Mapping[str, Array]
 ) -> None:
-    """Give each object the state that a file has of it."""
+    """Restore the state of each object from the contents of a file."""
     states = fields.get("states", {})
     for place, thing in objects.items():
         state = dict(states.get(place, {}))
@@ -66,7 +66,7 @@ def set_states(
 
 
 class _Pickler(pickle.Pickler):
-    """A pickler that writes the other objects of a run by class: they are compared themselves."""
+    """A pickler that writes other objects of a run as their class; they are compared separately."""
 
     def persistent_id(self, value: Any) -> str | None:
         return type(value).__name__ if isinstance(value, Copyable) else None

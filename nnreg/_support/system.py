@@ -1,7 +1,7 @@
 """Differences between operating systems: renaming, folders, processes and the console.
 
-The other modules use the same calls on Linux, macOS and Windows. Nothing that only some of them
-have is imported before it is called.
+The other modules use the same calls on Linux, macOS and Windows. Modules that only some of them
+have are imported where they are used.
 """
 
 from __future__ import annotations
@@ -142,12 +142,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process of this number is running, or cannot be asked.
+    """Return whether a process of this number is running, or True if this cannot be found out.
 
     >>> is_running(os.getpid())
     True
     """
-    if WINDOWS:  # where the question would end it
+    if WINDOWS:  # where os.kill would end it
         return True
     try:
         os.kill(process, 0)
@@ -161,7 +161,7 @@ def is_running(process: int) -> bool:
 def end_with_parent(parent: int) -> None:
     """End this worker process as soon as its parent is no longer the process of this number.
 
-    Windows does not tell; there a worker lives on until its pool ends it.
+    On Windows the parent's number does not change; a worker runs there until its pool ends it.
     """
 
     def watch() -> None:
@@ -182,6 +182,6 @@ def kill_group(process: subprocess.Popen[Any]) -> None:
 
 
 def accept_any_text(stream: Any) -> None:
-    """Let a console print ``?`` for characters, such as ± and ², that its encoding has not."""
+    """Let a console print ``?`` for characters, such as ± and ², that its encoding lacks."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")

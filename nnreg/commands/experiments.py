@@ -155,9 +155,9 @@ COMPARE: Mapping[str, Options] = {
 
 COMPARE_RULES = {
     "rows": "If the data include test rows, these are used; of other data "
-    f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by mean and deviation "
-    "of the training rows; a constant feature is divided by 1, and values beyond "
-    f"{MAX_DEVIATION:g} deviations are clipped. Test labels are never made wrong.",
+    f"{TEST_SHARE * 100:g} % are split off first. Features are standardized by the mean and the "
+    "standard deviation of the training rows; a constant feature is only centered, and values "
+    f"beyond {MAX_DEVIATION:g} standard deviations are clipped. Test labels are never made wrong.",
     "strengths": "A third of the training rows are used for validation; the strength with the "
     "lowest data loss on them is selected; then they are training rows again. With N training rows "
     f"the grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, "

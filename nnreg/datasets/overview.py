@@ -1,4 +1,4 @@
-"""The columns of a CSV file, whatever they contain: names, and counts of their cells."""
+"""The columns of any CSV file: names, and counts of their cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_CELLS = 1_000_000  # and of all columns
 
 
 class ColumnSummary(NamedTuple):
-    """What a column has: the number of cells of each kind, and the range of its numbers.
+    """The number of cells of each kind in a column, and the range of its numbers.
 
     Attributes
     ----------
@@ -22,8 +22,8 @@ class ColumnSummary(NamedTuple):
     numbers, missing, texts : int
     low, high : float
     distinct : str
-        The number of different cells; ``"> 1,000"`` from there on, or from less in a table of more
-        than 1,000 columns.
+        The number of different cells. Above 1,000 it is ``"> 1,000"``; in a table of more than
+        1,000 columns the limit is lower.
     """
 
     name: str

@@ -112,9 +112,9 @@ def prepare(
 class Standardization:
     """The affine map that gives the features of some rows mean 0 and standard deviation 1.
 
-    A feature that is constant in these rows is divided by 1. Values beyond three deviations are
-    clipped: a pixel that is dark in one row of thousands is some seventy deviations away in that
-    row, and would dominate the network's input.
+    A feature that is constant in these rows is only centered. Values beyond three standard
+    deviations are clipped: a pixel that is nonzero in one row of thousands is about seventy
+    standard deviations from its mean in that row, and would dominate the network's input.
 
     Parameters
     ----------
@@ -134,10 +134,10 @@ class Standardization:
 
     @classmethod
     def of(cls, x: Array) -> Self:
-        """Return the standardization by the mean and the deviation of these rows."""
+        """Return the standardization by the mean and the standard deviation of these rows."""
         mean = x.mean(axis=0, dtype=np.float64)
         scale = x.std(axis=0, dtype=np.float64)
-        # Rounding can give a constant feature a tiny deviation, whose inverse amplifies the error.
+        # By rounding, the deviation of a constant feature can be tiny; its inverse would be huge.
         scale[scale <= 1e-12 * np.abs(mean)] = 1.0
         return cls(mean, scale)
 

@@ -1,7 +1,7 @@
 """Training data: checked, split into training and validation rows, then weighted.
 
-:class:`Data` has all rows, in any form of :mod:`nnreg._support.rows`; :class:`Stream` reads batches
-from an iterable. Both yield the batches of an epoch, and predict all rows.
+:class:`Data` contains all rows, in any form of :mod:`nnreg._support.rows`; :class:`Stream` reads
+batches from an iterable. Both yield the batches of an epoch, and predict all rows.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Data(NamedTuple):
 class Batches(Protocol):
     """Data that come batch by batch: what ``fit`` takes in place of ``x`` and ``y``.
 
-    Any object whose ``__iter__`` starts again at the first batch, and yields pairs ``(x, y)`` or
-    triples ``(x, y, weights)``. A batch has the same forms as the whole data. If ``__len__`` is
-    defined, it is the number of batches.
+    Any object whose ``__iter__`` starts at the first batch each time, and yields pairs ``(x, y)``
+    or triples ``(x, y, weights)``, in any form that ``fit`` takes. If ``__len__`` is defined, it
+    must return the number of batches.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Batches(Protocol):
     """
 
     def __iter__(self) -> Iterator[Any]:
-        """Start again, and yield the batches of one epoch."""
+        """Yield the batches of one epoch, from the first one."""
         ...
 
 
@@ -102,7 +102,7 @@ class Stream:
     classes : tuple, optional
         The labels of the targets.
     name : str
-        What errors call it.
+        The name of the data in errors.
     passes : int
         How often it is read; an iterator can be read once.
 

@@ -34,19 +34,20 @@ def batches(
         Number of rows in a batch; the last batch may have fewer. It may exceed ``n``.
     net : Network
     shuffle : bool or "blocks", default True
-        If False, the rows keep their order. ``"blocks"`` is for data that are read from a file.
+        If False, the rows keep their order. ``"blocks"`` reads data in a file from
+        fewer places.
 
     Notes
     -----
-    With ``shuffle="blocks"``, a batch touches few places of the file, and no array with all row
-    numbers is needed. The rows are cut into blocks of 256, the blocks are permuted, and the rows of
-    at least 64 consecutive blocks (16,384 rows) are permuted among themselves. Each row occurs once
-    per epoch. A row moves by n/3 places on average, as in a permutation of all rows. Two rows of a
-    batch are from one block with a probability of at most 1.6 % (255 of 16,383), where a
-    permutation has 255 of n - 1. If the rows of a block are alike, as in a file that is sorted by
-    class, the mean of a batch of B rows has a variance of up to ``s²(1/B + 1/64)`` instead of
-    ``s²/B``; such a file should be shuffled once when it is written. Below 32,768 rows, the order
-    is that of ``shuffle=True``.
+    With ``shuffle="blocks"``, the rows of a batch are in few places of the file, and no array with
+    all row numbers is needed. The rows are cut into blocks of 256, the blocks are permuted, and the
+    rows of at least 64 consecutive blocks (16,384 rows) are permuted among themselves. Each row
+    occurs once per epoch. A row moves by n/3 places on average, as in a permutation of all rows.
+    Two rows of a batch are from one block with a probability of at most 1.6 % (255 of 16,383),
+    where a permutation has 255 of n - 1. If the rows of a block are alike, as in a file that is
+    sorted by class, the mean of a batch of B rows has a variance of up to ``s²(1/B + 1/64)``
+    instead of ``s²/B``; such a file should be shuffled once when it is written. Below 32,768 rows,
+    the order is that of ``shuffle=True``.
 
     Examples
     --------

@@ -57,10 +57,10 @@ COUNTERS = frozenset(["steps", "epochs", "nnreg", "conventions", "initializers"]
 class Checkpoint:
     """Where, and how often, ``fit`` saves a run.
 
-    If the folder has files of the same run, ``fit`` continues from the newest one that is whole,
-    and says so. On the same machine, with the same NumPy and number of threads, the finished run
-    is to the last bit the run that was not interrupted. Ctrl-C saves the last step. While a run
-    uses a folder, another one in the same or another process is refused.
+    If the folder contains files of the same run, ``fit`` continues from the newest intact one, and
+    prints its name. On the same machine, with the same NumPy and number of threads, the result
+    equals that of an uninterrupted run to the last bit. Ctrl-C saves the last step. While a run
+    uses a folder, a second run in it is an error, also in another process.
 
     Layers, penalties, losses and optimizers are restored by the arguments of their ``__init__``, an
     optimizer by its ``state`` too, and these and callbacks by what ``get_state`` returns: numbers,
@@ -72,17 +72,17 @@ class Checkpoint:
     folder : path
         Created if it does not exist.
     every_steps : int, optional
-        Save after so many steps too, and not only after each epoch.
+        Save also after every ``every_steps`` steps, not only after each epoch.
     every_seconds : float, optional
-        Save also after a step that ends so many seconds after the last file.
+        Save also after a step that ends at least this many seconds after the last save.
     keep : int, default 2
         The number of files that are kept; older ones of this run are removed.
     monitor : str, optional
-        A column of the history, or ``"loss"`` or ``"val_loss"``. The epoch in which it is best is
-        kept as ``best.npz``. By default ``val_data_loss`` if there are validation data, otherwise
-        there is no such file.
+        A column of the history, or ``"loss"`` or ``"val_loss"``. The state after the epoch with
+        its best value is kept as ``best.npz``. Default: ``val_data_loss`` if there are validation
+        data, otherwise there is no such file.
     mode : {"min", "max"}, optional
-        Which figure is best. Inferred for losses, errors and accuracy.
+        Whether the lowest or the highest value is best. Inferred for losses, errors and accuracy.
 
     Examples
     --------
@@ -163,7 +163,7 @@ class Run:
     state : TrainingState
     callbacks : list of Callback
     settings : dict
-        What else must agree for a run to be resumed, ready for JSON.
+        Other settings that must be equal for a run to be resumed, as JSON can represent them.
 
     Raises
     ------
@@ -206,7 +206,7 @@ class Run:
         self.has_best = self.monitor is not None and best.exists() and self._read(best) is not None
 
     def _find(self) -> tuple[Path, dict[str, Any], dict[str, Array]] | None:
-        """Return the newest file that is whole, with its contents."""
+        """Return the newest intact file, with its contents."""
         found = None
         numbers = {
             int(match[1]): path
@@ -220,7 +220,7 @@ class Run:
         return found
 
     def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:
-        """Return what a file of this run has; rename one that is damaged, and return None."""
+        """Return the contents of a file of this run; rename a damaged one, and return None."""
         try:
             fields, arrays = read_checkpoint(path)
         except ValueError as error:
