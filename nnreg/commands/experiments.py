@@ -39,7 +39,7 @@ from nnreg.lab.preprocessing import MAX_DEVIATION, TEST_SHARE
 from nnreg.lab.reporting.folder import open_folder, written_files
 from nnreg.lab.reporting.report import Report
 from nnreg.lab.reporting.results import Progress, WorkerDiedError, list_results
-from nnreg.lab.settings import DEMONSTRATION, OPTIMIZERS, Settings
+from nnreg.lab.settings import DEMONSTRATION, Settings
 from nnreg.lab.verdicts import FIT_RULE
 from nnreg.penalties import METHODS
 from nnreg.training.step import NonFiniteLossError
@@ -67,17 +67,7 @@ DATA_OPTIONS: Options = {
 
 
 NETWORK_OPTIONS: Options = {
-    **make_network_options(
-        {
-            "hidden": ",".join(map(str, Settings.hidden)),
-            "optimizer": Settings.optimizer,
-            "learning-rate": ", ".join(
-                f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items()
-            ),
-            "epochs": "about 1,000 steps, 10 to 100 epochs",
-            "batch-size": f"{Settings.batch_size}",
-        }
-    ),
+    **make_network_options(Settings),
     "repeats": {
         "type": whole,
         "metavar": "N",
@@ -258,15 +248,7 @@ BIAS_VARIANCE: Mapping[str, Options] = {
     },
     "network, where the sweep does not vary it": {
         **make_strength_options(),
-        **make_network_options(
-            {
-                "hidden": ",".join(map(str, NetworkLearner.hidden)),
-                "optimizer": NetworkLearner.optimizer,
-                "learning-rate": f"{NetworkLearner.learning_rate:g}",
-                "epochs": f"{NetworkLearner.epochs}",
-                "batch-size": f"{NetworkLearner.batch_size}",
-            }
-        ),
+        **make_network_options(NetworkLearner),
     },
     "output": {**make_output_options("nnreg-bias-variance"), **make_jobs_option("processes")},
 }

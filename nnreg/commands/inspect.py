@@ -27,8 +27,7 @@ from nnreg.datasets.overview import summarize_columns
 from nnreg.lab.model import MODEL, Model
 from nnreg.summary import NUMBERS, summarize
 
-COLUMNS = 50  # of a table that are shown
-ARRAYS = 50
+MOST = 50  # columns or arrays that are shown
 
 DESCRIPTION = (
     "Describe a file: a network or checkpoint saved by nnreg (.npz, .safetensors), a CSV file, an "
@@ -82,13 +81,13 @@ def describe(path: Path, start: bytes, form: Mapping[str, Any]) -> Iterator[Any]
         if start == b"PK\3\4":
             with ArrayFile(name) as file:
                 arrays = file.names
-                headers = [file.header(array) for array in arrays[:ARRAYS]]
+                headers = [file.header(array) for array in arrays[:MOST]]
         if "description" in arrays:
             yield from describe_network(path, checked="checksum" in arrays)
             return
         yield {"content": f"NPZ with {len(arrays)} arrays"}
         rows = [[n, str(h.dtype), str(h.shape)] for n, h in zip(arrays, headers, strict=False)]
-        yield text_table(["array", "dtype", "shape"], rows + [["..."] * 3] * (len(arrays) > ARRAYS))
+        yield text_table(["array", "dtype", "shape"], rows + [["..."] * 3] * (len(arrays) > MOST))
     elif start[:2] in (b"\0\0", b"\x1f\x8b"):
         values = read_idx(path)
         yield {
@@ -113,9 +112,9 @@ def describe_table(name: str, form: Mapping[str, Any]) -> Iterator[Any]:
             *(f"{column.texts:,}", column.distinct),
             *(f"{value:.6g}" if column.numbers else "" for value in (column.low, column.high)),
         ]
-        for column in columns[:COLUMNS]
+        for column in columns[:MOST]
     ]
-    yield text_table(heads, cells + [["..."] * 7] * (len(columns) > COLUMNS), right=range(1, 7))
+    yield text_table(heads, cells + [["..."] * 7] * (len(columns) > MOST), right=range(1, 7))
 
 
 def describe_network(path: Path, *, checked: bool) -> Iterator[Any]:

@@ -15,8 +15,9 @@ from typing import Any, TypeAlias, TypeVar
 from nnreg import datasets
 from nnreg._support.tables import printable
 from nnreg.datasets import Dataset
+from nnreg.lab.bias_variance.learners import NetworkLearner
 from nnreg.lab.reporting.results import Progress
-from nnreg.lab.settings import OPTIMIZERS
+from nnreg.lab.settings import OPTIMIZERS, FitSettings
 
 Value = TypeVar("Value")
 INTERRUPTED = 130  # 128 + SIGINT, the exit status after Ctrl-C
@@ -139,8 +140,16 @@ def make_strength_options() -> Options:
     }
 
 
-def make_network_options(defaults: Mapping[str, str]) -> Options:
-    """Return the options of a network and its training, with descriptions of their defaults."""
+def make_network_options(settings: type[FitSettings | NetworkLearner]) -> Options:
+    """Return the options of a network and its training, with the defaults of these settings."""
+    rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
+    defaults = {
+        "hidden": ",".join(map(str, settings.hidden)),
+        "optimizer": settings.optimizer,
+        "learning-rate": f"{settings.learning_rate:g}" if settings.learning_rate else rates,
+        "epochs": settings.epochs or "about 1,000 steps, 10 to 100 epochs",
+        "batch-size": settings.batch_size,
+    }
     options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
         "hidden": (widths, "UNITS,...", "units of the hidden layers, or none"),
         "optimizer": (str, "NAME", ", ".join(OPTIMIZERS)),

@@ -53,7 +53,7 @@ from nnreg.lab.reporting.folder import (
     remove_run,
 )
 from nnreg.lab.reporting.report import Report, Table, describe_training
-from nnreg.lab.settings import ACTIVATIONS, OPTIMIZERS, ModelSettings, Strengths, build_network
+from nnreg.lab.settings import ACTIVATIONS, ModelSettings, Strengths, build_network
 from nnreg.losses import Loss, MeanSquaredError, SoftmaxCrossEntropy
 from nnreg.training.callbacks import Callback, EarlyStopping, FunctionCallback, TrainingState
 from nnreg.training.data import Data
@@ -85,17 +85,7 @@ RULES = {
     "target.",
 }
 
-FITTING = make_network_options(
-    {
-        "hidden": ",".join(map(str, ModelSettings.hidden)),
-        "optimizer": ModelSettings.optimizer,
-        "learning-rate": ", ".join(
-            f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items()
-        ),
-        "epochs": "about 1,000 steps, 10 to 100 epochs",
-        "batch-size": f"{ModelSettings.batch_size}",
-    }
-)
+FITTING = make_network_options(ModelSettings)
 
 OPTIONS: Mapping[str, Options] = {
     "data": {
@@ -213,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
                     callbacks=[*callbacks, FunctionCallback(count)],
                     checkpoint=Checkpoint(folder, every_seconds=SECONDS),
                 )
-            report = make_report(task, history)
+            report = make_report(task, history, identity)
             with suppress(BrokenPipeError):  # the files are written nevertheless
                 print(report, flush=True)
             net.classes = make_labels(task.dataset.class_names)
@@ -324,7 +314,7 @@ def describe_run(task: Task) -> dict[str, Any]:
 
 
 def check_same_run(out: Path, identity: Mapping[str, Any]) -> None:
-    """Raise if the folder has a run with other settings, other data or more epochs."""
+    """Raise if the folder has a run with other settings or other data."""
     earlier = read_numbers(out).get("run")
     if not isinstance(earlier, dict):
         return
@@ -381,7 +371,7 @@ def encode_history(history: History) -> bytes:
     return text.getvalue().encode()
 
 
-def make_report(task: Task, history: History) -> Report:
+def make_report(task: Task, history: History, identity: Mapping[str, Any]) -> Report:
     """Return the report of a finished run."""
     model, settings, dataset = task.model, task.settings, task.dataset
     figures = {name: measure(task, data) for name, data in task.rows.items()}
@@ -422,7 +412,7 @@ def make_report(task: Task, history: History) -> Report:
             )
         },
         numbers={
-            "run": describe_run(task),
+            "run": identity,
             "data": {"name": dataset.name, "source": dataset.source},
             "features": list(model.features),
             "class_names": list(dataset.class_names),

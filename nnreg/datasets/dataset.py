@@ -20,6 +20,7 @@ from nnreg._support.tables import listed, printable
 from nnreg._support.typing import Array
 
 Split: TypeAlias = tuple[Array, Array]  # x, float32 (N, D), and y, int64 (N,)
+LONGEST_LABEL = 1_000  # characters, in a file
 
 
 class Part(NamedTuple):

@@ -32,8 +32,7 @@ from nnreg.datasets.mnist import (
     sha256,
 )
 from nnreg.datasets.npz import read_npz
-from nnreg.datasets.overview import read_names
-from nnreg.datasets.tables import read_csv
+from nnreg.datasets.tables import open_source, read_csv, read_first_line
 
 
 def _pixels(side: int) -> tuple[str, ...]:
@@ -138,15 +137,19 @@ def find_names(
     separator: str | None = None,
     encoding: str | None = None,
 ) -> tuple[str, ...]:
-    """Return the names of all columns of a file of text, the target's too; otherwise nothing.
+    r"""Return the names of all columns of a file of text, the target's too; otherwise nothing.
 
-    >>> find_names("digits")
-    ()
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "pets.csv"
+    ...     size = path.write_text("weight,kind\n4.5,cat\n")
+    ...     find_names(path), find_names(path, header=False), find_names("digits")
+    (('weight', 'kind'), ('column 0', 'column 1'), ())
     """
     name = check_path("source", source)
     if name in NAMES or not name.lower().endswith(TEXT_ENDINGS):
         return ()
-    return read_names(name, header=header, separator=separator, encoding=encoding)
+    return tuple(read_first_line(open_source(name, separator, encoding, header))[1])
 
 
 def load(source: str | os.PathLike[str], **options: Any) -> Dataset:

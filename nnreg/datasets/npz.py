@@ -17,11 +17,10 @@ from nnreg._support.files import check_path
 from nnreg._support.npz import ArrayFile, Header
 from nnreg._support.tables import listed, printable
 from nnreg.datasets.columns import Column, choose
-from nnreg.datasets.dataset import Dataset, Part, check_width, make_dataset
+from nnreg.datasets.dataset import LONGEST_LABEL, Dataset, Part, check_width, make_dataset
 
 _FEATURES = ("x", "x_train", "data", "features", "images")
 _TARGETS = ("y", "y_train", "target", "targets", "labels")
-_LONGEST_LABEL = 1_000  # characters
 
 
 def read_npz(
@@ -171,5 +170,5 @@ def _check_shapes(
         raise ValueError(
             f"{path}, {y}: labels must have the shape ({shape[0]},), one for each row, got {labels}"
         )
-    if dtype.kind == "U" and dtype.itemsize > 4 * _LONGEST_LABEL:
+    if dtype.kind == "U" and dtype.itemsize > 4 * LONGEST_LABEL:
         raise ValueError(f"{path}, {y}: labels of {dtype.itemsize // 4:,} characters")

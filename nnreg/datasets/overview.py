@@ -35,26 +35,6 @@ class ColumnSummary(NamedTuple):
     distinct: str
 
 
-def read_names(
-    path: str | os.PathLike[str],
-    *,
-    header: bool | None = None,
-    separator: str | None = None,
-    encoding: str | None = None,
-) -> tuple[str, ...]:
-    r"""Return the names of the columns of a CSV file, for arguments as of `read_csv`.
-
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "pets.csv"
-    ...     size = path.write_text("weight,kind\n4.5,cat\n")
-    ...     read_names(path), read_names(path, header=False)
-    (('weight', 'kind'), ('column 0', 'column 1'))
-    """
-    source = tables.open_source(check_path("path", path), separator, encoding, header)
-    return tuple(tables.read_first_line(source)[1])
-
-
 def summarize_columns(
     path: str | os.PathLike[str],
     *,

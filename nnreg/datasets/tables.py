@@ -27,11 +27,10 @@ from nnreg._support.files import check_path, open_regular
 from nnreg._support.tables import listed, printable
 from nnreg._support.typing import Array
 from nnreg.datasets.columns import Column, choose
-from nnreg.datasets.dataset import Dataset, Part, make_dataset
+from nnreg.datasets.dataset import LONGEST_LABEL, Dataset, Part, make_dataset
 
 _MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_LONGEST_LABEL = 1_000  # characters
 _MOST_COLUMNS = 100_000
 _UTF_8 = "utf-8-sig"  # with or without a byte-order mark
 _BLOCK = 2**16  # cells that are converted at once
@@ -460,7 +459,7 @@ def _label_values(source: Source, where: str, labels: list[str]) -> Array | list
     # Among numbers, "none" is a missing value; among words it may be a class.
     numeric = distinct > missing and all(map(is_number, distinct - missing))
     missing = missing if numeric else missing & {""}
-    if wrong := missing | {label for label in distinct if len(label) > _LONGEST_LABEL}:
+    if wrong := missing | {label for label in distinct if len(label) > LONGEST_LABEL}:
         row, text = next(pair for pair in enumerate(labels) if pair[1] in wrong)
         line, _ = next(
             islice(read_records(source), row + (source.header is not False), None), (0, [])

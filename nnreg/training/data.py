@@ -123,8 +123,6 @@ class Stream:
     ) -> None:
         self.net, self.loss, self.batches, self.name = net, loss, batches, name
         self.classes = classes
-        validation.instance("net", net, Network, "a Network")
-        validation.instance("loss", loss, Loss, "a Loss such as nn.SoftmaxCrossEntropy()")
         if isinstance(batches, str | bytes | Mapping) or hasattr(batches, "__array__"):
             raise TypeError(
                 f"{name} without y must be an iterable of batches (x, y), "

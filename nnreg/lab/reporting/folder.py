@@ -136,12 +136,7 @@ def open_folder(
             folder = out.with_name(f"{out.name}-{number}")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(f"{folder} is read-only: name another folder")
-        for name in {*report_files(pictures)} - written_files(folder).keys():
-            if os.path.lexists(folder / name):
-                raise FileExistsError(
-                    f"{folder / name} was not written by nnreg, or was changed since, and is not "
-                    "replaced: move it, or name another folder"
-                )
+        _refuse_files(folder, {*report_files(pictures)} - written_files(folder).keys())
         with reserve_folder(folder):
             yield folder
     finally:
@@ -199,18 +194,23 @@ def open_model_folder(
                 path.rmdir()
 
 
+def _refuse_files(folder: Path, names: Iterable[str]) -> None:
+    """Raise if one of these files of the user exists."""
+    for name in names:
+        if os.path.lexists(folder / name):
+            raise FileExistsError(
+                f"{folder / name} was not written by nnreg, or was changed since, and is not "
+                "replaced: move it, or name another folder"
+            )
+
+
 def _begin_run(out: Path, names: Iterable[str], run: Mapping[str, Any], force: bool) -> None:
     """Write the first ``report.json``, unless the folder belongs to a run that goes on."""
     if force:
         remove_run(out)
     elif "run" in read_numbers(out):
         return
-    for name in (REPORT, *names):
-        if os.path.lexists(out / name):
-            raise FileExistsError(
-                f"{out / name} was not written by nnreg, or was changed since, and is not "
-                "replaced: move it, or name another folder"
-            )
+    _refuse_files(out, (REPORT, *names))
     if others := [] if force else sorted(os.listdir(out)):
         raise FileExistsError(
             f"{out} has other files, such as {others[0]}: name a new folder, or add --force, "
