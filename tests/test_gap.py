@@ -90,7 +90,7 @@ def test_the_text_has_every_part_and_names_the_error_of_dropout_alone():
         "+ generalization  0.1000",
         "= test loss       0.4000",
     ]
-    assert "±" not in str(LossGap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
+    assert "\n- dropout         0.0000\n" in str(LossGap(0.3, 0.3, 0.0, 0.05, 0.4, 20))
 
 
 @pytest.mark.parametrize(
