@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -124,7 +125,8 @@ def test_frames_of_numbers_and_bools_need_no_conversion():
     values = {"a": X[:, 0], "b": X[:, 1] > 0}
     expected = outcome(np.column_stack(list(values.values())))
     table = pandas.DataFrame(values)
-    for given in (table, table.convert_dtypes(), polars.DataFrame(values)):
+    decimals = polars.DataFrame(values | {"b": [Decimal(int(value)) for value in values["b"]]})
+    for given in (table, table.convert_dtypes(), polars.DataFrame(values), decimals):
         assert outcome(given) == expected
     twice = pandas.DataFrame(np.column_stack([X[:, 0], X[:, 1] > 0]), columns=["a", "a"])
     assert outcome(twice.convert_dtypes()) == expected
@@ -171,6 +173,20 @@ FAULTS = {
     "text": (lambda: pandas_frame(b=TEXT), r"\['b'\].*x = pandas.get_dummies\(x, columns=\['b'\]"),
     "a category": (lambda: pandas_frame(b=TEXT).astype({"b": "category"}), r"\['b'\] of dtype cat"),
     "dates": (lambda: pandas_frame(b=np.zeros(3, "M8[s]")), r"x\['b'\] = .*Timedelta.*counts days"),
+    "durations": (
+        lambda: pandas_frame(b=np.zeros(3, "m8[s]")),
+        r"x\['b'\] = x\['b'\] / pandas.Timedelta\(days=1\)",
+    ),
+    "dates in polars": (
+        lambda: polars_frame(b=np.arange(3).astype("M8[D]")),
+        r"x = x.with_columns\(polars.col\(\['b'\]\).to_physical\(\)\)",
+    ),
+    "dates in PyArrow": (
+        lambda: polars_frame(b=np.arange(3).astype("M8[D]")).to_arrow(),
+        r"x = x.to_pandas\(\); x\['b'\] = \(x",
+    ),
+    "lists": (lambda: polars_frame(b=[[1.0, 2.0]] * 3), r"dtype List.*: x = x.drop\(\['b'\]\)"),
+    "records": (lambda: polars_frame(b=[{"c": 1.0}] * 3), r"\['b'\] of dtype Struct"),
     "text in polars": (lambda: polars_frame(b=TEXT), r"x = x.to_dummies\(\['b'\]\)"),
     "missing": (
         lambda: pandas_frame(b=[1.0, np.nan, np.nan]),

@@ -264,6 +264,8 @@ CURES = {
     "a missing value": "a;b;y\n1;2;u\n3;?;v\n5;6;u\n7;8;v\n1;2;u\n",
     "text": "a,b,y\n1,red,u\n3,blue,v\n5,red,u\n7,red,v\n",
     "decimal commas": "a;b;y\n1,5;2,5;u\n3,5;0;v\n1,5;2,5;u\n3,5;0;v\n",
+    "points and commas": "a;b;y\n1.000,5;2,5;u\n3,5;0;v\n1,5;2,5;u\n3,5;0;v\n",
+    "thousands": 'a,b,y\n"1,000,000",2,u\n3,0,v\n"1,500",2,u\n3,0,v\n',
     "a missing label": "a,y\n1,u\n2,\n3,v\n4,u\n1,v\n",
 }
 
@@ -434,9 +436,14 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
         ("a,y\n", "a header, but no rows"),
+        ("a  b y\n1  2 u\n", r"one column, .* instead of spaces: pandas.*sep=r'.s\+'\).to_csv"),
+        (
+            'a,y\n"1,500",u\n',
+            r"1500 instead of 1,500: .*thousands=','.*; to write points .* decimal=','",
+        ),
         ("a\n1\n", "line 1: one column, 'a'; .* separated by commas, semicolons, tabs, bars"),
         ("a,,y\n1,2,u\n", "line 1: column 1 .counted from 0. has no name"),
-        ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 have the same name "a"'),
+        ("a,b,a \n1,2,u\n", 'line 1: columns 0 and 2 have the same name "a".*pandas.*names.csv'),
         ("5.1,3.5,u\n4.9,3,v\n", "numbers, 5.1, 3.5, where .* header=False .* header=True"),
         ("a,\x1b[2J\n1,\n", r'column "\\x1b\[2J", line 2: a missing label'),
         ("\x1b,y\n,u\n", r'column "\\x1b": a missing value'),

@@ -268,6 +268,7 @@ REFUSED = [
         {},
         r"call check_gradients\(net, x, y, loss\), got 1",
     ),
+    ((nn.Network([nn.Dense(2)], inputs=3), nn.Huber(), X, T), {}, "got the loss in another place"),
     ((nn.Network([nn.Dense(2)], inputs=3), X, T, nn.Huber), {}, r"must be a Loss such as nn.Soft"),
     (("net", X), {}, "subject must be a Network"),
     ((nn.L2(1.0), X), {"method": "complx"}, "did you mean 'complex'"),

@@ -386,6 +386,7 @@ def read_files():
 
 STREAM = cut(*problem())
 REFUSED = {
+    "its function": (read_files, {}, r"got <function.*; give Data\(\).* lambda self: read_files\("),
     "a generator": (read_files(), {}, r"generator, which can be read once.*2 times.*read_files\("),
     "metrics": (iter(STREAM), {"epochs": 1, "metrics": ["accuracy"]}, "read once.*2 times"),
     "validation": (
@@ -524,7 +525,8 @@ WRONG = {
         r"np.array\(net.classes\)\[y",
     ),
     "twice": (WORDS, {"classes": ["a", "b", "b"]}, "must be different, got 'b' more than once"),
-    "a text": (WORDS, {"classes": "abc"}, "must be a sequence of labels, got 'abc'"),
+    "a text": (WORDS, {"classes": "abc"}, "must be a sequence of labels .*, got 'abc'"),
+    "a set": (WORDS, {"classes": {"a"}}, "must be a sequence of labels in their order.*, got {'a'"),
     "two texts": (
         np.stack([WORDS, WORDS], 1),
         {"classes": True},

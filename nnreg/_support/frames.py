@@ -6,6 +6,7 @@ order in which they come; an index is not used to align anything.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -43,18 +44,24 @@ def frame_to_array(name: str, frame: Any) -> Array:
     TypeError
         If a column has no numbers, with the line that encodes it.
     """
-    array = np.asarray(frame)
     names = list(getattr(frame, "column_names", frame.columns))
+    if hasattr(frame, "iloc"):
+        columns = [frame.iloc[:, index] for index in range(len(names))]
+    elif hasattr(frame, "column_names"):  # PyArrow, where names may occur twice
+        columns = [frame.column(index) for index in range(len(names))]
+    else:
+        columns = [frame[column] for column in names]
+    # polars would make numbers of dates
+    whole = hasattr(frame, "iloc") or all(map(_is_numeric, (np.asarray(c[:0]) for c in columns)))
+    array = np.asarray(frame) if whole else np.empty(0, object)
     if array.dtype.kind not in "fiub":
-        columns = [
-            frame.iloc[:, index] if hasattr(frame, "iloc") else frame[column]
-            for index, column in enumerate(names)
-        ]
         parts = [_to_numbers(column) for column in columns]
-        wrong = [index for index, part in enumerate(parts) if part.dtype.kind not in "fiub"]
+        wrong = [index for index, part in enumerate(parts) if not _is_numeric(part)]
         if wrong:
             kinds = {str(getattr(columns[i], "dtype", parts[i].dtype)) for i in wrong}
-            _check_missing(name, frame, np.column_stack([parts[i] for i in wrong]), wrong, names)
+            objects = [parts[i].astype(object) for i in wrong if parts[i].ndim == 1]
+            if len(objects) == len(wrong):
+                _check_missing(name, frame, np.column_stack(objects), wrong, names)
             raise TypeError(
                 f"{name} must contain real numbers, got the columns {[names[i] for i in wrong]} "
                 f"of dtype {', '.join(sorted(kinds))}: "
@@ -84,9 +91,14 @@ def _to_numbers(series: Any) -> Array:
     array = np.asarray(series)
     if array.dtype.kind == "O" and str(getattr(series, "dtype", series)) != "object":
         values = [np.nan if is_missing(value) else value for value in array.tolist()]
-        if all(isinstance(value, int | float) for value in values):
-            return np.array(values) if values else np.empty(0)
+        if all(isinstance(value, int | float | Decimal) for value in values):
+            decimal = any(isinstance(value, Decimal) for value in values)
+            return np.array(values, float if decimal or not values else None)
     return array
+
+
+def _is_numeric(column: Array) -> bool:
+    return column.ndim == 1 and column.dtype.kind in "fiub"
 
 
 def is_missing(value: Any) -> bool:
@@ -95,7 +107,9 @@ def is_missing(value: Any) -> bool:
     >>> [is_missing(value) for value in (None, float("nan"), 0.0)]
     [True, True, False]
     """
-    return value is None or type(value).__name__ == "NAType" or value != value
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return not hasattr(value, "__len__") and bool(value != value)
 
 
 def _check_missing(
@@ -144,12 +158,19 @@ def _mend(name: str, value: Any, *, text: bool, frame: bool) -> str:
 def _encoding(name: str, frame: Any, columns: list[Any], kinds: set[str]) -> str:
     """Return the line that makes numbers of columns that have none."""
     variable = name.split()[-1]
-    if all(kind.startswith("datetime") for kind in kinds) and hasattr(frame, "iloc"):
-        dates = f"{variable}[{columns[0]!r}]"
-        return f"{dates} = ({dates} - {dates}.min()) / pandas.Timedelta(days=1) counts days"
-    if hasattr(frame, "to_dummies"):
-        return f"{variable} = {variable}.to_dummies({columns}) encodes text"
     table = variable if hasattr(frame, "iloc") else f"{variable}.to_pandas()"
+    if all(kind.lower().startswith(("date", "timedelta", "duration")) for kind in kinds):
+        if hasattr(frame, "to_dummies"):
+            column = f"polars.col({columns}).to_physical()"
+            return f"{variable} = {variable}.with_columns({column}) counts days or their parts"
+        times = f"{variable}[{columns[0]!r}]"
+        value = times if "timedelta" in str(kinds) else f"({times} - {times}.min())"
+        convert = "" if table == variable else f"{variable} = {table}; "
+        return f"{convert}{times} = {value} / pandas.Timedelta(days=1) counts days"
+    if hasattr(frame, "to_dummies"):
+        if any(kind.startswith(("List", "Array", "Struct", "Object")) for kind in kinds):
+            return f"{variable} = {variable}.drop({columns}) leaves them out"
+        return f"{variable} = {variable}.to_dummies({columns}) encodes text"
     return (
         f"{variable} = pandas.get_dummies({table}, columns={columns}, dtype=float) encodes text, "
         f"{table}.astype(float) converts numbers that are objects or text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,11 @@ def check_classes(name: str, classes: Any, outputs: int) -> Classes:
         ...
     ValueError: classes must be 3 labels, one for each output of the network, got 2: ['cat', 'dog']
     """
-    if isinstance(classes, str | bytes):
-        raise TypeError(f"{name} must be a sequence of labels, got {validation.show(classes)}")
+    if isinstance(classes, str | bytes | Mapping | Set) or not hasattr(classes, "__len__"):
+        raise TypeError(
+            f"{name} must be a sequence of labels in their order, such as ['cat', 'dog'], "
+            f"got {validation.show(classes)}"
+        )
     values = _to_list(name, classes)
     labels = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
     labels = [int(v) if isinstance(v, bool) else v for v in labels]

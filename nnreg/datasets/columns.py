@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 from nnreg._support.tables import listed, printable
 from nnreg._support.validation import nearest, show
@@ -89,7 +90,7 @@ def _find(
     argument: str, file: str, names: Sequence[str], numbers: dict[str, int], key: object
 ) -> int:
     """Return a column's number; text that is not a name is read as a number."""
-    if isinstance(key, bool) or not isinstance(key, str | int):
+    if isinstance(key, bool) or not isinstance(key, str | Integral):
         raise TypeError(f"{argument} must be a column's name or number, got {show(key)}")
     if key in numbers:
         return numbers[str(key)]

@@ -121,14 +121,16 @@ def read_csv(
     file = source.file
     line, names = read_first_line(source)
     if len(names) < 2 and target is not False:
+        spaces = f"; to write commas instead of spaces: {source.advise_spaces()}"
         raise ValueError(
             f"{file}, line {line}: one column, {printable(names[0])!r}; at least one feature and "
             f"the labels are expected, separated by {', '.join(SEPARATORS.values())}"
+            f"{spaces if ' ' in names[0] else ''}"
         )
     features, label = choose(file, names, target=target, columns=columns, drop=drop)
     if header is None:
         check_is_header(file, line, names, features, (target, *(columns or ())))
-    _check_names(file, line, names, features if label is None else [*features, label])
+    _check_names(source, line, names, features if label is None else [*features, label])
     numeric = [*features, label] if regression and label is not None else features
     x, texts = _read_rows(source, names, numeric, label)
     labels: Array | list[str] | None = None
@@ -193,10 +195,20 @@ class Source(NamedTuple):
         arguments = [f"na_values={text.strip()!r}"] if text.strip() else []
         return f"to leave out such rows: {self.in_pandas(*arguments)}.dropna(){self._write()}"
 
-    def advise_commas(self) -> str:
-        """Return the lines of pandas that write points for decimal commas."""
-        reading = self.in_pandas("decimal=','")
-        return f"to write points instead of decimal commas: {reading}{self._write()}"
+    def advise_spaces(self) -> str:
+        """Return the lines of pandas that write commas in the place of spaces."""
+        return self.in_pandas("sep=r'\\s+'") + self._write()
+
+    def advise_commas(self, text: str) -> str:
+        """Return the lines of pandas that write points for decimal commas, or no separators."""
+        parts = ["thousands='.'"] if "." in text else []
+        reading = self.in_pandas("decimal=','", *parts)
+        decimal = f"to write points instead of decimal commas: {reading}{self._write()}"
+        if not re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", text):
+            return decimal
+        reading = self.in_pandas("thousands=','")
+        whole = f"to write {text.replace(',', '')} instead of {text}: {reading}{self._write()}"
+        return whole if text.count(",") > 1 or "." in text else f"{whole}; {decimal}"
 
     def advise_text(self, name: str, label: str | None, *, may_be_label: bool) -> str:
         """Return what makes numbers of a column of text, or leaves it out."""
@@ -325,8 +337,8 @@ def check_is_header(
         )
 
 
-def _check_names(file: str, line: int, names: list[str], used: list[int]) -> None:
-    counts = Counter(names)
+def _check_names(source: Source, line: int, names: list[str], used: list[int]) -> None:
+    file, counts = source.file, Counter(names)
     for number in used:
         name = names[number]
         if not name:
@@ -338,7 +350,8 @@ def _check_names(file: str, line: int, names: list[str], used: list[int]) -> Non
             first, second, *_ = (other for other, text in enumerate(names) if text == name)
             raise ValueError(
                 f"{file}, line {line}: columns {first} and {second} have the same name "
-                f'"{printable(name)}" (if there is no header, set header=False)'
+                f'"{printable(name)}" (if there is no header, set header=False); to make them different: '
+                f"{source.in_pandas()}.to_csv('names.csv', index=False)"
             )
 
 
@@ -423,8 +436,8 @@ def _explain_cell(
     if is_missing(text):
         return "a missing value", source.advise_rows(text)
     fault = f"'{printable(text, 60)}' is not a finite number"
-    if re.fullmatch(r"[-+]?\d+,\d+", text.strip()):
-        return fault, source.advise_commas()
+    if re.fullmatch(r"[-+]?\d[\d,.]*,[\d.]+", text.strip()):
+        return fault, source.advise_commas(text.strip())
     with suppress(ValueError):
         float(text)  # inf, 1e999 or 1_000
         return fault, ""

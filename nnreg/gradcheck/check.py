@@ -208,6 +208,8 @@ def make_problem(
         if isinstance(subject, kind):
             if len(arguments) != count:
                 raise TypeError(f"call {call}, got {len(arguments)} arguments after the first")
+            if any(isinstance(argument, Loss) for argument in arguments[:-1]):
+                raise TypeError(f"call {call}, got the loss in another place")
             return make(subject, *arguments, rng=rng, dropout=dropout)
     if not callable(subject) and callable(getattr(subject, "forward", None)):
         arguments = (subject.backward, *arguments)  # an object with the two methods

@@ -131,17 +131,15 @@ class Stream:
         try:
             iterator = iter(batches)
         except TypeError:
+            cure = f"; {_start_again(batches)}" if callable(batches) else ""
             raise TypeError(
-                f"{name} without y must be an iterable of batches (x, y), got {batches!r:.60}"
+                f"{name} without y must be an iterable of batches (x, y), got {batches!r:.60}{cure}"
             ) from None
         once = iterator is batches
         if once and passes > 1:
-            function = str(getattr(batches, "__name__", ""))
-            function = function if function.isidentifier() else "read_batches"
             raise ValueError(
                 f"{name} is a {type(batches).__name__}, which can be read once, and this call "
-                f"reads it {passes} times; give an object that starts again: "
-                f"class Data: __iter__ = lambda self: {function}(...)"
+                f"reads it {passes} times; {_start_again(batches)}"
             )
         try:
             self.first = self._check(0, next(iterator))
@@ -211,6 +209,18 @@ class Stream:
             np.concatenate(y),
             np.concatenate(all_weights) if weighted else None,
         )
+
+
+def _start_again(batches: Any) -> str:
+    """Return the line that makes an iterable of a generator or of its function."""
+    if isinstance(batches, type):
+        return f"write {batches.__name__}()"
+    name = str(getattr(batches, "__name__", ""))
+    function = name if name.isidentifier() else "read_batches"
+    return (
+        f"give Data(), an object that starts again: class Data: __iter__ = lambda self: "
+        f"{function}(...)"
+    )
 
 
 _EXHAUSTED = (
@@ -385,6 +395,8 @@ def validate_rows(
         y = labels.number_labels(f"{prefix}y", y, classes, outputs)
     elif frames.is_series(y):
         y = frames.series_to_array(f"{prefix}y", y)
+    elif frames.is_frame(y):
+        y = frames.frame_to_array(f"{prefix}y", y)
     try:
         targets = _check_targets(loss, y, outputs)
         for first, block in rows.blocks(targets):

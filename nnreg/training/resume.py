@@ -237,7 +237,9 @@ class Run:
 
     def _check_same_run(self, path: Path, fields: dict[str, Any]) -> None:
         with name_file(path):
-            saved = dict(fields["run"]["settings"] if "run" in fields else {})
+            if "run" not in fields:
+                raise ValueError("it has no run; give another folder to checkpoint=")
+            saved = dict(fields["run"]["settings"])
             # in a notebook, the objects may be those that the interrupted run has changed
             changed = {**saved, **fields, "optimizer": {**fields.get("optimizer", {}), "steps": 0}}
         for name, here in self.settings.items():
