@@ -350,7 +350,7 @@ def _check_names(source: Source, line: int, names: list[str], used: list[int]) -
             first, second, *_ = (other for other, text in enumerate(names) if text == name)
             raise ValueError(
                 f"{file}, line {line}: columns {first} and {second} have the same name "
-                f'"{printable(name)}" (if there is no header, set header=False); to make them different: '
+                f'"{printable(name)}" (if there is no header, set header=False); to rename them: '
                 f"{source.in_pandas()}.to_csv('names.csv', index=False)"
             )
 
