@@ -57,8 +57,8 @@ class Network(memory.Copyable):
         The seed of every random draw.
     dtype : {"float32", "float64"}, default "float32"
     classes : sequence of str or int, optional
-        The labels of the classes, one for each output, or two for a single output. Targets are
-        then these labels, and ``predict(x, classes=True)`` returns them.
+        The labels of the classes, one for each output, or two for a single output. The targets in
+        training are then labels, and ``predict(x, classes=True)`` returns labels.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ def frame_to_array(name: str, frame: Any) -> Array:
             raise TypeError(
                 f"{name} must contain real numbers, got the columns {[names[i] for i in wrong]} "
                 f"of dtype {', '.join(sorted(kinds))}: "
-                f"{_encoding(name, frame, [names[i] for i in wrong], kinds)}"
+                f"{_suggest_encoding(name, frame, [names[i] for i in wrong], kinds)}"
             )
         array = np.column_stack(parts) if parts else np.empty(frame.shape)
     _check_missing(name, frame, array, range(len(names)), names)
@@ -135,11 +135,11 @@ def _check_missing(
     if names is not None:
         where += f", column {names[columns[place]]!r}"
     more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
-    cure = _mend(name.split()[-1], value, text=array.dtype.kind == "O", frame=names is not None)
+    cure = _suggest_replacement(name.split()[-1], value, text=array.dtype.kind == "O", frame=names is not None)
     raise ValueError(f"{name} must have no missing values, got one in {where}{more}; {cure}")
 
 
-def _mend(name: str, value: Any, *, text: bool, frame: bool) -> str:
+def _suggest_replacement(name: str, value: Any, *, text: bool, frame: bool) -> str:
     """Return the lines that replace missing values, or omit their rows."""
     if hasattr(value, "iloc"):
         every = ".all(axis=1)" if frame else ""
@@ -155,7 +155,7 @@ def _mend(name: str, value: Any, *, text: bool, frame: bool) -> str:
     return f"{name}.to_pandas() has methods that replace them, fillna, or omit them, dropna"
 
 
-def _encoding(name: str, frame: Any, columns: list[Any], kinds: set[str]) -> str:
+def _suggest_encoding(name: str, frame: Any, columns: list[Any], kinds: set[str]) -> str:
     """Return the line that makes numbers of columns that have none."""
     variable = name.split()[-1]
     table = variable if hasattr(frame, "iloc") else f"{variable}.to_pandas()"

@@ -125,7 +125,7 @@ def _explain_arguments(init: Callable[..., None]) -> Callable[..., None]:
 class Stateful:
     """An object that training may change beyond the arguments of its ``__init__``.
 
-    A class whose attributes change defines :meth:`get_state`; files then keep them.
+    A class whose attributes change in training overrides :meth:`get_state`, so that they are saved.
 
     Examples
     --------
@@ -143,11 +143,11 @@ class Stateful:
     _saved: frozenset[str] = frozenset()  # attributes that are in files besides, or need not be
 
     def get_state(self) -> dict[str, Any]:
-        """Return numbers, texts and arrays by the names of their attributes, by default none."""
+        """Return the attributes to save: numbers, texts and arrays by name; by default none."""
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`get_state` returned; by default set these attributes."""
+        """Restore what :meth:`get_state` returned; by default set these attributes."""
         if unknown := sorted(state.keys() - self.get_state().keys()):
             raise ValueError(f"{type(self).__name__}.get_state() has no {unknown[0]!r}")
         for name, value in state.items():

@@ -94,8 +94,9 @@ class Callback(hyperparameters.Stateful):
     """The base class of callbacks. A subclass overrides the methods that it needs.
 
     Each method receives the :class:`TrainingState`. A callback belongs to one call of ``fit`` at a
-    time; it can be reused after that call. A callback that has a state returns it in ``get_state``,
-    by attribute; after :meth:`on_train_begin` of a resumed run, ``set_state`` sets it again.
+    time; it can be reused after that call. A callback with a state returns it in ``get_state``,
+    as a dictionary of attributes; in a resumed run, ``set_state`` restores it after
+    :meth:`on_train_begin`.
 
     Examples
     --------

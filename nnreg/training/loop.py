@@ -60,8 +60,8 @@ def fit(
     ----------
     net : Network
     x : array_like of shape (N, D), or Batches
-        An array, also one in a memory-mapped file; a data frame of numbers; a sparse matrix, which
-        is made dense batch by batch; or an iterable of batches with their targets, see
+        An array, which may be memory-mapped; a data frame of numbers; a sparse matrix, which is
+        converted to dense arrays batch by batch; or an iterable of batches with their targets, see
         :class:`~nnreg.Batches`.
     y : array_like of shape (N,) or (N, M), optional
         Targets in the form that the loss requires: class numbers (N,), or (N, M); or labels, if
@@ -89,8 +89,8 @@ def fit(
         training rows. Classes that are not named have weight 1. ``"balanced"`` gives every class
         the same sum.
     classes : sequence of str or int, or True, optional
-        The labels in ``y``, in the order of the network's outputs; True: the labels of the data,
-        sorted, unless the network has some. Sets ``net.classes``.
+        The labels in ``y``, in the order of the network's outputs. True: those of the network, or
+        if it has none, the sorted labels of the data. Sets ``net.classes``.
     shuffle : bool or "blocks", default True
         True shuffles memory-mapped data by blocks, and other data row by row; ``"blocks"`` shuffles
         any data by blocks. See :func:`~nnreg.batches`. Batches of an iterable keep their order.
@@ -101,9 +101,9 @@ def fit(
     verbose : bool or int, default False
         If True, print a line after each epoch.
     checkpoint : path or Checkpoint, optional
-        A folder in which the run is saved after every epoch. If it has the files of this run, the
-        run continues from them, until there are ``epochs`` in all. A :class:`Checkpoint` says how
-        often to save, and which files to keep.
+        A folder in which the run is saved after every epoch. If it contains files of this run, the
+        run is resumed and ends after ``epochs`` epochs in total. A :class:`Checkpoint` sets how
+        often the run is saved, and which files are kept.
 
     Returns
     -------

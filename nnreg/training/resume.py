@@ -374,7 +374,7 @@ class Run:
 
 
 def environment() -> dict[str, Any]:
-    """Return what the bits of a run depend on, besides its own settings."""
+    """Return what the exact result of a run depends on besides its settings."""
     return {"numpy": np.__version__, "machine": platform.machine(), "blas": describe_blas()}
 
 
