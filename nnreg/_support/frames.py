@@ -135,7 +135,9 @@ def _check_missing(
     if names is not None:
         where += f", column {names[columns[place]]!r}"
     more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
-    cure = _suggest_replacement(name.split()[-1], value, text=array.dtype.kind == "O", frame=names is not None)
+    cure = _suggest_replacement(
+        name.split()[-1], value, text=array.dtype.kind == "O", frame=names is not None
+    )
     raise ValueError(f"{name} must have no missing values, got one in {where}{more}; {cure}")
 
 

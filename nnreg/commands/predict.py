@@ -63,9 +63,9 @@ OPTIONS: Mapping[str, Options] = {
 RULES = {
     "columns": "If the file and the training data have a header, columns are matched by name, in "
     "any order; a missing or unknown column is an error. Columns that training left out, such as "
-    "the target, are ignored. Without a header, the file must have the same columns as the "
-    "training data, in the same order, or the features alone. If the data include test rows, only "
-    "these are predicted.",
+    "the target, are ignored. Otherwise the file must have the features alone, in the order of the "
+    "training, or all columns of the training data if neither has a header. If the data include "
+    "test rows, only these are predicted.",
     "files": "FILE.csv has the column prediction, and with --probabilities a column such as "
     '"probability cat" for each class. FILE.npz has the arrays prediction, classes and '
     "probabilities.",
