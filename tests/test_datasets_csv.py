@@ -449,6 +449,7 @@ def test_none_is_a_class_among_words_and_a_gap_among_numbers(read):
         ("\x1b,y\n,u\n", r'column "\\x1b": a missing value'),
         ("a,y\n1,\x9bu\n2,v\n3,w\n4,x\n5,z\n", "5 different labels in 5 rows"),
         ("a,y\n1,u\n2," + "v" * 10**5 + "\n", "line 3: a label of 100,000 characters"),
+        ("a" * 10**5 + ",y\n1,u\n2,v\n", "column 0 .* has a name of 100,000 characters"),
         ("a,y\n1,0.5\n2,1.5\n", r'column "y" must hold classes.*got 0\.5 at'),
         ("a,y\n1,1e300\n2,1\n", r'column "y" must hold classes.*got 1e\+300 at'),
         ("a,y\n1,u\n2,u\n", 'column "y": 1 different labels in 2 rows; .* has 2 to 2'),

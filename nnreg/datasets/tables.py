@@ -341,9 +341,10 @@ def _check_names(source: Source, line: int, names: list[str], used: list[int]) -
     file, counts = source.file, Counter(names)
     for number in used:
         name = names[number]
-        if not name:
+        if not name or len(name) > LONGEST_LABEL:
+            fault = f"a name of {len(name):,} characters" if name else "no name"
             raise ValueError(
-                f"{file}, line {line}: column {number} (counted from 0) has no name in the header; "
+                f"{file}, line {line}: column {number} (counted from 0) has {fault} in the header; "
                 f"drop=[{number}] leaves it out"
             )
         if counts[name] > 1:
