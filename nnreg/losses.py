@@ -111,7 +111,9 @@ class RowLoss(Loss):
         self, outputs: Array, targets: Array, out: Array | None
     ) -> tuple[Array, Array]:
         """Return one value per row, (N,), and its gradient, (N, M)."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must define compute_rows(outputs, targets, out)"
+        )
 
     def __call__(
         self,

@@ -174,6 +174,8 @@ def test_a_wrong_entry_of_a_large_block_is_found_along_random_directions():
     x = np.random.default_rng(0).standard_normal((3, 200))
     report = nn.check_gradients(OneOff(100), x)
     assert [row.block for row in report.rows if not row.passed] == ["weight"]
+    with pytest.raises(AssertionError, match="largest along a random direction: backward"):
+        report.assert_ok()
 
 
 def test_a_missing_mean_a_missing_half_and_a_penalized_bias_fail():
@@ -326,6 +328,8 @@ def test_differences_report_a_kink_instead_of_failing_on_it():
     assert report.passed
     assert [row.kinks for row in report.rows] == [1]
     assert nn.check_gradients(nn.ReLU(), x, method="complex").rows[0].kinks == 0
+    with pytest.raises(AssertionError, match="was not compared: every entry is within a step of a"):
+        nn.check_gradients(nn.ReLU(), x[:1, :1], method="central").assert_ok()
 
 
 @pytest.mark.parametrize("near", [0.0003, 0.0007, -0.0009])

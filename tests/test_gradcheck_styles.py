@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import functools
 import itertools
 import pickle
 import random
@@ -139,6 +140,13 @@ RIGHT = [
      "x w b"),
     ("two caches", (lambda x: (3 * x, 3, x), lambda d, a, x: a * d, X), {}, "x"),
     ("closure", (thinc, X, W), {}, "x w"),
+    ("any arguments", (affine, lambda *d_and_cache: affine_backward(*d_and_cache), X, W, B), {},
+     "x w b"),
+    ("no dout", (lambda x: (x**2).sum(), lambda: 2 * X, X), {}, "x"),
+    ("the arguments as cache", (lambda x, w: x @ w, lambda d, cache: affine_backward(d, cache)[:2],
+                                X, W), {}, "x w"),
+    ("the output", (sigmoid, lambda dout, y: dout * y * (1 - y), X), {}, "Z"),
+    ("partial", (functools.partial(affine, w=W, b=B), affine_into(lambda x, w, b: x), X), {}, "x"),
     ("(gradients, cost)", (propagate, W[:, :1], 0.0), {}, "w b"),
     ("value and two gradients", (lambda a, b: ((a * b).sum(), b, a), W, W + 1), {}, "a b"),
     ("target second", (mse, X, T), {}, "pred"),
@@ -165,6 +173,15 @@ RIGHT = [
                           {"w": W}, {"w": W + 1}), {}, 'p["w"] q["w"]'),
     ("list in a dictionary", (lambda p: ((p["ws"][1] ** 2).sum(), {"ws": [0 * W, 2 * p["ws"][1]]}),
                               {"ws": [W, B]}), {}, 'p["ws"][0] p["ws"][1]'),
+    ("array for a list of one", (lambda ws: ((ws[0] ** 2).sum(), 2 * ws[0]), [W]), {}, "ws[0]"),
+    ("list of one for an array", (lambda w: ((w**2).sum(), {"w": [2 * w], "x": None}), W), {}, "w"),
+    ("array for a list", (lambda ws: ((ws[0] * ws[1]).sum(), np.array([ws[1], ws[0]])),
+                          [W, W + 1]), {}, "ws[0] ws[1]"),
+    ("dictionaries for arrays", (lambda a, b: ((a * b).sum(), ({"a": b}, {"b": a})), W, W + 1), {},
+     "a b"),
+    ("by structure", (lambda a, p, c: ((p[0] ** 2).sum() + p[1].sum(), ([2 * p[0], 0 * p[1] + 1],
+                                                                       None)), X, [W, B], T), {},
+     "p[0] p[1]"),
     ("wrt", (lambda a, b: (((a - b) ** 2).sum(), 2 * (b - a)), X, T), {"wrt": ["b"]}, "b"),
     ("wrt by key", (lambda w: ((w**2).sum(), {"delta": 2 * w, "other": 3.0}), W),
      {"wrt": {"delta": "w", "other": None}}, "w"),
@@ -224,9 +241,11 @@ class Parameters:
     def __init__(self):
         self.params, self.grads = [W.copy(), B.copy()], [None, None]
         self.scale = types.SimpleNamespace(data=B + 2, grad=None)
-        self.mask = np.ones(X.shape)
+        self.mask, self.rates = np.ones(X.shape), np.ones(3)
 
     def forward(self, x):
+        if not (self.rates <= 1).all():
+            raise ValueError("rates must be at most 1")
         self.x = x * self.mask
         self.y = self.x @ self.params[0] + self.params[1]
         return self.y * self.scale.data
@@ -240,10 +259,11 @@ class Parameters:
 
 def test_attributes_are_compared_or_named():
     layer = Parameters()
-    report = nn.check_gradients(layer.forward, layer.backward, X)
-    failed = [row.block for row in report.rows if not row.passed]
-    assert failed == ["params[1]", "scale.data"]
-    assert list(report.not_checked) == ["mask"]
+    for subject in ((layer.forward, layer.backward), (layer,)):
+        report = nn.check_gradients(*subject, X)
+        failed = [row.block for row in report.rows if not row.passed]
+        assert failed == ["params[1]", "scale.data"]
+        assert list(report.not_checked) == ["mask", "rates"]
     report = nn.check_gradients(
         lambda p: ((p["w"] * p["b"]).sum(), {"w": p["b"]}), {"w": B, "b": B}
     )
@@ -257,6 +277,10 @@ REFUSED = [
     ((lambda w: (w**2, 2 * w), W), {}, "scalar, one number.*mean"),
     ((lambda z, y: ((z - y) ** 2, 2 * (z - y)), B, B + 1), {}, "one loss per row"),
     ((lambda x: None, lambda d: d, X), {}, "returned None.*return output"),
+    ((lambda x: "y", lambda d: d, X), {}, "must return one array of numbers, got str"),
+    ((lambda w: ("value", 2 * w), W), {}, "must be a number, got one str"),
+    ((lambda w: ((w, w), 2 * w), W), {}, "must be a number, got 2 values"),
+    ((lambda w: ((w**2).sum(), 2j * w), W), {}, "to w must have real numbers, got complex128"),
     ((lambda x: x, lambda d, q, r: d, X), {}, r"lambda dout: .*\(dout, q, r\)"),
     ((lambda w: ((w**2).sum(), 2 * w), np.empty((0, 3))), {}, "w: it is empty"),
     ((nn.L2(0.1), np.empty(0)), {}, "w: it is empty"),
@@ -280,6 +304,7 @@ REFUSED = [
     ((np.sin, lambda d: d, X), {"parameters": {"W": W}}, "parameters= and gradients= belong toget"),
     ((np.sin, lambda d: d, X), {"parameters": {"W": W}, "gradients": dict}, "must return 'W'"),
     ((mse, X, T), {"dtype": 3}, "dtype must be one of"),
+    ((mse, X, T), {"wrt": ["pred", "y"]}, "an argument for each of the 1 gradients"),
     ((mse, X, T), {"wrt": 3}, "wrt must be a name, or a list"),
     ((mse, X, T), {"wrt": [["pred"]]}, r"wrt names \['pred'\]"),
     ((mse, X, T), {"parameters": 3}, "parameters must be a dictionary"),
@@ -309,6 +334,20 @@ def test_a_returned_gradient_that_belongs_to_nothing_fails_and_is_named():
         assert not report.passed
     twice = nn.check_gradients(lambda w: ((w**2).sum(), {"w": w, "dw": 2 * w}), W)
     assert "another gradient belongs to the same argument" in str(twice)
+    for answer, reason in (
+        ({"ws": [W, B], "w": [W, W]}, "it is a list, not an array"),
+        ({"ws": [W, B, B], "w": W}, "it has no counterpart in the argument"),
+    ):
+        report = nn.check_gradients(
+            lambda ws, w, answer=answer: ((ws[0] * w).sum(), answer), [W, B], W
+        )
+        assert reason in str(report)
+    report = nn.check_gradients(
+        *(np.sin, lambda dout: dout * np.cos(X), X),
+        parameters={},
+        gradients=lambda: {"W": W},
+    )
+    assert 'no parameter has this name: write parameters={..., "W": ...}' in str(report)
     flags = nn.check_gradients(lambda m, w: ((m * w).sum(), {"m": 1.0 * w, "w": 1.0 * m}), W > 0, W)
     assert "m has no real numbers" in str(flags)
     assert not flags.passed
@@ -568,9 +607,9 @@ def test_closures_and_global_variables_are_put_back():
     weights, state = W.copy(), {"calls": 0}
 
     def forward(x):
-        nonlocal weights
+        nonlocal weights, late
         state["calls"] += 1
-        weights = weights.copy()
+        weights = late = weights.copy()
         return x @ weights
 
     first = weights
@@ -578,6 +617,21 @@ def test_closures_and_global_variables_are_put_back():
     assert report.passed
     assert state == {"calls": 0}
     assert weights is first
+    assert "late" not in locals()
+    late = None
+
+
+def test_gradients_returned_by_the_names_of_an_objects_arrays_are_compared():
+    class ByName(Nasty):
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.db = dout.sum(axis=0)
+            return {"x": dx, "dw": 2 * self.dw, "db": self.db}
+
+    layer = ByName()
+    report = nn.check_gradients(layer.forward, layer.backward, X)
+    assert [(row.block, row.passed) for row in report.rows] == [("x", True), ("w", False)]
+    assert list(report.unmatched) == ['"db"']
 
 
 def test_the_initializers_of_a_network_are_not_called_by_the_check():

@@ -10,6 +10,8 @@ import pytest
 from small import everything, unchanged
 
 import nnreg as nn
+from nnreg.losses import RowLoss
+from nnreg.training.schedules import Schedule
 
 X = np.random.default_rng(0).normal(size=(6, 2))
 LABELS, YES = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 1, 0, 1, 0, 1])
@@ -809,10 +811,14 @@ MISSING = {
     "backward": (nn.Layer(), 2, r"Layer .*must define backward"),
     "gradient": (nn.Layer(), 3, r"Layer .*must define gradient"),
     "__call__": (nn.Loss(), 2, r"Loss must define __call__\(outputs, targets\)"),
+    "compute_rows": (RowLoss(), 3, r"RowLoss must define compute_rows\(outputs, targets, out\)"),
     "value": (nn.Penalty(), 1, "Penalty (must define|has no)"),
     "gradient of a penalty": (nn.Penalty(), 2, "Penalty (must define|has no)"),
     "proximal": (nn.Penalty(), 3, "Penalty (must define|has no)"),
     "project": (nn.Constraint(), 2, r"Constraint must define project\(w, out\)"),
+    "update_block": (nn.Optimizer(0.1), 4, r"Optimizer must define update_block\(w, g, part, work"),
+    "step_size_of": (nn.Optimizer(0.1), 1, r"Optimizer must define step_size_of\(part\)"),
+    "__call__ of a schedule": (Schedule(), 1, r"Schedule must define __call__\(step\)"),
 }
 
 

@@ -34,6 +34,8 @@ def signature_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None
 
     >>> [str(parameter) for parameter in signature_of(lambda dout, cache, scale=1.0: dout)]
     ['dout', 'cache', 'scale=1.0']
+    >>> signature_of(max) is None
+    True
     """
     try:
         parameters = list(inspect.signature(function).parameters.values())

@@ -276,7 +276,7 @@ class _Functions:
         if gradients is not None:
             answers |= self._explicit(dict(gradients()), pairs)
         elif isinstance(answer, Mapping):
-            answers |= self._pair_by_name(answer, pairs)
+            answers |= self._pair_by_name(answer, pairs, attributes)
         if isinstance(answer, Mapping) and answer and not answers:
             raise ValueError(
                 f"the gradients of {self.name} have the names {', '.join(map(str, answer))}; none "
@@ -298,17 +298,23 @@ class _Functions:
                 )
         return {name: np.array(explicit[name]) for name in state}
 
-    def _pair_by_name(self, answer: Mapping[Any, Any], pairs: Pairs) -> dict[str, Array]:
-        """Pair gradients that belong to no argument with the object's arrays of these names."""
+    def _pair_by_name(
+        self, answer: Mapping[Any, Any], pairs: Pairs, before: Mapping[Path, Any]
+    ) -> dict[str, Array]:
+        """Pair gradients that belong to no argument with the object's arrays of these names.
+
+        If it has ``dw`` too, a gradient with the name ``dw`` belongs to ``w``.
+        """
         state = {name: block for name, block in self.blocks.items() if name not in self.paths}
         by_name = {name: {id(block.value): block.value} for name, block in state.items()}
         for path, leaf in self._attributes().items():
-            if path[-1][1] not in state:
+            if path in before and path[-1][1] not in state:
                 by_name.setdefault(path[-1][1], {})[id(leaf)] = leaf
         result: dict[str, Array] = {}
         for key, part in answer.items():
             label, taken = tree.quote(key), self.paths | result
-            names = [n for n in plain_names(key) if len(by_name.get(n, ())) == 1 and n not in taken]
+            plain = reversed(plain_names(key))
+            names = [n for n in plain if len(by_name.get(n, ())) == 1 and n not in taken]
             if names and label in pairs.unmatched and tree.is_leaf(part):
                 [leaf] = by_name[names[0]].values()
                 self.blocks.setdefault(names[0], self._find_attribute(leaf))

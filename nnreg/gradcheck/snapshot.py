@@ -177,8 +177,7 @@ class Snapshot:
         """Save the slots of an object, and the data attributes of its classes."""
         inner = []
         for name in tree.slot_names(kind):
-            if name not in getattr(thing, "__dict__", ()):
-                inner += self._save_attribute(thing, name)
+            inner += self._save_attribute(thing, name)
         for parent in kind.__mro__:
             if id(parent) in self._seen or parent.__module__.partition(".")[0] in _LIBRARIES:
                 continue

@@ -95,7 +95,7 @@ def put(root: list[Any], path: Path, value: Any) -> Callable[[], None]:
 
     Tuples and read-only mappings along the path are replaced by copies.
 
-    >>> arguments = [{"w": (1.0, 2.0)}]
+    >>> arguments = [types.MappingProxyType({"w": (1.0, 2.0)})]
     >>> undo = put(arguments, (("item", 0), ("item", "w"), ("item", 1)), 5.0)
     >>> arguments[0]["w"], undo(), arguments[0]["w"]
     ((1.0, 5.0), None, (1.0, 2.0))

@@ -35,7 +35,7 @@ class Schedule(Configurable):
 
     def __call__(self, step: int) -> float:
         """Return the value at this step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
 
 class ConstantSchedule(Schedule):
