@@ -4,12 +4,16 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 from state import changes, process_state, set_threads, threads
+
+with suppress(ImportError):
+    import sklearn.metrics  # noqa: F401  # draws from Python's generator when first imported
 
 hypothesis.settings.register_profile("dev", max_examples=20, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)

@@ -33,7 +33,7 @@ def small():
 def seen():
     """A record of training: initial vectors, and row numbers batch by batch."""
     starts, orders = [], []
-    real_fit, real_batches = nnreg.lab.comparison.experiment.fit, nnreg.training.loop.batches
+    real_fit, real_batches = nnreg.lab.comparison.experiment.fit, nnreg.training.data.draw_batches
 
     def fit(net, x, y, **options):
         starts.append((net.seed, net.parameters.vector.copy(), x, y))
@@ -47,7 +47,7 @@ def seen():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nnreg.lab.comparison.experiment, "fit", fit)
-        patch.setattr(nnreg.training.loop, "batches", batches)
+        patch.setattr(nnreg.training.data, "draw_batches", batches)
         quick()
     return starts, orders
 

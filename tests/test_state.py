@@ -137,6 +137,7 @@ def fail() -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow][: name in SLOW]) for name in CALLS]
 )
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <generator")  # ended while it is closed
 def test_a_call_that_ends_early_leaves_everything_as_it_was(name, monkeypatch):
     if name in ("plots", "nnreg compare"):
         pytest.importorskip("matplotlib")
