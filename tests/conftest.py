@@ -16,7 +16,7 @@ with suppress(ImportError):
     import sklearn.metrics  # noqa: F401  # draws from Python's generator when first imported
 
 hypothesis.settings.register_profile("dev", max_examples=20, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
 hypothesis.settings.register_profile(
     "mutation",

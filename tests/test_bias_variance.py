@@ -110,6 +110,7 @@ class TestTheTermsAddUpToTheRisk:
         assert result.difference.value == pytest.approx(stated, abs=1e-15)
 
 
+@pytest.mark.slow
 def test_over_many_seeds_the_difference_is_as_large_as_its_error_says():
     """Not only within the error: of its size. An error that is too large would hide a mistake."""
     differences = [

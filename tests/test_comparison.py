@@ -52,6 +52,7 @@ def seen():
     return starts, orders
 
 
+@pytest.mark.slow
 class TestWhatRegularizationDoes:
     def test_without_it_the_network_learns_even_the_wrong_labels_and_there_is_a_gap(
         self, demonstration

@@ -121,6 +121,7 @@ def test_a_mistake_costs_its_points_and_gets_its_hint(number, mistake):
     assert re.search(words, "\n".join(reasons.values()), re.DOTALL), reasons
 
 
+@pytest.mark.slow
 @every_exercise
 def test_a_mistake_costs_the_same_where_the_submission_runs_in_a_process_of_its_own(
     number, tmp_path

@@ -1,24 +1,18 @@
 """The gradient check and the diagnosis on randomly drawn code, right or wrong, in all styles."""
 
-import pytest
-
 from benchmarks import drawn_pairs
 from nnreg.gradcheck.snapshot import Snapshot
 
 
-@pytest.mark.parametrize(
-    ("pairs", "seed"), [(200, 1), pytest.param(400, 2, marks=pytest.mark.slow)]
-)
-def test_no_false_pass_no_false_alarm_and_nothing_changed(pairs, seed):
-    table, bad = drawn_pairs.run(pairs, seed, name_bugs=False)
+def test_no_false_pass_no_false_alarm_and_nothing_changed():
+    table, bad = drawn_pairs.run(200, seed=1, name_bugs=False)
     assert not bad
-    assert sum(counts["found"] for counts in table.values()) > pairs / 2
+    assert sum(counts["found"] for counts in table.values()) > 100
     assert "| all |" in drawn_pairs.show(table)
 
 
-@pytest.mark.parametrize(("pairs", "seed"), [(60, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
-def test_diagnose_changes_nothing_and_names_the_known_bugs(pairs, seed):
-    table, bad = drawn_pairs.run(pairs, seed)
+def test_diagnose_changes_nothing_and_names_the_known_bugs():
+    table, bad = drawn_pairs.run(60, seed=1)
     assert not [words for words in bad if ": not named:" not in words]
     counts = [sum(n[key] for n in table.values()) for key in ("named", "not named")]
     assert counts[0] >= 0.97 * sum(counts)

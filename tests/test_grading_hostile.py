@@ -380,6 +380,7 @@ def test_an_experiment_may_import_nnreg_but_not_the_course(number, name, source,
     assert result.score < 60
 
 
+@pytest.mark.slow
 def test_nnreg_changed_by_an_experiment_judges_as_it_was(tmp_path):
     text = solution(6).replace("dy * (s + ", "dy * (0 + ", 1)
     assert text != solution(6)

@@ -51,6 +51,7 @@ class TestStudy:
         alone = study_path(digits, PathSettings(**vars(QUICK) | {"repeats": 1}))
         assert (alone.figures["data_loss"][0] == small.figures["data_loss"][0]).all()
 
+    @pytest.mark.slow
     def test_a_linear_model_is_at_its_optimum_and_begins_at_zero(self, digits):
         result = study_path(digits, PathSettings((), points=3, train_size=60, repeats=2))
         assert result.figures["zeros"][:, 0].tolist() == [1.0, 1.0]

@@ -195,6 +195,7 @@ def growth(penalty):
     return sums
 
 
+@pytest.mark.slow
 def test_l1_does_limit_the_growth_of_weights():
     """Since the total only falls, ``strength·Σ|w|`` never exceeds the loss at zero, log 2."""
     free = growth(None)

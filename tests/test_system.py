@@ -127,6 +127,7 @@ print(sorted(os.listdir()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.reliability(
     fault="A system without what only POSIX has (`fork`, `link`, `SIGKILL`, `fcntl` ...)",
     sees="Training, saving, loading and the commands work; simulated, see the last section",
