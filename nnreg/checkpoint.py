@@ -451,7 +451,12 @@ def _get_kinds(custom: Mapping[str, Any] | None) -> dict[str, Any]:
         raise TypeError(f"custom must map names to classes or functions, got {custom!r}")
     kinds = (Layer, Penalty, Constraint, Optimizer)
     classes = {**vars(layers), **vars(penalties), **vars(optimizers)}
-    known = {n: c for n, c in classes.items() if isinstance(c, type) and issubclass(c, kinds)}
+    known = {
+        name: kind
+        for name, kind in classes.items()
+        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in kinds
+        if not name.startswith("_")
+    }
     functions = {n: f for n, f in vars(initializers).items() if callable(f)}
     return known | functions | dict(custom or {})
 

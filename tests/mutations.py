@@ -102,7 +102,7 @@ def alter_json(value, rng):
                 holder[key] *= rng.choice((-1, 2, 0.5, 1e9, 10**20))
             case 4 if isinstance(holder, list):
                 holder[key:key] = [holder[key]] * rng.choice(
-                    (1, 1, 3, 5_000 if len(str(holder[key])) < 200 else 30)
+                    (1, 1, 3, 5_000 if len(str(holder[key])) < 200 else 2)
                 )
             case 5 if isinstance(holder, dict):
                 holder[str(rng.choice((*ODD, *holder)))[:100]] = holder.pop(key)

@@ -260,6 +260,7 @@ WRONG = {
     ("layers", 0, "settings", "initializer"): {"function": 3},
     ("layers", 0, "kind"): "zeros",
     ("layers", 1, "kind"): "\x1b[2J",
+    ("layers", 2, "kind"): "Layer",
     ("layers", 2): None,
     ("layers",): {},
     ("penalty",): {"penalty": 7},

@@ -340,6 +340,7 @@ def replace_penalty(fields):
         (lambda fields: fields["optimizer"].update(steps=-1), EPOCHS, "steps"),
         (lambda fields: fields["run"].update(history=[{}]), EPOCHS, "columns"),
         (lambda fields: fields["run"]["history"][0].update(epoch="1"), EPOCHS, "numbers in"),
+        (lambda fields: fields["run"]["history"][0].update(penalty=False), EPOCHS, "numbers in"),
         (lambda fields: fields["run"].update(epoch=[0, "a", 0]), EPOCHS, "number"),
         (lambda fields: fields["run"].update(settings=[1]), EPOCHS, "cannot be read"),
         (lambda fields: fields["run"].update(loss={"label_smoothing": []}), EPOCHS, "label_smoo"),
@@ -354,7 +355,7 @@ def replace_penalty(fields):
         ),
     ],
     ids=[
-        *("fewer epochs", "penalty", "optimizer", "history", "figure", "epoch", "settings"),
+        *("fewer epochs", "penalty", "optimizer", "history", "figure", "flag", "epoch", "settings"),
         *("loss", "method", "monitor", "attribute", "units", "control sequence"),
     ],
 )

@@ -266,7 +266,7 @@ class Run:
             here, there = environment(), run["environment"]
             rows, (finished, *sums) = run["history"], run["epoch"]
             for row in rows:
-                numbers = all(isinstance(value, int | float) for value in row.values())
+                numbers = all(type(value) in (int, float) for value in row.values())
                 if tuple(row) != state.columns or not numbers:
                     raise ValueError(
                         f"its history must have numbers in the columns {state.columns}"
