@@ -242,6 +242,12 @@ def test_an_argument_of_another_kind_is_named(call, message, path):
     assert path.read_bytes() == before
 
 
+def test_a_name_in_custom_that_makes_another_kind_of_object_is_an_error(path):
+    nn.save(network(), path)
+    with pytest.raises(ValueError, match="'Dense' is no"):
+        nn.load(path, custom={"Dense": lambda **_: nn.SGD(0.1)})
+
+
 WRONG = {
     ("format",): 2,
     ("steps",): -5,

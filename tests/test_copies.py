@@ -220,6 +220,15 @@ def test_what_cannot_be_copied_is_named(way):
                     way(instance)
 
 
+def test_an_error_of_the_copied_object_itself_is_raised():
+    class Sealed(nn.ReLU):
+        def __setstate__(self, state):
+            raise RuntimeError("sealed")
+
+    with pytest.raises(RuntimeError, match="sealed"):
+        copy.deepcopy(Sealed())
+
+
 def test_a_lambda_can_be_copied_and_not_pickled():
     net = nn.Network([Function(lambda x: x)], inputs=2)
     assert copy.deepcopy(net).layers[0].function is net.layers[0].function

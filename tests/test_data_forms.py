@@ -116,6 +116,7 @@ def test_a_series_of_labels_is_taken_by_position_whatever_its_index():
         polars.Series(Y),
     ):
         assert outcome(x, y) == outcome(X)
+    assert outcome(x, polars.Series(np.eye(3)[Y])) == outcome(X, np.eye(3)[Y])
     weights = pandas.Series(np.arange(200.0), index=index)
     assert outcome(x, sample_weight=weights) == outcome(X, sample_weight=np.arange(200.0))
 
@@ -195,6 +196,10 @@ FAULTS = {
     "nullable": (lambda: pandas_frame(a=[1, None, 3]).convert_dtypes(), "row 1 .*'v'.*column 'a'"),
     "missing text": (lambda: pandas_frame(b=["red", None, ""]), r"column 'b'; keep = x.notna\(\)"),
     "missing in polars": (lambda: polars_frame(b=[1.0, None, 2.0]), r"'b'; x = x.fill_nan\(None\)"),
+    "missing in PyArrow": (
+        lambda: polars_frame(b=[1.0, None, 2.0]).to_arrow(),
+        r"column 'b'; x.to_pandas\(\) has methods",
+    ),
     "no rows": (lambda: pandas_frame().iloc[:0], r"not be empty, got shape \(0, 2\)"),
     "a query": (lambda: polars_frame().lazy(), r"LazyFrame is a query; x.collect\(\)"),
     "infinite": (lambda: pandas_frame(a=[1.0, np.inf, 1]), r"be finite, got inf at index \[1, 0\]"),
@@ -221,6 +226,32 @@ def test_a_fault_is_named_by_row_and_column_with_the_line_that_mends_it(fault):
     with pytest.raises((TypeError, ValueError), match=rf"^x must (?=.*{words})"):
         fit(net, make(), [0, 1, 2])
     assert everything(net) == before
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_missing_target_is_named_by_its_row(library):
+    y = pytest.importorskip(library).Series([0.0, None, 1.0])
+    method = {"pandas": "notna", "polars": "is_not_null"}[library]
+    words = (
+        rf"^y must have .* in row 1; keep = y.{method}\(\).to_numpy\(\) and x\[keep\], y\[keep\]"
+    )
+    with pytest.raises(ValueError, match=words):
+        fit(network(), np.ones((3, 2)), y)
+    with pytest.raises(ValueError, match=r"^sample_weight must have no missing values"):
+        fit(network(), np.ones((3, 2)), [0, 1, 2], sample_weight=y)
+
+
+def test_values_that_a_sparse_matrix_stores_twice_are_added_before_they_are_checked():
+    x = scipy.sparse.csr_array(([1e300, -1e300, 1.0], [0, 0, 1], [0, 3, 3]), shape=(2, 2))
+    figures = [
+        nn.evaluate(network(dtype="float32"), v, [0, 1], loss=LOSS) for v in (x, x.toarray())
+    ]
+    assert figures[0] == figures[1]
+
+
+def test_batches_of_which_none_is_left_are_refused():
+    with pytest.raises(ValueError, match="x must have a batch, got none: is it an iterator that"):
+        network().predict(iter([]))
 
 
 def test_the_lines_of_the_errors_mend_the_data():

@@ -230,6 +230,7 @@ def header(descr, shape):
 
 
 NUMBERS = header("<f8", (4, 2)) + X.tobytes()
+LONG, FIVE = header("<f8", (5, 2)) + X.tobytes(), header("<i8", (5,)) + bytes(40)
 LABELS = header("<i8", (4,)) + Y.astype("<i8").tobytes()
 
 
@@ -296,6 +297,10 @@ HOSTILE = {
     "a name in a folder": (archive(("../x.npy", NUMBERS), ("y.npy", LABELS)), r"has \.\./x, y"),
     "encryption": (altered(GOOD, 8, "<H", 1), "x: .*encrypted"),
     "a size that is not that of the member": (altered(GOOD, 24, "<I", 10), "x: "),
+    "a size that is that of the shape": (
+        altered(archive(("x.npy", LONG), ("y.npy", FIVE)), 24, "<I", len(LONG) + 16),
+        "x: 64 bytes of values, 80 expected",
+    ),
     "a place outside of the file": (altered(GOOD, 42, "<I", 10**6), "x: "),
     "64-bit sizes without numbers": (altered(GOOD, 24, "<I", 2**32 - 1), "file.npz"),
     "a million names": (

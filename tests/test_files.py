@@ -240,6 +240,12 @@ def test_what_is_no_path_of_a_file_is_refused(path, message, target, monkeypatch
     only(target, b"before")
 
 
+def test_a_folder_that_is_read_only_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match=rf"^{tmp_path} is read-only; pass a path in another"):
+        files.check_target(tmp_path / "a.txt")
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere to write a\.txt"):
         files.check_target(tmp_path / "nowhere" / "a.txt")

@@ -23,6 +23,8 @@ def test_a_column_is_reached_by_name_and_a_row_as_the_last():
     assert [len(of_epochs(n)) for n in (0, 1, 7)] == [0, 1, 7]
     with pytest.raises(KeyError, match=r"no figure 'loss' is recorded; available: epoch, "):
         history["loss"]
+    with pytest.raises(KeyError, match="no figure 'loss' is recorded; no epoch is finished"):
+        of_epochs(0)["loss"]
 
 
 def test_to_dict_is_a_copy_that_json_takes():

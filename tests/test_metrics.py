@@ -38,7 +38,11 @@ def test_errors_do_not_broadcast(name):
         metrics.NAMED[name](np.eye(3), np.arange(3), nn.SoftmaxCrossEntropy())
 
 
-@pytest.mark.parametrize("given", ["accuracy", ["accuracy"], ("accuracy",), {"accuracy"}], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    ["accuracy", ["accuracy"], ("accuracy",), {"accuracy"}, iter(["accuracy"])],
+    ids=lambda given: type(given).__name__,
+)
 def test_one_metric_or_several_may_be_given(given):
     assert "accuracy" in fit(network(), metrics=given)
 
@@ -57,6 +61,8 @@ def test_a_function_of_ones_own_sees_outputs_and_targets_and_goes_by_its_name():
     history = fit(net, metrics=several, epochs=2)
     assert history["largest"][-1] == net.predict(problem()[0]).max()
     assert all(type(value) is float for value in history["largest"])
+    unsigned = functools.partial(max, 0.5, key=lambda value: -np.ndim(value))  # has no signature
+    assert fit(network(), metrics=unsigned, epochs=1)["max"] == [0.5]
     measured = nn.evaluate(net, *problem(), loss=SOFTMAX, metrics=several)
     assert {"largest", "Spread"} < measured.keys()
 

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given
-from small import assert_fit_is_the_taught_loop
+from small import Scale, assert_fit_is_the_taught_loop
 from strategies import OPTIMIZERS, filled, vectors
 
 import nnreg as nn
@@ -262,7 +262,7 @@ def test_clipping_takes_the_norm_first_and_both_may_be_switched_off():
 @pytest.mark.parametrize("hidden", [8, 400])  # updated at once; in blocks
 @pytest.mark.parametrize("limits", [{"clip_norm": 0.05}, {"clip_value": 0.01}], ids=str)
 def test_fit_clips_as_the_taught_loop_does(hidden, limits):
-    layers = lambda: [nn.Dense(hidden), nn.ReLU(), nn.Dense(hidden), nn.Dense(3)]
+    layers = lambda: [nn.Dense(hidden), nn.ReLU(), Scale(), nn.Dense(hidden), nn.Dense(3)]
     rule = lambda: nn.SGD(0.1, momentum=0.9, **limits)
     assert_fit_is_the_taught_loop(layers, rule, penalty=nn.L1(0.01, method="proximal"))
 

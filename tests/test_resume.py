@@ -348,6 +348,7 @@ def replace_penalty(fields):
         (lambda fields: fields["states"]["callback 1"].update(best={}), EPOCHS, "best must be"),
         (lambda fields: fields["states"]["callback 1"].update(mode=1), EPOCHS, "'mode'"),
         (lambda fields: fields["layers"][0]["settings"].update(units="9"), EPOCHS, "outputs"),
+        (lambda fields: fields["layers"][0]["settings"].update(a=1), EPOCHS, "no argument 'a'"),
         (
             lambda fields: fields["run"]["settings"].update(loss="\x1b[2J" + "x" * 9999),
             EPOCHS,
@@ -356,7 +357,7 @@ def replace_penalty(fields):
     ],
     ids=[
         *("fewer epochs", "penalty", "optimizer", "history", "figure", "flag", "epoch", "settings"),
-        *("loss", "method", "monitor", "attribute", "units", "control sequence"),
+        *("loss", "method", "monitor", "attribute", "units", "argument", "control sequence"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_changes(
@@ -401,6 +402,21 @@ def test_values_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(nn.NonFiniteLossError), pytest.warns(UserWarning, match="must be finite"):
         train(*parts(), callbacks=[callback(on_batch_end=spoil)], **options)
     assert len(train(*parts(), callbacks=[callback()], **options)) == EPOCHS
+
+
+def test_a_loss_that_is_not_finite_after_a_run_is_resumed_names_the_step(tmp_path):
+    def spoil(state):
+        if state.resumed:
+            state.net.parameters.vector[...] = np.nan
+
+    options = {
+        "callbacks": [callback(on_batch_begin=spoil)],
+        "checkpoint": nn.Checkpoint(tmp_path, every_steps=1),
+    }
+    with pytest.raises(Killed):
+        train(*parts(), stop_after=6, **options)
+    with pytest.raises(nn.NonFiniteLossError, match="of step 5 again, from which the run was res"):
+        train(*parts(), **options)
 
 
 def test_settings_are_checked_when_they_are_set(tmp_path):

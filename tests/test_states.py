@@ -32,7 +32,7 @@ class Centred(nn.Layer):
 class Annealed(nn.L2):
     """Divides its strength by the number of calls: a number."""
 
-    calls = 0
+    calls = np.int64(0)
 
     def gradient(self, w, out):
         self.calls += 1

@@ -505,6 +505,7 @@ def test_classes_stay_with_the_network_through_every_copy_and_file(tmp_path):
     assert "classes=('a', 'b', 'c')" in repr(loaded)
     fit(loaded, x, labels_of(y, "text"))
     fit(loaded, x, labels_of(y, "text"), classes=True)
+    fit(loaded, x, np.eye(3)[y])  # probabilities
     fit(loaded, cut(x, labels_of(y, "text")), None)
 
 
@@ -518,6 +519,8 @@ WRONG = {
     "numbers": (FLOATS, {"classes": True}, r"texts or whole numbers, got 0.0204.* at index \[1\]"),
     "missing": ([*WORDS[:-1], None], {"classes": True}, r"a label in each row, got None at \[49\]"),
     "mixed": ([*WORDS[:-1], 1], {"classes": True}, "all text or all numbers"),
+    "classes of text and numbers": (WORDS, {"classes": ["a", "b", 1]}, "all text or all whole num"),
+    "masked": (np.ma.masked_equal(problem()[1], 0), {"classes": True}, r"masked values: y\.filled"),
     "unknown": (WORDS, {"classes": ["a", "b", "d"]}, r"labels of net.classes.*got 'c' at index"),
     "numbers for texts": (
         problem()[1],

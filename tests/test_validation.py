@@ -710,6 +710,24 @@ for name, call, error, words in [
         "step repeats a training step, so it needs training=True",
     ),
     (
+        "a cache of another network",
+        lambda net: net.backward(ONES, OTHER.forward(X, training=True)[1]),
+        ValueError,
+        "cache must come from this network's forward",
+    ),
+    (
+        "penalty gradients of another network",
+        lambda net: net.add_penalty_gradient(OTHER.parameters.like()),
+        ValueError,
+        "gradients must be those of this network",
+    ),
+    (
+        "step sizes of another network",
+        lambda net: net.apply_proximal(np.ones(9)),
+        ValueError,
+        r"step_size must be a number or have shape \(22,\), got \(9,\)",
+    ),
+    (
         "gradients of another network",
         lambda net: nn.Adam().update(net.parameters, OTHER.parameters.like()),
         ValueError,
@@ -827,6 +845,14 @@ def test_a_method_that_a_subclass_lacks_is_named(name):
     rule, arguments, message = MISSING[name]
     with pytest.raises(NotImplementedError, match=message):
         getattr(rule, name.partition(" ")[0])(*(np.ones((2, 2)) for _ in range(arguments)))
+
+
+def test_a_class_may_take_any_arguments_by_name():
+    class Open(nn.Layer):
+        def __init__(self, units, **options):
+            self.units, self.options = units, options
+
+    assert Open(2, colour="red").options == {"colour": "red"}
 
 
 # --- What is taken --------------------------------------------------------------------------------

@@ -140,8 +140,6 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
     except FileExistsError:
         raise FileExistsError(f"{target} exists; overwrite=True replaces it") from None
     except OSError as error:
-        if error.errno is None:
-            raise
         raise OSError(error.errno, error.strerror, target) from error  # not the temporary file
     finally:
         with suppress(FileNotFoundError):  # it was renamed

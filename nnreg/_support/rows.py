@@ -54,10 +54,8 @@ class Rows:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self[:], dtype, copy=copy)
 
-    def take(self, rows: Array, axis: int = 0, out: Array | None = None, mode: Any = None) -> Array:
-        """Return the rows with these numbers, as ``ndarray.take`` does."""
-        if out is None:
-            return self[rows]
+    def take(self, rows: Array, axis: int, out: Array, mode: Any) -> Array:
+        """Copy the rows with these numbers to ``out``, as ``ndarray.take`` does."""
         if self.numbers is not None and _is_plain(self.values):
             return np.asarray(self.values.take(self.numbers[rows], 0, out, "clip"))
         out[...] = self[rows]
@@ -84,8 +82,6 @@ def as_rows(name: str, value: Any, columns: int) -> Any:
         ...
     ValueError: x must be finite, got inf at index [0, 1]
     """
-    if isinstance(value, Rows):
-        return value
     if is_sparse(value) and value.ndim == 2:
         validation.real(name, value, value.dtype)
         rows: Any = Rows(value.tocsr())
@@ -113,7 +109,6 @@ def check_values(name: str, rows: Any, dtype: np.dtype[Any] | None = None) -> No
                 matrix.indptr, np.arange(first, first + len(block)), "right"
             ):
                 _check_block(name, rows[row - 1 : row], dtype, int(row) - 1)
-            raise
 
 
 def _check_block(name: str, block: Array, dtype: np.dtype[Any] | None, first: int) -> None:

@@ -280,14 +280,11 @@ def numeric(name: str, value: object) -> Array:
         )
     if frames.is_frame(value):
         return frames.frame_to_array(name, value)
+    if frames.is_series(value):
+        value = frames.series_to_array(name, value)
     try:
-        if frames.is_series(value):
-            array = frames.series_to_array(name, value)
-        else:
-            array = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+        array = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
     except ValueError as error:
-        if frames.is_series(value):
-            raise
         raise ValueError(
             f"{name} must be an array of numbers, got rows of different lengths"
         ) from error
