@@ -139,7 +139,8 @@ __all__ = [
     "zeros",
 ]
 
-if not TYPE_CHECKING:  # to a type checker a module with __getattr__ would have every name
+# To a type checker a module with __getattr__ would have every name.
+if not TYPE_CHECKING:  # pragma: no branch  # only a type checker skips it
 
     def __getattr__(name: str) -> Any:
         # Imported on first use, since training does not need it.

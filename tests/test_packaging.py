@@ -98,6 +98,16 @@ def test_the_types_are_shipped():
     assert (SOURCE / "py.typed").is_file()
 
 
+def test_names_that_are_imported_on_first_use_are_found(monkeypatch):
+    for name in ("explain", "testing"):
+        found = getattr(nnreg, name)
+        monkeypatch.delitem(vars(nnreg), name, raising=False)
+        assert getattr(nnreg, name) is found
+    assert set(nnreg.__all__) <= set(dir(nnreg))
+    with pytest.raises(AttributeError, match="module 'nnreg' has no attribute 'nothing'"):
+        dir(nnreg.nothing)
+
+
 def test_importing_reaches_no_optional_package_and_no_part_of_scipy():
     code = "import sys, nnreg; print(*sys.modules)"
     run = subprocess.run(

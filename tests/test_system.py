@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -91,6 +92,15 @@ def test_a_process_that_cannot_be_asked_is_running(monkeypatch):
     monkeypatch.setattr(system, "WINDOWS", True)
     monkeypatch.setattr(os, "kill", None)
     assert system.is_running(1)
+
+
+def test_a_stream_that_lacks_characters_prints_a_question_mark():
+    console = io.TextIOWrapper(io.BytesIO(), "ascii")
+    for stream in (console, io.StringIO()):
+        system.accept_any_text(stream)
+        assert stream.write("1 ± 2") == 5
+    console.flush()
+    assert console.buffer.getvalue() == b"1 ? 2"
 
 
 # What Windows has not is removed before nnreg is imported.
