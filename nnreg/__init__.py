@@ -149,9 +149,9 @@ if not TYPE_CHECKING:  # pragma: no branch  # only a type checker skips it
 
             return explain
         if name == "testing":
-            import nnreg.testing as testing
+            from importlib import import_module
 
-            return testing
+            return import_module("nnreg.testing")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:
