@@ -13,12 +13,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from nnreg import random
 from nnreg._support import frames, labels, rows, validation
 from nnreg._support.typing import Array
 from nnreg.losses import Loss, predicts_classes
 from nnreg.network import Network
-from nnreg.training.order import draw_batches
+from nnreg.training.order import draw_batches, split_validation
 
 
 class Data(NamedTuple):
@@ -433,21 +432,6 @@ def _suggest_classes(loss: Loss, y: Any, outputs: int) -> str:
     except (TypeError, ValueError):
         return ""
     return f"; fit(..., classes=True) numbers the labels {labels.shorten(list(found))}"
-
-
-def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
-    """Return the numbers of the training rows and of the validation rows, drawn from ``net.seed``.
-
-    >>> import nnreg as nn
-    >>> split_validation(nn.Network([nn.Dense(1)], inputs=1, seed=0), 4, 0.25)
-    (array([0, 2, 3]), array([1]))
-    """
-    count = round(share * rows)
-    if count in (0, rows):
-        empty = "training" if count else "validation"
-        raise ValueError(f"validation_split={share:g} leaves none of {rows} rows for {empty}")
-    order = random.generator(net.seed, "split").permutation(rows)
-    return np.sort(order[count:]), np.sort(order[:count])
 
 
 def _check_takes_weights(loss: Loss) -> None:

@@ -1,4 +1,4 @@
-"""The order of rows in an epoch: batches of row numbers."""
+"""Row numbers drawn from the network's seed: the batches of an epoch, and validation rows."""
 
 from __future__ import annotations
 
@@ -123,3 +123,18 @@ def _regroup(parts: Iterator[Array], size: int) -> Iterator[Array]:
         rest = rest[whole:]
     if len(rest):
         yield rest
+
+
+def split_validation(net: Network, rows: int, share: float) -> tuple[Array, Array]:
+    """Return the numbers of the training rows and of the validation rows, drawn from ``net.seed``.
+
+    >>> import nnreg as nn
+    >>> split_validation(nn.Network([nn.Dense(1)], inputs=1, seed=0), 4, 0.25)
+    (array([0, 2, 3]), array([1]))
+    """
+    count = round(share * rows)
+    if count in (0, rows):
+        empty = "training" if count else "validation"
+        raise ValueError(f"validation_split={share:g} leaves none of {rows} rows for {empty}")
+    order = random.generator(net.seed, "split").permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
