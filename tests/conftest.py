@@ -15,14 +15,16 @@ from state import changes, process_state, set_threads, threads
 with suppress(ImportError):
     import sklearn.metrics  # noqa: F401  # draws from Python's generator when first imported
 
-hypothesis.settings.register_profile("dev", max_examples=20, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
-hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+# No test fails because a machine is slow.
+ANY_SPEED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("dev", max_examples=20, **ANY_SPEED)
+hypothesis.settings.register_profile("ci", max_examples=50, derandomize=True, **ANY_SPEED)
+hypothesis.settings.register_profile("thorough", max_examples=1000, **ANY_SPEED)
 hypothesis.settings.register_profile(
     "mutation",
     max_examples=20,
-    deadline=None,
     derandomize=True,
+    **ANY_SPEED,
     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
 )
 hypothesis.settings.load_profile(os.environ.get("NNREG_HYPOTHESIS", "dev"))
