@@ -99,6 +99,7 @@ def interrupted(sender, *arguments):
 
 
 def main(signals):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     reference, before = Record(), process_state()
     run(network(), nn.Adam(0.01), reference)
     damage = collections.Counter(
