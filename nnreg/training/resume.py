@@ -49,8 +49,9 @@ from nnreg.training.data import Data, Stream
 FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
 BEST = "best.npz"
 
-# Fields of a network that may differ between a run and the call that resumes it.
 DISPLAYS = (CSVLog, EpochLines, Progress)  # a run may be resumed with others
+
+# Fields of a network that may differ between a run and the call that resumes it.
 COUNTERS = frozenset(["steps", "epochs", "nnreg", "conventions", "initializers"])
 
 
