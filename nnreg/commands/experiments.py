@@ -11,6 +11,7 @@ from typing import Any
 from nnreg.commands.shared import (
     DATA_FORMS,
     INTERRUPTED,
+    STRENGTH_OPTIONS,
     TABLE_OPTIONS,
     Commands,
     Failure,
@@ -19,7 +20,6 @@ from nnreg.commands.shared import (
     in_words,
     load_data,
     make_network_options,
-    make_strength_options,
     number,
     numbers,
     progress_bar,
@@ -247,7 +247,7 @@ BIAS_VARIANCE: Mapping[str, Options] = {
         },
     },
     "network, where the sweep does not vary it": {
-        **make_strength_options(),
+        **STRENGTH_OPTIONS,
         **make_network_options(NetworkLearner),
     },
     "output": {**make_output_options("nnreg-bias-variance"), **make_jobs_option("processes")},

@@ -108,6 +108,25 @@ SEED_OPTION: Options = {
     }
 }
 
+STRENGTH_OPTIONS: Options = {
+    "l2": {
+        "type": number,
+        "metavar": "STRENGTH",
+        "help": "strength of L2, in strength/2 * sum(w**2) (default: 0)",
+    },
+    "l1": {
+        "type": number,
+        "metavar": "STRENGTH",
+        "help": "strength of L1, in strength * sum(abs(w)) (default: 0)",
+    },
+    "keep-prob": {
+        "type": number,
+        "metavar": "P",
+        "help": "probability that dropout keeps a hidden unit (default: 1)",
+    },
+}
+"""The penalties and dropout, which are not used by default."""
+
 
 def get_options(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     """Return those of the options that were passed."""
@@ -117,27 +136,6 @@ def get_options(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any
 def load_data(args: argparse.Namespace, source: str) -> Dataset:
     """Return the data of a source, read as the options of a table say."""
     return datasets.load(source, **get_options(args, {*TABLE_OPTIONS, "regression"}))
-
-
-def make_strength_options() -> Options:
-    """Return the options of the penalties and of dropout, which are not used by default."""
-    return {
-        "l2": {
-            "type": number,
-            "metavar": "STRENGTH",
-            "help": "strength of L2, in strength/2 * sum(w**2) (default: 0)",
-        },
-        "l1": {
-            "type": number,
-            "metavar": "STRENGTH",
-            "help": "strength of L1, in strength * sum(abs(w)) (default: 0)",
-        },
-        "keep-prob": {
-            "type": number,
-            "metavar": "P",
-            "help": "probability that dropout keeps a hidden unit (default: 1)",
-        },
-    }
 
 
 def make_network_options(settings: type[FitSettings | NetworkLearner]) -> Options:
