@@ -1,6 +1,7 @@
 """Fixtures and settings of all tests: random examples, data folder, checks of global state."""
 
 import os
+import signal
 import sys
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ import hypothesis
 import numpy as np
 import pytest
 from state import changes, process_state, set_threads, threads
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with suppress(ImportError):
     import sklearn.metrics  # noqa: F401  # draws from Python's generator when first imported
