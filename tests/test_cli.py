@@ -31,7 +31,17 @@ from nnreg.lab.verdicts import FIT_RULE
 
 QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
 
-COMMANDS = ["train", "predict", "inspect", "compare", "path", "bias-variance", "grade", "data"]
+COMMANDS = [
+    "train",
+    "predict",
+    "inspect",
+    "compare",
+    "path",
+    "bias-variance",
+    "grade",
+    "course",
+    "data",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -299,6 +309,7 @@ class TestTheRest:
             ("path", (PathSettings,), [path_report.RULES["strengths"]]),
             ("bias-variance", (NetworkLearner, SamplingDesign), ["Expected to be 0", *AXES]),
             ("grade", (), []),
+            ("course", (), []),
         ],
     )
     def test_help_explains_every_option_and_states_the_rules(self, capsys, name, settings, texts):

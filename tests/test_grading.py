@@ -15,7 +15,7 @@ import pytest
 from submissions import COURSE, changed, solution
 
 from nnreg.commands.main import main
-from nnreg.course import check, exercise, grade
+from nnreg.course import check, exercise, grade, grade_all
 from nnreg.course.grading.assertions import assert_close, patched
 from nnreg.course.grading.exercises import VISIBILITIES
 from nnreg.course.grading.process import Process
@@ -77,7 +77,7 @@ def test_an_exercise_of_ones_own_is_a_file_with_checks(graded):
     assert str(result) == (
         "Doubling: twice a number.\n"
         "  6 of  6  double: it returns twice its argument.\n"
-        "  3 of  3  double: of an array, too.\n"
+        "  3 of  3  double: of an array, too. (hidden)\n"
         "  1 of  1  double: it is quick.\n"
         "Score: 10 of 10 (ada.py)"
     )
@@ -543,11 +543,20 @@ def test_one_reason_for_many_checks_is_said_once(tmp_path, capsys):
         ("ada.py --exercise exercise_1 --seconds 0", "--seconds must be a number in (0"),
         ("ada.py --exercise exercise_1 --megabytes 0", "--megabytes must be"),
         ("ada.py --exercise exercise_1 --json there.json", "--force replaces it"),
+        ("--exercise exercise_1", "pass either a submission or --all FOLDER"),
+        ("ada.py --all .", "pass either a submission or --all FOLDER"),
+        ("--all .", "--all needs --exercise"),
+        ("--all . --exercise exercise_1 --json new.json", "--csv but no --json"),
+        ("--all nowhere --exercise exercise_1", "there is no folder nowhere"),
+        ("--all empty --exercise exercise_1", "no .py file, no .ipynb and no folder in empty"),
+        ("--all . --exercise exercise_1 --csv there.json", "--force replaces it"),
+        ("ada.py --exercise exercise_1 --csv new.csv", "--csv needs --all FOLDER"),
     ],
 )
 def test_an_error_is_one_line(tmp_path, capsys, options, message):
     (tmp_path / "ada.py").write_text(solution(1), encoding="utf-8")
     (tmp_path / "there.json").write_text("kept")
+    (tmp_path / "empty").mkdir()
     assert main(["grade", *options.split()]) == 2
     out, err = capsys.readouterr()
     assert message in err
@@ -568,3 +577,119 @@ def test_force_replaces_the_file(tmp_path, capsys):
     (tmp_path / "there.json").write_text("old")
     assert main(["grade", "exercise_1.py", "--json", "there.json", "--force"]) == 0
     assert json.loads((tmp_path / "there.json").read_text())["score"] == 100
+
+
+# --- Folders, classes and hidden checks -----------------------------------------------------------
+
+DOUBLE, TRIPLE = (f"def double(x):\n    return {n} * x\n" for n in (2, 3))
+
+
+def write_files(folder, **texts):
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def test_of_several_files_the_best_counts_whatever_their_names(graded, tmp_path):
+    files = {"a.py": TRIPLE, "Ada's (2) é.PY": DOUBLE, ".hidden.py": "", "notes.txt": ""}
+    write_files(tmp_path / "ada", **files)
+    graded(DOUBLE)
+    result = grade(tmp_path / "ada", "doubling.py")
+    assert (result.score, result.submission) == (10, "Ada's (2) é.PY")
+    assert result.skipped == ("a.py: 1 points; Ada's (2) é.PY counts",)
+
+
+def test_of_many_files_the_first_are_graded(graded, tmp_path, monkeypatch):
+    monkeypatch.setattr("nnreg.course.grading.grader.MAX_FILES", 1)
+    write_files(tmp_path / "ada", **{"a.py": TRIPLE, "b.py": DOUBLE})
+    graded(DOUBLE)
+    result = grade(tmp_path / "ada", "doubling.py")
+    assert result.score == 1
+    assert result.skipped == ("1 more file(s): at most 1 are graded",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"), [(["a.docx", "b.zip"], "it has a.docx, b.zip"), ([], "it is empty")]
+)
+def test_a_folder_without_a_submission_is_an_error_that_names_its_files(tmp_path, files, message):
+    write_files(tmp_path / "ada", **dict.fromkeys(files, ""))
+    with pytest.raises(FileNotFoundError, match=message):
+        grade(tmp_path / "ada", "exercise_1")
+
+
+def test_a_class_is_a_table_and_its_commonest_mistakes(graded, tmp_path, capsys):
+    graded(DOUBLE)
+    write_files(tmp_path / "class", **{"ada.py": DOUBLE, "Bob.py": TRIPLE, "notes.txt": ""})
+    write_files(tmp_path / "class" / "carol", **{"hw.py": TRIPLE})
+    write_files(tmp_path / "class" / "dora", **{"hw.docx": ""})
+    command = "grade --all class --exercise doubling.py --csv points.csv"
+    assert main(command.split()) == 0
+    rows = ["ada.py         10", "Bob.py          1  doubles, arrays", "carol           1  doubles"]
+    out = capsys.readouterr().out
+    assert all(f"\n{row}" in out for row in rows)
+    assert re.search(r"\ndora +-  there is no \.py file and no \.ipynb in dora", out)
+    assert "3 of 4 graded, of 10 points: mean 4.0, median 1, lowest 1, highest 10." in out
+    mistakes = out.partition("The commonest mistakes:\n\n")[2]
+    assert mistakes.startswith(
+        "  2 of 3  double: it returns twice its argument.\n          double("
+    )
+    assert max(map(len, out.splitlines())) <= 80
+    lines = (tmp_path / "points.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "submission,score,doubles,arrays,quick,not graded"
+    assert lines[1:4] == ["ada.py,10,6,3,1,", "Bob.py,1,0,0,1,", "carol,1,0,0,1,"]
+    assert lines[4].startswith("dora,,,,,there is no")
+
+
+def test_mistakes_are_one_if_they_have_the_same_hint_or_differ_in_numbers(graded, tmp_path):
+    graded(DOUBLE)
+    report = "def double(x):\n    raise ValueError('{} rows\\nHint: {}')\n"
+    texts = [report.format(*words) for words in (("3", "a"), ("no", "a"), ("3", "b"))]
+    texts += ["def double(x):\n    raise ValueError(f'{id(x)} is odd')\n"] * 2
+    write_files(tmp_path / "class", **{f"{n}.py": text for n, text in enumerate(texts)})
+    mistakes = grade_all("class", "doubling.py").mistakes()
+    counts = [count for count, title, _ in mistakes if title.endswith("twice its argument.")]
+    assert counts == [2, 2, 1]
+
+
+HIDDEN = """
+'''Doubling, with hidden checks.'''
+from nnreg.course import check
+
+EXTENDS = "doubling.py"
+
+
+@check(20, visibility="hidden")
+def text(submission, rng):
+    '''double: of text, too.'''
+    assert submission.double("a") == "aa"
+
+
+@check(2)
+def quick(submission, rng):
+    '''double: it is called.'''
+    submission.double(1)
+"""
+
+
+def test_a_file_extends_an_exercise_by_hidden_checks_and_replaces_others(graded, tmp_path):
+    graded(DOUBLE)
+    write_files(tmp_path, **{"hidden.py": HIDDEN})
+    extended = exercise("hidden.py")
+    points = {check.name: check.points for check in extended}
+    assert points == {"doubles": 6, "arrays": 3, "quick": 2, "text": 20}
+    assert [Path(file).name for file in extended.files] == ["hidden.py", "doubling.py"]
+    result = grade("ada.py", "hidden.py")
+    assert result.score == 31
+    assert " 20 of 20  double: of text, too. (hidden)\n" in str(result)
+    assert result.gradescope()["tests"][3]["visibility"] == "hidden"
+
+
+def test_an_exercise_that_comes_with_nnreg_can_be_extended(tmp_path):
+    write_files(tmp_path, **{"hidden.py": HIDDEN.replace("doubling.py", "exercise_6")})
+    extended = exercise("hidden.py")
+    assert extended.points == 122
+    assert extended.modules == exercise("exercise_6").modules
+    assert len(extended.files) == 1
+    write_files(tmp_path, **{"hidden.py": HIDDEN.replace("doubling.py", "other/own.py")})
+    with pytest.raises(ValueError, match="other/own"):
+        exercise("hidden.py")

@@ -1,4 +1,4 @@
-"""The command `nnreg grade`: points for a submission, and why they were lost."""
+"""The commands `nnreg grade`: points and reasons, and `nnreg course`: files for instructors."""
 
 from __future__ import annotations
 
@@ -7,37 +7,60 @@ import json
 import textwrap
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from nnreg._support.files import write_whole
-from nnreg.commands.shared import Commands, Failure, in_words, number, whole
-from nnreg.course.grading import grade
+from nnreg._support.files import check_target, write_whole
+from nnreg.commands.shared import Commands, Failure, in_words, number, progress_bar, whole
+from nnreg.course.gradescope import write_archive
 from nnreg.course.grading.exercises import EXERCISES
+from nnreg.course.grading.grader import grade
+from nnreg.course.grading.summary import grade_all
 
 DESCRIPTION = (
     "Grade a submission by the checks of an exercise: print the points of each and why they were "
     "lost. Only the statements that the checks need are run, in a separate process with limits of "
     "time and memory, but with your permissions; it is not a sandbox. The exit status is 0 for "
-    "every score, and 2 if nothing can be graded; then FILE contains the reason."
+    "every score, and 2 if nothing can be graded; then the file of --json contains the reason."
 )
+EXERCISE = f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks"
+EXAMPLES = """\
+examples:
+  nnreg grade ada.ipynb --exercise exercise_1
+  nnreg grade --all submissions --exercise exercise_1 --csv points.csv
+"""
 
 
 def add(commands: Commands) -> None:
-    """Add the command to the parser."""
+    """Add the commands to the parser."""
     command = commands.add_parser(
         "grade",
-        help="grade a submission to an exercise",
+        help="grade submissions to an exercise",
         description=textwrap.fill(DESCRIPTION, 78),
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("submission", type=Path, help="a .py file or an .ipynb")
+    command.add_argument(
+        "submission",
+        type=Path,
+        nargs="?",
+        help="a .py file, an .ipynb, or a folder with some, of which the best counts",
+    )
+    command.add_argument(
+        "--all",
+        type=Path,
+        metavar="FOLDER",
+        help="grade every file and folder in FOLDER, and print a table and the commonest mistakes",
+    )
     command.add_argument(
         "--exercise",
         metavar="NAME_OR_FILE",
-        help=f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks "
-        "(default: the submission's file name)",
+        help=f"{EXERCISE} (default: the submission's file name)",
     )
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write Gradescope's results.json to FILE"
+    )
+    command.add_argument(
+        "--csv", type=Path, metavar="FILE", help="with --all, also write the points to FILE"
     )
     command.add_argument("--force", action="store_true", help="replace the file if it exists")
     command.add_argument(
@@ -55,29 +78,80 @@ def add(commands: Commands) -> None:
         help="memory limit, where the platform supports it (default: 2048)",
     )
     command.set_defaults(run=run)
+    course = commands.add_parser(
+        "course",
+        help="write the autograder of an exercise for Gradescope",
+        description="Write the zip file that Gradescope takes as an autograder. It contains this "
+        "nnreg and the exercise, and installs the Python and NumPy versions of this machine.",
+        epilog="example:\n  nnreg course gradescope exercise_1 autograder.zip\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    course.add_argument("what", choices=["gradescope"], help="gradescope")
+    course.add_argument("exercise", help=EXERCISE)
+    course.add_argument("archive", type=Path, help="the zip file")
+    course.add_argument("--force", action="store_true", help="replace the file if it exists")
+    course.set_defaults(run=write_course_file)
 
 
 def run(args: argparse.Namespace) -> int:
     """Grade, print, write the file if asked, and return the exit status."""
+    target = args.csv if args.all else args.json
+    try:
+        _check_arguments(args)
+        if target and target.exists() and not args.force:
+            raise FileExistsError(f"{target} exists; --force replaces it")
+        return (_grade_all if args.all else _grade)(
+            args, {"seconds": args.seconds, "megabytes": args.megabytes}
+        )
+    except (OSError, ValueError) as error:
+        raise Failure(in_words(error, ("exercise", "seconds", "megabytes")), 2) from error
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if (args.submission is None) == (args.all is None):
+        raise ValueError("pass either a submission or --all FOLDER")
+    if args.all and (args.json or not args.exercise):
+        raise ValueError("--all needs --exercise, and writes --csv but no --json")
+    if args.csv and not args.all:
+        raise ValueError("--csv needs --all FOLDER; the file of one submission is --json")
+
+
+def _grade(args: argparse.Namespace, limits: dict[str, Any]) -> int:
     message = ""
     try:
-        if args.json and args.json.exists() and not args.force:
-            raise FileExistsError(f"{args.json} exists; --force replaces it")
-        try:
-            name = args.exercise or args.submission.stem
-            result = grade(args.submission, name, seconds=args.seconds, megabytes=args.megabytes)
-        except (ValueError, OSError) as error:
-            message = in_words(error, ("exercise", "seconds", "megabytes"))
-            report = {"score": 0, "output": message}
-        else:
-            with suppress(BrokenPipeError):  # FILE is written nevertheless
-                print(result, flush=True)
-            report = result.gradescope()
-        if args.json:
-            content = json.dumps(report, indent=2, ensure_ascii=False)
-            write_whole(args.json, content.encode(), overwrite=args.force)
-    except OSError as error:
-        raise Failure(str(error), 2) from error
+        result = grade(args.submission, args.exercise or args.submission.stem, **limits)
+    except (ValueError, OSError) as error:
+        message = in_words(error, ("exercise", "seconds", "megabytes"))
+        report = {"score": 0, "output": message}
+    else:
+        with suppress(BrokenPipeError):  # FILE is written nevertheless
+            print(result, flush=True)
+        report = result.gradescope()
+    if args.json:
+        content = json.dumps(report, indent=2, ensure_ascii=False)
+        write_whole(args.json, content.encode(), overwrite=args.force)
     if message:
         raise Failure(message, 2)
+    return 0
+
+
+def _grade_all(args: argparse.Namespace, limits: dict[str, Any]) -> int:
+    if args.csv:
+        check_target(args.csv, overwrite=args.force)  # before the minutes that grading takes
+    with progress_bar("submission") as progress:
+        grades = grade_all(args.all, args.exercise, progress=progress, **limits)
+    with suppress(BrokenPipeError):
+        print(grades, flush=True)
+    if args.csv:
+        write_whole(args.csv, grades.csv().encode(), overwrite=args.force)
+    return 0
+
+
+def write_course_file(args: argparse.Namespace) -> int:
+    """Write the archive, and return the exit status."""
+    try:
+        write_archive(args.exercise, args.archive, overwrite=args.force)
+    except (OSError, ValueError) as error:
+        raise Failure(in_words(error), 2) from error
+    print(f"wrote {args.archive}: upload it as the autograder of a programming assignment")
     return 0

@@ -167,6 +167,8 @@ class Exercise:
     checks : tuple of Check
     modules : tuple of str
         The packages that a submission may import, besides simple standard modules.
+    files : tuple of str
+        The files of a custom exercise: its own, and those that it extends.
 
     Examples
     --------
@@ -181,6 +183,7 @@ class Exercise:
     title: str
     checks: tuple[Check, ...]
     modules: tuple[str, ...] = MODULES
+    files: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return exercise, (self.source,)
@@ -204,9 +207,11 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
     Parameters
     ----------
     source : str or path
-        ``"exercise_1"`` to ``"exercise_6"``, or a Python file. Its checks are the functions
+        ``"exercise_1"`` to ``"exercise_8"``, or a Python file. Its checks are the functions
         decorated by :func:`check`; its title is the first line of its docstring; ``MODULES``, if it
-        is defined, names the packages that a submission may import.
+        is defined, names the packages that a submission may import; ``EXTENDS``, if it is defined,
+        is the name of another exercise, or of a file in the same folder, whose checks come first.
+        A check with the name of one of these replaces it.
 
     Returns
     -------
@@ -222,7 +227,7 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
     >>> exercise("exercise_2").title
     'Exercise 2: softmax and the cross-entropy.'
     """
-    name = check_path("exercise", source)
+    name, base = check_path("exercise", source), None
     if name in EXERCISES:
         names = vars(importlib.import_module(f"nnreg.course.exercises.{name}"))
     elif Path(name).is_file():
@@ -230,6 +235,8 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
         if not name.endswith(".py"):
             raise ValueError(f"exercise must be a Python file, .py, got {name}")
         names = runpy.run_path(name, run_name=FILE_MODULE)
+        if extended := names.get("EXTENDS"):
+            base = exercise(extended if extended in EXERCISES else Path(name).with_name(extended))
     else:
         raise ValueError(
             f"exercise must be one of {', '.join(EXERCISES)} or a Python file, got {name!r}"
@@ -241,4 +248,9 @@ def exercise(source: str | os.PathLike[str]) -> Exercise:
             f"exercise: there are no checks in {name}: write @check(points) above each"
         )
     title = (names["__doc__"] or Path(name).stem).strip().partition("\n")[0]
-    return Exercise(name, title, checks, tuple(names.get("MODULES", MODULES)))
+    modules: tuple[str, ...] = MODULES
+    files: tuple[str, ...] = () if name in EXERCISES else (name,)
+    if base:
+        checks = tuple({check.name: check for check in (*base.checks, *checks)}.values())
+        modules, files = base.modules, (*files, *base.files)
+    return Exercise(name, title, checks, tuple(names.get("MODULES", modules)), files)

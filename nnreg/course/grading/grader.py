@@ -13,17 +13,19 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nnreg._support import validation
 from nnreg._support.files import check_path
-from nnreg.course.grading.exercises import Check, exercise
+from nnreg._support.tables import listed
+from nnreg.course.grading.exercises import Check, Exercise, exercise
 from nnreg.course.grading.process import Process, printable
 from nnreg.course.grading.submission import reason
 
 SUFFIXES = (".py", ".ipynb")
+MAX_FILES = 5  # of one folder, of which the best counts
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class Grade:
         last = ""
         for result in self.results:
             check = result.check
-            lines.append(f"{result.score:3g} of {check.points:2g}  {check.title}")
+            hidden = "" if check.visibility == "visible" else f" ({check.visibility})"
+            lines.append(f"{result.score:3g} of {check.points:2g}  {check.title}{hidden}")
             if result.message not in ("", last):  # consecutive equal reasons are printed once
                 last = result.message
                 lines += _indented(last)
@@ -171,7 +174,8 @@ def grade(
     Parameters
     ----------
     submission : path
-        A Python file or a notebook. It may import what the exercise allows.
+        A Python file or a notebook, of any name, or a folder with one or more of them; of several
+        the one with the most points counts. It may import what the exercise allows.
     source : str or path
         The exercise: the name of one that comes with nnreg, or a file; see
         :func:`~nnreg.course.exercise`.
@@ -187,7 +191,7 @@ def grade(
     Raises
     ------
     FileNotFoundError
-        If the submission does not exist.
+        If the submission does not exist, or a folder has neither a ``.py`` nor an ``.ipynb`` file.
     ValueError
         If it is neither ``.py`` nor ``.ipynb``, or there is no such exercise.
 
@@ -205,13 +209,52 @@ def grade(
     'The submission has no relu_forward.'
     """
     path = Path(check_path("submission", submission)).resolve()
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"submission: there is no file {os.fspath(submission)}")
-    if path.suffix not in SUFFIXES:
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"submission must be a .py file or an .ipynb, got {path.name}")
     exercise_ = exercise(source)
     seconds = validation.number("seconds", seconds, 0, open_low=True)
     megabytes = validation.whole("megabytes", megabytes, 1)
+    if not path.is_dir():
+        return _grade(path, os.fspath(submission), exercise_, seconds, megabytes)
+    files = find_submissions(path)
+    first, *others = sorted(
+        (
+            _grade(file, printable(file.name), exercise_, seconds, megabytes)
+            for file in files[:MAX_FILES]
+        ),
+        key=lambda grade: -grade.score,
+    )
+    notes = [f"{g.submission}: {g.score:g} points; {first.submission} counts" for g in others]
+    if len(files) > MAX_FILES:
+        notes.append(f"{len(files) - MAX_FILES} more file(s): at most {MAX_FILES} are graded")
+    return replace(first, skipped=(*notes, *first.skipped))
+
+
+def find_submissions(folder: Path) -> list[Path]:
+    """Return the Python files and notebooks in a folder and its subfolders, sorted by name.
+
+    Files and folders whose names begin with ``.`` or ``__`` are copies that a program made, such as
+    ``.ipynb_checkpoints`` and ``__MACOSX``, and are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; it names the other files.
+    """
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    shown = [p for p in paths if not any(part.startswith((".", "__")) for part in p.parts)]
+    files = [folder / path for path in shown if path.suffix.lower() in SUFFIXES]
+    if not files:
+        others = f"it has {listed(shown)}" if shown else "it is empty"
+        raise FileNotFoundError(
+            f"submission: there is no .py file and no .ipynb in {folder.name}; {others}"
+        )
+    return files
+
+
+def _grade(path: Path, name: str, exercise_: Exercise, seconds: float, megabytes: int) -> Grade:
     results: list[Result] = []
     skipped: tuple[str, ...] = ()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -228,7 +271,7 @@ def grade(
                 if not process.ended:
                     with suppress(Exception):  # it may end now
                         skipped = _report(process, seconds)
-    return Grade(os.fspath(submission), exercise_.title, tuple(results), skipped)
+    return Grade(name, exercise_.title, tuple(results), skipped)
 
 
 def _report(process: Process, seconds: float) -> tuple[str, ...]:

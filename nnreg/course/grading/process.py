@@ -59,7 +59,10 @@ class Process:
     def __init__(
         self, submission: Path, folder: Path, modules: tuple[str, ...], megabytes: int
     ) -> None:
-        self._file = np.frombuffer(submission.read_bytes(), np.uint8), submission.suffix == ".ipynb"
+        self._file = (
+            np.frombuffer(submission.read_bytes(), np.uint8),
+            submission.suffix.lower() == ".ipynb",
+        )
         self._output = folder / "printed"
         self._seen, self._ended = 0, ""
         work = folder / "work"
