@@ -21,7 +21,7 @@ with suppress(ImportError):
 
 # No test fails because a machine is slow.
 ANY_SPEED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-hypothesis.settings.register_profile("dev", max_examples=20, **ANY_SPEED)
+hypothesis.settings.register_profile("dev", max_examples=8, **ANY_SPEED)
 hypothesis.settings.register_profile("ci", max_examples=50, derandomize=True, **ANY_SPEED)
 hypothesis.settings.register_profile("thorough", max_examples=1000, **ANY_SPEED)
 hypothesis.settings.register_profile(
@@ -32,6 +32,16 @@ hypothesis.settings.register_profile(
     phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
 )
 hypothesis.settings.load_profile(os.environ.get("NNREG_HYPOTHESIS", "dev"))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say how many examples are drawn and, of a run of all tests, how long it takes."""
+    drawn = hypothesis.settings().max_examples
+    lines = [f"random examples of each property: {drawn} (50 with NNREG_HYPOTHESIS=ci)"]
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        minutes = "two" if config.option.markexpr == "not slow" else "five"
+        lines.append(f"time: about {minutes} minutes on two cores (-n 2), of which 20 s to begin")
+    return lines
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

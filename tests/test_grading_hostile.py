@@ -358,6 +358,7 @@ def cheat(tmp_path, monkeypatch):
     return cheat
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheating_earns_nothing(name, cheat, tmp_path):
     result = cheat(CHEATS[name])

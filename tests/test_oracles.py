@@ -129,24 +129,3 @@ def test_logistic_regression_with_l2_is_scikit_learns(K, weighted, rng):
     np.testing.assert_allclose(net.parameters["dense_1.weight"], theirs.coef_.T, atol=1e-8)
     np.testing.assert_allclose(net.parameters["dense_1.bias"], theirs.intercept_, atol=1e-7)
     assert objective(net, loss, x, y, weights)[0] == pytest.approx(total, rel=1e-13)
-
-
-@pytest.mark.parametrize("l2", [0.0, 0.3], ids=["lasso", "elastic net"])
-def test_proximal_l1_finds_the_coefficients_and_the_zeros_of_scikit_learn(l2, rng):
-    """Its elastic net is ``½·mean (y - xw - b)² + α·ρ·Σ|w| + α(1-ρ)/2·Σw²``: half of ours."""
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    x, _, _ = problem(rng, 60, 8)
-    y = (2.0 + x @ [1.5, 0, 0, -2.0, 0, 0.8, 0, 0] + rng.normal(size=60))[:, np.newaxis]
-    l1 = 0.4
-    alpha = (l1 + l2) / 2
-    theirs = linear_model.ElasticNet(
-        alpha=alpha, l1_ratio=l1 / 2 / alpha, tol=1e-14, max_iter=100_000, random_state=0
-    )
-    theirs.fit(x, y[:, 0])
-    net = linear(8, 1, penalty=nn.ElasticNet(l1, l2, method="proximal"))
-    descend(net, nn.MeanSquaredError(), x, y, curvature=2, steps=1500)
-    w = net.parameters["dense_1.weight"][:, 0]
-    assert 0 < np.count_nonzero(w) < 8
-    np.testing.assert_array_equal(w == 0, theirs.coef_ == 0)
-    np.testing.assert_allclose(w, theirs.coef_, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(net.parameters["dense_1.bias"], theirs.intercept_, atol=1e-8)

@@ -88,8 +88,7 @@ def wide(M=1, seed=0):
     return x, 2.0 + x @ w + 0.5 * rng.normal(size=(60, M))
 
 
-@pytest.mark.parametrize("M", [1, 2])
-@pytest.mark.parametrize("strength", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize(("strength", "M"), [(0.05, 2), (0.3, 1), (1.0, 2)])
 @pytest.mark.parametrize("kind", ["Lasso", "ElasticNet", "Ridge"])
 def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     kind, strength, M, sklearn_linear
@@ -220,15 +219,18 @@ def test_but_it_holds_a_large_weight_no_harder_than_a_small_one_and_l2_does():
 
 
 @pytest.mark.parametrize(
-    ("make", "attribute"),
+    ("make", "attribute", "optimizer"),
     [
-        (lambda: nn.L1(0.0, method="proximal"), "strength"),
-        (lambda: nn.ElasticNet(0.0, 0.0, method="proximal"), "l1"),
-        (lambda: nn.GroupLasso(0.0, groups="inputs", method="proximal"), "strength"),
+        (lambda: nn.L1(0.0, method="proximal"), "strength", lambda: nn.SGD(0.1)),
+        (lambda: nn.ElasticNet(0.0, 0.0, method="proximal"), "l1", lambda: nn.IPiano(0.05)),
+        (
+            lambda: nn.GroupLasso(0.0, groups="inputs", method="proximal"),
+            "strength",
+            lambda: nn.SGD(0.1),
+        ),
     ],
     ids=["L1", "ElasticNet", "GroupLasso"],
 )
-@pytest.mark.parametrize("optimizer", [lambda: nn.SGD(0.1), lambda: nn.IPiano(0.05)])
 def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_start(
     make, attribute, optimizer
 ):

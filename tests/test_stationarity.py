@@ -230,9 +230,6 @@ MAKERS = {
     # An epsilon that is not small bounds the steps where the gradient ends at zero.
     "RMSprop": lambda rate: nn.RMSprop(rate * STRENGTH, epsilon=STRENGTH),
     "Adam": lambda rate: nn.Adam(rate * STRENGTH, beta_2=0.9, epsilon=STRENGTH),
-    "AdamW without decay": lambda rate: nn.AdamW(
-        rate * STRENGTH, beta_2=0.9, epsilon=STRENGTH, weight_decay=0.0
-    ),
 }
 
 
@@ -276,6 +273,7 @@ def test_every_optimizer_rests_where_the_objective_is_stationary(name, penalty):
         assert (net.parameters.weights != 0).tolist() == [True] * 4 + [False] * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
     [nn.RMSprop(0.02), nn.Adam(0.02), nn.AdamW(0.02, weight_decay=0.0)],

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from small import Scale
 from strategies import LAYERS
 
 import nnreg as nn
@@ -27,21 +28,6 @@ def test_dropout_keeps_the_contract_with_any_probability(keep_prob):
 def test_the_seed_of_the_trial_does_not_matter_to_a_right_layer(seed):
     for make in LAYERS.values():
         assert_layer_contract(make, seed=seed)
-
-
-class Scale(nn.Layer):
-    def parameters(self, inputs):
-        return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
-
-    def forward(self, x, cache):
-        cache.x = x
-        return x * self.factor
-
-    def backward(self, dy, cache):
-        return dy * self.factor
-
-    def gradient(self, dy, cache, gradients):
-        gradients["factor"][...] = (dy * cache.x).sum(axis=0)
 
 
 class Twice(nn.Layer):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import students
+from small import Scale
 from students import LABELS, B, W, X
 
 import nnreg as nn
@@ -164,21 +165,13 @@ def test_every_wrong_gradient_is_told():
 
 
 def test_a_layer_with_parameters_of_its_own_is_told_by_their_names():
-    class Scale(nn.Layer):
-        def parameters(self, inputs):
-            return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
-
-        def forward(self, x, cache):
-            cache.x = x
-            return x * self.factor
-
-        def backward(self, dy, cache):
-            return dy * self.factor
-
+    class LastRow(Scale):
         def gradient(self, dy, cache, gradients):
             gradients["factor"][...] = (dy * cache.x)[-1]
 
-    assert diagnose(Scale(), X).sentence == ("dfactor comes from the last row of the batch alone.")
+    assert diagnose(LastRow(), X).sentence == (
+        "dfactor comes from the last row of the batch alone."
+    )
 
 
 def test_where_no_mistake_matches_the_pattern_of_the_ratios_is_told():

@@ -73,10 +73,8 @@ def test_the_contract_catches_every_wrong_layer(bug):
     assert bug.code in (None, caught.value.code)
 
 
-@pytest.mark.parametrize(
-    "style",
-    [pytest.param(style, marks=[pytest.mark.slow] * (style != "object")) for style in STYLES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("style", STYLES)
 def test_every_bug_of_a_formula_is_named_in_this_style_of_code(style):
     for bug in KNOWN_BUGS.values():
         if not bug.code:

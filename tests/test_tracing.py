@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.special import ndtr
-from small import problem
+from small import Scale, problem
 
 import nnreg as nn
 from nnreg.tracing import formulas
@@ -51,21 +51,6 @@ class QuarticLoss(nn.Loss):
     def __call__(self, outputs, targets):
         r = outputs - targets
         return (r**4).mean(), 4 * r**3 / r.size
-
-
-class Scale(nn.Layer):
-    def parameters(self, inputs):
-        return {"factor": nn.Parameter((inputs,), nn.ones, weight=False)}
-
-    def forward(self, x, cache):
-        cache.x = x
-        return x * self.factor
-
-    def backward(self, dy, cache):
-        return dy * self.factor
-
-    def gradient(self, dy, cache, gradients):
-        gradients["factor"][...] = (dy * cache.x).sum(axis=0)
 
 
 def network(*middle, dtype="float64", penalty=None, inputs=4, **options):
