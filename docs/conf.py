@@ -1,5 +1,7 @@
 """Sphinx configuration. Build with `-W`, so that a warning is an error."""
 
+import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +15,10 @@ from sphinxcontrib import katex
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import nnreg
+
+# The code of the pages imports `style`.
+paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 project = "nnreg"
 author = "nnreg developers"
@@ -64,7 +70,7 @@ katex_css_path = "katex/katex.min.css"
 # A Unix socket's file exists a moment before the server listens, and a refused connection ends the
 # build. With a network socket the extension tries again.
 katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
-katex.STARTUP_TIMEOUT = 60.0
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
 
 html_theme = "furo"
 html_title = f"nnreg {version}"
@@ -96,6 +102,26 @@ def skip_fields(app: Sphinx, kind: str, name: str, member: object, *_: object) -
     return True if (getattr(member, "__doc__", "") or "").startswith("Alias for field") else None
 
 
+def add_narrow_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """Insert after a picture its drawing for narrow screens; the style sheet shows one of them."""
+    for image in list(doctree.findall(nodes.image)):
+        file = Path(app.env.relfn2path(image["uri"])[1])
+        narrow = file.with_stem(f"{file.stem}_narrow")
+        if file.suffix == ".svg":  # of a code cell, with the other drawing in its metadata
+            found = re.search(
+                r"<metadata><!\[CDATA\[(.*)\]\]></metadata>", file.read_text(), re.DOTALL
+            )
+            if found:
+                narrow.write_text(found[1])
+        if narrow.exists():
+            other = image.deepcopy()
+            other["uri"] = image["uri"].replace(file.name, narrow.name)
+            other["classes"].append("narrow")
+            image["classes"].append("wide")
+            image.parent.insert(image.parent.index(image) + 1, other)
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("doctree-read", add_narrow_figures, priority=400)  # before images are collected
     app.connect("missing-reference", find_public_name)
     app.connect("autodoc-skip-member", skip_fields)

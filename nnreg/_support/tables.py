@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-WRONG = "#d13438"
+WRONG = "#db4545"
 
 WIDTH, HEIGHT = 240.0, 48.0
 

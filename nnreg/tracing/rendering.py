@@ -165,8 +165,8 @@ STAGE_STYLE = """\
   border-left: 3px solid #3b8fd0; background: rgba(128, 128, 128, .12); font-size: .95rem;
   white-space: nowrap; }
 .nnreg-shapes { display: block; opacity: .8; }
-.nnreg-alarm { border-left: 3px solid #d13438; padding-left: .75rem; font-weight: 600; }
-.nnreg-wrong { color: #d13438; font-weight: 600; }
+.nnreg-alarm { border-left: 3px solid #db4545; padding-left: .75rem; font-weight: 600; }
+.nnreg-wrong { color: #db4545; font-weight: 600; }
 .nnreg-values { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
 .nnreg-trace svg { display: block; max-width: 100%; height: auto; margin-bottom: 1rem; }
 .nnreg-trace div { margin-bottom: .75rem; }
