@@ -145,6 +145,8 @@ class Problem:
 CONFIGURATIONS = {
     "tiny": Problem(16, (64, 32, 10), 0.8),
     "class": Problem(32, (784, 128, 10), 0.8),
+    "narrow": Problem(24, (120, 96, 4), 0.8),
+    "middle": Problem(64, (300, 450, 300, 7), 0.8),
     "seed": Problem(128, (784, 512, 512, 10), 0.5),
     "table9": Problem(128, (784, 1024, 1024, 2048, 10), 0.5),
 }

@@ -23,12 +23,14 @@ Three rules apply to all functions:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from nnreg._support.blas import find_axpby
 from nnreg._support.typing import Array
 
 # --- Affine map -----------------------------------------------------------------------------------
@@ -40,20 +42,20 @@ def affine(x: Array, w: Array, b: Array | None = None, out: Array | None = None)
     >>> affine(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([0.5]))
     array([[11.5]])
     """
-    y = np.matmul(x, w, out=out)
+    y = multiply_matrices(x, w, out)
     if b is not None:
-        y += b
+        np.add(y, b, out=y)
     return y
 
 
 def affine_dx(dy: Array, w: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy wᵀ`` of shape (N, D). Scalar rule: ``y = x*w + b`` gives ``dx = dy*w``."""
-    return np.matmul(dy, w.T, out=out)
+    return multiply_matrices(dy, w.T, out)
 
 
 def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
     """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = x*dy``, summed over rows."""
-    return np.matmul(x.T, dy, out=out)
+    return multiply_matrices(x.T, dy, out)
 
 
 def affine_db(dy: Array, out: Array | None = None) -> Array:
@@ -61,7 +63,27 @@ def affine_db(dy: Array, out: Array | None = None) -> Array:
 
     The sum is computed as the product ``1ᵀ dy``, because BLAS is faster than NumPy's sum.
     """
-    return np.matmul(np.ones(len(dy), dy.dtype), dy, out=out)
+    return multiply_matrices(_ones(len(dy), dy.dtype), dy, out)
+
+
+def multiply_matrices(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return ``a b``. ``np.dot`` and ``np.matmul`` call the same function of BLAS.
+
+    ``np.dot`` takes one microsecond less, but its ``out`` must be contiguous.
+
+    >>> multiply_matrices(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    array([[11.]])
+    """
+    if out is None or out.flags.c_contiguous:
+        return np.dot(a, b, out)
+    return np.matmul(a, b, out=out)
+
+
+@functools.lru_cache(maxsize=4)
+def _ones(size: int, dtype: np.dtype[Any]) -> Array:
+    ones = np.ones(size, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 # --- Activations: elementwise, so x, y, dy, dx all have one shape ---------------------------------
@@ -399,6 +421,38 @@ def l1(w: Array) -> Any:
     """Return ``Σ |w|`` as ``Σ sign(w)·w``; its subgradient is ``sign(w)``, with ``sign(0) = 0``."""
     flat = w.reshape(-1)
     return np.dot(np.sign(flat.real), flat)
+
+
+# --- Linear combinations of parts of the vector ---------------------------------------------------
+
+
+def axpby(a: float, x: Array, b: float, y: Array, work: Array | None = None) -> None:
+    """Set ``y = a·x + b·y`` in place.
+
+    An update of parameters is limited by memory, so what counts is the number of passes over it.
+    With NumPy this takes three, ``y *= b``, ``work = a·x`` and ``y += work``; OpenBLAS has a
+    function for it that takes one, and rounds in the same way.
+
+    Parameters
+    ----------
+    a, b : float
+    x, y : ndarray of shape (n,)
+    work : ndarray of shape (n,), optional
+        For ``a·x``, if the function is not available; may be ``x``, which is then overwritten.
+
+    >>> y = np.array([1.0, 2.0])
+    >>> axpby(10.0, np.array([3.0, 4.0]), 0.5, y)
+    >>> y
+    array([30.5, 41. ])
+    """
+    if x.flags.carray and y.flags.carray and x.dtype is y.dtype and x.size:
+        combine = find_axpby(y.dtype)
+        if combine is not None:
+            combine(a, x, b, y)
+            return
+    if b != 1.0:
+        y *= b
+    y += x if a == 1.0 else np.multiply(x, a, out=work)
 
 
 # --- Subnormal numbers ----------------------------------------------------------------------------

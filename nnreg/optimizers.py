@@ -30,6 +30,7 @@ from nnreg._support import validation
 from nnreg._support.hyperparameters import Checked, Configurable, check_dtype
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
+from nnreg.kernels import axpby
 from nnreg.parameters import Parameters
 
 BLOCK = 65_536  # values per block: with gradient and state, a few megabytes in float32
@@ -322,17 +323,15 @@ class SGD(Optimizer):
 
     def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         """Update a block in place."""
-        direction = g
+        rate, direction = self.learning_rate, g
         if "velocity" in self.state:
             direction = self.state["velocity"][part]
-            direction *= self.momentum
-            direction += g
-        np.multiply(direction, self.learning_rate, out=work)
+            axpby(1.0, g, self.momentum, direction)
         if self.nesterov:
-            work *= self.momentum
-            w -= work
-            np.multiply(g, self.learning_rate, out=work)
-        w -= work
+            np.multiply(direction, rate, out=work)
+            axpby(-self.momentum, work, 1.0, w, work)
+            direction = g
+        axpby(-rate, direction, 1.0, w, work)
 
     def step_size_of(self, part: slice) -> float:
         """Return ``learning_rate/(1 - momentum)``."""
@@ -408,19 +407,11 @@ class RMSprop(_Adaptive):
     def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         """Update a block in place."""
         square = self.state["mean_square"][part]
-        _average(square, np.multiply(g, g, out=work), self.rho)
+        axpby(1.0 - self.rho, np.multiply(g, g, out=work), self.rho, square, work)
         np.sqrt(square, out=work)
         work += self.epsilon
         np.divide(g, work, out=work)
-        work *= self.learning_rate
-        w -= work
-
-
-def _average(mean: Array, new: Array, rate: float) -> None:
-    """Set ``mean = rate·mean + (1 - rate)·new``; ``new`` is scaled in place."""
-    mean *= rate
-    new *= 1.0 - rate
-    mean += new
+        axpby(-self.learning_rate, work, 1.0, w, work)
 
 
 class Adam(_Adaptive):
@@ -488,14 +479,12 @@ class Adam(_Adaptive):
         """Update a block in place."""
         mean, square = self.state["mean"][part], self.state["mean_square"][part]
         c = math.sqrt(self._correction())
-        mean *= self.beta_1
-        mean += np.multiply(g, 1.0 - self.beta_1, out=work)
-        _average(square, np.multiply(g, g, out=work), self.beta_2)
+        axpby(1.0 - self.beta_1, g, self.beta_1, mean, work)
+        axpby(1.0 - self.beta_2, np.multiply(g, g, out=work), self.beta_2, square, work)
         np.sqrt(square, out=work)
         work += c * self.epsilon
         np.divide(mean, work, out=work)
-        work *= self.learning_rate * c / (1.0 - self.beta_1**self.steps)
-        w -= work
+        axpby(-self.learning_rate * c / (1.0 - self.beta_1**self.steps), work, 1.0, w, work)
 
 
 class AdamW(Adam):
@@ -625,10 +614,8 @@ class IPiano(Optimizer):
         before = self.state["before"][part]
         np.subtract(w, before, out=work)
         np.copyto(before, w)
-        work *= self.momentum
-        w += work
-        np.multiply(g, self.learning_rate, out=work)
-        w -= work
+        axpby(self.momentum, work, 1.0, w, work)
+        axpby(-self.learning_rate, g, 1.0, w, work)
 
     def step_size_of(self, part: slice) -> float:
         """Return ``learning_rate``."""

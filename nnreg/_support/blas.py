@@ -1,18 +1,24 @@
-"""BLAS thread limits: the number of threads that BLAS may use while a block of code runs.
+"""BLAS: thread limits, and ``axpby``, which NumPy does not offer.
 
-The limit applies to the whole process. Overlapping requests are therefore counted: the limit of the
+A limit is the number of threads that BLAS may use while a block of code runs. It applies to the
+whole process. Overlapping requests are therefore counted: the limit of the
 first one applies until the last one has ended, and then the previous numbers are restored.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
+
+import numpy as np
+
+from nnreg._support.typing import Array
 
 # A step whose matrix products have fewer multiplications, three for each weight and row, is faster
 # with one thread: starting a second one takes longer than it saves.
@@ -73,6 +79,42 @@ def _set_threads(counts: list[tuple[Any, int]]) -> None:
         release(force=True)
         library.set_num_threads(count)
         release(force=True)
+
+
+@cache
+def find_axpby(dtype: np.dtype[Any]) -> Callable[[float, Array, float, Array], None] | None:
+    """Return ``axpby(a, x, b, y)``, which sets ``y = a·x + b·y``, from NumPy's OpenBLAS.
+
+    The arrays must be contiguous and writeable, of the same size, not empty, and of this dtype.
+    Returns None if the dtype is neither float32 nor float64, or if NumPy uses another library.
+
+    >>> find_axpby(np.dtype("int64")) is None
+    True
+    """
+    letter, number = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}.get(
+        dtype.char, ("", ctypes.c_double)
+    )
+    libraries = [lib for lib in _libraries(len(sys.modules)) if lib.internal_api == "openblas"]
+    for library in sorted(libraries, key=lambda lib: "numpy" not in lib.filepath):
+        for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
+            routine = getattr(library.dynlib, f"{prefix}cblas_{letter}axpby{suffix}", None)
+            if letter and routine is not None:
+                size = ctypes.c_int64 if suffix else ctypes.c_int
+                pointer = ctypes.c_void_p
+                routine.argtypes = [size, number, pointer, size, number, pointer, size]
+                routine.restype = None
+                return _wrap_axpby(routine)
+    return None
+
+
+def _wrap_axpby(routine: Any) -> Callable[[float, Array, float, Array], None]:
+    """Return the routine as a function of arrays."""
+    address_of, byte_at = ctypes.byref, ctypes.c_char.from_buffer  # faster than array.ctypes
+
+    def axpby(a: float, x: Array, b: float, y: Array) -> None:
+        routine(x.size, a, address_of(byte_at(x)), 1, b, address_of(byte_at(y)), 1)
+
+    return axpby
 
 
 def _restore_in_child() -> None:
