@@ -272,8 +272,9 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     array([2., 2., 0., 0.])
     """
     # (The last value that is kept fits into 16 bits; NumPy 2.0 crashes with 65536 here.)
-    last = threshold - 1
-    mask = np.less_equal(bits, last, out=np.empty(bits.shape) if out is None else out)
+    kept = np.less_equal(bits, threshold - 1)
+    mask = np.empty(bits.shape) if out is None else out
+    np.copyto(mask, kept)  # faster than a comparison that converts its result
     mask *= 65536 / threshold
     return mask
 
@@ -308,7 +309,7 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     (array([1.0986]), array([[ 0.3333,  0.3333, -0.6667]]))
     """
     s = np.subtract(z, np.maximum.reduce(z.real, axis=1, keepdims=True), out=out)
-    flat, index = s.flat, np.arange(0, z.size, z.shape[1]) + labels  # a flat index is faster
+    flat, index = _flatten(s), _first_of_rows(*z.shape) + labels  # a flat index is faster
     chosen = flat[index]
     np.exp(s, out=s)
     flat[index] = 0.0
@@ -316,6 +317,19 @@ def softmax_cross_entropy(z: Array, labels: Array, out: Array | None = None) -> 
     flat[index] = -q
     s /= (q + e)[:, np.newaxis]
     return np.log1p(q + (e - 1.0)) - chosen, s
+
+
+def _flatten(a: Array) -> Any:
+    """Return a one-dimensional view, which is faster, or if there is none, an iterator."""
+    return a.reshape(-1) if a.flags.c_contiguous else a.flat
+
+
+@functools.lru_cache(maxsize=4)
+def _first_of_rows(rows: int, columns: int) -> Array:
+    """Return the flat index of the first value of each row."""
+    index = np.arange(0, rows * columns, columns)
+    index.flags.writeable = False
+    return index
 
 
 def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Array, Array]:
@@ -329,7 +343,7 @@ def soft_cross_entropy(z: Array, t: Array, out: Array | None = None) -> tuple[Ar
     >>> value.round(4), dz  # log 2, and p - t
     (array([0.6931]), array([[0., 0.]]))
     """
-    largest = np.arange(0, z.size, z.shape[1]) + z.real.argmax(axis=1)
+    largest = _first_of_rows(*z.shape) + z.real.argmax(axis=1)
     s = np.subtract(z, z.real.flat[largest][:, np.newaxis], out=_unless(out, t))
     np.maximum(s, np.finfo(z.dtype).min, out=s)  # 0 times -inf would be NaN
     mass, at = np.add.reduce(t, axis=1), t.flat[largest]

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from nnreg import kernels
-from nnreg._support import validation
+from nnreg._support import memory, validation
 from nnreg._support.hyperparameters import Checked, Configurable, check_dtype
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
@@ -188,7 +188,7 @@ class Optimizer(Configurable):
             )
         for name in self.state_names:
             if name not in self.state:
-                self.state[name] = np.zeros_like(w)
+                self.state[name] = memory.zeros_like(w)
 
     def restore(self, steps: int, state: Mapping[str, Array], vector: Array) -> None:
         """Continue from a saved state.
@@ -218,7 +218,9 @@ class Optimizer(Configurable):
             validation.finite(f"state[{name!r}]", values)
         self.reset()
         self.steps = steps
-        self.state = {name: values.copy() for name, values in state.items()}
+        self.state = {name: memory.zeros_like(values) for name, values in state.items()}
+        for name, values in state.items():
+            self.state[name][...] = values
         self._network = vector.size, vector.dtype, None
 
     def update_slice(
@@ -319,7 +321,7 @@ class SGD(Optimizer):
         """Create the velocity when the momentum is not zero."""
         super().prepare(parameters)
         if self.momentum and "velocity" not in self.state:
-            self.state["velocity"] = np.zeros_like(parameters.vector)
+            self.state["velocity"] = memory.zeros_like(parameters.vector)
 
     def update_block(self, w: Array, g: Array, part: slice, work: Array) -> None:
         """Update a block in place."""

@@ -78,6 +78,22 @@ class Penalty(Configurable):
         """Write ``∂R/∂w`` into ``out``, of the shape of ``w``."""
         raise NotImplementedError(f"{type(self).__name__} must define gradient(w, out)")
 
+    def add_gradient(self, w: Array, g: Array, work: Array) -> None:
+        """Add ``∂R/∂w`` to ``g``; ``work`` is an array of its shape, for :meth:`gradient`."""
+        result = self.gradient(w, work)
+        if result is not None and result is not work:
+            raise TypeError(
+                f"{type(self).__name__}.gradient must write into out and return "
+                f"nothing, got {type(result).__name__}"
+            )
+        g += work
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Where a subclass defines another gradient, this gradient is the one that is added."""
+        super().__init_subclass__(**options)
+        if "gradient" in vars(cls) and "add_gradient" not in vars(cls):
+            setattr(cls, "add_gradient", Penalty.add_gradient)  # noqa: B010  # for mypy
+
     def proximal(self, w: Array, step: float | Array, out: Array) -> Any:
         """Write ``argmin_u Σ ½(u - w)²/step + R(u)`` into ``out``, which may be ``w`` itself."""
         raise NotImplementedError(f"{type(self).__name__} has no proximal map")
@@ -121,6 +137,10 @@ class L2(Penalty):
     def gradient(self, w: Array, out: Array) -> None:
         """Write ``strength · w``."""
         np.multiply(w, self.strength, out=out)
+
+    def add_gradient(self, w: Array, g: Array, work: Array) -> None:
+        """Add ``strength · w`` to ``g``, in one pass."""
+        kernels.axpby(self.strength, w, 1.0, g, work)
 
 
 class L1(Penalty):

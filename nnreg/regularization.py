@@ -193,15 +193,11 @@ class Regularization(memory.Copyable):
         """
         for penalty, part, shape in self.cut() if pieces is None else pieces:
             if penalty.method != "proximal":
-                flat = gradients.scratch(part.stop - part.start)
-                out = flat.reshape(shape)
-                result = penalty.gradient(self.parameters.vector[part].reshape(shape), out)
-                if result is not None and result is not out:
-                    raise TypeError(
-                        f"{type(penalty).__name__}.gradient must write into out and return "
-                        f"nothing, got {type(result).__name__}"
-                    )
-                gradients.vector[part] += flat
+                w, g = self.parameters.vector[part], gradients.vector[part]
+                work = gradients.scratch(part.stop - part.start)
+                if len(shape) != 1:
+                    w, g, work = w.reshape(shape), g.reshape(shape), work.reshape(shape)
+                penalty.add_gradient(w, g, work)
 
     def apply_proximal(self, step_size: float | Array, block: slice | None = None) -> None:
         """Apply the proximal maps after an optimizer's step, then the constraints.

@@ -36,6 +36,13 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
+def zeros_like(array: Array) -> Array:
+    """Return zeros of the array's shape and dtype, aligned as in :func:`empty`."""
+    zeros = empty(array.shape, array.dtype)
+    zeros[...] = 0
+    return zeros
+
+
 class Copyable:
     """Base class of objects whose copies, of every kind, are independent and complete.
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnreg._support.memory import ALIGNMENT
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.layers.base import Layer
@@ -27,8 +28,9 @@ MAX_SINGLE_BLOCK = 2 * BLOCK
 # A loss that is not finite raises NonFiniteLossError, so NumPy's warnings are not needed.
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
-# NumPy adds a bias to rows through a buffer of this many values, which is faster if it fits into
-# the processor's cache. Sums of the proximal maps depend on the size in NumPy before 2.3, so it is
+# NumPy adds a bias to rows, and converts values, through a buffer of 8192 values. A smaller one is
+# faster, because it fits into the processor's cache; setting it takes time, which is saved where the
+# arrays are no larger. Sums of the proximal maps depend on the size in NumPy before 2.3, so it is
 # set for the forward and backward pass only; after an exception the errstate block restores it.
 UFUNC_BUFFER_SIZE = 1024
 
@@ -115,6 +117,7 @@ class TrainingStep:
         self.cache = Cache(net.dtype)
         self.cache.bind(net.identity)
         self.cache.gradients = self.gradients = net.parameters.like()
+        self._widest = max(net.widths)
         self._blocks: list[Block] = []
         self._blocks_segments: object = None  # the segments from which _blocks was built
 
@@ -139,7 +142,8 @@ class TrainingStep:
         net, cache, optimizer = self.net, self.cache, self.optimizer
         step = net.begin_step()
         with np.errstate(**IGNORE_FLOAT_ERRORS):
-            buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE)
+            large = len(rows) * self._widest > UFUNC_BUFFER_SIZE
+            buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE) if large else 0
             batch = self._gather("x", x, rows)
             targets = self._gather("targets", targets, rows)
             weights = None if weights is None else self._gather("weights", weights, rows)
@@ -150,7 +154,8 @@ class TrainingStep:
             if not math.isfinite(value):
                 raise self._non_finite_error(batch, float(value), step)
             net.run_backward(doutputs, cache)
-            np.setbufsize(buffer_size)
+            if large:
+                np.setbufsize(buffer_size)
 
             segments = net.regularization.resolve()
             if segments is not self._blocks_segments:  # a penalty or constraint was replaced
@@ -207,9 +212,12 @@ class TrainingStep:
             parts.append((waiting, slice(parameters.weights.size, size)))
         for layers, part in parts:
             needs_whole = net.regularization.needs_whole(part)
-            for start in range(part.start, part.stop, length):
-                block = slice(start, min(start + length, part.stop))
-                complete = part if block.stop == part.stop else None
+            stop = part.start
+            while stop < part.stop:  # blocks after the first begin at a multiple of 64 bytes
+                start, aligned = stop, (stop + length) // ALIGNMENT * ALIGNMENT
+                stop = min(aligned, part.stop) if length < size else part.stop
+                block = slice(start, stop)
+                complete = part if stop == part.stop else None
                 pieces = net.regularization.cut(block)
                 yield Block(layers, block, pieces, complete if needs_whole else block)
                 layers = []  # gradients are computed once, before the first block
