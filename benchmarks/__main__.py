@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import plots
+from benchmarks.busy import busy
 from benchmarks.frameworks import ENTRIES
-from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep
+from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep, threads
 from benchmarks.problem import OPTIMIZERS, Problem
 from benchmarks.results import Results, Settings
 from benchmarks.workers import WorkerPool
@@ -20,6 +21,7 @@ from benchmarks.workers import WorkerPool
 MODES = {
     "step": step,
     "sweep": sweep,
+    "threads": threads,
     "job": job,
     "predict": predict,
     "growth": growth,
@@ -40,6 +42,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a first look, under three minutes")
     parser.add_argument("--smoke", action="store_true", help="only check that everything runs")
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="output folder")
+    parser.add_argument(
+        "--busy",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="in the background, a program on each core that uses this share of it (default: none)",
+    )
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="for each mode")
     parser.add_argument(
         "--frameworks", metavar="NAME,...", help=f"in step and sweep; of {', '.join(ENTRIES)}"
@@ -72,13 +81,17 @@ def main() -> int:
         if not (Path(checkout) / "nnreg" / "__init__.py").is_file():
             raise SystemExit(f"--against {checkout}: there is no nnreg in this folder")
         names = ("nnreg", "other")
-    settings = Settings(given.out, names, given.quick, given.smoke, given.budget)
+    settings = Settings(given.out, names, given.quick, given.smoke, given.budget, given.busy)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch, WorkerPool(checkout) as pool:
+    with (
+        busy(given.busy),
+        tempfile.TemporaryDirectory() as scratch,
+        WorkerPool(checkout) as pool,
+    ):
         if given.smoke:
             settings.out = Path(scratch)
             return smoke.measure(settings, Results.load(settings.out), pool)
-        results = Results.load(settings.out)
+        results = Results.load(settings.out, given.busy)
         if given.mode == "run":
             problem = Problem(
                 batch=given.batch,

@@ -19,6 +19,7 @@ import numpy as np
 import nnreg as nn
 from benchmarks.problem import Array
 from nnreg._support.blas import blas_threads
+from nnreg.kernels import axpby
 
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -119,15 +120,12 @@ def adam_by_sums() -> AbstractContextManager[Any]:
         c1 = (1 - self.beta_1) / (1 - self.beta_1**self.steps)
         c2 = math.sqrt((1 - self.beta_2) / (1 - self.beta_2**self.steps))
         mean, square = self.state["mean"][part], self.state["mean_square"][part]
-        mean *= self.beta_1
-        mean += g
-        square *= self.beta_2
-        square += np.multiply(g, g, out=work)
+        axpby(1.0, g, self.beta_1, mean)
+        axpby(1.0, np.multiply(g, g, out=work), self.beta_2, square)
         np.sqrt(square, out=work)
         work += self.epsilon / c2
         np.divide(mean, work, out=work)
-        work *= self.learning_rate * c1 / c2
-        w -= work
+        axpby(-self.learning_rate * c1 / c2, work, 1.0, w, work)
 
     return patch("nnreg.optimizers.Adam.update_block", update_block)
 
@@ -172,6 +170,14 @@ ABLATIONS = (
         "bias gradients by products",
         "NumPy adds the rows",
         bias_gradients_by_sums,
+    ),
+    Ablation(
+        "axpby",
+        "NumPy makes three passes for `y = a·x + b·y`",
+        lambda: patch("nnreg.kernels.find_axpby", lambda _: None),
+        threads=1,
+        configurations=("tiny", *LARGE),
+        optimizers=("adam", "momentum"),
     ),
     Ablation(
         "Adam's means",

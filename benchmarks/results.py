@@ -23,6 +23,7 @@ class Settings:
     quick: bool = False
     smoke: bool = False
     minutes: float | None = None
+    busy: float = 0.0
 
     def pace(self, full: Pace = FULL) -> Pace:
         """Return the pace: ``full``, or a quick one."""
@@ -55,17 +56,19 @@ class Results:
 
     path: Path
     modes: dict[str, Any] = field(default_factory=dict)
+    busy: float = 0.0
 
     @classmethod
-    def load(cls, out: Path) -> Results:
+    def load(cls, out: Path, busy: float = 0.0) -> Results:
         """Return the results in an output folder."""
         path = out / "results.json"
         modes = json.loads(path.read_text())["modes"] if path.exists() else {}
-        return cls(path, modes)
+        return cls(path, modes, busy)
 
     def store(self, mode: str, result: dict[str, Any], about: dict[str, Any]) -> None:
-        """Write the results of a mode so far."""
-        self.modes[mode] = {"about": about, **result}
+        """Write the results of a mode so far; on a busy machine under another name."""
+        name = f"{mode} busy" if self.busy else mode
+        self.modes[name] = {"about": about | {"busy": self.busy}, **result}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps({"modes": self.modes}, indent=1))

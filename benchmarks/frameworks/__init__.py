@@ -20,6 +20,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.machine import cores
 from benchmarks.problem import Problem
 
 
@@ -63,6 +64,19 @@ ENTRIES = {
         ("nnreg",),
         randomness="Philox 4x64, 16 bits a unit",
         masks=True,
+    ),
+    "nnreg_1": Entry(
+        "nnreg fit, 1 thread", "nnreg", "nnreg_fit:NnregFit", ("nnreg",), {"threads": 1}
+    ),
+    "nnreg_2": Entry(
+        "nnreg fit, 2 threads", "nnreg", "nnreg_fit:NnregFit", ("nnreg",), {"threads": 2}
+    ),
+    "nnreg_all": Entry(
+        "nnreg fit, a thread for each core",
+        "nnreg",
+        "nnreg_fit:NnregFit",
+        ("nnreg",),
+        {"threads": cores()},
     ),
     "other": Entry(
         "nnreg of the other checkout", "other", "nnreg_fit:NnregFit", ("nnreg",), masks=True
@@ -159,7 +173,8 @@ PREDICTORS = {
 
 FLOORS = ("floor_1", "floor_2")
 MANY = ("keras_many", "jax_scan")  # several steps in a call
-USUAL = tuple(name for name in ENTRIES if name not in (*MANY, "other"))
+THREADS = ("nnreg_1", "nnreg_2", "nnreg_all")
+USUAL = tuple(name for name in ENTRIES if name not in (*MANY, *THREADS, "other"))
 LIBRARIES = {
     "tensorflow": ("keras", "tf", "xla"),
     "torch": ("torch", "torch_compile"),

@@ -1,4 +1,4 @@
-"""Whole jobs: programs that train 784-128-10 for one epoch of MNIST, batches of 32, and end.
+"""Whole jobs: programs that train on MNIST, by epochs, to an accuracy or for one epoch, and end.
 
 Each is written as its library's users write it; all read the same files and print the same words.
 """

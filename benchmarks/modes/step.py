@@ -1,6 +1,7 @@
-"""One training step: four configurations, three optimizers, five regularizations.
+"""One training step: six configurations, three optimizers, five regularizations.
 
-The most important cells, dropout with L2, come first; those skipped for lack of time are listed.
+The most important cells, dropout with L2, come first and are timed for longer; those skipped for
+lack of time are listed.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any
 from benchmarks.agreement import Agreement
 from benchmarks.compare import compare
 from benchmarks.frameworks import ENTRIES
+from benchmarks.machine import load
 from benchmarks.problem import CONFIGURATIONS, OPTIMIZERS, REGULARIZATIONS, Problem
 from benchmarks.results import Results, Settings, begin
+from benchmarks.rounds import FULL, SWEEP
 from benchmarks.workers import Budget, WorkerPool
 
 MAIN = "dropout+l2"
@@ -61,8 +64,10 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
         slow = () if chosen or (cell[2] == MAIN and not settings.quick) else SLOW_TO_BUILD
         taking = [name for name in names if name not in slow]
         problem = problem_of(*cell)
-        result["cells"][" ".join(cell)] = compare(pool, agreement, problem, taking, settings.pace())
+        pace = settings.pace(FULL if cell[2] == MAIN else SWEEP)
+        result["cells"][" ".join(cell)] = compare(pool, agreement, problem, taking, pace)
         results.store("step", result | {"failures": pool.failures}, about)
+    result["load_after"] = load()
     result |= {"thread_pools": pool.thread_pools(), "failures": pool.failures}
     results.store("step", result, about)
     if result["left_out"]:
