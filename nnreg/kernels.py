@@ -42,7 +42,7 @@ def affine(x: Array, w: Array, b: Array | None = None, out: Array | None = None)
     >>> affine(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([0.5]))
     array([[11.5]])
     """
-    y = multiply_matrices(x, w, out)
+    y = _multiply(x, w, out)
     if b is not None:
         np.add(y, b, out=y)
     return y
@@ -50,12 +50,12 @@ def affine(x: Array, w: Array, b: Array | None = None, out: Array | None = None)
 
 def affine_dx(dy: Array, w: Array, out: Array | None = None) -> Array:
     """Return ``dx = dy wᵀ`` of shape (N, D). Scalar rule: ``y = x*w + b`` gives ``dx = dy*w``."""
-    return multiply_matrices(dy, w.T, out)
+    return _multiply(dy, w.T, out)
 
 
 def affine_dw(x: Array, dy: Array, out: Array | None = None) -> Array:
     """Return ``dw = xᵀ dy`` of shape (D, M). Scalar rule: ``dw = x*dy``, summed over rows."""
-    return multiply_matrices(x.T, dy, out)
+    return _multiply(x.T, dy, out)
 
 
 def affine_db(dy: Array, out: Array | None = None) -> Array:
@@ -63,16 +63,14 @@ def affine_db(dy: Array, out: Array | None = None) -> Array:
 
     The sum is computed as the product ``1ᵀ dy``, because BLAS is faster than NumPy's sum.
     """
-    return multiply_matrices(_ones(len(dy), dy.dtype), dy, out)
+    return _multiply(_ones(len(dy), dy.dtype), dy, out)
 
 
-def multiply_matrices(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Return ``a b``. ``np.dot`` and ``np.matmul`` call the same function of BLAS.
+def _multiply(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return ``a b``.
 
-    ``np.dot`` takes one microsecond less, but its ``out`` must be contiguous.
-
-    >>> multiply_matrices(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
-    array([[11.]])
+    ``np.dot`` and ``np.matmul`` call the same function of BLAS. The first takes a microsecond less,
+    but its ``out`` must be contiguous.
     """
     if out is None or out.flags.c_contiguous:
         return np.dot(a, b, out)

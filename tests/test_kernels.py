@@ -15,6 +15,7 @@ from strategies import (
 )
 
 from nnreg import kernels, proximal
+from nnreg._support.blas import find_axpby
 
 # Forward formula, derivative formula (dy, x, y), the truth by other means.
 ELEMENTWISE = {
@@ -267,3 +268,46 @@ def test_a_loss_kernel_is_complex_safe(name, kernel, rng):
 def test_the_soft_threshold_moves_by_the_threshold_or_to_exactly_zero(w, t):
     expected = [0.0 if abs(v) <= t else v - t if v > 0 else v + t for v in w]
     np.testing.assert_array_equal(proximal.soft_threshold(w, t), expected)
+
+
+# --- Linear combinations --------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["OpenBLAS", "NumPy"])
+def combination(request, monkeypatch):
+    if request.param == "NumPy":
+        monkeypatch.setattr(kernels, "find_axpby", lambda dtype: None)
+    elif find_axpby(np.dtype("float32")) is None:
+        pytest.skip("NumPy's BLAS is not OpenBLAS")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [0, 1, 7, 4099])
+def test_axpby_is_the_sum_of_two_products(combination, rng, dtype, size):
+    x, y = rng.normal(size=(2, size)).astype(dtype)
+    before, a, b = x.copy(), 0.7, 0.9
+    expected = a * x + b * y
+    kernels.axpby(a, x, b, y)
+    np.testing.assert_allclose(y, expected, rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_axpby_of_a_whole_is_that_of_its_pieces(combination, rng):
+    x, y = rng.normal(size=(2, 1003)).astype("float32")
+    pieces = y.copy()
+    kernels.axpby(0.7, x, 0.9, y)
+    for start in range(0, 1003, 31):
+        kernels.axpby(0.7, x[start : start + 31], 0.9, pieces[start : start + 31])
+    np.testing.assert_array_equal(pieces, y)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda v: np.repeat(v, 2)[::2], lambda v: v.astype(complex), lambda v: v.astype("float16")],
+    ids=["not contiguous", "complex", "float16"],
+)
+def test_axpby_is_right_for_arrays_that_blas_does_not_take(rng, change):
+    x, y = map(change, rng.normal(size=(2, 5)))
+    expected = 2 * x + 3 * y
+    kernels.axpby(2.0, x, 3.0, y)
+    np.testing.assert_allclose(y, expected, rtol=1e-2)

@@ -299,6 +299,17 @@ def test_a_penalty_that_returns_its_gradient_instead_of_writing_it_is_refused():
         net.add_penalty_gradient(net.parameters.like())
 
 
+def test_a_class_derived_from_l2_trains_with_its_own_gradient():
+    class Doubled(nn.L2):
+        def gradient(self, w, out):
+            out[...] = 2 * self.strength * w
+
+    net = nn.Network([nn.Dense(1, initializer=nn.ones)], inputs=2, penalty=Doubled(0.5))
+    gradients = net.parameters.like()
+    net.add_penalty_gradient(gradients)
+    assert gradients.weights.tolist() == [1.0, 1.0]
+
+
 @dataclasses.dataclass
 class Scaled(nn.Penalty):
     scale: np.ndarray

@@ -109,7 +109,8 @@ def find_axpby(dtype: np.dtype[Any]) -> Callable[[float, Array, float, Array], N
 
 def _wrap_axpby(routine: Any) -> Callable[[float, Array, float, Array], None]:
     """Return the routine as a function of arrays."""
-    address_of, byte_at = ctypes.byref, ctypes.c_char.from_buffer  # faster than array.ctypes
+    address_of: Any = ctypes.byref
+    byte_at: Any = ctypes.c_char.from_buffer  # faster than array.ctypes
 
     def axpby(a: float, x: Array, b: float, y: Array) -> None:
         routine(x.size, a, address_of(byte_at(x)), 1, b, address_of(byte_at(y)), 1)

@@ -29,9 +29,9 @@ MAX_SINGLE_BLOCK = 2 * BLOCK
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 # NumPy adds a bias to rows, and converts values, through a buffer of 8192 values. A smaller one is
-# faster, because it fits into the processor's cache; setting it takes time, which is saved where the
-# arrays are no larger. Sums of the proximal maps depend on the size in NumPy before 2.3, so it is
-# set for the forward and backward pass only; after an exception the errstate block restores it.
+# faster, because it fits into the processor's cache; setting it takes time, which is saved where
+# the arrays are no larger. Sums of the proximal maps depend on the size in NumPy before 2.3, so it
+# is set for the forward and backward pass only; after an exception the errstate block restores it.
 UFUNC_BUFFER_SIZE = 1024
 
 
