@@ -31,7 +31,7 @@ def measure(settings: Settings, results: Results, pool: WorkerPool) -> None:
     budget = Budget(settings.seconds(3 * 60, 16))
     cells: dict[str, Any] = {}
     for rows in ROWS:
-        for network in NETWORKS[:1] if settings.quick else NETWORKS:
+        for network in NETWORKS[:1] if settings.quick or settings.smoke else NETWORKS:
             if settings.smoke and rows > 128:
                 continue
             if budget.spent:
