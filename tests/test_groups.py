@@ -123,8 +123,8 @@ def network(groups, strength):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [lambda: nn.SGD(0.1), lambda: nn.SGD(0.02, momentum=0.8), lambda: nn.Adam(0.02)],
-    ids=["SGD", "momentum", "Adam"],
+    [lambda: nn.SGD(0.02, momentum=0.8), lambda: nn.Adam(0.02)],
+    ids=["momentum", "Adam"],
 )
 @both
 def test_whole_inputs_or_units_go_to_zero_and_the_others_stay_whole(groups, optimizer, rng):
@@ -142,9 +142,12 @@ def test_whole_inputs_or_units_go_to_zero_and_the_others_stay_whole(groups, opti
         assert not zeros[:, length > 0].any()
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("units", "optimizer"),
+    [*((8, name) for name in OPTIMIZERS), *((20_000, name) for name in ("SGD", "Adam", "IPiano"))],
+)  # the many units are updated by blocks
 @both
-@pytest.mark.parametrize("units", [8, 20_000], ids=["small", "by blocks"])
 def test_the_taught_loop_and_fit_agree_bit_for_bit(groups, optimizer, units):
     layers = lambda: [nn.Dense(units), nn.ReLU(), nn.Dense(3)]
-    assert_fit_is_the_taught_loop(layers, optimizer, penalty=penalty(groups, strength=1e-4))
+    rule = penalty(groups, strength=1e-4)
+    assert_fit_is_the_taught_loop(layers, OPTIMIZERS[optimizer], penalty=rule)

@@ -89,7 +89,7 @@ def wide(M=1, seed=0):
 
 
 @pytest.mark.parametrize(("strength", "M"), [(0.05, 2), (0.3, 1), (1.0, 2)])
-@pytest.mark.parametrize("kind", ["Lasso", "ElasticNet", "Ridge"])
+@pytest.mark.parametrize("kind", ["Lasso", "ElasticNet"])
 def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     kind, strength, M, sklearn_linear
 ):
@@ -106,7 +106,6 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
             nn.ElasticNet(strength / 2, strength / 2, method="proximal"),
             lambda: sklearn_linear.ElasticNet(alpha=alpha, l1_ratio=0.5, **exact),
         ),
-        "Ridge": (nn.L2(strength), lambda: sklearn_linear.Ridge(alpha=alpha * len(x))),
     }[kind]
     net = linear(30, M, penalty=penalty)
     rate = M / (curvature(x) + strength)
@@ -119,11 +118,10 @@ def test_a_linear_model_has_the_coefficients_and_the_support_of_scikit_learn(
     np.testing.assert_array_equal(result == 0, coefficients == 0)
     assert report.residual < 1e-9
     assert report.duality_gap < 1e-9
-    assert (kind == "Ridge") == result.all()
+    assert not result.all()
 
 
-@pytest.mark.parametrize("solver", ["liblinear", "saga"])
-def test_logistic_regression_with_l1_is_scikit_learns(solver, sklearn_linear):
+def test_logistic_regression_with_l1_is_scikit_learns(sklearn_linear):
     """It minimizes ``C·Σ loss + Σ|w|``: divided by ``C·N``, a strength of ``1/(C·N)``."""
     pytest.importorskip("sklearn", "1.8")  # before, l1_ratio was not enough to ask for L1
     rng = np.random.default_rng(0)
@@ -131,9 +129,9 @@ def test_logistic_regression_with_l1_is_scikit_learns(solver, sklearn_linear):
     labels = (x[:, :3] @ [2.0, -1.0, 1.0] + rng.normal(size=200) > 0).astype(int)
     theirs = sklearn_linear.LogisticRegression(
         l1_ratio=1.0,
-        solver=solver,
+        solver="liblinear",
         C=1 / (0.03 * 200),
-        fit_intercept=False,  # liblinear would penalize it
+        fit_intercept=False,  # it would be penalized
         tol=1e-10,
         max_iter=50_000,
         random_state=0,
