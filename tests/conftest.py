@@ -16,6 +16,10 @@ from state import changes, process_state, set_threads, threads
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for processes that tests start
+    set_threads(int(os.environ["OPENBLAS_NUM_THREADS"]))
+
 with suppress(ImportError):
     import sklearn.metrics  # noqa: F401  # draws from Python's generator when first imported
 
