@@ -63,8 +63,8 @@ def ratio_chart(plt: Any, results: dict[str, Any]) -> Any:
             colour = "C3" if label == "nnreg" else "C0" if ENTRIES[label].trains else "0.6"
             error = [[middle - low], [high - middle]]
             ax.barh(index, middle, xerr=error, color=colour, ecolor="0.3")
-            ax.text(high * 1.05, index, f"{middle:.2g}", va="center", fontsize=7)
-        ax.set_yticks(range(len(labels)), [ENTRIES[label].title for label in labels], fontsize=7)
+            ax.text(high * 1.05, index, f"{middle:.2g}", va="center", fontsize=8.5)
+        ax.set_yticks(range(len(labels)), [ENTRIES[label].title for label in labels], fontsize=8.5)
         ax.set_xscale("log")
         ax.set_xlim(0.03, 30)
         ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
