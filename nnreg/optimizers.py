@@ -6,8 +6,10 @@ rule is written once, for a block of the vector that fits into the processor's c
 ``step_size`` is the step size of a proximal map: the limit of the factor by which a *constant*
 gradient is multiplied. For SGD with momentum ``μ`` the velocity tends to ``g/(1 - μ)``, so it is
 ``lr/(1 - μ)``; for RMSprop and Adam it is a vector, ``lr/(√v̂ + ε)``. With the plain learning rate
-instead, the fixed point would not be a minimum. Descent is proven for plain SGD and for
-:class:`IPiano`; for the other rules only the fixed points are correct.
+instead, the fixed point would not be a minimum. With full batches and a learning rate of at most
+``1/L``, ``L`` the Lipschitz constant of the gradient, every step of SGD without momentum lowers the
+objective; :class:`IPiano` has a similar guarantee. For the other rules only the fixed points are
+correct.
 
 Gradient clipping is an option of every rule. ``clip_norm=c`` multiplies the whole gradient by
 ``min(1, c/‖g‖)`` (Pascanu, Mikolov & Bengio, 2013, algorithm 1), then ``clip_value=c`` limits each
