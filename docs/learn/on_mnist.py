@@ -69,9 +69,10 @@ def find_mistakes(net, x, y, count=12):
     return len(wrong), shown
 
 
-def summarize(net, history):
+def summarize(net, history, training):
     """Return the curves of one training, its validation error and its share of zero weights."""
     return {
+        "train_inference": float(nn.evaluate(net, *training, loss=LOSS)["data_loss"]),
         "train": history["data_loss"],
         "validation": history["val_data_loss"],
         "error": 1 - history["val_accuracy"][-1],
@@ -90,11 +91,12 @@ def run():
         rates[f"{rate:g}"] = history["val_data_loss"][-1]
     few = training[0][:1000], training[1][:1000]
     net = make()
-    variants = {"none, 1,000 rows": summarize(net, train(net, few, validation, epochs=60))}
+    variants = {"none, 1,000 rows": summarize(net, train(net, few, validation, epochs=60), few)}
     nets = {}
     for name, options in VARIANTS.items():
         nets[name] = make(*options)
-        variants[name] = summarize(nets[name], train(nets[name], training, validation))
+        history = train(nets[name], training, validation)
+        variants[name] = summarize(nets[name], history, training)
     chosen = min(nets, key=lambda name: variants[name]["validation"][-1])
     wrong, mistakes = find_mistakes(nets[chosen], *test)
     return {
