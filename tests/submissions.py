@@ -589,11 +589,203 @@ OWN_LAYER["float64 whatever comes"][0].append(
     ("import nnreg as nn", "import numpy as np\n\nimport nnreg as nn")
 )
 
+FORWARD_7 = "np.maximum(activations[-1] @ w + b, 0)"
+VALUE_7 = "-log_p[rows, labels].mean() + penalty"
+PENALTY_7 = "strength / 2 * sum(np.sum(w**2) for w, _ in layers)"
+DW_7, DB_7 = "a.T @ dy + strength * w", "dy.sum(axis=0)"
+BACK_7 = "dy @ w.T * (a > 0)"
+ORDER_7 = "order, values = rng.permutation(len(x)), []"
+TRAINED = ["training_curve", "training_batches", "hidden_rows"]
+
+WHOLE_NETWORK = {
+    "weights not scaled": one(
+        " * np.sqrt(2 / d)", "", ["initial_weights"], r"Multiply by sqrt\(2/D\)"
+    ),
+    "no root": one("np.sqrt(2 / d)", "(2 / d)", ["initial_weights"], "The root is missing"),
+    "Glorot's scale": one("np.sqrt(2 / d)", "np.sqrt(1 / d)", ["initial_weights"], "factor is 2"),
+    "scaled by the outputs": one(
+        "np.sqrt(2 / d)", "np.sqrt(2 / m)", ["initial_weights"], "inputs, not of outputs"
+    ),
+    "biases not zero": one("np.zeros(m)", "np.ones(m)", ["initial_biases"], "are not zero"),
+    "weights from another generator": one(
+        "rng.standard_normal",
+        "np.random.default_rng().standard_normal",
+        ["initial_draws"],
+        "from rng",
+    ),
+    "a seed inside": one(
+        "rng.standard_normal",
+        "np.random.default_rng(0).standard_normal",
+        ["initial_draws"],
+        "set no",
+    ),
+    "ReLU after the logits": one(
+        "activations[-1] @ w + b]",
+        "np.maximum(activations[-1] @ w + b, 0)]",
+        ["forward_activations"],
+        "no ReLU after the logits",
+    ),
+    "no ReLU": one(FORWARD_7, "activations[-1] @ w + b", ["forward_activations"], "ends with ReLU"),
+    "no biases": one(
+        FORWARD_7, FORWARD_7.replace(" + b", ""), ["forward_activations"], "b is missing"
+    ),
+    "only the logits returned": one(
+        "return [*activations, activations[-1] @ w + b]",
+        "return activations[-1] @ w + b",
+        ["forward_activations"],
+        "must return a list of 4 arrays",
+    ),
+    "penalty not in the value": one(
+        VALUE_7, VALUE_7.replace(" + penalty", ""), ["objective_value"], "The penalty is missing"
+    ),
+    "no 1/2": one(PENALTY_7, PENALTY_7.replace(" / 2", ""), ["objective_value"], "factor 1/2"),
+    "biases in the value": one(
+        PENALTY_7,
+        "strength / 2 * sum(np.sum(w**2) + np.sum(b**2) for w, b in layers)",
+        ["objective_value"],
+        "weights alone",
+    ),
+    "sum of the rows": one(
+        VALUE_7, VALUE_7.replace("mean", "sum"), ["objective_value"], "not the sum"
+    ),
+    "gradient without 1/N": one("    dy /= len(x)\n", "", ["gradient_last"], "factor 1/N"),
+    "1/N twice": one("dy /= len(x)", "dy /= len(x) ** 2", ["gradient_last"], "occurs twice"),
+    "gradient of the wrong sign": one(
+        "dy /= len(x)", "dy /= -len(x)", ["gradient_last"], "The sign"
+    ),
+    "ReLU not differentiated": one(
+        BACK_7, "dy @ w.T", ["gradient_hidden"], "derivative of ReLU is missing"
+    ),
+    "db averaged": one(DB_7, "dy.mean(axis=0)", ["gradient_biases"], "db is the mean over"),
+    "no gradient of the penalty": one(
+        DW_7, "a.T @ dy", ["gradient_penalty"], "gradient of the penalty is missing"
+    ),
+    "2 strength w": one(DW_7, DW_7.replace("strength", "2 * strength"), ["gradient_penalty"], "2"),
+    "biases penalized": (
+        [("a, (w, _) in zip", "a, (w, b) in zip"), (DB_7, f"{DB_7} + strength * b")],
+        ["gradient_penalty"],
+        "Penalize weights alone",
+    ),
+    "gradients in the wrong order": one(
+        "gradients.insert(0, (a.T @ dy + strength * w, dy.sum(axis=0)))",
+        "gradients.append((a.T @ dy + strength * w, dy.sum(axis=0)))",
+        ["gradient_last", "gradient_hidden", "gradient_biases", "gradient_penalty"],
+        "dw of the last layer has the shape",
+    ),
+    "uphill": one(
+        "w - learning_rate * dw",
+        "w + learning_rate * dw",
+        ["training_curve", "hidden_rows"],
+        "one step downhill",
+    ),
+    "never a step": one(
+        "w - learning_rate * dw, b - learning_rate * db",
+        "w, b",
+        ["training_curve", "hidden_rows"],
+        "one step downhill",
+    ),
+    "not shuffled": one(
+        "rng.permutation(len(x))", "np.arange(len(x))", ["training_batches"], "order of the data"
+    ),
+    "rows drawn with replacement": one(
+        "rng.permutation(len(x))",
+        "rng.integers(0, len(x), len(x))",
+        ["training_batches"],
+        "use every row once",
+    ),
+    "one epoch": one("range(epochs)", "range(1)", TRAINED, "one number for each epoch"),
+    "sums in the history": one(
+        "np.mean(values)", "np.sum(values)", ["training_curve"], "the list has no means"
+    ),
+    "the number right": one(
+        "np.mean(forward", "np.sum(forward", ["accuracy_share"], "not the number"
+    ),
+}
+
+LOSSES_8 = 'nn.evaluate(net, x, labels, loss=loss)["data_loss"]'
+ZEROS_8 = "net.parameters.weights == 0"
+LOWEST = "np.argmin(np.mean(losses, axis=1))"
+
+EXPERIMENT = {
+    "with the penalty": one(
+        LOSSES_8, LOSSES_8.replace("data_loss", "loss"), ["measure_losses"], "without the penalty"
+    ),
+    "in training mode": one(
+        LOSSES_8,
+        "loss(net.forward(x, training=True)[0], labels)[0]",
+        ["measure_losses"],
+        "in training mode",
+    ),
+    "the wrong rows": one(
+        LOSSES_8,
+        'nn.evaluate(net, x_validation, labels_validation, loss=loss)["data_loss"]',
+        ["measure_losses"],
+        "wrong way round",
+    ),
+    "biases counted": one(
+        ZEROS_8, "net.parameters.vector == 0", ["measure_zeros"], "Biases are not weights"
+    ),
+    "almost zero counted": one(
+        ZEROS_8, "abs(net.parameters.weights) < 1e-6", ["measure_zeros"], "Exactly zero"
+    ),
+    "the others counted": one(
+        ZEROS_8, "net.parameters.weights != 0", ["measure_zeros"], "Count the zeros"
+    ),
+    "no penalty": one("penalty=penalty, ", "", ["run_trains"], "penalty is missing"),
+    "no seed": one(", seed=seed", "", ["run_trains"], "Two seeds give the same"),
+    "no dropout": one("keep_prob=keep_prob", "keep_prob=1.0", ["run_trains"], "another keep_prob"),
+    "too few epochs": one("epochs=60", "epochs=2", ["run_trains"], "trained for 10 steps"),
+    "no validation": one(
+        "        validation_data=validation_data,\n", "", ["run_trains"], "no validation losses"
+    ),
+    "the highest": one(LOWEST, LOWEST.replace("min", "max"), ["choose_lowest"], "not the highest"),
+    "the best seed": one(
+        LOWEST, "np.argmin(np.min(losses, axis=1))", ["choose_lowest"], "not the best seed"
+    ),
+    "the index": one(f"strengths[{LOWEST}]", LOWEST, ["choose_lowest"], "not its index"),
+    "best by the training loss": one(
+        '"best_strength": 0.01',
+        '"best_strength": 0.0',
+        ["finds_best_strength"],
+        r"validation loss of 1\.\d+ ± 0\.\d+; 0\.01 has 0\.9.*training loss is lowest without",
+    ),
+    "best by the gap": one(
+        '"best_strength": 0.01', '"best_strength": 0.1', ["finds_best_strength"], "smallest gap"
+    ),
+    "underfit without a penalty": one(
+        '"underfits": 0.1', '"underfits": 0.0', ["finds_underfit"], "if less penalty lowers"
+    ),
+    "overfit with dropout": one(
+        '"overfits": "none"',
+        '"overfits": "dropout"',
+        ["finds_overfit"],
+        "With dropout the validation loss exceeds",
+    ),
+    "the last epoch": one(
+        '"best_epoch": 15', '"best_epoch": 60', ["finds_best_epoch"], "lowest at the end"
+    ),
+    "zeros with L2": one('"L2": 0', '"L2": 12', ["finds_zeros"], "no weight arrives at zero"),
+    "no zeros with L1": one('"L1": 2400', '"L1": 0', ["finds_zeros"], "the subgradient gives no"),
+    "a finding left out": one(
+        '        "overfits": "none",\n', "", ["finds_overfit"], 'has no "overfits"'
+    ),
+}
+
 #: (number of the exercise, mistake) -> replacements, costs, words
 MISTAKES = {
     (number, name): mistake
     for number, mistakes in enumerate(
-        [AFFINE_AND_RELU, CROSS_ENTROPY, PENALTIES, DROPOUT, TRAINING, OWN_LAYER], start=1
+        [
+            AFFINE_AND_RELU,
+            CROSS_ENTROPY,
+            PENALTIES,
+            DROPOUT,
+            TRAINING,
+            OWN_LAYER,
+            WHOLE_NETWORK,
+            EXPERIMENT,
+        ],
+        start=1,
     )
     for name, mistake in mistakes.items()
 }

@@ -10,9 +10,10 @@ from submissions import COURSE, EVERY, MISTAKES, changed, solution
 
 import nnreg as nn
 from nnreg.course import exercise, grade
+from nnreg.course.exercises import exercise_7, exercise_8
 from nnreg.course.grading.submission import Submission
 
-NUMBERS = range(1, 7)
+NUMBERS = range(1, 9)
 every_exercise = pytest.mark.parametrize("number", NUMBERS)
 mistakes = pytest.mark.parametrize(
     ("number", "mistake"), MISTAKES, ids=[f"{number}: {name}" for number, name in MISTAKES]
@@ -189,6 +190,11 @@ def test_a_notebook_has_the_blanks_of_the_file_and_no_outputs(number):
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
 
 
+def missing_files(**options):
+    """Raise, as `load_mnist` does without its files."""
+    raise OSError("there are no files of MNIST")
+
+
 PRINTED = {
     1: "[[11. 22. 34.]]\n[[0. 0. 3.]]\n[[0. 0. 1.]]\n",
     2: "[[0.5 0.5]]\n[[1. 0.]]\n1.0 1.0 1.0 1.0\n1.0986 20000.0\nTrue True\n",
@@ -196,17 +202,22 @@ PRINTED = {
     4: "0.8 1.0\nTrue\n[0.0, 3.0] 1.5\n",
     5: r"\[3, 3, 3, 1\]\nTrue\n1.0986 1.0986\n0\.\d+\n\[.*, 0\.[012]\d?\]\n0\.9\d+\n",
     6: r"\[\[0\.     0\.7311\]\]\n0\.9\d\n\[.*\]\n",
+    7: r"True True\n\[\(\(200, 100\), \(100,\)\), \(\(100, 10\), \(10,\)\)\] 0\.1\n"
+    r"\[\[\[1.0\]\], \[\[1.0, 0.0\]\], \[\[-1.0\]\]\]\n2\.3026\n\[.*, 0\.[12]\d?\]\n0\.9\d+\n",
+    8: r"300 60\n\{'train': 0\.\d+, 'validation': 1\.\d+, 'zeros': 0\}\n0\.1\n"
+    r"(.*±.*\n){6}best: 0\.01\n",
 }
 
 
 @every_exercise
-def test_a_notebooks_checks_pass_when_the_blanks_are_filled(number, capsys):
+def test_a_notebooks_checks_pass_when_the_blanks_are_filled(number, capsys, monkeypatch):
+    monkeypatch.setattr(nn.datasets, "load_mnist", missing_files)
     names, results = {}, {}
     for name, code in code_cells(number, solved=True).items():
         results[name] = shown(code, names)
     reports = [r for r in results.values() if isinstance(r, nn.GradientReport)]
     assert all(report.passed for report in reports)
-    assert len(reports) == {1: 3, 2: 1, 3: 2, 4: 1, 5: 0, 6: 1}[number]
+    assert len(reports) == {1: 3, 2: 1, 3: 2, 4: 1, 5: 0, 6: 1, 7: 1, 8: 0}[number]
     diagnoses = [r for name, r in results.items() if name.endswith("-diagnosis")]
     assert all(diagnosis.right for diagnosis in diagnoses)
     out = capsys.readouterr().out
@@ -214,7 +225,8 @@ def test_a_notebooks_checks_pass_when_the_blanks_are_filled(number, capsys):
 
 
 @every_exercise
-def test_a_notebooks_checks_say_what_is_not_written_yet(number):
+def test_a_notebooks_checks_say_what_is_not_written_yet(number, monkeypatch):
+    monkeypatch.setattr(nn.datasets, "load_mnist", missing_files)
     names = {}
     for name, code in code_cells(number, solved=False).items():
         if name.endswith(("-check", "-diagnosis")):
@@ -232,3 +244,29 @@ def test_a_notebook_is_graded_as_the_file_is(number):
         if cell["cell_type"] == "code":
             cell["source"] = filled[cell["id"]].splitlines(keepends=True)
     assert lost(number, json.dumps(text), ".ipynb") == {}
+
+
+def test_the_reference_of_exercise_7_has_the_right_gradients():
+    def of_parameters(*arrays):
+        layers = list(zip(arrays[::2], arrays[1::2], strict=True))
+        value, gradients = exercise_7.right_objective(
+            layers, exercise_7.X, exercise_7.LABELS, exercise_7.STRENGTH
+        )
+        return value, [array for pair in gradients for array in pair]
+
+    arrays = [array for pair in exercise_7.LAYERS for array in pair]
+    assert nn.check_gradients(of_parameters, *arrays).passed
+
+
+def test_the_findings_of_exercise_8_are_clear_of_the_noise():
+    """No seed and no rounding of another machine may make another strength or variant the best."""
+    runs = {s: exercise_8.experiment("L2", s) for s in exercise_8.STRENGTHS}
+    best = runs[exercise_8.BEST].validation
+    assert all(
+        other.validation.min() > best.max() + best.std()
+        for strength, other in runs.items()
+        if strength != exercise_8.BEST
+    )
+    gaps = [runs[exercise_8.BEST], exercise_8.experiment("L1"), exercise_8.experiment("dropout")]
+    none = (runs[0.0].validation - runs[0.0].train).min()
+    assert all((other.validation - other.train).max() < none for other in gaps)

@@ -28,7 +28,7 @@ from nnreg.course.grading.submission import CheckFailedError, as_module, reason
 Function: TypeAlias = Callable[[Any, np.random.Generator], None]
 
 #: The exercises that come with nnreg, modules of :mod:`nnreg.course.exercises`.
-EXERCISES = tuple(f"exercise_{number}" for number in range(1, 7))
+EXERCISES = tuple(f"exercise_{number}" for number in range(1, 9))
 
 #: Packages that a submission may import by default, besides simple standard modules.
 MODULES = ("numpy", "matplotlib")

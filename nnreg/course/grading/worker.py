@@ -53,7 +53,8 @@ def main() -> None:
 
     if "nnreg" in modules:
         sys.path.append(str(FOLDER.parents[2]))
-        __import__("nnreg")
+        # BLAS has one thread here, and its libraries could not be searched for to limit them.
+        vars(importlib.import_module("nnreg._support.blas"))["_libraries"] = lambda modules: []
     warnings.simplefilter("error", np.exceptions.ComplexWarning)
     server = Server(modules, read, write)
     limit(options["megabytes"])
