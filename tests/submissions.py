@@ -734,7 +734,7 @@ EXPERIMENT = {
     "no penalty": one("penalty=penalty, ", "", ["run_trains"], "penalty is missing"),
     "no seed": one(", seed=seed", "", ["run_trains"], "Two seeds give the same"),
     "no dropout": one("keep_prob=keep_prob", "keep_prob=1.0", ["run_trains"], "another keep_prob"),
-    "too few epochs": one("epochs=60", "epochs=2", ["run_trains"], "trained for 10 steps"),
+    "too few epochs": one("epochs=60", "epochs=2", ["run_trains"], "trained for 4 steps"),
     "no validation": one(
         "        validation_data=validation_data,\n", "", ["run_trains"], "no validation losses"
     ),

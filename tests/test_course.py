@@ -15,6 +15,7 @@ from nnreg.course.grading.submission import Submission
 
 NUMBERS = range(1, 9)
 every_exercise = pytest.mark.parametrize("number", NUMBERS)
+each = pytest.mark.parametrize("number", [*NUMBERS[:-1], pytest.param(8, marks=pytest.mark.slow)])
 mistakes = pytest.mark.parametrize(
     ("number", "mistake"), MISTAKES, ids=[f"{number}: {name}" for number, name in MISTAKES]
 )
@@ -66,7 +67,7 @@ def test_the_checks_are_worth_a_hundred_points(number):
     assert len({check.title for check in tested}) == len(tested.checks)
 
 
-@every_exercise
+@each
 def test_the_solution_scores_a_hundred(number):
     result = grade(COURSE / "solutions" / f"exercise_{number}.py", f"exercise_{number}")
     assert result.lost == {}
@@ -209,7 +210,7 @@ PRINTED = {
 }
 
 
-@every_exercise
+@each
 def test_a_notebooks_checks_pass_when_the_blanks_are_filled(number, capsys, monkeypatch):
     monkeypatch.setattr(nn.datasets, "load_mnist", missing_files)
     names, results = {}, {}
