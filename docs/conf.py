@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinxcontrib import katex
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = map(str, (Path(__file__).parents[1], Path(__file__).parent))
 
 import nnreg
 
@@ -32,6 +32,7 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "sphinxcontrib.katex",
+    "slides",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 nitpicky = True
