@@ -12,7 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinxcontrib import katex
 
-sys.path[:0] = map(str, (Path(__file__).parents[1], Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))  # of the extension `slides`
 
 import nnreg
 

@@ -147,7 +147,7 @@ REFUSED = {
     "a negative seed": (lambda: check(1, seed=-1), "seed"),
     "no visibility": (lambda: check(1, visibility="visble"), "did you mean 'visible'"),
     "no docstring": (lambda: check(1)(lambda submission, rng: None), "must have a docstring"),
-    "no exercise": (lambda: exercise("exercise_7"), r"1, .*\(did you mean 'exercise_\d'"),
+    "no exercise": (lambda: exercise("exercise_9"), r"1, .*\(did you mean 'exercise_\d'"),
     "an empty file": (lambda: exercise(written("empty.py", "")), "there are no checks"),
     "no Python file": (lambda: exercise(written("own.txt", OWN)), "must be a Python file"),
     "no check": (lambda: exercise("exercise_1")["nothing"], "the check must be one of"),
