@@ -67,12 +67,12 @@ CASES = {
         SamplingDesign(datasets=40, points=4000),
     ),
     "network, two outputs, dropout": (
-        NetworkLearner(hidden=(16,), epochs=10, keep_prob=0.5),
+        NetworkLearner(hidden=(16,), epochs=10, learning_rate=0.02, keep_prob=0.5),
         Curves(),
         SamplingDesign(rows=50, datasets=40, points=4000),
     ),
     "network, 0-1 loss, three classes": (
-        NetworkLearner(hidden=(8,), epochs=10),
+        NetworkLearner(hidden=(8,), epochs=10, learning_rate=0.02),
         Thirds(),
         SamplingDesign(rows=30, datasets=40, points=4000),
     ),

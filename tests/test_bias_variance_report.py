@@ -166,7 +166,7 @@ class TestReport:
 
     def test_of_one_seed_the_parts_of_the_variance_are_left_out(self, two_seeds):
         one = bias_variance_sweep(sweep("degree", [1]), Sine(), SamplingDesign(seeds=1, points=50))
-        one, two = str(make_report(one, "degree")), str(make_report(two_seeds, "degree"))
+        one, two = (make_report(r, "degree").to_text(details=True) for r in (one, two_seeds))
         assert "of seeds" not in one
         assert "of seeds" in two
         assert ", 1 seed for each;" in one

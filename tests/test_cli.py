@@ -167,7 +167,12 @@ class TestErrors:
             ("compare --target x", "--target: only a file has a choice of columns"),
             ("compare --learning-rat", "--learning-rate"),
             ("compare --no-such-option", "unrecognized arguments: --no-such-option"),
-            ("compare --hiden 8", "unrecognized arguments: --hiden 8 (did you mean '--hidden'?)"),
+            ("compare --hiden 8", "unrecognized arguments: --hiden (did you mean '--hidden'?)"),
+            ("train --hiden 8", "nnreg train: unrecognized arguments: --hiden (did you mean"),
+            ("comparre", "comparre is not a command (did you mean 'compare'?)"),
+            ("--hiden 8 compare", "the command comes before its options, as in nnreg compare"),
+            ("predict a b c", "nnreg predict: unrecognized arguments: c (see nnreg predict"),
+            ("grade exercise_1.py", "there is no file exercise_1.py"),
             ("compare --batchsize=8", "--batchsize=8 (did you mean '--batch-size'?)"),
             ("compare --hiden 8", "(see nnreg compare --help)"),
             ("path --points 1", "--points must be a whole number of at least 2, got 1"),
@@ -179,7 +184,10 @@ class TestErrors:
                 "argument --values: must be numbers separated by commas",
             ),
             ("bias-variance --sweep depth", "argument --sweep: invalid choice: 'depth'"),
-            ("bias-variance --values 1.5", "width must be a whole number of at least 1, got 1.5"),
+            (
+                "bias-variance --sweep width --values 1.5",
+                "width must be a whole number of at least 1, got 1.5",
+            ),
             ("bias-variance --noise -1", "--noise must be a number in [0, inf), got -1.0"),
             (
                 "bias-variance --datasets 2",
@@ -322,7 +330,7 @@ class TestTheRest:
         options = set(re.findall(r"^  (--[\w-]+)", out, re.M))
         assert all(not text.startswith("(default") for _, text in helps)
         assert {option for option, _ in helps} == options
-        fields = {field for kind in settings for field in kind.__dataclass_fields__}
+        fields = {field.name for kind in settings for field in dataclasses.fields(kind)}
         assert {f"--{field.replace('_', '-')}" for field in fields} <= options
         assert all(text in " ".join(out.split()) for text in texts)
 

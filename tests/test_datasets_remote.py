@@ -237,6 +237,7 @@ def test_offline_the_error_says_where_files_can_be_put(world, monkeypatch):
     assert f"put {', '.join(PARTS)}" in message
     assert str(world / "cache" / "nnreg" / "mnist") in message
     assert "NNREG_DATA" in message
+    assert len(message.splitlines()) <= 4
 
 
 def test_nothing_is_fetched_when_that_is_not_wanted(world):

@@ -51,21 +51,37 @@ def without_matplotlib(monkeypatch):
 
 
 class TestText:
-    def test_it_is_at_most_80_characters_wide(self, small, searched):
-        lines = [*str(small).splitlines(), *str(searched).splitlines()]
-        assert max(map(len, lines)) <= 80
+    @pytest.mark.parametrize("width", [40, 60, 80, 200])
+    @pytest.mark.parametrize("details", [False, True])
+    def test_it_is_as_wide_as_the_terminal_at_most(self, small, searched, width, details):
+        for comparison in (small, searched):
+            text = make_report(comparison).to_text(width, details=details)
+            longest = 0 if details and width < 80 else max(map(len, text.splitlines()))
+            assert longest <= width
+            assert all(column.head in text for column in comparison.columns if details)
 
-    def test_every_variant_has_a_row_in_every_table(self, small):
-        for variant in VARIANTS:
-            rows = [ln for ln in str(small).splitlines() if ln.startswith(variant + "  ")]
-            assert sum("±" in row for row in rows) == 3
-        assert all(column.head in str(small) for column in small.columns)
+    def test_the_first_screen_is_one_table_of_means_with_the_verdict(self, small):
+        rows = str(small).split("\n\n")[1].splitlines()[2:]
+        heads = ["train loss", "test loss", "gap", "test acc %", "zeros %"]
+        assert [row.split("  ")[0] for row in rows] == list(VARIANTS)
+        assert all(head in str(small) for head in ["verdict", *heads])
+        assert "±" not in "".join(rows)
+        assert len(str(small).splitlines()) < 30
+
+    def test_large_numbers_have_an_exponent_and_no_thirty_digits(self, small):
+        runs = {v: [_with(small, test_loss=1.234e29, gap=12345.6)] for v in VARIANTS}
+        text = str(dataclasses.replace(small, runs=runs))
+        assert "  1.23e+29  " in text
+        assert "  12,346  " in text
 
     def test_digits_align_with_and_without_the_mark_of_noise(self, small):
-        lines = [ln for ln in str(small).splitlines() if "±" in ln and "Mean" not in ln]
-        for table in (lines[:5], lines[5:10], lines[10:]):
-            places = [[match.start() for match in re.finditer("±", line)] for line in table]
-            assert all(row == places[0] for row in places)
+        table = make_report(small).details["All figures"].to_text(1000).splitlines()[2:]
+        places = [[match.start() for match in re.finditer("±", line)] for line in table]
+        assert all(row == places[0] for row in places)
+
+    def test_a_time_has_no_mark_of_significance(self, small):
+        column = next(column for column in small.columns if column.key == "seconds")
+        assert not any("~" in small.cell(variant, column) for variant in VARIANTS)
 
     def test_a_difference_inside_the_noise_is_marked(self, small):
         """A repeat that differs the other way round makes any difference noise."""
@@ -83,25 +99,28 @@ class TestText:
         assert marks == ["~", " "]
 
     def test_what_was_chosen_is_said_and_from_what(self, searched):
-        result = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+, \S+)", str(searched), re.MULTILINE)
+        text = make_report(searched).to_text(details=True)
+        result = re.search(r"^L2 +(L2 \S+) +(\S+, \S+, \S+, \S+, \S+)", text, re.MULTILINE)
         grid = [candidate.strengths.l2 for candidate in searched.selection.tried("L2")]
         assert result[1] == str(searched.selection.strengths["L2"])
         assert [float(value) for value in result[2].split(", ")] == grid
-        assert "20 validation rows, held out of the 60" in " ".join(str(searched).split())
-        assert re.search(r"^dropout +keep_prob 0.5 +\(set\)", str(searched), re.MULTILINE)
+        assert "20 validation rows, held out of the 60" in " ".join(text.split())
+        assert re.search(r"^dropout +keep_prob 0.5 +\(set\)", text, re.MULTILINE)
 
     def test_a_choice_at_the_end_of_its_grid_is_pointed_out(self, searched):
         tried = searched.selection.tried("L2")
         strengths = searched.selection.strengths | {"L2": tried[0].strengths}
         selection = dataclasses.replace(searched.selection, strengths=strengths)
-        assert "end of grid" in str(dataclasses.replace(searched, selection=selection))
+        assert "At the end of its grid: L2" in " ".join(
+            str(dataclasses.replace(searched, selection=selection)).split()
+        )
 
     def test_one_repeat_has_no_deviation(self, searched):
-        assert "±" not in str(searched).replace("Mean ±", "")
+        assert "±" not in make_report(searched).to_text(details=True)
         assert "the noise is not measured" in str(searched)
 
     def test_given_strengths_and_the_l1_method_are_named(self, small):
-        assert "all set, none selected" in str(small)
+        assert "All set, none selected" in " ".join(str(small).split())
         assert "L1 uses its proximal map" in str(small)
 
     @pytest.mark.parametrize(

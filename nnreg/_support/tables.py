@@ -7,6 +7,7 @@ dark; only rows marked as wrong have a fixed colour, a red that is readable on b
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Container, Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -34,6 +35,22 @@ def listed(texts: Sequence[object], most: int = 20) -> str:
     """
     return ", ".join(
         [printable(str(text), 60) for text in texts[:most]] + ["..."] * (len(texts) > most)
+    )
+
+
+def wrap(line: str, width: int, indent: int = 0) -> str:
+    """Return text wrapped at a width, with later lines indented; long words are not broken.
+
+    >>> print(wrap("data  some words", 11, 6))
+    data  some
+          words
+    """
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

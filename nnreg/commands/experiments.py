@@ -24,7 +24,9 @@ from nnreg.commands.shared import (
     numbers,
     progress_bar,
     select,
+    terminal_width,
     whole,
+    wrap,
 )
 from nnreg.lab.bias_variance import report as bias_variance_report
 from nnreg.lab.bias_variance.experiment import SamplingDesign, bias_variance_sweep
@@ -97,6 +99,11 @@ def make_output_options(folder: str) -> Options:
             "help": "write into the folder even if it exists; only unchanged files that nnreg "
             "wrote are replaced",
         },
+        "details": {
+            "action": "store_true",
+            "default": False,
+            "help": "print all tables of the report",
+        },
     }
 
 
@@ -162,6 +169,7 @@ PATH: Mapping[str, Options] = {
     "data": DATA_OPTIONS,
     "network and training": {
         **NETWORK_OPTIONS,
+        **make_network_options(PathSettings),
         "linear": {
             "action": "store_true",
             "default": False,
@@ -201,6 +209,8 @@ PATH: Mapping[str, Options] = {
 
 _NOISE = ", ".join(f"{kind().noise:g} for {name}" for name, kind in PROCESSES.items())
 
+ROWS = 15  # so few that a network with a weak penalty overfits
+
 _DRAWS = {
     "rows": "training rows of a data set",
     "datasets": "number of data sets, at least 3",
@@ -212,10 +222,10 @@ _DRAWS = {
 BIAS_VARIANCE: Mapping[str, Options] = {
     "sweep": {
         "sweep": {
-            "default": "width",
+            "default": "l2",
             "choices": AXES,
             "help": "the quantity that varies: units of one hidden layer, a strength, or the "
-            "degree of a polynomial (default: width)",
+            "degree of a polynomial (default: l2)",
         },
         "values": {
             "type": numbers,
@@ -241,9 +251,10 @@ BIAS_VARIANCE: Mapping[str, Options] = {
             name: {
                 "type": whole,
                 "metavar": "N",
-                "help": f"{text} (default: {getattr(SamplingDesign, name)})",
+                "help": f"{text} (default: {default})",
             }
             for name, text in _DRAWS.items()
+            for default in [ROWS if name == "rows" else getattr(SamplingDesign, name)]
         },
     },
     "network, where the sweep does not vary it": {
@@ -294,7 +305,7 @@ def run_path(args: argparse.Namespace) -> int:
 def run_bias_variance(args: argparse.Namespace) -> int:
     """Sweep, print the table, write the folder, and return the exit status."""
     process = PROCESSES[args.process](**select(args, PROCESSES[args.process]))
-    design = SamplingDesign(**select(args, SamplingDesign))
+    design = SamplingDesign(**{"rows": ROWS} | select(args, SamplingDesign))
     base = NetworkLearner(**select(args, NetworkLearner))
     learners = sweep(args.sweep, vars(args).get("values"), base)
 
@@ -351,7 +362,7 @@ def run_experiment(
                 report = experiment(folder, progress)
             report.write_numbers(folder)
             with suppress(BrokenPipeError):  # the pictures are drawn nevertheless
-                print(report, flush=True)
+                print(report.to_text(terminal_width(), details=args.details), flush=True)
             names = report.write(folder)
         except (
             KeyboardInterrupt,
@@ -374,8 +385,9 @@ def run_experiment(
             raise Failure("; ".join(parts), INTERRUPTED if interrupted else 1) from error
         for path in list_results(folder, kind):
             path.unlink(missing_ok=True)
-    print(f"\nRules: nnreg {args.command} --help")
-    print(f"Written to {folder}: {', '.join(names)}")
+    print()
+    print(wrap(f"More figures: --details, or report.html. Rules: nnreg {args.command} --help"))
+    print(wrap(f"Written to {folder}: {', '.join(names)}"))
     if len(names) == 2:
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")
     if report.numbers.get("interrupted"):

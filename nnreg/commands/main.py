@@ -23,12 +23,18 @@ from nnreg.commands.shared import INTERRUPTED, Failure, in_words, print_error
 from nnreg.lab.reporting.results import WorkerDiedError
 from nnreg.training.step import NonFiniteLossError
 
-EPILOG = """\
-examples:
-  nnreg train pets.csv --target kind --out pets
-  nnreg predict pets new.csv
-  nnreg compare --hidden 64 --epochs 20
+EXAMPLES = {
+    "train": "pets.csv --target kind --out pets",
+    "predict": "pets new.csv",
+    "inspect": "pets/model.npz",
+    "compare": "--hidden 64 --epochs 20",
+    "path": "--linear",
+    "bias-variance": "--sweep degree",
+    "grade": "exercise_4.py",
+    "data": "",
+}
 
+EPILOG = """\
   nnreg COMMAND --help describes a command and its options.
 
 exit status:
@@ -118,7 +124,10 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="nnreg",
         description="Train networks, and experiment with their regularization.",
-        epilog=EPILOG,
+        epilog="\n".join(
+            ["examples:", *(f"  nnreg {name} {rest}".rstrip() for name, rest in EXAMPLES.items())]
+        )
+        + f"\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nnreg {__version__}")
@@ -139,12 +148,21 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
     if not arguments:
         parser.print_help(sys.stderr)
         parser.exit(2)
-    args, unknown = parser.parse_known_args(arguments)
-    command = commands.choices[args.command]
+    name = arguments[0]
+    if name.startswith("-") and name not in ("--version", "-h", "--help"):
+        parser.error(f"the command comes before its options, as in nnreg compare {name}")
+    if not name.startswith("-") and name not in commands.choices:
+        hint = nearest(name, commands.choices) or f": {', '.join(commands.choices)}"
+        parser.error(f"{name} is not a command{hint}")
+    command = commands.choices.get(name, parser)
     options = [name for action in command._actions for name in action.option_strings]
+    for argument in arguments:  # before argparse finds that a required one is missing
+        option = argument.partition("=")[0]
+        if option.startswith("--") and not any(known.startswith(option) for known in options):
+            command.error(f"unrecognized arguments: {argument}{nearest(option, options)}")
+    args, unknown = parser.parse_known_args(arguments)
     if unknown:
-        hint = nearest(unknown[0].partition("=")[0], options)
-        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        command.error(f"unrecognized arguments: {' '.join(unknown)}")
     names.update(option.removeprefix("--").replace("-", "_") for option in options)
     return args
 

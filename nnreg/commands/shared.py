@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import Any, TypeAlias, TypeVar
 
 from nnreg import datasets
+from nnreg._support import tables
 from nnreg._support.tables import printable
 from nnreg.datasets import Dataset
 from nnreg.lab.bias_variance.learners import NetworkLearner
@@ -141,11 +142,12 @@ def load_data(args: argparse.Namespace, source: str) -> Dataset:
 def make_network_options(settings: type[FitSettings | NetworkLearner]) -> Options:
     """Return the options of a network and its training, with the defaults of these settings."""
     rates = ", ".join(f"{rate:g} for {name}" for name, (_, rate) in OPTIMIZERS.items())
+    steps = settings.steps if issubclass(settings, FitSettings) else 0
     defaults = {
         "hidden": ",".join(map(str, settings.hidden)),
         "optimizer": settings.optimizer,
         "learning-rate": f"{settings.learning_rate:g}" if settings.learning_rate else rates,
-        "epochs": settings.epochs or "about 1,000 steps, 10 to 100 epochs",
+        "epochs": settings.epochs or f"about {steps:,} steps, 10 to 100 epochs",
         "batch-size": settings.batch_size,
     }
     options: Mapping[str, tuple[Callable[[str], object], str, str]] = {
@@ -163,14 +165,15 @@ def make_network_options(settings: type[FitSettings | NetworkLearner]) -> Option
 
 def add_command(commands: Commands, name: str, parts: Mapping[str, Any]) -> Any:
     """Add a command with its options in groups; its help ends with its rules."""
+    width = min(76, terminal_width() - 4)
     rules = (
-        f"{rule}:\n{textwrap.indent(textwrap.fill(text, 76), '  ')}"
+        f"{rule}:\n{textwrap.indent(textwrap.fill(text, width), '  ')}"
         for rule, text in parts["rules"].items()
     )
     command = commands.add_parser(
         name,
         help=parts["help"],
-        description=textwrap.fill(parts["description"], 78),
+        description=textwrap.fill(parts["description"], width + 2),
         epilog="\n\n".join(rules),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -188,16 +191,14 @@ def select(args: argparse.Namespace, kind: Any) -> dict[str, Any]:
     return get_options(args, {field.name for field in fields(kind)})
 
 
+def terminal_width() -> int:
+    """Return the number of columns of the terminal, at least 40, and 80 where there is none."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
 def wrap(line: str, indent: int = 0) -> str:
-    """Return text wrapped at the width of the output, with later lines indented."""
-    width = max(40, min(80, shutil.get_terminal_size((80, 24)).columns))
-    return textwrap.fill(
-        line,
-        width,
-        subsequent_indent=" " * indent,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
+    """Return text wrapped at the width of the terminal or 80, with later lines indented."""
+    return tables.wrap(line, min(80, terminal_width()), indent)
 
 
 @contextmanager
@@ -276,6 +277,6 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
 
 
 def print_error(message: str) -> None:
-    """Print a message as one line on stderr, with control characters escaped."""
-    line = " ".join(message.split())
-    print(f"nnreg: {printable(line, None)}", file=sys.stderr)
+    """Print a message on stderr, escaped; each of its lines that is indented stays a line."""
+    lines = (printable(" ".join(line.split()), None) for line in message.split("\n  "))
+    print("nnreg:", "\n  ".join(lines), file=sys.stderr)

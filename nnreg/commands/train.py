@@ -39,6 +39,7 @@ from nnreg.commands.shared import (
     number,
     progress_bar,
     select,
+    terminal_width,
     whole,
 )
 from nnreg.datasets import Dataset, split_rows
@@ -205,7 +206,7 @@ def run(args: argparse.Namespace) -> int:
                 )
             report = make_report(task, history, identity)
             with suppress(BrokenPipeError):  # the files are written nevertheless
-                print(report, flush=True)
+                print(report.to_text(terminal_width()), flush=True)
             net.classes = make_labels(task.dataset.class_names)
             files = {MODEL: task.model.encode(), HISTORY: encode_history(history)}
             written = report.write(folder, files)
@@ -397,14 +398,14 @@ def make_report(task: Task, history: History, identity: Mapping[str, Any]) -> Re
             "training": describe_training(settings) + stopped,
         },
         tables={
-            "Results": Table(["rows"], [heads], [[n, *row.values()] for n, row in figures.items()])
+            "Results": Table(["rows"], heads, [[n, *row.values()] for n, row in figures.items()])
         },
         notes=[CLASSIFICATION if dataset.class_names else REGRESSION],
         rules=RULES,
         details={
             "History": Table(
                 ["epoch"],
-                [[name for name in columns if name != "epoch"]],
+                [name for name in columns if name != "epoch"],
                 [
                     [f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()]
                     for row in history.rows

@@ -236,7 +236,7 @@ def _find(name: str, fetch: bool) -> dict[str, str]:
     cache = candidates[-1]
     advice = (
         f"To use {name} without a download, put {', '.join(PARTS)} (each compressed by gzip "
-        f"or not) into {cache.folder}, or into the folder {name} inside the folder NNREG_DATA."
+        f"or not) into {cache.folder}, or into the folder {name} inside the folder NNREG_DATA"
     )
     if not fetch:
         folders = ", ".join(location.folder for location in candidates)
@@ -247,7 +247,7 @@ def _find(name: str, fetch: bool) -> dict[str, str]:
             path = os.path.join(cache.folder, f"{part}.gz")
             download(urls, path, REGISTRY[name].digests[part])
     except OSError as error:
-        raise OSError(f"{error}\n{advice}") from error
+        raise OSError(f"{error}\n  {advice}") from error
     return find_parts(cache.folder)
 
 
@@ -337,7 +337,8 @@ def download(urls: Sequence[str], path: str, expected: str, *, timeout: float = 
                 raw = response.read(2**26)  # twice the longest of these files
             check_digest(decompress(raw, url), expected, url)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = str(error).removeprefix(f"{url}: ")
+            cause = getattr(error, "reason", error)  # of a URLError
+            reason = (getattr(cause, "strerror", None) or str(cause)).removeprefix(f"{url}: ")
             failures.append(f"  {url}: {reason or type(error).__name__}")
         else:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

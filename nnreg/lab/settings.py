@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from nnreg._support import validation
 from nnreg.datasets import Dataset
@@ -39,8 +39,6 @@ ACTIVATIONS: Mapping[str, Callable[[], Layer]] = {
     "sigmoid": Sigmoid,
 }
 """By name: a function that returns the activation of a hidden layer."""
-
-STEPS = 1000  # approximate number of steps of a run if ``epochs`` is None
 
 DEMONSTRATION: Mapping[str, Mapping[str, float]] = {
     "digits": {"train_size": 300, "label_noise": 0.15}
@@ -146,6 +144,7 @@ class FitSettings(CheckedSettings):
     ValueError: batch_size must be a whole number of at least 1, got 0
     """
 
+    steps: ClassVar[int] = 1000  # approximately, if ``epochs`` is None
     hidden: tuple[int, ...] = (256, 256)
     epochs: int | None = None
     batch_size: int = 32
@@ -171,7 +170,7 @@ class FitSettings(CheckedSettings):
         if self.epochs is not None:
             return self.epochs
         batches = -(-rows // self.batch_size)
-        return min(100, max(10, round(STEPS / batches)))
+        return min(100, max(10, round(self.steps / batches)))
 
     def new_optimizer(self) -> Optimizer:
         """Return a new optimizer."""

@@ -12,6 +12,7 @@ from nnreg.plots.frame import (
     LIGHT,
     Figure,
     Theme,
+    add_legend,
     describe_figure,
     draw_repeats,
     label_ends,
@@ -21,29 +22,10 @@ from nnreg.plots.frame import (
 
 HEADROOM = 4  # times the lowest risk; higher values are clipped
 LINES = 25  # models that are drawn in addition to the first
-CROWDED = 24  # characters below an axis; more would overlap
-
-CURVES_KEY = """\
-bands: Monte-Carlo standard errors
-dots: risk measured on fresh rows
-dotted line: the lowest of them
-far higher values are clipped"""
-
-FIT_KEY = """\
-dots: one data set, and the model of it
-thin lines: models of other data sets
-(their scatter is the variance)
-thick line: the mean of all models
-dashed: the truth
-(its distance to the mean is the bias)"""
+CROWDED = 28  # characters below an axis; more would overlap
 
 WEIGHTS = 100  # weights that are drawn; more could not be distinguished
-
-PATH_KEY = """\
-from strong on the left
-to weak on the right;
-thick lines: means,
-thin lines: the repeats"""
+MARGIN = 0.03  # of an axis, beside the first and last marker
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +89,7 @@ def bias_variance_curves(
     ['Terms of the risk', 'Measured losses']
     """
     titles = ["Terms of the risk", "Measured losses"]
-    figure, panels = new_panels(titles, {}, columns, theme, CURVES_KEY)
+    figure, panels = new_panels(titles, {}, columns, theme, "")
     risk = measured["risk"]
     top = min(1.1 * float(risk[0].max()), HEADROOM * float(risk[0].min()))
     positions = np.arange(len(values))
@@ -124,16 +106,24 @@ def bias_variance_curves(
             colour = colours.get(name, "#808890")
             axes.plot(positions, heights, color=colour, linewidth=2.0)
             axes.fill_between(
-                positions, heights - errors, heights + errors, color=colour, alpha=0.2, linewidth=0
+                *(positions, heights - errors, heights + errors),
+                color=colour,
+                alpha=0.2,
+                linewidth=0,
+                label="± standard error" if not ends else "",
             )
             ends.append((float(heights[-1]), name, colour))
         label_ends(axes, ends, float(positions[-1]), top)
-    panels[1].plot(positions, risk[0], "o", color=theme.test, markersize=4)
+    panels[1].plot(
+        *(positions, risk[0], "o"), color=theme.test, markersize=4, label="risk on fresh rows"
+    )
     for axes in panels:
-        axes.axvline(int(risk[0].argmin()), color=theme.ink, linewidth=0.9, linestyle=":")
-        axes.set(xlim=(positions[0] - 0.15, positions[-1] + 0.15), ylim=(0, top))
+        lowest = int(risk[0].argmin())
+        axes.axvline(lowest, color=theme.ink, linewidth=0.9, linestyle=":", label="lowest risk")
+        axes.set(xlim=(positions[0] - 0.15, positions[-1] + 0.15), ylim=(-MARGIN * top, top))
         axes.set_xticks(positions, values, rotation=45 if len("".join(values)) > CROWDED else 0)
     outer_labels(panels, columns, axis, "loss")
+    add_legend(figure, theme)
     return figure
 
 
@@ -142,7 +132,7 @@ def fit_curves(
     fits: Mapping[str, Fit],
     *,
     notes: Mapping[str, str] | None = None,
-    columns: int = 2,
+    columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Draw models and data points, for instance underfit, right fit and overfit, one panel each.
@@ -161,23 +151,28 @@ def fit_curves(
     >>> figure.axes[0].get_title(loc="left")
     'right fit'
     """
-    figure, panels = new_panels(list(fits), notes or {}, columns, theme, FIT_KEY)
+    figure, panels = new_panels(list(fits), notes or {}, columns, theme, "")
     heights_shown = np.concatenate(
         [part for fit in fits.values() for part in (fit.truth, fit.points[1])]
     )
     margin = 0.25 * float(np.ptp(heights_shown)) or 1.0
     for axes, fit in zip(panels, fits.values(), strict=True):
         first, others = fit.models[0], fit.models[1 : 1 + LINES]
-        axes.plot(fit.x, others.T, color=theme.train, linewidth=0.6, alpha=0.3)
-        axes.plot(fit.x, fit.models.mean(axis=0), color=theme.train, linewidth=2.2)
-        axes.plot(fit.x, first, color=theme.ink, linewidth=1.0)
-        axes.plot(fit.x, fit.truth, color=theme.test, linewidth=2.0, linestyle="--")
-        axes.plot(*fit.points, "o", color=theme.ink, markersize=3.5)
+        thin = axes.plot(fit.x, others.T, color=theme.train, linewidth=0.6, alpha=0.3)
+        if thin:
+            thin[0].set_label("models of other data sets")
+        mean = fit.models.mean(axis=0)
+        axes.plot(fit.x, mean, color=theme.train, linewidth=2.2, label="mean of all models")
+        axes.plot(fit.x, first, color=theme.ink, linewidth=1.0, label="model of one data set")
+        style = {"color": theme.test, "linewidth": 2.0, "linestyle": "--"}
+        axes.plot(fit.x, fit.truth, label="true function", **style)
+        axes.plot(*fit.points, "o", color=theme.ink, markersize=3.5, label="one data set")
         axes.set(
             xlim=(fit.x[0], fit.x[-1]),
             ylim=(heights_shown.min() - margin, heights_shown.max() + margin),
         )
     outer_labels(panels, columns, "x", "y")
+    add_legend(figure, theme)
     return figure
 
 
@@ -216,7 +211,7 @@ def regularization_path(
     ['data loss', 'zero weights']
     """
     titles = ["data loss", "zero weights", *(["weights"] if weights is not None else [])]
-    figure, panels = new_panels(titles, {}, columns, theme, PATH_KEY, share_y=False)
+    figure, panels = new_panels(titles, {}, columns, theme, "", share_y=False)
     order = np.argsort(strengths)
     ascending, dots = strengths[order], {"marker": "o", "markersize": 3}
     losses = [("train", train, theme.train)]
@@ -227,23 +222,29 @@ def regularization_path(
         for _, values, colour in losses
     ]
     top = 1.08 * float(np.max(means))
-    panels[0].set_ylim(0, top)
+    panels[0].set_ylim(-MARGIN * top, top)
     ends = [
         (float(mean[0]), name, colour)
         for mean, (name, _, colour) in zip(means, losses, strict=True)
     ]
     label_ends(panels[0], ends, ascending[0], top)
     draw_repeats(panels[1], ascending, zeros[:, order], theme.train, **dots)
-    panels[1].set_ylim(-0.02, 1.05)
+    low = float(zeros.min())
+    margin = MARGIN * max(1 - low, 0.1)
+    panels[1].set_ylim(low - margin, 1 + margin)
     panels[1].yaxis.set_major_formatter(lambda share, index: f"{share * 100:g} %")
     if weights is not None:
         largest = np.argsort(np.abs(weights).max(axis=0))[-WEIGHTS:]
         drawn = weights[order][:, largest]
-        panels[2].plot(ascending, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
+        lines = panels[2].plot(ascending, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
+        lines[0].set_label(f"the {len(largest)} largest weights of the first repeat")
         panels[2].axhline(0.0, color=theme.ink, linewidth=0.6)
+    margin = (ascending[-1] / ascending[0]) ** MARGIN
     for axes in panels:
-        axes.set(xscale="log", xlim=(ascending[-1], ascending[0]), xlabel="strength")
+        xlim = ascending[-1] * margin, ascending[0] / margin
+        axes.set(xscale="log", xlim=xlim, xlabel="strength, from strong to weak")
         axes.minorticks_off()
+    add_legend(figure, theme)
     return figure
 
 

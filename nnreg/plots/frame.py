@@ -102,6 +102,7 @@ def new_panels(
         raise MissingMatplotlibError(
             "pictures need matplotlib: pip install 'nnreg[plots]'"
         ) from None
+    columns = min(columns, len(titles)) or 1
     rows = -(-len(titles) // columns)
     figure = Figure(
         figsize=(0.6 + 3.3 * columns, 0.3 + 2.7 * rows),
@@ -132,7 +133,7 @@ def new_panels(
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set(color=theme.ink, fontsize=9.5)
         panels.append(axes)
-    if len(panels) < rows * columns:
+    if key and len(panels) < rows * columns:
         corner = figure.add_subplot(rows, columns, rows * columns)
         corner.set_axis_off()
         corner.text(0.02, 0.95, key, va="top", color=theme.ink, fontsize=9.5, linespacing=1.7)
@@ -147,12 +148,33 @@ def outer_labels(panels: list[Axes], columns: int, x: str, y: str) -> None:
         axes.tick_params(labelleft=index % columns == 0, labelbottom=lowest)
 
 
+def add_legend(figure: Figure, theme: Theme) -> None:
+    """Explain the labelled lines of all panels below them; equal labels once."""
+    lines: dict[str, Any] = {}
+    for axes in figure.axes:
+        for line, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            lines.setdefault(label, line)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.3)
+    figure.legend(
+        list(lines.values()),
+        list(lines),
+        loc="outside lower left",
+        ncols=max(2, int(width / 2)),
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=theme.ink,
+    )
+
+
 def draw_repeats(axes: Axes, x: Array, values: Array, colour: str, **style: Any) -> Array:
     """Draw repeats (R, N) as thin lines, and their mean, which is returned, as a thick one."""
-    if len(values) > 1:
-        axes.plot(x, values.T, color=colour, linewidth=0.7, alpha=0.35)
+    if several := len(values) > 1:
+        thin = axes.plot(x, values.T, color=colour, linewidth=0.7, alpha=0.35)
+        thin[0].set_label("each repeat")
     mean = values.mean(axis=0)
-    axes.plot(x, mean, color=colour, linewidth=2.0, **style)
+    label = f"mean of {len(values)} repeats" if several else "one repeat"
+    axes.plot(x, mean, color=colour, linewidth=2.0, label=label, **style)
     return np.asarray(mean)
 
 

@@ -39,9 +39,9 @@ class NetworkLearner(CheckedSettings):
     l2, l1 : float, default 0
         Strengths of the penalties; at most one of them above 0.
     keep_prob : float, default 1
-    epochs : int, default 1000
+    epochs : int, default 300
     batch_size : int, default 32
-    learning_rate : float, default 0.02
+    learning_rate : float, default 0.05
     optimizer : str, default "adam"
         One of `nnreg.lab.OPTIMIZERS`.
 
@@ -53,7 +53,7 @@ class NetworkLearner(CheckedSettings):
     Examples
     --------
     >>> x = np.linspace(-1, 1, 20)[:, np.newaxis]
-    >>> predict = NetworkLearner(hidden=(8,), epochs=200)(x, abs(x), 1, 0)
+    >>> predict = NetworkLearner(hidden=(8,))(x, abs(x), 1, 0)
     >>> bool((abs(predict(x) - abs(x)) < 0.2).all())
     True
     """
@@ -62,9 +62,9 @@ class NetworkLearner(CheckedSettings):
     l2: float = 0.0
     l1: float = 0.0
     keep_prob: float = 1.0
-    epochs: int = 1000
+    epochs: int = 300
     batch_size: int = 32
-    learning_rate: float = 0.02
+    learning_rate: float = 0.05
     optimizer: str = "adam"
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Ar
 
 AXES: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "width": ("hidden units", (1, 2, 3, 4, 8, 16, 64)),
-    "l2": ("L2 strength", (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
+    "l2": ("L2 strength", (0.3, 0.1, 0.01, 0.001, 0.0001)),
     "l1": ("L1 strength", (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
     "keep-prob": ("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
     "degree": ("degree", (0, 1, 2, 3, 4, 5, 6)),

@@ -58,11 +58,9 @@ COLUMNS: Mapping[str, tuple[Callable[[BiasVariance], Any], str]] = {
 """By head of the column: a function that returns the `Estimate` of a result, and its definition."""
 
 MEANINGS = {head: meaning for head, (_, meaning) in COLUMNS.items()}
-TABLES = (
-    ("bias²", "variance", "noise", "sum"),
-    ("risk", "risk - sum", "train loss"),
-    ("of data sets", "of seeds"),
-)
+TERMS = ("bias²", "variance", "noise", "sum")
+MEASURED = ("risk", "risk - sum", "train loss")
+PARTS = ("of data sets", "of seeds")
 
 PICTURES = {
     "terms": {
@@ -103,11 +101,12 @@ def make_report(results: Results, axis: str) -> Report:
     """
     best, verdicts = find_best(results), classify_fits(results)
     design, process = results[best].design, results[best].process
-    groups = TABLES if design.seeds > 1 else TABLES[:2]  # with one seed the variance has no parts
-    rows = [
-        [name, verdicts[name], *(_cell(result, head) for group in groups for head in group)]
+    rest = (*MEASURED, *(PARTS if design.seeds > 1 else ()))  # of one seed there are no parts
+    terms = [
+        [name, verdicts[name], *(_cell(result, head) for head in TERMS)]
         for name, result in results.items()
     ]
+    others = [[name, *(_cell(result, head) for head in rest)] for name, result in results.items()]
     draw: dict[str, Callable[..., Figure]] = {"terms": partial(draw_terms, results, axis=axis)}
     if all(map(is_curve, results.values())):
         draw["fits"] = partial(draw_fits, results, axis=axis)
@@ -122,10 +121,10 @@ def make_report(results: Results, axis: str) -> Report:
             f"many fresh rows for each data set; seed {design.seed}",
             "best": repr(results[best].learner),
         },
-        tables={"Results": Table([axis, "verdict"], groups, rows)},
-        notes=["Value ± Monte-Carlo standard error."],
+        tables={"Results": Table([axis, "verdict"], TERMS, terms)},
+        notes=["Value ± Monte-Carlo standard error. The sum is the expected loss on new rows."],
         rules={"verdict": FIT_RULE, **MEANINGS},
-        details={},
+        details={"Measured losses": Table([axis], rest, others)},
         numbers={
             "axis": axis,
             "process": repr(process),
@@ -159,11 +158,11 @@ def draw_terms(
             np.array([COLUMNS[head][0](result).value for result in results.values()]),
             np.array([COLUMNS[head][0](result).error for result in results.values()]),
         )
-        for head in (*TABLES[0], "train loss", "risk")
+        for head in (*TERMS, "train loss", "risk")
     }
     return plots.bias_variance_curves(
         list(results),
-        {head: values[head] for head in TABLES[0]},
+        {head: values[head] for head in TERMS},
         {head: values[head] for head in ("train loss", "risk")},
         axis=axis,
         columns=columns,
@@ -172,7 +171,7 @@ def draw_terms(
 
 
 def draw_fits(
-    results: Results, *, axis: str = "", columns: int = 2, theme: Theme = LIGHT
+    results: Results, *, axis: str = "", columns: int = 3, theme: Theme = LIGHT
 ) -> Figure:
     """Draw the models of the worst underfit, the best and the worst overfit learner.
 
@@ -229,7 +228,7 @@ def select_fits(results: Results) -> dict[str, str]:
 def _headline(results: Results, axis: str) -> str:
     """Return the best learner, and those of the other verdicts."""
     best, verdicts = find_best(results), classify_fits(results)
-    terms = [f"{head} {COLUMNS[head][0](results[best]).value:.3f}" for head in TABLES[0][:3]]
+    terms = [f"{head} {COLUMNS[head][0](results[best]).value:.3f}" for head in TERMS[:3]]
     text = f"Best is {best} ({axis}): {', '.join(terms)}."
     for verdict in ("underfit", "overfit", "diverged"):
         names = [name for name in results if verdicts[name] == verdict]

@@ -40,8 +40,7 @@ NOISE_RULE = (
 )
 
 ZEROS_NOTE = {
-    "proximal": "L1 uses its proximal map, which makes weights exactly 0; subgradients "
-    "(--l1-method subgradient) only make them small.",
+    "proximal": "L1 uses its proximal map, which makes weights exactly 0.",
     "subgradient": "L1 uses subgradients, which make weights small but not exactly 0; the proximal "
     "map (--l1-method proximal) does.",
 }
@@ -49,6 +48,8 @@ ZEROS_NOTE = {
 ACCURACIES = (
     Column("train_accuracy", "train acc %", ACCURACY.format("training"), 1, True),
     Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
+)
+GAP = (
     Column(
         "gap",
         "gap",
@@ -75,9 +76,12 @@ LOSSES = (
 WEIGHTS = (
     Column("total", "total", "Train loss plus penalty: the objective of training."),
     Column("weight_norm", "weight norm", "√(Σ w²) over all weights.", 1),
-    Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
+    Column("zeros", "zeros %", "The share of weights that are exactly 0.", 1, True),
     Column("seconds", "seconds", "Training time of one run, without evaluation.", 1),
 )
+
+STORY = ("train_loss", "test_loss", "gap", "test_accuracy", "zeros")
+MARKED = ("train_loss", "test_loss", "test_loss_noisy", "gap", "train_accuracy", "test_accuracy")
 
 PICTURES = {
     "curves": {
@@ -180,7 +184,7 @@ class Comparison:
     def column_groups(self) -> tuple[Sequence[Column], ...]:
         """The columns of each table of the text."""
         losses = [c for c in LOSSES if c.key != "test_loss_noisy" or self.settings.label_noise]
-        return ACCURACIES, losses, WEIGHTS
+        return losses, GAP, ACCURACIES, WEIGHTS
 
     def values(self, variant: str, figure: str) -> Array:
         """Return one figure of all repeats, of shape (R,)."""
@@ -252,8 +256,8 @@ class Comparison:
     def notes(self) -> list[str]:
         """Return explanations of the numbers in the tables."""
         note = (
-            f"Mean ± standard deviation of {self.repeats} repeats; ~ marks a difference from none "
-            "that is inside the noise."
+            f"Means of {self.repeats} repeats, in all figures with ± their standard deviation. ~ "
+            "marks a difference from none that may be chance."
         )
         if self.repeats == 1:
             note = "One repeat: the noise is not measured."
@@ -267,12 +271,13 @@ class Comparison:
             notes.append("Interrupted: fewer repeats than requested.")
         return notes
 
-    def cell(self, variant: str, column: Column) -> str:
-        """Return a cell of the table, marked where the difference from ``none`` may be chance."""
-        inside = self.summarize(variant, column.key)["inside_noise"]
+    def cell(self, variant: str, column: Column, deviation: bool = True) -> str:
+        """Return a cell of a table, marked where the difference from ``none`` may be chance."""
+        values = self.values(variant, column.key)
+        inside = column.key in MARKED and self.summarize(variant, column.key)["inside_noise"]
         # If any cell can have a mark, cells without one have a space, so that digits align.
-        mark = "~" if inside else " " * (self.repeats > 1)
-        return column.format(self.values(variant, column.key)) + mark
+        mark = "~" if inside else " " * (self.repeats > 1 and column.key in MARKED)
+        return column.format(values if deviation else [values.mean()]) + mark
 
     def __str__(self) -> str:
         return str(make_report(self))
@@ -305,31 +310,38 @@ def is_inside_noise(differences: Array) -> bool:
 def make_report(comparison: Comparison) -> Report:
     """Return the report of a comparison."""
     columns, selection = comparison.columns, comparison.selection
-    results = [
-        [v, comparison.verdict(v), *(comparison.cell(v, column) for column in columns)]
-        for v in VARIANTS
-    ]
+    story = [column for column in columns if column.key in STORY]
+    results, figures = (
+        Table(
+            ["variant", "verdict"],
+            [column.head for column in shown],
+            [
+                [v, comparison.verdict(v), *(comparison.cell(v, c, deviation) for c in shown)]
+                for v in VARIANTS
+            ],
+        )
+        for shown, deviation in ((story, False), (columns, True))
+    )
     repeats = [
         [v, str(run.seed), *(column.format([run.figures[column.key]]) for column in columns)]
         for v in VARIANTS
         for run in comparison.runs[v]
     ]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
-    heads = [[column.head for column in group] for group in comparison.column_groups]
+    heads = [column.head for column in columns]
     rules = {"verdict": FIT_RULE, "~": NOISE_RULE, "repeats": FAIRNESS}
     return Report(
         title=f"Regularization compared: {comparison.dataset.name}",
         headline=comparison.headline(),
         facts=_facts(comparison),
-        tables={
-            "Strengths": _tabulate_strengths(comparison.selection),
-            "Results": Table(["variant", "verdict"], heads, results),
-        },
+        tables={"Results": results},
         notes=comparison.notes(),
         rules=rules | {column.head: column.text for column in columns},
         details={
+            "All figures": figures,
+            "Strengths": _tabulate_strengths(comparison.selection),
             "Every repeat": Table(["variant", "seed"], heads, repeats),
-            "Validation losses": Table(["variant", "strengths"], [["loss"]], tried),
+            "Validation losses": Table(["variant", "strengths"], ["loss"], tried),
         },
         numbers=_numbers(comparison),
         pictures=PICTURES,
@@ -345,13 +357,17 @@ def _facts(comparison: Comparison) -> dict[str, str]:
     rows, settings = comparison.rows, replace(comparison.settings, repeats=comparison.repeats)
     n, k = len(rows.x), comparison.validation_rows
     training = f"with ReLU, dropout after each hidden layer; {describe_training(settings)}"
-    strengths = "all set, none selected"
+    selected = comparison.selection.strengths
+    strengths = "; ".join(str(selected[v]) for v in VARIANTS[1:]) + ". "
     if comparison.selection.candidates:
-        strengths = (
-            f"selected by the lowest data loss on {k:,} validation rows, held out of the "
-            f"{n:,} training rows, after one run on the other {n - k:,}; the final "
-            f"runs train on all {n:,}; test rows are not used"
+        strengths += (
+            f"Selected by the loss on {k:,} validation rows, held out of the {n:,} training rows; "
+            f"then trained on all {n:,}"
         )
+        edges = [v for v in VARIANTS[1:] if comparison.selection.is_at_grid_edge(v)]
+        strengths += f". At the end of its grid: {', '.join(edges)}" if edges else ""
+    else:
+        strengths += "All set, none selected"
     return {
         "data": describe_data(comparison.dataset, rows),
         "network": describe_network(settings, rows, training),
@@ -369,7 +385,7 @@ def _tabulate_strengths(selection: ModelSelection) -> Table:
         if selection.is_at_grid_edge(variant):
             grid += "  (end of grid)"
         rows.append([variant, str(selection.strengths[variant]), grid])
-    return Table(["variant", "strengths", "from"], [[]], rows)
+    return Table(["variant", "strengths", "from"], [], rows)
 
 
 def _numbers(comparison: Comparison) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from nnreg import plots
-from nnreg.lab.path.study import PathStudy
+from nnreg.lab.path.study import NETWORK_TOP, PathStudy
 from nnreg.lab.reporting.report import (
     ACCURACY,
     LOSS,
@@ -26,20 +26,18 @@ from nnreg.plots.frame import Figure
 TOLERANCE = 0.01  # of accuracy
 MAX_WEIGHTS = 5000  # drawn as single lines
 
-SIZES = (
-    Column("zeros", "zero weights %", "The share of weights that are exactly 0.", 1, True),
-    Column("inputs", "inputs", "The number of inputs after pruning, at least one.", 0),
+RESULTS = (
+    Column("zeros", "zeros %", "The share of weights that are exactly 0.", 1, True),
     Column(
         "units", "units", "The number of hidden units after pruning, at least one per layer.", 0
     ),
-)
-FIT = (
-    Column("accuracy", "train acc %", ACCURACY.format("training"), 1, True),
-    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
     Column("data_loss", "train loss", LOSS.format("training")),
     Column("test_data_loss", "test loss", LOSS.format("test")),
+    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
 )
-OPTIMUM = (
+OTHERS = (
+    Column("accuracy", "train acc %", ACCURACY.format("training"), 1, True),
+    Column("inputs", "inputs", "The number of inputs after pruning, at least one.", 0),
     Column("penalty", "penalty", "The penalty term of the objective."),
     Column(
         "residual",
@@ -50,8 +48,7 @@ OPTIMUM = (
     ),
 )
 
-GROUPS = (SIZES, FIT, OPTIMUM)
-COLUMNS = (*SIZES, *FIT, *OPTIMUM)
+COLUMNS = (*RESULTS, *OTHERS)
 
 RULES = {
     "strengths": (
@@ -60,8 +57,8 @@ RULES = {
         "a network with hidden layers goes from weak to strong, because at zero weights all "
         "derivatives of such a network are zero: it is trained from its initial weights with the "
         "weakest penalty, then with stronger ones, each from the weights of the one before. The "
-        "greatest strength is the largest absolute derivative of the data loss at the initial "
-        "weights."
+        f"greatest strength is {NETWORK_TOP:g} times the largest absolute derivative of the data "
+        "loss at the initial weights."
     ),
     "selection": (
         "No strength is selected. The summary shows the strongest penalty whose mean test accuracy "
@@ -90,24 +87,31 @@ def make_report(study: PathStudy) -> Report:
     if not settings.hidden:
         note = "The optimum of a linear model does not depend on the seed."
     names = [f"{strength:.3g}" for strength in study.strengths]
-    means = [
-        [name, *(column.format(figures[column.key][:, i]) for column in COLUMNS)]
-        for i, name in enumerate(names)
-    ]
+    results, others = (
+        Table(
+            ["L1"],
+            [column.head for column in columns],
+            [
+                [name, *(column.format(figures[column.key][:, i]) for column in columns)]
+                for i, name in enumerate(names)
+            ],
+        )
+        for columns in (RESULTS, OTHERS)
+    )
     repeats = [
         [name, str(seed), *(column.format(figures[column.key][[r], i]) for column in COLUMNS)]
         for i, name in enumerate(names)
         for r, seed in enumerate(seeds)
     ]
-    heads = [[column.head for column in group] for group in GROUPS]
+    heads = [column.head for column in COLUMNS]
     return Report(
         title=f"Regularization path: {study.dataset.name}",
         headline=make_headline(study),
         facts=_facts(study),
-        tables={"Results": Table(["L1"], heads, means)},
+        tables={"Results": results},
         notes=[note],
         rules=RULES | {column.head: column.text for column in COLUMNS},
-        details={"Every repeat": Table(["L1", "seed"], heads, repeats)},
+        details={"Other figures": others, "Every repeat": Table(["L1", "seed"], heads, repeats)},
         numbers={
             "data": get_data_facts(study.dataset, study.rows),
             "settings": asdict(settings) | {"learning_rate": settings.rate},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from nnreg.penalties import ElasticNet
 from nnreg.training.loop import fit
 
 TOLERANCE = 1e-10  # of the solver; well below √ε, by which the first strength exceeds lambda_max
+NETWORK_TOP = 0.25  # times the strength from which a network with hidden layers learns nothing
 LOSS = SoftmaxCrossEntropy()
 
 
@@ -40,11 +42,12 @@ class PathSettings(TrainingSettings):
     Parameters
     ----------
     hidden, epochs, batch_size, learning_rate, optimizer, train_size, label_noise, repeats, seed
-        As in `TrainingSettings`; ``epochs`` is the number for each strength. Without hidden layers
-        the model is linear and is trained to its optimum at each strength.
+        As in `TrainingSettings`; ``epochs`` is the number for each strength, by default that of
+        about 200 steps. Without hidden layers the model is linear and is trained to its optimum at
+        each strength.
     l2 : float, default 0
         Strength of an L2 penalty at every point; above 0 the penalty is an elastic net.
-    points : int, default 12
+    points : int, default 10
         Number of L1 strengths.
     ratio : float, default 0.001
         Ratio of the smallest to the greatest strength.
@@ -62,8 +65,9 @@ class PathSettings(TrainingSettings):
     ValueError: points must be a whole number of at least 2, got 1
     """
 
+    steps: ClassVar[int] = 200  # each strength starts from the weights of the one before
     l2: float = 0.0
-    points: int = 12
+    points: int = 10
     ratio: float = 1e-3
 
     def penalty(self, strength: float) -> ElasticNet:
@@ -187,6 +191,7 @@ class PathFitter:
         net = self.build_network(0)
         with blas_threads(1):
             top = lambda_max(net, rows.x, rows.y, loss=LOSS, penalty=settings.penalty)
+        top *= NETWORK_TOP if settings.hidden else 1
         self.strengths = np.array(strength_grid(top, settings.points, settings.ratio, net.dtype))
 
     def build_network(self, repeat: int) -> Network:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import textwrap
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
-from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -37,7 +35,7 @@ WIDTH = 80
 ACCURACY = "The share of {} rows whose most probable class is the labelled one."
 LOSS = "The mean cross-entropy of the {} rows, without the penalty, in inference mode: dropout off."
 
-LARGE = 1e6  # numbers from this value on are shown with an exponent
+WHOLE, LARGE = 1e3, 1e6  # from these on, numbers are whole, and then have an exponent
 
 LAYOUTS = {
     "light_wide": (plots.LIGHT, 3),
@@ -109,6 +107,8 @@ class Column:
     '0.55 ± 0.07'
     >>> Column("zeros", "zeros", "", digits=1, percent=True).format([0.25])
     '25.0'
+    >>> Column("loss", "loss", "").format([12345.678]), Column("loss", "loss", "").format([1e30])
+    ('12,346', '1e+30')
     """
 
     key: str
@@ -121,9 +121,18 @@ class Column:
         """Return mean and standard deviation as text; one repeat has no deviation."""
         values = np.array(repeats) * (100 if self.percent else 1)
         shown = [values.mean(), values.std(ddof=1)] if len(values) > 1 else values
-        return " ± ".join(
-            f"{value:.{self.digits}f}" if abs(value) < LARGE else f"{value:.3g}" for value in shown
-        )
+        return " ± ".join(format_number(value, self.digits) for value in shown)
+
+
+def format_number(value: float, digits: int) -> str:
+    """Return a number with some digits after the point, a large one as a power of ten.
+
+    >>> [format_number(value, 3) for value in (0.5, 2345.6, 1.234e9)]
+    ['0.500', '2,346', '1.23e+09']
+    """
+    if not abs(value) < LARGE:
+        return f"{value:.3g}"
+    return f"{value:.{digits}f}" if abs(value) < WHOLE else f"{value:,.0f}"
 
 
 @dataclass(frozen=True)
@@ -134,14 +143,18 @@ class Table:
     ----------
     words : sequence of str
         Heads of the text columns.
-    groups : sequence of sequences of str
-        Heads of the other columns, in groups that fit into the width of the terminal.
+    heads : sequence of str
+        Heads of the other columns.
     rows : sequence of sequences of str
 
     Examples
     --------
-    >>> table = Table(["L1", "seed"], [["gap"], ["loss"]], [["0.1", "0", "0.5 ± 0.1", "2"]])
+    >>> table = Table(["L1", "seed"], ["gap", "loss"], [["0.1", "0", "0.5 ± 0.1", "2"]])
     >>> print(table)
+    L1   seed        gap  loss
+    ---  ----  ---------  ----
+    0.1  0     0.5 ± 0.1     2
+    >>> print(table.to_text(width=20))
     L1   seed        gap
     ---  ----  ---------
     0.1  0     0.5 ± 0.1
@@ -152,21 +165,33 @@ class Table:
     """
 
     words: Sequence[str]
-    groups: Sequence[Sequence[str]]
+    heads: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def to_text(self, width: int = WIDTH) -> str:
+        """Return the table as text; columns that are too many for the width are put below."""
+        lines = [[*self.words, *self.heads], *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        parts, columns = [], [*range(len(self.words))]
+        for column in range(len(self.words), len(widths)):
+            if sum(widths[i] + 2 for i in (*columns, column)) - 2 > width and len(columns) > 1:
+                parts.append(columns)
+                columns = [0]
+            columns.append(column)
+        return "\n\n".join(
+            tables.text_table(
+                [lines[0][i] for i in part],
+                [[line[i] for i in part] for line in lines[1:]],
+                right=[k for k, i in enumerate(part) if i >= len(self.words)],
+            )
+            for part in (*parts, columns)
+        )
+
     def __str__(self) -> str:
-        start, words, parts = len(self.words), self.words, []
-        for group in self.groups:
-            numbers = range(start, start + len(group))
-            cells = [[*row[: len(words)], *row[numbers.start : numbers.stop]] for row in self.rows]
-            right = range(len(words), len(words) + len(group))
-            parts.append(tables.text_table([*words, *group], cells, right=right))
-            start, words = numbers.stop, words[:1]
-        return "\n\n".join(parts)
+        return self.to_text()
 
     def _repr_html_(self) -> str:
-        heads = [*self.words, *chain.from_iterable(self.groups)]
+        heads = [*self.words, *self.heads]
         return tables.html_table(
             [head.replace(" %", "\N{NO-BREAK SPACE}%") for head in heads],
             [[mark_cell(cell) for cell in row] for row in self.rows],
@@ -186,13 +211,13 @@ class Report:
     facts : mapping of str to str
         Descriptions of the experiment, by name.
     tables : mapping of str to Table
-        By heading.
+        The results in a few columns, by heading.
     notes : sequence of str
         Explanations of the numbers in the tables.
     rules : mapping of str to str
-        Definitions. Like ``details``, they are shown on the page only.
+        Definitions, which are shown on the page only.
     details : mapping of str to Table
-        By heading.
+        All other results, by heading: on the page, and in the text if it is asked for.
     numbers : mapping of str to values
         The content of ``report.json``, without versions, platform and time.
     pictures : mapping of str to mapping of str to str
@@ -213,11 +238,19 @@ class Report:
     draw: Mapping[str, Callable[..., Figure]]
 
     def __str__(self) -> str:
-        width = max(map(len, self.facts)) + 2
-        facts = [_wrap(f"{name:{width}}{fact}", width) for name, fact in self.facts.items()]
-        notes = [_wrap(note, 2) for note in self.notes]
-        parts = ["\n".join(facts), *self.tables.values(), "\n".join(notes), _wrap(self.headline)]
-        return "\n\n".join(map(str, parts))
+        return self.to_text()
+
+    def to_text(self, width: int = WIDTH, *, details: bool = False) -> str:
+        """Return the report as text: prose of at most 80 columns, tables of the given width."""
+        prose, indent = min(width, WIDTH), max(map(len, self.facts)) + 2
+        facts = [f"{name:{indent}}{fact}" for name, fact in self.facts.items()]
+        parts = ["\n".join(tables.wrap(fact, prose, indent) for fact in facts)]
+        parts += [table.to_text(width) for table in self.tables.values()]
+        parts.append("\n".join(tables.wrap(note, prose, 2) for note in self.notes))
+        if details:
+            shown = {head: table for head, table in self.details.items() if table.rows}
+            parts += [f"{head}\n\n{table.to_text(width)}" for head, table in shown.items()]
+        return "\n\n".join((*parts, tables.wrap(self.headline, prose)))
 
     def _repr_html_(self) -> str:
         parts = [table._repr_html_() for table in self.tables.values()]
@@ -350,14 +383,6 @@ def render_figure(files: Mapping[str, bytes], *, title: str, alt: str, caption: 
     }
     return FIGURE.substitute(
         sources, title=title, alt=alt, caption=caption, dark=DARK, narrow=NARROW
-    )
-
-
-def _wrap(line: str, indent: int = 0) -> str:
-    """Return text wrapped at the width of a report, with later lines indented."""
-    later = " " * indent
-    return textwrap.fill(
-        line, WIDTH, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
     )
 
 
