@@ -7,6 +7,7 @@ penalty``; a network that is not linear may have other minima.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.losses import Loss
 from nnreg.network import Network
 from nnreg.penalties import L2
-from nnreg.training.data import prepare
+from nnreg.training.data import Data, prepare
 from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
 TOLERANCES = {"float64": 1e-7, "float32": 1e-4}
@@ -114,24 +115,14 @@ def solve(
     array([2., 1.])
     """
     data = prepare(net, loss, x, y, sample_weight)[0]
-    _check_smooth(net)
+    check_smooth(net)
     if tolerance is None:
         tolerance = TOLERANCES[str(net.dtype)]
     tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     max_iterations = validation.whole("max_iterations", max_iterations, 1)
     from scipy.optimize import minimize
 
-    vector, cache = net.parameters.vector, Cache(net.dtype)
-    inputs = np.array(data.x, net.dtype)
-
-    def evaluate(values: Array) -> tuple[float, Array]:
-        vector[...] = values
-        outputs, _ = net.forward(inputs, training=True, cache=cache, step=0)
-        data_loss, doutputs = loss(outputs, data.y, weights=data.weights)
-        gradients = net.backward(doutputs, cache)
-        net.add_penalty_gradient(gradients)
-        return float(data_loss) + net.penalty_value(), gradients.vector.astype(np.float64)
-
+    vector, evaluate = net.parameters.vector, make_objective(net, loss, data)
     options = {
         "gtol": tolerance,
         "ftol": 0.0,
@@ -157,7 +148,29 @@ def solve(
     return solution
 
 
-def _check_smooth(net: Network) -> None:
+def make_objective(net: Network, loss: Loss, data: Data) -> Callable[[Array], tuple[float, Array]]:
+    """Return the function of all parameters that L-BFGS minimizes, and that sets them.
+
+    Returns
+    -------
+    function (ndarray of shape (P,)) -> float, ndarray of shape (P,)
+        The objective on the full batch and its gradient, in float64.
+    """
+    vector, cache = net.parameters.vector, Cache(net.dtype)
+    inputs = np.array(data.x, net.dtype)
+
+    def evaluate(values: Array) -> tuple[float, Array]:
+        vector[...] = values
+        outputs, _ = net.forward(inputs, training=True, cache=cache, step=0)
+        data_loss, doutputs = loss(outputs, data.y, weights=data.weights)
+        gradients = net.backward(doutputs, cache)
+        net.add_penalty_gradient(gradients)
+        return float(data_loss) + net.penalty_value(), gradients.vector.astype(np.float64)
+
+    return evaluate
+
+
+def check_smooth(net: Network) -> None:
     """Raise ``ValueError`` unless the objective is a smooth function of the parameters."""
     for layer in net.layers:
         if isinstance(layer, Dropout | GaussianDropout):

@@ -1,0 +1,838 @@
+"""Estimators: multilayer perceptrons with the interface of scikit-learn.
+
+``MLPClassifier`` and ``MLPRegressor`` have the parameters of scikit-learn's classes of these names,
+with the same meaning, and those that its users have asked for: dropout, L1, group lasso, max-norm,
+class weights, other losses and activations, a given validation set. With equal parameters and
+``shuffle=False`` they compute the same numbers as scikit-learn's, up to rounding.
+
+Requires scikit-learn: ``pip install 'nnreg[sklearn]'``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from nnreg import kernels
+from nnreg._support import validation
+from nnreg._support.typing import Array
+from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from nnreg.layers.base import Layer
+from nnreg.layers.dense import Dense
+from nnreg.layers.dropout import Dropout
+from nnreg.losses import (
+    ElementLoss,
+    Huber,
+    Loss,
+    Poisson,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from nnreg.network import Network
+from nnreg.optimizers import SGD, Adam, Optimizer
+from nnreg.penalties import L2, METHODS, ElasticNet, GroupLasso, MaxNorm
+from nnreg.training.callbacks import Callback, TrainingState
+from nnreg.training.data import Data
+from nnreg.training.loop import fit
+from nnreg.training.solve import check_smooth, make_objective
+from nnreg.training.step import NonFiniteLossError
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import accuracy_score, get_scorer, r2_score
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import LabelBinarizer
+    from sklearn.utils import check_random_state, compute_class_weight
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.multiclass import type_of_target, unique_labels
+    from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ImportError:
+    raise ImportError(
+        "nnreg.estimators needs scikit-learn 1.6 or newer: pip install 'nnreg[sklearn]'"
+    ) from None
+
+ACTIVATIONS: dict[str, type[Layer] | None] = {
+    "identity": None,
+    "logistic": Sigmoid,
+    "tanh": Tanh,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "elu": ELU,
+    "gelu": GELU,
+    "softplus": Softplus,
+}
+SOLVERS = ("lbfgs", "sgd", "adam")
+SCHEDULES = ("constant", "invscaling", "adaptive")
+SMALLEST_RATE = 1e-6  # an adaptive learning rate is not reduced below it
+
+
+class HalfSquaredError(ElementLoss):
+    """``mean over rows of Σₘ (zₘ - yₘ)²/2``, the squared error that scikit-learn minimizes.
+
+    Examples
+    --------
+    >>> HalfSquaredError()(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))  # (1 + 4)/2
+    (np.float64(2.5), array([[1., 2.]]))
+    """
+
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value per row and its gradient."""
+        values, gradient = kernels.squared_error(outputs, targets, out)
+        values *= 0.5
+        gradient *= 0.5
+        return values, gradient
+
+
+LOSSES = {"squared_error": HalfSquaredError, "poisson": Poisson, "huber": Huber}
+
+
+class HeldOut(NamedTuple):
+    """A validation set: inputs, targets of the loss, targets as the user has them, weights."""
+
+    X: Any
+    targets: Array
+    y: Array
+    weights: Array | None
+
+
+class _Epochs(Callback):
+    """scikit-learn's rules for each batch and each epoch: alpha, learning rate, end of training."""
+
+    def __init__(self, model: Any, weights: Array | None, held_out: HeldOut | None) -> None:
+        self.model, self.weights, self.held_out = model, weights, held_out
+        self.penalty_sum = 0.0
+        self.rows = 0
+        self.best: Array | None = None
+
+    def on_batch_begin(self, state: TrainingState) -> None:
+        """Divide ``alpha`` by the batch, and put Adam's epsilon where scikit-learn has it."""
+        model, rows = self.model, len(state.batch_rows)
+        total = rows if self.weights is None else float(self.weights[state.batch_rows].sum())
+        model._set_alpha(total)
+        if isinstance(state.optimizer, Adam):
+            correction = 1.0 - model.beta_2 ** (state.optimizer.steps + 1)
+            state.optimizer.epsilon = model.epsilon / math.sqrt(correction)
+        self.penalty_sum += rows * state.net.penalty_value()
+        self.rows += rows
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Record the loss, and stop or reduce the learning rate where it no longer improves."""
+        model, row = self.model, state.history.last
+        model.loss_ = row["data_loss"] + self.penalty_sum / self.rows
+        if self.held_out is not None:
+            model.validation_loss_curve_.append(row["val_data_loss"])
+        model.t_ += self.rows
+        self.penalty_sum, self.rows = 0.0, 0
+        model.n_iter_ += 1
+        model.loss_curve_.append(model.loss_)
+        if model.verbose:
+            print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+        improved = self.record_score() if model.early_stopping else self.record_loss()
+        model._no_improvement_count = 0 if improved else model._no_improvement_count + 1
+        if model.learning_rate == "invscaling" and model.solver == "sgd":
+            self.set_rate(state, model.learning_rate_init / (model.t_ + 1) ** model.power_t)
+        if model._no_improvement_count > model.n_iter_no_change:
+            self.end_or_reduce(state)
+
+    def record_loss(self) -> bool:
+        """Return whether the loss is lower by more than ``tol``."""
+        model = self.model
+        improved = model.loss_ <= model.best_loss_ - model.tol
+        model.best_loss_ = min(model.best_loss_, model.loss_)
+        return bool(improved)
+
+    def record_score(self) -> bool:
+        """Return whether the validation score is higher by ``tol``, and keep the best weights."""
+        model, held_out = self.model, self.held_out
+        score = model._score(held_out.X, held_out.y, held_out.weights)
+        model.validation_scores_.append(score)
+        if model.verbose:
+            print(f"Validation score: {score:f}")
+        improved = not score < model.best_validation_score_ + model.tol
+        if score > model.best_validation_score_:
+            model.best_validation_score_ = score
+            self.best = model.network_.parameters.vector.copy()
+        return improved
+
+    def end_or_reduce(self, state: TrainingState) -> None:
+        """Stop, or divide an adaptive learning rate by 5."""
+        model = self.model
+        figure = "Validation score" if model.early_stopping else "Training loss"
+        message = (
+            f"{figure} did not improve more than tol={model.tol:f} for "
+            f"{model.n_iter_no_change} consecutive epochs."
+        )
+        rate = state.optimizer.learning_rate
+        if model.learning_rate != "adaptive" or model.solver != "sgd":
+            message += " Stopping."
+            state.stop(message)
+        elif rate <= SMALLEST_RATE:
+            message += " Learning rate too small. Stopping."
+            state.stop(message)
+        else:
+            self.set_rate(state, rate / 5.0)
+            message += f" Setting learning rate to {rate / 5.0:f}"
+            model._no_improvement_count = 0
+        if model.verbose:
+            print(message)
+
+    def set_rate(self, state: TrainingState, rate: float) -> None:
+        """Set the learning rate; scikit-learn's velocity includes the rate of its time."""
+        velocity = state.optimizer.state.get("velocity")
+        if velocity is not None and rate:
+            velocity *= state.optimizer.learning_rate / rate
+        state.optimizer.learning_rate = rate
+
+
+class _MLP(BaseEstimator):
+    """What classifier and regressor share."""
+
+    network_: Network
+    loss: Any
+
+    # --- Settings ---------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` or ``TypeError`` that names an invalid parameter."""
+        validation.one_of("solver", self.solver, SOLVERS)
+        validation.one_of("learning_rate", self.learning_rate, SCHEDULES)
+        validation.one_of("l1_method", self.l1_method, METHODS)
+        for name in ("alpha", "tol", "power_t", "l1", "group_lasso"):
+            validation.number(name, getattr(self, name), 0)
+        validation.number("learning_rate_init", self.learning_rate_init, 0, open_low=True)
+        validation.number("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
+        for name in ("max_iter", "max_fun"):
+            validation.whole(name, getattr(self, name), 1)
+        if self.n_iter_no_change != math.inf:
+            validation.whole("n_iter_no_change", self.n_iter_no_change, 1)
+        if self.batch_size != "auto":
+            validation.whole("batch_size", self.batch_size, 1)
+
+    def _widths(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+        for size in sizes:
+            if not isinstance(size, Integral) or size <= 0:
+                raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]  # type: ignore[call-overload]  # checked above
+
+    def _for_each(self, name: str, count: int) -> list[Any]:
+        """Return a parameter that is one value for all hidden layers, or one for each."""
+        value = getattr(self, name)
+        if isinstance(value, str | Layer) or not isinstance(value, Iterable):
+            return [value] * count
+        if len(values := list(value)) != count:
+            raise ValueError(
+                f"{name} must have one value, or one for each of the {count} hidden layers, "
+                f"got {len(values)}"
+            )
+        return values
+
+    def _layers(self, outputs: int) -> list[Layer]:
+        widths = self._widths()
+        count = len(widths)
+        activations = self._for_each("activation", count)
+        keep = self._for_each("keep_prob", count)
+        layers: list[Layer] = []
+        if self.input_keep_prob != 1.0:
+            layers.append(Dropout(keep_prob=self.input_keep_prob))
+        for units, activation, keep_prob in zip(widths, activations, keep, strict=True):
+            layers.append(Dense(units))
+            if isinstance(activation, Layer):
+                layers.append(activation.clone())
+            else:
+                validation.one_of("activation", activation, tuple(ACTIVATIONS))
+                kind = ACTIVATIONS[activation]
+                layers += [] if kind is None else [kind()]
+            if keep_prob != 1.0:
+                layers.append(Dropout(keep_prob=keep_prob))
+        layers.append(Dense(outputs))
+        if self.group_lasso:
+            first = next(layer for layer in layers if isinstance(layer, Dense))
+            first.penalty = GroupLasso(self.group_lasso, groups="inputs", method="proximal")
+        return layers
+
+    def _initialize(self, inputs: int, outputs: int, dtype: Any) -> None:
+        """Create the network, with initial values as scikit-learn draws them."""
+        rng = check_random_state(self.random_state)
+        self.network_ = Network(
+            self._layers(outputs),
+            inputs=inputs,
+            penalty=ElasticNet(self.l1, 0.0, method=self.l1_method) if self.l1 else L2(0.0),
+            constraint=None if self.max_norm is None else MaxNorm(self.max_norm),
+            dtype=dtype,
+        )
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        for w, b in zip(self.coefs_, self.intercepts_, strict=True):
+            bound = math.sqrt(factor / sum(w.shape))
+            w[...] = rng.uniform(-bound, bound, w.shape)
+            b[...] = rng.uniform(-bound, bound, b.shape)
+        self.network_.seed = int(rng.randint(2**31 - 1))
+        self.n_layers_ = len(self._widths()) + 2
+        self.t_ = self.n_iter_ = 0
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else math.inf
+        self.best_validation_score_ = -math.inf if self.early_stopping else None
+        self.validation_scores_: Any = [] if self.early_stopping else None
+
+    def _make_optimizer(self) -> Optimizer:
+        if self.solver == "adam":
+            return Adam(
+                self.learning_rate_init,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+            )
+        nesterov = self.nesterovs_momentum and self.momentum > 0
+        return SGD(self.learning_rate_init, momentum=self.momentum, nesterov=nesterov)
+
+    def _set_alpha(self, total: float) -> None:
+        """Set the strength of L2, which scikit-learn divides by the rows of the batch."""
+        penalty, strength = self.network_.regularization.penalty, self.alpha / total
+        setattr(penalty, "l2" if self.l1 else "strength", strength)
+
+    # --- Training ---------------------------------------------------------------------------------
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        given: tuple[Any, Any] = (None, None),
+        *,
+        incremental: bool = False,
+    ) -> Self:
+        self._check()
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        X, y, targets = self._validate(X, y, first, incremental)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = self._weigh_classes(y, sample_weight)
+        if first:
+            self._initialize(X.shape[1], self.n_outputs_, X.dtype)
+        if self.solver == "lbfgs":
+            self._fit_lbfgs(X, targets, weights)
+        else:
+            self._fit_by_batches(HeldOut(X, targets, y, weights), given, incremental)
+        if not np.isfinite(self.network_.parameters.vector).all():
+            raise ValueError(NOT_FINITE)
+        return self
+
+    def _weigh_classes(self, y: Array, sample_weight: Any) -> Any:
+        return sample_weight
+
+    def _fit_lbfgs(self, X: Any, targets: Array, weights: Any) -> None:
+        from scipy.optimize import minimize
+
+        if self.l1 or self.group_lasso or self.max_norm is not None:
+            raise ValueError(
+                "solver='lbfgs' minimizes smooth functions: l1, group_lasso and max_norm need "
+                "solver='adam' or 'sgd'"
+            )
+        net = self.network_
+        self._set_alpha(float(len(targets) if weights is None else weights.sum()))
+        check_smooth(net)
+        dense = X.toarray() if hasattr(X, "toarray") else X
+        with np.errstate(all="ignore"):
+            result = minimize(
+                make_objective(net, self._loss, Data(dense, targets, weights)),
+                net.parameters.vector.astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
+            )
+        net.parameters.vector[...] = result.x
+        self.loss_, self.n_iter_ = float(result.fun), min(int(result.nit), self.max_iter)
+        if result.status:
+            _warn(
+                f"lbfgs ended after {self.n_iter_} iterations without convergence "
+                f"({result.message}); increase max_iter or scale the data",
+                ConvergenceWarning,
+            )
+
+    def _fit_by_batches(self, data: HeldOut, given: tuple[Any, Any], incremental: bool) -> None:
+        held_out = None
+        if given[0] is not None:
+            held_out = HeldOut(*self._validate(*given, False, False), None)
+            held_out = HeldOut(held_out.X, held_out.y, held_out.targets, None)
+        elif self.early_stopping:
+            data, held_out = self._split(data)
+        if not incremental or not hasattr(self, "_optimizer"):
+            self._optimizer = self._make_optimizer()
+        rows = len(data.targets)
+        batch_size = 200 if self.batch_size == "auto" else self.batch_size
+        if self.batch_size != "auto" and batch_size > rows:
+            _warn(f"batch_size={batch_size} is larger than the {rows} rows, which are one batch")
+        self.n_iter_ = 0
+        epochs = _Epochs(self, data.weights, held_out)
+        try:
+            self.history_ = fit(
+                self.network_,
+                data.X,
+                data.targets,
+                loss=self._loss,
+                optimizer=self._optimizer,
+                epochs=1 if incremental else self.max_iter,
+                batch_size=min(batch_size, rows),
+                shuffle=bool(self.shuffle),
+                sample_weight=data.weights,
+                validation_data=None if held_out is None else (held_out.X, held_out.targets),
+                callbacks=[epochs, *self.callbacks],
+            )
+        except NonFiniteLossError as error:
+            if not self.early_stopping:
+                raise ValueError(NOT_FINITE) from error
+            self.validation_scores_.append(math.nan)
+            self.history_ = error.history
+        except KeyboardInterrupt as error:
+            self.history_ = error.history  # type: ignore[attr-defined]  # documented in fit
+            _warn("Training interrupted by user.")
+        if self.history_.stopped == "epochs" and not incremental:
+            _warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet; increase max_iter",
+                ConvergenceWarning,
+            )
+        if epochs.best is not None:
+            self.network_.parameters.vector[...] = epochs.best
+
+    def _split(self, data: HeldOut) -> tuple[HeldOut, HeldOut]:
+        """Return training and validation rows, of which each class has its share."""
+        training, held_out = train_test_split(
+            np.arange(len(data.targets)),
+            random_state=check_random_state(self.random_state),
+            test_size=self.validation_fraction,
+            stratify=self._strata(data),
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        X, targets, y, weights = data
+        return tuple(  # type: ignore[return-value]  # of two
+            HeldOut(X[rows], targets[rows], y[rows], None if weights is None else weights[rows])
+            for rows in (training, held_out)
+        )
+
+    def _strata(self, data: HeldOut) -> Any:
+        return None
+
+    def _score(self, X: Any, y: Any, weights: Any) -> float:
+        """Return the score that ends the training, NaN where outputs are not finite."""
+        if not np.isfinite(self.network_.predict(X)).all():
+            return math.nan
+        if self.scoring is None:
+            return float(self._default_score(y, self._predict(X), sample_weight=weights))
+        options = {} if weights is None else {"sample_weight": weights}
+        with warnings.catch_warnings():  # the data have been checked, and have no names any more
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return float(get_scorer(self.scoring)(self, X, y, **options))
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError("partial_fit needs solver='adam' or 'sgd', got 'lbfgs'")
+        return True
+
+    # --- Results ----------------------------------------------------------------------------------
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights of each layer, (inputs, units), as views of the network's parameters."""
+        return self._of_layers("weight")
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases of each layer, (units,)."""
+        return self._of_layers("bias")
+
+    def _of_layers(self, name: str) -> list[Array]:
+        if not hasattr(self, "network_"):
+            raise AttributeError("the network is created by fit")
+        parameters = self.network_.parameters
+        return [values for key, values in parameters.items() if key.endswith("." + name)]
+
+    @property
+    def feature_importances_(self) -> Array:
+        """The norm of each input's weights in the first layer, (n_features,).
+
+        With ``group_lasso`` it is exactly 0 for inputs that are not used, and with ``l1`` for those
+        all of whose weights are zero.
+        """
+        return np.linalg.norm(self.coefs_[0], axis=1)
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self, "network_")
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self.network_.predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+
+
+def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+    warnings.warn(message, category, stacklevel=5)
+
+
+class MLPClassifier(ClassifierMixin, _MLP):
+    """A classifier: softmax for several classes, a sigmoid for two and for several labels."""
+
+    _default_score = staticmethod(accuracy_score)
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15_000,
+        keep_prob: Any = 1.0,
+        input_keep_prob: float = 1.0,
+        l1: float = 0.0,
+        l1_method: str = "proximal",
+        group_lasso: float = 0.0,
+        max_norm: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = (),
+        class_weight: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.keep_prob = keep_prob
+        self.input_keep_prob = input_keep_prob
+        self.l1 = l1
+        self.l1_method = l1_method
+        self.group_lasso = group_lasso
+        self.max_norm = max_norm
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.class_weight = class_weight
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
+        """Train until the loss or the validation score no longer improves.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_labels)
+            Classes of any type, or a matrix of zeros and ones.
+        sample_weight : array_like of shape (n_samples,), optional
+        X_val, y_val : like ``X`` and ``y``, optional
+            The validation set, instead of a part of the data.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val))
+
+    @available_if(lambda model: model._check_solver())
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array_like of shape (n_classes,), optional
+            All classes; needed in the first call.
+
+        Returns
+        -------
+        self
+        """
+        if classes is not None:
+            classes = unique_labels(classes)
+            if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"classes must be those of the first call, {self.classes_}, got {classes}"
+                )
+        elif not hasattr(self, "classes_"):
+            raise ValueError("classes must be passed in the first call of partial_fit")
+        if not hasattr(self, "classes_"):
+            self._fit_classes(y if type_of_target(y).startswith("multilabel") else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _fit_classes(self, y: Any) -> None:
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _validate(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array, Array]:
+        """Return ``X``, ``y`` and the targets of the loss."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=first,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or (first and not incremental):
+            self._fit_classes(y)
+        elif unknown := set(classes := unique_labels(y)) ^ set(self.classes_):
+            if self.warm_start and not incremental:
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+                )
+            if unknown - set(self.classes_):
+                raise ValueError(
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                    f"'y' has {classes}."
+                )
+        targets = self._label_binarizer.transform(y)
+        self.n_outputs_ = targets.shape[1]
+        several = self._label_binarizer.y_type_ == "multiclass"
+        self.out_activation_ = "softmax" if several else "logistic"
+        self._loss: Loss = SoftmaxCrossEntropy() if several else SigmoidCrossEntropy()
+        return X, y, targets.argmax(axis=1) if several else targets.astype(X.dtype)
+
+    def _weigh_classes(self, y: Array, sample_weight: Any) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        weights = of_class[np.searchsorted(self.classes_, y)]
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _strata(self, data: HeldOut) -> Any:
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return None
+        return data.targets.astype(bool) if self.n_outputs_ == 1 else data.targets
+
+    def predict(self, X: Any) -> Array:
+        """Return the classes, (n_samples,), or zeros and ones, (n_samples, n_labels)."""
+        return self._classes(self._outputs(X))
+
+    def _predict(self, X: Any) -> Array:
+        return self._classes(self.network_.predict(X))
+
+    def _classes(self, outputs: Array) -> Array:
+        proba = self._loss.probabilities(outputs)
+        return self._label_binarizer.inverse_transform(
+            proba.ravel() if self.n_outputs_ == 1 else proba
+        )
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, (n_samples, n_classes)."""
+        proba: Array = self._loss.probabilities(self._outputs(X))
+        return np.hstack([1 - proba, proba]) if self.n_outputs_ == 1 else proba
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of :meth:`predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, _MLP):
+    """A regressor: the squared error and other losses."""
+
+    _default_score = staticmethod(r2_score)
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15_000,
+        keep_prob: Any = 1.0,
+        input_keep_prob: float = 1.0,
+        l1: float = 0.0,
+        l1_method: str = "proximal",
+        group_lasso: float = 0.0,
+        max_norm: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = (),
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.keep_prob = keep_prob
+        self.input_keep_prob = input_keep_prob
+        self.l1 = l1
+        self.l1_method = l1_method
+        self.group_lasso = group_lasso
+        self.max_norm = max_norm
+        self.scoring = scoring
+        self.callbacks = callbacks
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
+        """Train until the loss or the validation score no longer improves.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like of shape (n_samples,), optional
+        X_val, y_val : like ``X`` and ``y``, optional
+            The validation set, instead of a part of the data.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val))
+
+    @available_if(lambda model: model._check_solver())
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _validate(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array, Array]:
+        """Return ``X``, ``y`` and the targets of the loss."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=first,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if isinstance(self.loss, Loss):
+            self._loss = self.loss
+        else:
+            self._loss = LOSSES[validation.one_of("loss", self.loss, tuple(LOSSES))]()
+        self.out_activation_ = "exp" if isinstance(self._loss, Poisson) else "identity"
+        targets = y.astype(X.dtype).reshape(len(y), -1)
+        self.n_outputs_ = targets.shape[1]
+        return X, y, targets
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted values, (n_samples,) or (n_samples, n_outputs)."""
+        return self._values(self._outputs(X))
+
+    def _predict(self, X: Any) -> Array:
+        return self._values(self.network_.predict(X))
+
+    def _values(self, outputs: Array) -> Array:
+        if self.out_activation_ == "exp":
+            outputs = np.exp(outputs)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
