@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from nnreg import kernels
+from nnreg import kernels, random
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
@@ -70,6 +70,7 @@ ACTIVATIONS: dict[str, type[Layer] | None] = {
 }
 SOLVERS = ("lbfgs", "sgd", "adam")
 SCHEDULES = ("constant", "invscaling", "adaptive")
+MAX_REPEATED = 20  # a row of a larger weight is not repeated
 SMALLEST_RATE = 1e-6  # an adaptive learning rate is not reduced below it
 
 
@@ -152,8 +153,8 @@ class _Epochs(Callback):
 
     def record_score(self) -> bool:
         """Return whether the validation score is higher by ``tol``, and keep the best weights."""
-        model, held_out = self.model, self.held_out
-        score = model._score(held_out.X, held_out.y, held_out.weights)
+        model, (X, _, y, weights) = self.model, self.held_out  # type: ignore[misc]  # not None here
+        score = model._score(X, y, weights)
         model.validation_scores_.append(score)
         if model.verbose:
             print(f"Validation score: {score:f}")
@@ -223,7 +224,7 @@ class _MLP(BaseEstimator):
         for size in sizes:
             if not isinstance(size, Integral) or size <= 0:
                 raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]  # type: ignore[call-overload]  # checked above
+        return [int(size) for size in sizes]
 
     def _for_each(self, name: str, count: int) -> list[Any]:
         """Return a parameter that is one value for all hidden layers, or one for each."""
@@ -317,7 +318,7 @@ class _MLP(BaseEstimator):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
-        X, y, targets = self._validate(X, y, first, incremental)
+        X, y, targets = self._validate(X, y, first=first, incremental=incremental)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype=np.float64)
         weights = self._weigh_classes(y, sample_weight)
@@ -366,10 +367,12 @@ class _MLP(BaseEstimator):
     def _fit_by_batches(self, data: HeldOut, given: tuple[Any, Any], incremental: bool) -> None:
         held_out = None
         if given[0] is not None:
-            held_out = HeldOut(*self._validate(*given, False, False), None)
-            held_out = HeldOut(held_out.X, held_out.y, held_out.targets, None)
+            X, y, targets = self._validate(*given, first=False, incremental=False)
+            held_out = HeldOut(X, targets, y, None)
         elif self.early_stopping:
             data, held_out = self._split(data)
+        if any(layer.stochastic for layer in self.network_.layers):
+            data = _repeat_rows(data, sort=bool(self.shuffle))
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._make_optimizer()
         rows = len(data.targets)
@@ -472,7 +475,7 @@ class _MLP(BaseEstimator):
         With ``group_lasso`` it is exactly 0 for inputs that are not used, and with ``l1`` for those
         all of whose weights are zero.
         """
-        return np.linalg.norm(self.coefs_[0], axis=1)
+        return np.asarray(np.linalg.norm(self.coefs_[0], axis=1))
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self, "network_")
@@ -489,6 +492,40 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+
+
+def _repeat_rows(data: HeldOut, *, sort: bool) -> HeldOut:
+    """Return the data with rows repeated by their weights, if these are small whole numbers.
+
+    A dropout mask belongs to a row of the batch. So that a weight of 2 is a row that occurs twice,
+    and, where rows are shuffled, the result does not depend on their order, rows are repeated and
+    sorted by a hash of their values.
+    """
+    X, targets, y, weights = data
+    rows = np.arange(len(targets))
+    if weights is not None:
+        whole = np.array_equal(weights, np.rint(weights)) and weights.max() <= MAX_REPEATED
+        rows = np.repeat(rows, weights.astype(int) if whole else weights != 0)
+        weights = None if whole else weights[rows]
+    if sort:
+        hashes = np.concatenate(
+            [
+                _hash_rows(X[part], targets[part])
+                for start in range(0, len(targets), 4096)
+                for part in [slice(start, start + 4096)]
+            ]
+        )
+        order = np.argsort(hashes[rows], kind="stable")
+        rows, weights = rows[order], None if weights is None else weights[order]
+    return HeldOut(X[rows], targets[rows], y[rows], weights)
+
+
+def _hash_rows(X: Any, targets: Array) -> Array:
+    """Return 64 bits for each row, (N,): the sum of its values' bits times odd constants."""
+    dense = X.toarray() if hasattr(X, "toarray") else X
+    values = np.hstack([dense, targets.reshape(len(targets), -1)]).astype(np.float64) + 0.0
+    factors = random.generator(0, "order").integers(2**63, size=values.shape[1], dtype=np.uint64)
+    return np.asarray(np.sum(values.view(np.uint64) * (2 * factors + 1), axis=1, dtype=np.uint64))
 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -589,7 +626,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         """
         return self._fit(X, y, sample_weight, (X_val, y_val))
 
-    @available_if(lambda model: model._check_solver())
+    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
 
@@ -620,7 +657,9 @@ class MLPClassifier(ClassifierMixin, _MLP):
         self._label_binarizer = LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
 
-    def _validate(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array, Array]:
+    def _validate(
+        self, X: Any, y: Any, *, first: bool, incremental: bool
+    ) -> tuple[Any, Array, Array]:
         """Return ``X``, ``y`` and the targets of the loss."""
         X, y = validate_data(
             self,
@@ -674,19 +713,19 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     def _classes(self, outputs: Array) -> Array:
         proba = self._loss.probabilities(outputs)
-        return self._label_binarizer.inverse_transform(
-            proba.ravel() if self.n_outputs_ == 1 else proba
-        )
+        proba = proba.ravel() if self.n_outputs_ == 1 else proba
+        return np.asarray(self._label_binarizer.inverse_transform(proba))
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (n_samples, n_classes)."""
-        proba: Array = self._loss.probabilities(self._outputs(X))
+        outputs = self._outputs(X)
+        proba: Array = self._loss.probabilities(outputs)
         return np.hstack([1 - proba, proba]) if self.n_outputs_ == 1 else proba
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of :meth:`predict_proba`."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.asarray(np.log(self.predict_proba(X)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -787,7 +826,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         """
         return self._fit(X, y, sample_weight, (X_val, y_val))
 
-    @available_if(lambda model: model._check_solver())
+    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
 
@@ -802,7 +841,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validate(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array, Array]:
+    def _validate(
+        self, X: Any, y: Any, *, first: bool, incremental: bool
+    ) -> tuple[Any, Array, Array]:
         """Return ``X``, ``y`` and the targets of the loss."""
         X, y = validate_data(
             self,
