@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import os
 import pickle
 import re
 import sys
@@ -594,6 +595,8 @@ def test_of_several_files_the_best_counts_whatever_their_names(graded, tmp_path)
     files = {"a.py": TRIPLE, "Ada's (2) é.PY": DOUBLE, ".hidden.py": "", "notes.txt": ""}
     write_files(tmp_path / "ada", **files)
     graded(DOUBLE)
+    if os.name == "posix":
+        (tmp_path / "ada" / "link.py").symlink_to(tmp_path / "doubling.py")
     result = grade(tmp_path / "ada", "doubling.py")
     assert (result.score, result.submission) == (10, "Ada's (2) é.PY")
     assert result.skipped == ("a.py: 1 points; Ada's (2) é.PY counts",)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
+SLIDES = CHECKOUT / "docs" / "course" / "slides.html"
 FENCE = re.compile(r"(`{3,}|~{3,})\s*(\S*)")
 PROSE = {f"{{{name}}}" for name in ("admonition", "glossary", "hint", "note", "tip", "warning")}
 INCLUDED = re.compile(r"^```\{include\} (\S+)\n```$", re.M)
@@ -86,6 +87,9 @@ def fault(page: Path, link: str) -> str | None:
     if parts.path.startswith("/"):
         return "is absolute"
     target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+    if target == SLIDES:  # written by the build, with a slide for each lesson
+        lesson = CHECKOUT / "docs" / "learn" / f"{parts.fragment}.md"
+        return "leads to no slide" if parts.fragment and not lesson.exists() else None
     if not target.exists():
         return "leads to no file"
     if parts.fragment and target.suffix in (".md", ".ipynb"):

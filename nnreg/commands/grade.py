@@ -22,6 +22,10 @@ DESCRIPTION = (
     "time and memory, but with your permissions; it is not a sandbox. The exit status is 0 for "
     "every score, and 2 if nothing can be graded; then the file of --json contains the reason."
 )
+COURSE = (
+    "Write the zip file that Gradescope takes as an autograder. It contains this nnreg and the "
+    "exercise, and installs the Python and NumPy versions of this machine."
+)
 EXERCISE = f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks"
 EXAMPLES = """\
 examples:
@@ -81,8 +85,7 @@ def add(commands: Commands) -> None:
     course = commands.add_parser(
         "course",
         help="write the autograder of an exercise for Gradescope",
-        description="Write the zip file that Gradescope takes as an autograder. It contains this "
-        "nnreg and the exercise, and installs the Python and NumPy versions of this machine.",
+        description=textwrap.fill(COURSE, 78),
         epilog="example:\n  nnreg course gradescope exercise_1 autograder.zip\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

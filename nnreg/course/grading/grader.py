@@ -235,15 +235,17 @@ def grade(
 def find_submissions(folder: Path) -> list[Path]:
     """Return the Python files and notebooks in a folder and its subfolders, sorted by name.
 
-    Files and folders whose names begin with ``.`` or ``__`` are copies that a program made, such as
-    ``.ipynb_checkpoints`` and ``__MACOSX``, and are left out.
+    Left out are files and folders whose names begin with ``.`` or ``__``, which are copies that a
+    program made, such as ``.ipynb_checkpoints`` and ``__MACOSX``, and symbolic links, which could
+    lead to files outside the folder.
 
     Raises
     ------
     FileNotFoundError
         If there is none; it names the other files.
     """
-    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found = (p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+    paths = sorted(path.relative_to(folder) for path in found)
     shown = [p for p in paths if not any(part.startswith((".", "__")) for part in p.parts)]
     files = [folder / path for path in shown if path.suffix.lower() in SUFFIXES]
     if not files:
