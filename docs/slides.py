@@ -12,6 +12,7 @@ PAGE = Template("""<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Slides for the lessons</title>
+<link rel="stylesheet" href="../_static/katex/katex.min.css">
 <style>
   :root { color-scheme: light; font: 1.6vw/1.4 sans-serif; scroll-snap-type: y mandatory; }
   body { margin: 0; color: #222; background: white; }
@@ -53,6 +54,7 @@ def write_slides(app: Sphinx, error: Exception | None) -> None:
     target.write_text(PAGE.substitute(slides="\n".join(slides)), encoding="utf-8")
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the end of the build."""
     app.connect("build-finished", write_slides)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
