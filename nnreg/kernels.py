@@ -452,6 +452,8 @@ def axpby(a: float, x: Array, b: float, y: Array, work: Array | None = None) -> 
     work : ndarray of shape (n,), optional
         For ``a·x``, if the function is not available; may be ``x``, which is then overwritten.
 
+    Examples
+    --------
     >>> y = np.array([1.0, 2.0])
     >>> axpby(10.0, np.array([3.0, 4.0]), 0.5, y)
     >>> y
