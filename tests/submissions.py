@@ -342,7 +342,7 @@ DROPOUT = {
         "rng.random(x.shape)", "rng.random((len(x), 1))", ["share"], "of a row are kept or dropped"
     ),
     "normal numbers": one(
-        "rng.random(x.shape)", "rng.standard_normal(x.shape)", ["share"], "69% .*uniform numbers"
+        "rng.random(x.shape)", "rng.standard_normal(x.shape)", ["share"], "62% .*draw uniform ones"
     ),
     "the mask the wrong way round": one(
         "< keep_prob", "> keep_prob", ["share"], "20% of the units"
@@ -351,7 +351,7 @@ DROPOUT = {
         "(rng.random(x.shape) < keep_prob)", "rng.integers(0, 2, x.shape)", ["share"], "50% of"
     ),
     "divided by the wrong number": one(
-        "/ keep_prob", "/ keep_prob**2", ["scale"], r"by 1.56, expected 1/keep_prob = 1.25"
+        "/ keep_prob", "/ keep_prob**2", ["scale"], r"by 1.5625, expected 1/keep_prob = 1.25"
     ),
     "on at inference": one(
         NOT_TRAINING, "", ["inference", "dx_in_inference"], "Units are dropped outside training"
@@ -480,13 +480,13 @@ TRAINING = {
     "one epoch's number alone": one(
         "return history",
         "return history[-1]",
-        ["training_learns", "training_steps"],
+        ["training_history"],
         "one number for each epoch",
     ),
     "one epoch in all": one(
         "for _ in range(epochs):",
         "for _ in range(1):",
-        ["training_learns", "training_steps"],
+        ["training_steps", "training_history"],
         "one number for each epoch",
     ),
     "the number right, not the share": one(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnreg._support.typing import Array
+from nnreg._support.validation import nearest
 from nnreg.gradcheck import tree
 
 DERIVATIVE = re.compile(
@@ -26,6 +27,8 @@ RATE = re.compile(r"(?i)lr|eta|alpha|rate|step_?size|learning_?rate")
 CACHE = re.compile(r"(?i)\w*cache\w*|ctx|context|saved\w*|mem(o|ory)?|tape")
 OUTPUT = re.compile(r"(?i)y\d*|a\d*|out(put)?s?|act(ivation)?s?|s|h")
 OUTPUT_ATTRIBUTES = ("output", "outputs", "out", "y", "A", "a")
+#: The options of :func:`nnreg.check_gradients`.
+OPTIONS = ("method", "seed", "dropout", "parameters", "gradients", "wrt", "dtype", "tolerance")
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "dX", "grad_input", "dA_prev")
 
 
@@ -44,6 +47,65 @@ def signature_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
     return [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+
+
+def bind_arguments(
+    function: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    parameters: Any = None,
+) -> tuple[tuple[Any, ...], Any]:
+    """Return all arguments by position, and ``parameters`` unless they are an argument too.
+
+    >>> bind_arguments(lambda x, w, reg=0.0: x, None, (1.0, 2.0), {"reg": 0.5})
+    ((1.0, 2.0, 0.5), None)
+    """
+    name = written(function)
+    attributes = getattr(getattr(function, "__self__", None), "__dict__", {})
+    for attribute, value in attributes.items():
+        if isinstance(value, Mapping) and any(argument is value for argument in arguments):
+            raise TypeError(
+                f"net.{attribute} is no argument of {name}, which uses it by itself. Write "
+                f"check_gradients({name}, X, y, parameters=net.{attribute})"
+            )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        if named:
+            raise TypeError(f"the arguments of {name} must be passed by position") from None
+        return arguments, parameters
+    missing = list(signature.parameters.values())[len(arguments) :]
+    if any(p.name == "parameters" and p.default is p.empty for p in missing):
+        named, parameters = {"parameters": parameters, **named}, None
+    for unknown in named:
+        p = signature.parameters.get(unknown)
+        if p is None or p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
+            keyword = f"lambda x: {name}(x, {unknown}=...)"
+            raise TypeError(
+                f"check_gradients has no option {unknown!r}{nearest(unknown, OPTIONS)}, and {name} "
+                + ("no such argument" if p is None else f"takes it by name only: write {keyword}")
+            )
+    try:
+        bound = signature.bind(*arguments, **named)
+    except TypeError as error:
+        takes = f"{name} takes ({', '.join(signature.parameters)}): {error}"
+        first = (
+            ", ".join(list(signature.parameters)[: len(arguments) - 1]) or "parameters=net.params"
+        )
+        if "too many" not in str(error):
+            raise TypeError(f"{takes}. Pass it after {name}") from None
+        if backward is not None:
+            raise TypeError(f"{takes}. Leave out dout: the check chooses it") from None
+        raise TypeError(
+            f"{takes}. If the last one is a gradient, return it with the value: "
+            f"check_gradients(lambda {first}: ({name}({first}), gradient), {first})"
+            if "=" not in first
+            else f"{takes}. Write check_gradients({name}, parameters=net.params, gradients=grads)"
+        ) from None
+    if named:
+        bound.apply_defaults()
+    return bound.args, parameters
 
 
 def names_of(function: Callable[..., Any], count: int) -> list[str]:
@@ -70,6 +132,12 @@ def name_of(function: Callable[..., Any]) -> str:
     return name.rpartition("<locals>.")[2]
 
 
+def written(function: Callable[..., Any]) -> str:
+    """Return a function as a user may write it: ``net.loss`` for a method, ``f`` for a lambda."""
+    name = name_of(function).rpartition(".")[2].replace("<lambda>", "f")
+    return f"net.{name}" if hasattr(function, "__self__") else name
+
+
 def output_of(result: Any, owner: object, name: str) -> Array:
     """Return the output from the result of a forward function, or from an attribute."""
     if isinstance(result, tuple) and result:
@@ -90,19 +158,30 @@ def output_of(result: Any, owner: object, name: str) -> Array:
     return output
 
 
-def split_value(result: Any, name: str) -> tuple[Array, Any]:
+def split_value(
+    result: Any, function: Callable[..., Any], names: Sequence[str] = ()
+) -> tuple[Array, Any]:
     """Return the value and the gradients from the result of a function without a backward."""
+    name, called = name_of(function), written(function)
     if not isinstance(result, tuple | list) or len(result) < 2:
+        x = ", ".join(names)
+        rest = [p.name for p in (signature_of(function) or [])[len(names) :]]
+        without = f", without {', '.join(rest)}," if rest else ""
         raise TypeError(
-            f"a function without a backward must return the pair (value, gradient); {name} "
-            f"returned {_kind(result)}. For a pair of functions write "
-            f"check_gradients({name}, backward, ...)"
+            f"a function without a backward must return the pair (value, gradient); {name}({x})"
+            f"{without} returned {_kind(result)}. For a pair of functions write "
+            f"check_gradients({called}, backward, {x}); for a gradient that you have, "
+            f"check_gradients(lambda {x}: ({called}({x}), gradient), {x})"
         )
     value, answer = result[0], result[1] if len(result) == 2 else tuple(result[1:])
     if len(result) == 2 and _is_scalar(answer) and not _is_scalar(value):
         value, answer = answer, value  # (gradients, cost), as in some courses
     if not tree.is_leaf(value):
-        raise TypeError(f"the value that {name} returns must be a number, got {_kind(value)}")
+        raise TypeError(
+            f"the value that {name} returns must be a number, got {_kind(value)}. Where a method "
+            "returns gradients alone, write check_gradients(lambda w, b: (net.cost(x, y), "
+            "net.backprop(x, y)), net.weights, net.biases), in the order of the gradients"
+        )
     output = np.asarray(value)
     if callable(answer):
         return output, answer
@@ -177,6 +256,9 @@ def bind_backward(
         return (lambda dout: dout * np.asarray(call(values))), note
     if cached and len(required) == len(result) > 2:
         return (lambda dout: call(dict(zip(required, (dout, *cache), strict=True)))), ""
+    if output.ndim == 0 and all(n in known or (cached and CACHE.fullmatch(n)) for n in required):
+        values = {name: known.get(name, cache) for name in required}
+        return (lambda dout: call(values)), "backward takes no dout: the output is used as the loss"
     derivative = next(
         (n for n in required if DERIVATIVE.fullmatch(n) and n not in known), required[0]
     )

@@ -54,11 +54,12 @@ def check_gradients(
     seed: int = 0,
     dropout: str = "frozen",
     parameters: Mapping[str, Array] | None = None,
-    gradients: Callable[[], Mapping[str, Array]] | None = None,
+    gradients: Callable[[], Mapping[str, Array]] | Mapping[str, Array] | None = None,
     wrt: str | Sequence[str | None] | Mapping[str, str | None] | None = None,
     dtype: str | None = None,
     tolerance: float | None = None,
     error_metric: str | None = None,
+    **named: Any,
 ) -> GradientReport:
     """Compare every derivative that ``subject`` computes with a numerical derivative.
 
@@ -85,6 +86,9 @@ def check_gradients(
         checked too; for other arrays pass ``parameters`` and ``gradients``.
     ``check_gradients(function, *arguments)``
         A function that returns ``(value, gradient)``, the value being one number.
+    ``check_gradients(net, x, y)`` or ``check_gradients(net.loss, x, y)``
+        An object whose ``loss(x, y)`` returns the value and the gradients with respect to its
+        parameters, by name.
 
     Arguments and gradients may be arrays, numbers, or dictionaries, lists and objects that contain
     them; a block is then named by its expression, such as ``params["fc1"]["W"]``.
@@ -107,8 +111,8 @@ def check_gradients(
         default: a check without a mask cannot find a wrong mask.
     parameters : mapping of str to ndarray, optional
         For an object with state: its parameter arrays.
-    gradients : function () -> mapping of str to ndarray, optional
-        Returns their gradients, after ``backward``.
+    gradients : function () -> mapping of str to ndarray, or mapping, optional
+        Returns their gradients, after ``backward``; or these gradients.
     wrt : str, sequence or mapping, optional
         With respect to which argument each returned gradient is the derivative, if it does not
         follow from names and positions: ``wrt=["y_pred"]``, or ``wrt={"delta": "W"}``. None
@@ -122,6 +126,8 @@ def check_gradients(
         :data:`nnreg.gradcheck.numerical.TOLERANCES`.
     error_metric : {"cs231n", "deeplearning.ai", "allclose"}, optional
         Show the error measure of this course or framework too, and where its verdict differs.
+    **named : object, optional
+        Further arguments of the function, by name.
 
     Returns
     -------
@@ -159,6 +165,7 @@ largest at [0, 0]: backward returns 3.99..., complex differentiation of forward 
         tolerance = validation.number("tolerance", tolerance, 0, open_low=True)
     rng = random.generator(validation.whole("seed", seed), "check")
     options = {"parameters": parameters, "gradients": gradients, "wrt": wrt, "dtype": dtype}
+    options["named"] = named
     problem = make_problem(subject, arguments, rng, dropout, options)
     try:
         return _Check(problem, method, tolerance, rng).report(error_metric)
@@ -210,13 +217,33 @@ def make_problem(
                 raise TypeError(f"call {call}, got {len(arguments)} arguments after the first")
             if any(isinstance(argument, Loss) for argument in arguments[:-1]):
                 raise TypeError(f"call {call}, got the loss in another place")
+            if options.get("named"):
+                raise TypeError(f"call {call}, without {', '.join(options['named'])}=")
             return make(subject, *arguments, rng=rng, dropout=dropout)
     if not callable(subject) and callable(getattr(subject, "forward", None)):
         arguments = (subject.backward, *arguments)  # an object with the two methods
         subject = subject.forward
+    elif not callable(subject) and callable(getattr(subject, "loss", None)):
+        subject = subject.loss  # as in CS231n
     if not callable(subject) or isinstance(subject, type):
+        got = repr(subject) if isinstance(subject, str) else f"a {type(subject).__name__}"
+        cure = ""
+        if isinstance(subject, type):
+            name = subject.__name__
+            got = f"the class {name}"
+            cure = f". Make an object: check_gradients({name}(...), ...)"
+        elif isinstance(subject, tuple):
+            cure = (
+                ", the result of a call. Pass the function and its arguments: "
+                "check_gradients(net.loss, X, y)"
+            )
+        elif isinstance(subject, Mapping):
+            cure = (
+                ". Pass a function of the parameters that returns the cost and the gradients: "
+                "check_gradients(f, parameters)"
+            )
         raise TypeError(
-            f"subject must be a Network, Layer, Loss, Penalty or a function, got {subject!r}"
+            f"subject must be a Network, Layer, Loss, Penalty or a function, got {got}{cure}"
         )
     is_pair = bool(arguments) and callable(arguments[0])
     backward, rest = (arguments[0], arguments[1:]) if is_pair else (None, arguments)

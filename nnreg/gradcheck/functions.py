@@ -7,7 +7,7 @@ call, and after the check nothing has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,9 +49,10 @@ def from_functions(
     arguments: tuple[Any, ...],
     *,
     parameters: Mapping[str, Array] | None = None,
-    gradients: Callable[[], Mapping[str, Array]] | None = None,
+    gradients: Callable[[], Mapping[str, Array]] | Mapping[str, Array] | None = None,
     wrt: Any = None,
     dtype: str | None = None,
+    named: Mapping[str, Any] | None = None,
     rng: Any,
 ) -> Problem:
     """Return the gradient check of functions as a problem.
@@ -67,23 +68,35 @@ def from_functions(
         Trees; their numbers are the variables, where a gradient is returned.
     parameters : mapping of str to ndarray, optional
         Arrays of the object whose methods these are.
-    gradients : callable, optional
+    gradients : callable or mapping, optional
         Returns the gradients with respect to ``parameters``, with the same names, after
-        ``backward``.
+        ``backward``; or these gradients.
     wrt : str, sequence or mapping, optional
         Which argument each returned gradient belongs to.
     dtype : {"float32", "float64"}, optional
         The arrays' dtype, by default float64.
+    named : mapping, optional
+        Further arguments of forward, by name.
     """
+    arguments, parameters = calling.bind_arguments(
+        forward, backward, arguments, named or {}, parameters
+    )
     if (parameters is None) != (gradients is None) and (backward is not None or gradients):
         raise TypeError("parameters= and gradients= belong together: pass both, or neither")
     if not isinstance(parameters, Mapping | None):
-        raise TypeError(f"parameters must be a dictionary of arrays, got {parameters!r}")
-    if gradients is not None and not callable(gradients):
-        raise TypeError(f"gradients must be a function that returns them, got {gradients!r}")
+        raise TypeError(
+            "parameters must be a dictionary of arrays, such as net.params or {'W': net.W}, got "
+            f"{type(parameters).__name__}"
+        )
+    if not (gradients is None or callable(gradients) or isinstance(gradients, Mapping)):
+        raise TypeError(
+            "gradients must be a function that returns them, or a dictionary of arrays, got "
+            f"{type(gradients).__name__}"
+        )
     if not isinstance(wrt, str | Sequence | Mapping | None):
         raise TypeError(f"wrt must be a name, or a list or dictionary of names, got {wrt!r}")
     functions = _Functions(forward, backward, arguments, dict(parameters or {}), dtype)
+    functions.value_alone = backward is None and gradients is not None
     try:
         return functions.problem(gradients, wrt, rng)
     except BaseException:
@@ -96,6 +109,7 @@ class _Functions:
 
     out: Array  # the output at the point
     after: dict[Path, Array]  # the object's arrays after backward
+    value_alone = False  # whether forward may return the value without gradients
 
     def __init__(
         self,
@@ -164,9 +178,7 @@ class _Functions:
         block = self.blocks[name]
         if not block.paths:
             if np.iscomplexobj(array):
-                raise NotComplexSafe(
-                    f"{name} is no attribute of the object, so it is changed in place"
-                )
+                raise NotComplexSafe(f"{name} is changed in place, by real numbers")
             before = block.value.copy()
             np.copyto(block.value, array)
             self.written.append(lambda: np.copyto(block.value, before))
@@ -182,7 +194,9 @@ class _Functions:
     def _split(self, result: Any) -> tuple[Array, Any]:
         """Return the output; or the value and the gradients returned with it."""
         if self.backward is None:
-            return calling.split_value(result, self.name)
+            if self.value_alone and tree.is_leaf(result):
+                return calling.split_value((result, {}), self.forward)
+            return calling.split_value(result, self.forward, self.names)
         return calling.output_of(result, self.owner, self.name), None
 
     def outputs(self, name: str | None = None, array: Array | None = None) -> Array:
@@ -223,6 +237,7 @@ class _Functions:
             )
         if self.backward is not None and self.paths.keys() >= answers.keys():
             self._pair_attributes(before, answers)
+        self._find_aliases(answers)
         if any([self._promote(name) for name in answers]):
             answers |= self._gradients(gradients, wrt, rng)[0]  # they may differ for floats
         self.restore()
@@ -262,6 +277,7 @@ class _Functions:
         blocks = self.paths | {n: (("item", i),) for i, n in enumerate(self.names)}
         answer = expand(answer, blocks)
         is_value = self.backward is None
+        answer = self._name_gradients(answer) if is_value else answer
         pairs = Pairs(arguments, self.names, self.backward or self.forward, is_value, blocks)
         pairs.pair(answer, wrt)
         self.after = {path: np.array(leaf) for path, leaf in self._attributes().items()}
@@ -274,7 +290,13 @@ class _Functions:
                 label = f"the gradient with respect to {argument}"
                 pairs.unmatched[label] = f"{argument} has no real numbers"
         if gradients is not None:
-            answers |= self._explicit(dict(gradients()), pairs)
+            explicit = gradients if isinstance(gradients, Mapping) else gradients()
+            answers |= self._explicit(dict(explicit), pairs)
+            for key, part in answer.items() if isinstance(answer, Mapping) else ():
+                if str(key) in answers and np.array_equal(
+                    part, answers[str(key)]
+                ):  # compared by this name
+                    pairs.unmatched.pop(tree.quote(key), None)
         elif isinstance(answer, Mapping):
             answers |= self._pair_by_name(answer, pairs, attributes)
         if isinstance(answer, Mapping) and answer and not answers:
@@ -284,6 +306,27 @@ class _Functions:
                 "arguments, write check_gradients(lambda p: ..., p) with p a dictionary of them"
             )
         return answers, pairs
+
+    def _name_gradients(self, answer: Any) -> Any:
+        """Return gradients without names by name, if they belong to parameters or an attribute.
+
+        One array belongs to the only attribute of its shape, if no argument has this shape.
+        """
+        state = [name for name in self.blocks if name not in self.paths]
+        parts = list(answer) if isinstance(answer, tuple | list) else [answer]
+        if isinstance(answer, Mapping) or not all(map(tree.is_leaf, parts)):
+            return answer
+        if state:
+            shapes = [np.shape(self.blocks[name].value) for name in state]
+            same = shapes == [np.shape(part) for part in parts]
+            return dict(zip(state, parts, strict=True)) if same else answer
+        shape = np.shape(answer) if len(parts) == 1 else ()
+        if shape and all(np.shape(self.blocks[name].value) != shape for name in self.paths):
+            names = [
+                path[-1][1] for path, leaf in self._attributes().items() if np.shape(leaf) == shape
+            ]
+            return {names[0]: parts[0]} if len(names) == 1 else answer
+        return answer
 
     def _explicit(self, explicit: dict[str, Any], pairs: Pairs) -> dict[str, Array]:
         """Return the result of ``gradients()``; names that are no parameter are unmatched."""
@@ -344,6 +387,18 @@ class _Functions:
                 gradient = tree.name("", other[1:]).lstrip(".")
                 self.notes.append(f"{name} was compared with the attribute {gradient}")
 
+    def _find_aliases(self, names: Iterable[str]) -> None:
+        """Let blocks be changed in place if forward reads the array, but not its argument.
+
+        As in ``lambda W: net.loss(X, y)`` with ``net.params["W"]``.
+        """
+        for name in names:
+            block = self.blocks[name]
+            if isinstance(block.value, np.ndarray) and not self._depends_on(name):
+                paths, block.paths = block.paths, []
+                if not self._depends_on(name):
+                    block.paths = paths
+
     def _depends_on(self, name: str) -> bool:
         """Return whether the output changes when a block is changed."""
         changed = np.asarray(self.blocks[name].value, dtype=np.float64) * 1.01 + 0.01
@@ -401,7 +456,7 @@ class _Functions:
             dout=self.weights,
             others=others,
             close=self.close,
-            paths={name: path for name, path in self.paths.items() if name in points},
+            paths={n: self.paths[n] for n in points if n in self.paths and self.blocks[n].paths},
             arrays=self.snapshot.arrays,
             single=self.single,
         )

@@ -22,6 +22,7 @@ from nnreg.course.grading.exercises import check
 
 RNG = np.random.default_rng(1)
 X, W, B = RNG.standard_normal((5, 4)), RNG.standard_normal((4, 3)), RNG.standard_normal(3)
+LARGE = 10 * X  # for ReLU, since some rectifiers have an upper limit
 
 
 @check(15)
@@ -64,12 +65,16 @@ def affine_one_row(submission: Any, rng: np.random.Generator) -> None:
     single, cache = call_pair(submission.affine_forward, X[:1], W, B)
     assert_close("y of a batch of one row", single, y[:1])
     single = require_gradients(submission.affine_backward(np.ones((1, 3)), cache), 3)[0]
-    assert_close("dx of a batch of one row", single, dx[:1])
+    right = np.ones((5, 3)) @ W.T
+    if np.shape(dx) == right.shape and np.allclose(
+        dx, right
+    ):  # otherwise dx is wrong for any batch
+        assert_close("dx of a batch of one row", single, dx[:1])
 
 
 @check(4)
 def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """affine_forward, affine_backward: x, w, b and dy are not modified."""
+    """affine_forward, affine_backward: x, w, b and dy are not modified, the cache is used."""
     assert_unchanged(submission.affine_forward, submission.affine_backward, X, W, B)
 
 
@@ -77,10 +82,11 @@ def affine_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
 def relu_forward(submission: Any, rng: np.random.Generator) -> None:
     """relu_forward: y is max(x, 0)."""
     known_errors = {
-        "Return the larger of x and 0, not the smaller.": np.minimum(X, 0),
-        "That is |x|.": np.abs(X),
+        "Return the larger of x and 0, not the smaller.": np.minimum(LARGE, 0),
+        "That is |x|.": np.abs(LARGE),
     }
-    assert_close("y", call_pair(submission.relu_forward, X)[0], kernels.rectifier(X), known_errors)
+    y = call_pair(submission.relu_forward, LARGE)[0]
+    assert_close("y", y, kernels.rectifier(LARGE), known_errors)
 
 
 @check(18)
@@ -90,7 +96,7 @@ def relu_dx(submission: Any, rng: np.random.Generator) -> None:
         "x",
         with_reference_output(kernels.rectifier, submission.relu_forward),
         submission.relu_backward,
-        X,
+        LARGE,
     )
 
 
@@ -108,5 +114,5 @@ def relu_at_zero(submission: Any, rng: np.random.Generator) -> None:
 
 @check(4)
 def relu_changes_nothing(submission: Any, rng: np.random.Generator) -> None:
-    """relu_forward, relu_backward: x and dy are not modified."""
+    """relu_forward, relu_backward: x and dy are not modified, the cache is used."""
     assert_unchanged(submission.relu_forward, submission.relu_backward, X)

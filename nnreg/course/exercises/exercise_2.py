@@ -20,8 +20,9 @@ from nnreg.course.grading.exercises import check
 
 RNG = np.random.default_rng(2)
 Z, LABELS = 2 * RNG.standard_normal((5, 4)), np.array([3, 0, 2, 1, 2])
-LARGE = np.array([[1000.0, 0.0, -1000.0], [-1000.0, -1001.0, -1000.0]])
-EXTREME = np.array([[1e4, 0.0, -1e4]])
+LARGE = np.array([[0.0, 1000.0, -1000.0], [-1001.0, -1000.0, -1000.0]])
+EXTREME, EXTREME_LABELS = np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]]), np.array([2, 0])
+ROW, ROW_LABELS = Z[:1, :3], np.array([2])
 NO_LOG = "Compute log p as z - max - log(sum(exp(z - max))): p itself may have become 0."
 OVERFLOW = "Subtract the largest logit of each row before np.exp: p is the same, without overflow."
 
@@ -42,11 +43,18 @@ def loss(submission: Any, z: Any, labels: Any) -> Any:
 def softmax_values(submission: Any, rng: np.random.Generator) -> None:
     """softmax: each row is exp(z) divided by its sum."""
     p = submission.softmax(Z.copy())
-    known_errors = {"Divide each row by its sum.": np.exp(Z)}
-    if np.shape(p) == Z.shape and np.allclose(p.sum(axis=0), 1):
-        known_errors["The columns add up to 1, not the rows: axis=1, with keepdims=True."] = p
-    elif np.shape(p) == Z.shape and np.allclose(p.sum(), 1):
-        known_errors["All entries together add up to 1: sum along axis=1, with keepdims=True."] = p
+    e, shifted = np.exp(Z), np.exp(Z - Z.max(axis=1, keepdims=True))
+    known_errors = {
+        "Divide each row by its sum.": (e, shifted),
+        "The columns add up to 1, not the rows: axis=1, with keepdims=True.": (
+            e / e.sum(axis=0),
+            shifted / shifted.sum(axis=0),
+        ),
+        "All entries together add up to 1: sum along axis=1, with keepdims=True.": (
+            e / e.sum(),
+            shifted / shifted.sum(),
+        ),
+    }
     assert_close("p", p, kernels.softmax(Z), known_errors)
 
 
@@ -54,9 +62,11 @@ def softmax_values(submission: Any, rng: np.random.Generator) -> None:
 def softmax_large(submission: Any, rng: np.random.Generator) -> None:
     """softmax: logits of 1000 and -1000 do not overflow."""
     p = submission.softmax(LARGE.copy())
-    expect(np.all(np.isfinite(p)), f"softmax of logits of 1000 is not finite.\nHint: {OVERFLOW}")
-    right = submission.softmax(LARGE / 1000)
-    if np.allclose(right, kernels.softmax(LARGE / 1000)):  # otherwise softmax is wrong at any size
+    small = submission.softmax(LARGE / 1000)
+    right = np.allclose(small, kernels.softmax(LARGE / 1000), rtol=1e-10)
+    known = f"\nHint: {OVERFLOW}" if right else ""
+    expect(np.all(np.isfinite(p)), f"softmax of logits of 1000 is not finite.{known}")
+    if right:  # otherwise softmax is wrong at any size
         assert_close("p", p, kernels.softmax(LARGE))
 
 
@@ -82,12 +92,17 @@ def loss_value(submission: Any, rng: np.random.Generator) -> None:
 
 @check(10)
 def loss_large(submission: Any, rng: np.random.Generator) -> None:
-    """softmax_cross_entropy: the value is finite for very low logits."""
-    result = np.mean(loss(submission, EXTREME, np.array([2]))[0])
-    expect(np.isfinite(result), f"At a logit of -10,000 it is {result}.\nHint: {NO_LOG}")
+    """softmax_cross_entropy: value and gradient are finite for very low logits."""
+    result, dz = loss(submission, EXTREME, EXTREME_LABELS)
+    result, right = float(np.mean(result)), value(EXTREME, EXTREME_LABELS)
+    usual = np.isclose(np.mean(loss(submission, Z, LABELS)[0]), value(Z, LABELS))
+    known = f"\nHint: {NO_LOG}" if usual else ""
+    clipped = "clipped, " if usual and np.isfinite(result) else ""
     expect(
-        abs(result) > 5000, f"At a logit of -10,000 it is clipped, {result:.6g}.\nHint: {NO_LOG}"
+        np.isfinite(result) and abs(result) > 1000,
+        f"With logits of -10,000 it is {clipped}{result:.6g}, expected {right:.6g}.{known}",
     )
+    expect(np.isfinite(dz).all(), f"With logits of 10,000 dz is not finite.\nHint: {OVERFLOW}")
 
 
 @check(30)
@@ -100,10 +115,16 @@ def loss_gradient(submission: Any, rng: np.random.Generator) -> None:
 
 @check(10)
 def loss_one_row(submission: Any, rng: np.random.Generator) -> None:
-    """softmax_cross_entropy: a batch of one row works."""
-    result, dz = loss(submission, Z[:1], LABELS[:1])
-    expect(np.shape(dz) == (1, 4), f"dz has the shape {np.shape(dz)}, expected (1, 4).")
+    """softmax_cross_entropy: a batch of one row, with another number of classes, works."""
+    result, dz = loss(submission, ROW, ROW_LABELS)
+    expect(np.shape(dz) == ROW.shape, f"dz has the shape {np.shape(dz)}, expected {ROW.shape}.")
     expect(np.isfinite(result), f"The value is {result}.")
+    batch, batch_dz = loss(submission, Z, LABELS)
+    right = (kernels.softmax(Z) - np.eye(4)[LABELS]) / len(Z)
+    if np.allclose(batch, value(Z, LABELS), rtol=1e-10):  # otherwise it is wrong for any batch
+        assert_close("value", result, value(ROW, ROW_LABELS))
+    if np.shape(batch_dz) == Z.shape and np.allclose(batch_dz, right, rtol=1e-10):
+        assert_close("dz", dz, kernels.softmax(ROW) - np.eye(3)[ROW_LABELS])
 
 
 @check(5)

@@ -13,6 +13,7 @@ from nnreg.course.grading.assertions import (
     assert_slope,
     call_pair,
     copy_arrays,
+    describe_known_error,
     expect,
     hint,
     patched,
@@ -21,13 +22,15 @@ from nnreg.course.grading.assertions import (
 from nnreg.course.grading.exercises import check
 
 RNG = np.random.default_rng(3)
-W, STRENGTH = RNG.standard_normal((4, 3)), 0.3
+W, STRENGTH, THRESHOLD = RNG.standard_normal((4, 3)), 0.37, 0.45
 WITH_ZEROS = np.where(np.abs(W) < 0.5, 0.0, W)
 PARAMETERS = {
     "w1": W,
     "b1": RNG.standard_normal(3),
     "w2": RNG.standard_normal((3, 2)),
     "b2": RNG.standard_normal(2),
+    "w_out": RNG.standard_normal(2),
+    "b_new": RNG.standard_normal(1),
 }
 GRADIENTS = {name: RNG.standard_normal(p.shape) for name, p in PARAMETERS.items()}
 
@@ -74,20 +77,25 @@ def l1_gradient(submission: Any, rng: np.random.Generator) -> None:
 def l1_at_zero(submission: Any, rng: np.random.Generator) -> None:
     """l1: the gradient at exactly w = 0 is 0."""
     result = call_pair(submission.l1, np.zeros((4, 3)), STRENGTH, form="(value, gradient)")[1]
-    side = np.sign(np.sum(result))
-    expect(not np.any(result), hint("L1: sign(0) = +1" if side > 0 else "L1: sign(0) = -1"))
+    known_errors = {
+        hint("L1: sign(0) = +1"): np.full((4, 3), STRENGTH),
+        hint("L1: sign(0) = -1"): np.full((4, 3), -STRENGTH),
+    }
+    assert_close("At w = 0, gradient", result, np.zeros((4, 3)), known_errors)
 
 
 @check(15)
 def proximal(submission: Any, rng: np.random.Generator) -> None:
     """l1_proximal: every entry moves towards zero by the threshold."""
-    far = np.sign(W) * (np.abs(W) + 0.5)
-    result = submission.l1_proximal(far.copy(), 0.5)
+    far = np.sign(W) * (np.abs(W) + THRESHOLD)
+    result = submission.l1_proximal(far.copy(), THRESHOLD)
     known_errors = {
         "Subtract the threshold from the large entries too.": far,
-        "Negative entries move up, positive ones down: multiply by sign(w).": far - 0.5,
-        "Move towards zero, not away from it.": far + 0.5 * np.sign(far),
-        "Subtract the threshold, not a fraction of w.": far * 0.5,
+        "Negative entries move up, positive ones down: multiply by sign(w).": far - THRESHOLD,
+        "Move towards zero, not away from it.": far + THRESHOLD * np.sign(far),
+        "Subtract the threshold, not a fraction of w.": far * (1 - THRESHOLD),
+        "The sign of w is lost: multiply by sign(w).": np.abs(W),
+        "Negative entries become 0: use |w| - threshold, times sign(w).": np.maximum(W, 0),
     }
     assert_close("w", result, W, known_errors)
 
@@ -95,11 +103,13 @@ def proximal(submission: Any, rng: np.random.Generator) -> None:
 @check(10)
 def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
     """l1_proximal: an entry of at most the threshold becomes exactly 0."""
-    result = np.asarray(submission.l1_proximal(np.array([0.2, -0.2, 0.5, -0.5, 0.0]), 0.5))
+    w = np.array([0.2, -0.2, 0.5, -0.5, 0.0])
+    result = np.asarray(submission.l1_proximal(w.copy(), 0.5))
+    past = {"An entry must not change its sign: max(|w| - threshold, 0).": w - 0.5 * np.sign(w)}
     expect(
         not np.any(result),
-        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}.\n"
-        "Hint: An entry must not change its sign: max(|w| - threshold, 0).",
+        f"With threshold 0.5, [0.2 -0.2 0.5 -0.5 0] becomes {result}."
+        + describe_known_error(result, past),
     )
 
 
@@ -107,13 +117,14 @@ def proximal_zeros(submission: Any, rng: np.random.Generator) -> None:
 def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
     """add_l2: the penalty's gradient is added to the gradients of the weights."""
     result = _added(submission)
-    for name in ("w1", "w2"):
+    for name in (name for name in GRADIENTS if name[0] == "w"):
         right = GRADIENTS[name] + STRENGTH * PARAMETERS[name]
         known_errors = {
             "The gradient of L2 is not added to that of the data loss.": GRADIENTS[name],
             "The gradient of L2 replaces that of the data: add them.": STRENGTH * PARAMETERS[name],
             hint("L2: 2λ"): GRADIENTS[name] + 2 * STRENGTH * PARAMETERS[name],
             hint("penalty: sign"): GRADIENTS[name] - STRENGTH * PARAMETERS[name],
+            "Multiply by the strength.": GRADIENTS[name] + PARAMETERS[name],
         }
         assert_close(f"The gradient of {name}", result[name], right, known_errors)
 
@@ -122,8 +133,9 @@ def added_to_weights(submission: Any, rng: np.random.Generator) -> None:
 def biases_left_alone(submission: Any, rng: np.random.Generator) -> None:
     """add_l2: the gradients of the biases are not changed."""
     result = _added(submission)
-    for name in ("b1", "b2"):
-        expect(np.array_equal(result[name], GRADIENTS[name]), hint("network: on biases"))
+    for name in (name for name in GRADIENTS if name[0] == "b"):
+        penalized = {hint("network: on biases"): GRADIENTS[name] + STRENGTH * PARAMETERS[name]}
+        assert_close(f"The gradient of {name}", result[name], GRADIENTS[name], penalized)
 
 
 @check(5)

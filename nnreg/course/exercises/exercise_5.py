@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnreg._support.typing import Array
 from nnreg.course.grading.assertions import (
+    GLOBAL_STATE,
     assert_close,
     expect,
+    global_state,
     hint,
     library,
     patched,
@@ -18,7 +20,7 @@ from nnreg.course.grading.exercises import check
 
 MODULES = ("numpy", "matplotlib", "nnreg")
 RNG = np.random.default_rng(5)
-N, EPOCHS, RATE, STRENGTH = 90, 8, 0.25, 0.5
+N, EPOCHS, BATCH_SIZE, STEPS, RATE, STRENGTH = 90, 8, 19, 5, 0.23, 0.5
 LABELS = np.arange(N) % 3
 X = 3 * np.array([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]])[LABELS] + RNG.standard_normal((N, 2))
 FEW, FEW_LABELS = X[:7], LABELS[:7]
@@ -42,12 +44,19 @@ def run_step(submission: Any, **options: float) -> tuple[Array, Any]:
     return net.parameters.vector - network(**options).parameters.vector, result
 
 
-def gradient(**options: float) -> tuple[float, Array]:
-    """Return the data loss and its gradient, in the first training pass."""
-    net = network(**options)
-    outputs, cache = net.forward(FEW, training=True)
+def gradient(net: Any = None, step: int = 0) -> tuple[float, Array]:
+    """Return the data loss and its gradient, in a training pass."""
+    net = net or network()
+    outputs, cache = net.forward(FEW, training=True, step=step)
     value, doutputs = library(None).SoftmaxCrossEntropy()(outputs, FEW_LABELS)
     return float(value), net.backward(doutputs, cache).vector
+
+
+def follows(change: Array, g: Array) -> bool:
+    """Return whether the weights move along the gradient, forwards or backwards."""
+    change, g = change[IS_WEIGHT], g[IS_WEIGHT]
+    sizes = np.linalg.norm(change) * np.linalg.norm(g)
+    return bool(abs(np.vdot(change, g)) > 0.999999 * sizes > 0)
 
 
 def right_batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
@@ -67,49 +76,60 @@ def right_step(net: Any, loss: Any, x: Array, y: Array, learning_rate: float) ->
 @check(10)
 def batches_cover(submission: Any, rng: np.random.Generator) -> None:
     """batches: together they contain every row exactly once."""
-    rows = np.concatenate([np.ravel(batch) for batch in submission.batches(23, 5, rng)])
-    counts = np.bincount(rows.astype(int), minlength=23)
-    missing = int((counts == 0).sum())
+    batches = [np.ravel(batch) for batch in submission.batches(23, 5, rng)]
+    rows, sizes = np.concatenate(batches), [len(batch) for batch in batches]
+    expect(rows.dtype.kind in "iu", f"A batch must hold row numbers, got {rows.dtype}.")
+    there = (rows >= 0) & (rows < 23)
+    expect(there.all(), f"There is no row {rows[~there].max(initial=-1)}: rows are counted from 0.")
+    counts = np.bincount(rows, minlength=23)
+    missing, twice = int((counts == 0).sum()), int((counts > 1).sum())
+    known = ""
+    if twice and sizes == [5, 5, 5, 5, 3]:
+        known = "\nHint: draw without replacement: rng.permutation(n), cut into batches."
+    elif not twice and sizes == [5, 5, 5, 5]:
+        known = "\nHint: the last batch may be smaller than the others; do not leave it out."
     expect(
-        counts.max() <= 1,
-        f"Of 23 rows {missing} are missing and others occur twice.\n"
-        "Hint: draw without replacement: rng.permutation(n), cut into batches.",
+        not missing and not twice,
+        f"Of 23 rows {missing} are missing, and {twice} occur more than once.{known}",
     )
-    expect(
-        missing == 0,
-        f"Of 23 rows {missing} are missing.\n"
-        "Hint: the last batch may be smaller than the others; do not leave it out.",
-    )
-    expect(len(counts) == 23, f"There is no row {len(counts) - 1}: rows are counted from 0.")
 
 
 @check(5)
 def batches_sizes(submission: Any, rng: np.random.Generator) -> None:
     """batches: each has batch_size rows, except the last."""
-    sizes = [len(batch) for batch in submission.batches(23, 5, rng)]
-    expect(sizes[:4] == [5] * 4, f"23 rows in batches of 5 have the sizes {sizes}.")
+    for n, most in ((23, 5), (20, 4)):
+        sizes = [len(batch) for batch in submission.batches(n, 5, rng)]
+        right = sizes[:4] == [5] * 4 and len(sizes) <= most
+        expect(right, f"{n} rows in batches of 5 have the sizes {sizes}.")
 
 
 @check(10)
 def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
     """batches: each call draws a new order from rng."""
-    again = np.random.default_rng(0)
+    again, state = np.random.default_rng(0), global_state(submission)
     first, second, replayed = (
-        np.concatenate(list(submission.batches(20, 20, g))).tolist() for g in (rng, rng, again)
+        [np.ravel(batch).tolist() for batch in submission.batches(20, 4, g)]
+        for g in (rng, rng, again)
     )
     expect(
-        first != list(range(20)),
+        [row for batch in first for row in batch] != list(range(20)),
         "The rows are in the order of the data.\nHint: data are often sorted by class; shuffle.",
     )
     expect(
+        not all(np.ptp(batch) < len(batch) for batch in first if batch),
+        "Each batch has consecutive rows.\nHint: shuffle the rows, then cut them into batches.",
+    )
+    expect(
         first != second,
-        "Two epochs have the same order.\nHint: set no seed inside the function; draw from rng.",
+        "Two epochs have the same order.\n"
+        "Hint: draw a new order from rng in each call, without a seed.",
     )
     expect(
         first == replayed,
         "Two equal generators give different orders, so no run can be repeated.\n"
         "Hint: draw from rng, not from np.random.",
     )
+    expect(state == global_state(submission), GLOBAL_STATE)
 
 
 @check(20)
@@ -133,7 +153,7 @@ def step_descends(submission: Any, rng: np.random.Generator) -> None:
 def step_penalty(submission: Any, rng: np.random.Generator) -> None:
     """train_step: a penalty moves the weights too, and no bias."""
     without, g = run_step(submission)[0], gradient()[1]
-    expect(np.any(without), "The parameters do not move.")
+    expect(np.any(without[IS_WEIGHT]), "The weights do not move.")
     added = run_step(submission, strength=STRENGTH)[0] - without
     share = np.vdot(without[IS_WEIGHT], g[IS_WEIGHT]) / np.vdot(g[IS_WEIGHT], -RATE * g[IS_WEIGHT])
     result = added / share  # independent of the length of the step
@@ -150,15 +170,23 @@ def step_penalty(submission: Any, rng: np.random.Generator) -> None:
 @check(10)
 def step_dropout(submission: Any, rng: np.random.Generator) -> None:
     """train_step: forward and backward use training mode, with the same mask."""
-    result = run_step(submission, keep_prob=0.5)[0][IS_WEIGHT]
-    g = gradient(keep_prob=0.5)[1][IS_WEIGHT]
-    expect(np.any(result), "The parameters do not move.")
-    cosine = np.vdot(result, g) / np.linalg.norm(result) / np.linalg.norm(g)
-    expect(
-        abs(cosine) > 0.999999,
-        "With dropout, the step does not follow the gradient of this forward pass.\n"
-        "Hint: call forward once with training=True, and backward with its cache.",
-    )
+    known = ""
+    if follows(run_step(submission)[0], gradient()[1]):
+        known = "\nHint: call forward once with training=True, and backward with its cache."
+    net, loss = network(submission, keep_prob=0.5), library(submission).SoftmaxCrossEntropy()
+    for step in range(2):
+        reference = network(keep_prob=0.5)
+        reference.parameters.vector[...] = before = net.parameters.vector.copy()
+        submission.train_step(net, loss, FEW.copy(), FEW_LABELS.copy(), RATE)
+        result = net.parameters.vector - before
+        expect(np.any(result[IS_WEIGHT]), "The weights do not move.")
+        expect(
+            follows(result, gradient(reference, step)[1]),
+            "With dropout, the step does not follow the gradient of this forward pass."
+            + (
+                known if step == 0 else "\nHint: each step must draw a new mask: do not pass step=."
+            ),
+        )
 
 
 @check(8)
@@ -177,28 +205,70 @@ def step_value(submission: Any, rng: np.random.Generator) -> None:
     assert_close("The objective", result, value + penalty, known_errors)
 
 
-@check(7)
+@check(5)
 def training_learns(submission: Any, rng: np.random.Generator) -> None:
-    """train: the objective decreases from epoch to epoch, and the points are classified."""
-    net, history = run_training(submission, rng)
-    expect(
-        history[-1] < history[0] / 2,
-        f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs.",
-    )
+    """train: the objective decreases, and the points are classified."""
+    net, history, *_ = run_training(submission, rng)
+    if is_history(history):  # otherwise `training_history` takes the points
+        expect(
+            history[-1] < history[0] / 2,
+            f"The objective goes from {history[0]:.3g} to {history[-1]:.3g} in {EPOCHS} epochs.",
+        )
     trained = network()
     trained.parameters.vector[...] = net.parameters.vector
     right = np.mean(trained.predict(X).argmax(axis=1) == LABELS)
     expect(right > 0.9, f"After {EPOCHS} epochs only {right:.0%} of the easy points are right.")
 
 
-@check(5)
+@check(4)
 def training_steps(submission: Any, rng: np.random.Generator) -> None:
-    """train: each epoch makes one step per batch."""
-    steps, expected = run_training(submission, rng)[0].steps, EPOCHS * 6
+    """train: each epoch makes one step per batch, with all rows in a new order."""
+    net, _, epochs, passes_rng = run_training(submission, rng)
+    expected = EPOCHS * STEPS
     expect(
-        steps == expected,
-        f"{EPOCHS} epochs of {N} rows in batches of 16 are {expected} steps, not {steps}.",
+        net.steps == expected,
+        f"{EPOCHS} epochs of {N} rows in batches of {BATCH_SIZE} are {expected} steps, not "
+        f"{net.steps}.",
     )
+    rates = {float(rate) for steps in epochs for _, _, rate, _ in steps}
+    expect(rates <= {0.1}, f"train_step gets the learning rates {sorted(rates)}, expected 0.1.")
+    orders = []
+    for steps in epochs:
+        x, y = (np.concatenate([step[i] for step in steps]) for i in (0, 1))
+        expect(
+            x.shape == X.shape and np.array_equal(np.sort(x[:, 0]), np.sort(X[:, 0])),
+            f"The steps of an epoch get {len(x)} rows; expected each of the {N} rows once.\n"
+            "Hint: pass x[batch] and y[batch].",
+        )
+        orders.append([int(row) for row in np.searchsorted(np.sort(X[:, 0]), x[:, 0])])
+        labels = LABELS[np.argsort(X[:, 0])][orders[-1]]
+        expect(
+            np.array_equal(y, labels),
+            "The labels of a step are not those of its rows.\nHint: pass x[batch] and y[batch].",
+        )
+    expect(
+        orders[1:2] != orders[:1] or not orders,
+        "All epochs have the same order.\nHint: call batches(..., rng) in every epoch.",
+    )
+    expect(passes_rng, "batches does not get the rng that train receives, so a run is random.")
+
+
+@check(3)
+def training_history(submission: Any, rng: np.random.Generator) -> None:
+    """train: it returns each epoch's mean objective."""
+    _, history, epochs, _ = run_training(submission, rng)
+    expect(is_history(history), "train must return a list with one number for each epoch.")
+    values = np.array([[value for *_, value in steps] for steps in epochs])
+    sizes = [[len(x) for x, *_ in steps] for steps in epochs]
+    if values.size:
+        by_rows = np.average(values, axis=1, weights=sizes)
+        known_errors = {
+            "Take the mean over all steps of the epoch, not the last one.": values[:, -1],
+            "Take the mean over all steps of the epoch, not the first one.": values[:, 0],
+            "Take the mean over the steps, not the sum.": values.sum(axis=1),
+        }
+        means = by_rows if np.allclose(history, by_rows) else values.mean(axis=1)
+        assert_close("history", history, means, known_errors)
 
 
 @check(5)
@@ -219,20 +289,54 @@ def accuracy_inference(submission: Any, rng: np.random.Generator) -> None:
         "The accuracy is computed in training mode, with units dropped.\n"
         "Hint: net.predict(x) drops none.",
     )
+    without = submission.accuracy(network(submission), X.copy(), LABELS.copy())
+    expect(
+        result[0] == without,
+        f"The accuracy is {without:.6g} without dropout and {result[0]:.6g} with it.\n"
+        "Hint: net.predict(x) drops no unit.",
+    )
     expect(
         np.array_equal(net.parameters.vector, network().parameters.vector),
         "accuracy changes the parameters.",
     )
 
 
-def run_training(submission: Any, rng: np.random.Generator) -> tuple[Any, list[float]]:
-    """Return the network that the submission trained, and its objectives, one per epoch."""
+Step = tuple[Array, Array, float, float]  # x, y, learning_rate, objective
+
+
+class Training(NamedTuple):
+    """A run of the submission's ``train``; ``epochs`` are the calls of ``train_step``, if any."""
+
+    net: Any
+    history: Any
+    epochs: list[list[Step]]
+    passes_rng: bool
+
+
+def run_training(submission: Any, rng: np.random.Generator) -> Training:
+    """Train a network with the submission's function."""
+    steps: list[Step] = []
+
+    generators: list[Any] = []
+
+    def batches(n: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
+        generators.append(rng)
+        return right_batches(n, batch_size, rng)
+
+    def step(net: Any, loss: Any, x: Array, y: Array, learning_rate: float) -> float:
+        value = right_step(net, loss, x, y, learning_rate)
+        steps.append((np.array(x), np.array(y), learning_rate, value))
+        return value
+
     net, loss = network(submission), library(submission).SoftmaxCrossEntropy()
-    options = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": 16, "rng": rng}
-    with patched(submission.train, batches=right_batches, train_step=right_step):
+    options = {"learning_rate": 0.1, "epochs": EPOCHS, "batch_size": BATCH_SIZE, "rng": rng}
+    with patched(submission.train, batches=batches, train_step=step):
         history = submission.train(net, loss, X.copy(), LABELS.copy(), **options)
-    expect(
-        isinstance(history, list) and len(history) == EPOCHS,
-        "train must return a list with one number for each epoch.",
-    )
-    return net, [float(value) for value in history]
+    whole = len(steps) == EPOCHS * STEPS
+    epochs = [steps[i : i + STEPS] for i in range(0, len(steps), STEPS)] if whole else []
+    return Training(net, history, epochs, all(generator is rng for generator in generators))
+
+
+def is_history(history: Any) -> bool:
+    """Return whether a history is a list with one number for each epoch."""
+    return isinstance(history, list) and [np.shape(value) for value in history] == EPOCHS * [()]

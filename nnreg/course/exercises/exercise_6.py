@@ -190,7 +190,7 @@ def overwrites(submission: Any, rng: np.random.Generator) -> None:
 def remembers_nothing(submission: Any, rng: np.random.Generator) -> None:
     """Swish: what backward needs is stored in the cache, not on the layer."""
     assert_contract(
-        lambda: CorrectedSwish(submission), "stale", "one memory", "remembers inference"
+        lambda: CorrectedSwish(submission), "stale", "one memory", "remembers inference", "replay"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nnreg._support.typing import Array
 from nnreg.course.grading.submission import CheckFailedError
 from nnreg.course.grading.wire import Answers, Remote, replaced
 from nnreg.gradcheck.check import check_gradients
@@ -27,6 +28,15 @@ from nnreg.testing.contract import (
 )
 from nnreg.testing.diagnosis.diagnosis import diagnose
 from nnreg.testing.known_bugs import KNOWN_BUGS
+
+INEXACT = (
+    "as from float32, or from a small number that is added.\n"
+    "Hint: compute in float64, the dtype of the arguments, without a small constant."
+)
+GLOBAL_STATE = (
+    "np.random is used or seeded, which changes the random numbers of all other code.\n"
+    "Hint: draw from rng, not from np.random."
+)
 
 
 def expect(condition: object, message: str) -> None:
@@ -79,13 +89,16 @@ def assert_close(
 ) -> None:
     """Raise unless an array, or a number, has the expected shape and values.
 
+    Values are compared to ten digits, or to six if the expected ones are float32.
+
     Parameters
     ----------
     name : str
         The name of the result, for the message.
     result, expected : array_like
     known_errors : mapping of str to array_like, optional
-        The values that known mistakes produce, with the hints as keys.
+        The values that known mistakes produce, with the hints as keys. A mistake whose values
+        depend on the rest of the code has several, in a tuple.
 
     Examples
     --------
@@ -101,7 +114,11 @@ def assert_close(
         f"{name} has the shape {result.shape}, expected {expected.shape}.",
     )
     expect(result.dtype.kind in "fiub", f"{name} must hold numbers, got {result.dtype}.")
-    close = np.isclose(result, expected, rtol=1e-6, atol=1e-12)
+    rtol = 1e-6 if expected.dtype == np.float32 else 1e-10
+    close = np.isclose(result, expected, rtol=rtol, atol=1e-12)
+    if not close.all() and np.allclose(result, expected, rtol=1e-6, atol=1e-12):
+        error = np.max(np.abs(result - expected) / np.maximum(np.abs(expected), 1e-12))
+        raise CheckFailedError(f"{name} has the relative error {error:.1g}, {INEXACT}")
     if not close.all():
         at = tuple(int(i) for i in np.argwhere(~close)[0])
         entry = f"{name}{list(at) if at else ''}"
@@ -121,8 +138,10 @@ def describe_known_error(result: Any, known_errors: Mapping[str, Any]) -> str:
     '\nHint: twice'
     """
     for description, wrong in known_errors.items():
-        if np.shape(result) == np.shape(wrong) and np.allclose(
-            result, wrong, rtol=1e-6, atol=1e-12
+        if any(
+            np.shape(result) == np.shape(values)
+            and np.allclose(result, values, rtol=1e-6, atol=1e-12)
+            for values in (wrong if isinstance(wrong, tuple) else (wrong,))
         ):
             return f"\n{description}" if "Hint: " in description else f"\nHint: {description}"
     return ""
@@ -158,6 +177,12 @@ def library(submission: Any, name: str = "nnreg") -> Any:
     if isinstance(submission, Answers):
         return submission.wire.ask("library", name)
     return importlib.import_module(name)
+
+
+def global_state(submission: Any) -> tuple[Any, ...]:
+    """Return the state of NumPy's global generator in the submission's process."""
+    _, key, position, *_ = library(submission, "numpy.random").get_state()
+    return position, bytes(np.asarray(key))
 
 
 class Deferred(partial[Any]):
@@ -247,24 +272,50 @@ def assert_diagnosed(
         known = [d for d in (first, *first.others) if d.known_bug and block in (None, d.block)]
         if known:
             raise CheckFailedError(f"{known[0].sentence}\nHint: {known[0].hint}")
-        raise CheckFailedError(f"{wrong[0].sentence()}.")
+        sentence = wrong[0].sentence().partition(": if that is intended")[0]
+        raise CheckFailedError(f"{sentence}.")
 
 
 def assert_unchanged(
     forward: Callable[..., Any], backward: Callable[..., Any], *arguments: Any
 ) -> None:
-    """Raise unless both functions leave their arguments unchanged."""
-    copies = copy_arrays(arguments)
+    """Raise unless the functions leave their arguments unchanged, and use the cache alone.
+
+    Another forward pass must not change what backward returns for the cache of the first.
+    """
+    copies = list(deepcopy(arguments))
     y, cache = require_pair(forward, forward(*copies))
     assert_nonzero("y", y)
     expect(all(map(_equal, copies, arguments)), hint("layer: x damaged"))
     dy = np.ones_like(y)
-    backward(dy, cache)
+    first = _joined(backward(dy, cache))
     expect(np.all(dy == 1), hint("layer: dy damaged"))
     expect(
         all(map(_equal, copies, arguments)),
         "backward changes an argument of forward: write into a new array.",
     )
+    _, cache = forward(*deepcopy(arguments))
+    if not np.array_equal(_joined(backward(dy, cache)), first):
+        return  # the functions are random, which other checks find
+    _, cache = forward(*deepcopy(arguments))
+    others = list(deepcopy(arguments))
+    for other in others:
+        if isinstance(other, np.ndarray):
+            other *= -1
+        elif isinstance(other, np.random.Generator):
+            other.random()
+    forward(*others)
+    expect(
+        np.array_equal(_joined(backward(dy, cache)), first),
+        "backward uses values of the last forward pass, not of its cache.\n"
+        "Hint: a network calls forward of every layer before backward; return the values that "
+        "backward needs in the cache, and use no global variable.",
+    )
+
+
+def _joined(gradients: Any) -> Array:
+    gradients = gradients if isinstance(gradients, tuple | list) else (gradients,)
+    return np.concatenate([np.empty(0), *map(np.ravel, gradients)])
 
 
 def assert_arguments_unchanged(function: Callable[..., Any], *arguments: Any) -> None:

@@ -20,7 +20,7 @@ from nnreg._support import labels, validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
 from nnreg.gradcheck import tree
-from nnreg.gradcheck.calling import bind_backward, name_of, names_of, output_of
+from nnreg.gradcheck.calling import bind_arguments, bind_backward, name_of, names_of, output_of
 from nnreg.gradcheck.check import check_gradients, make_problem
 from nnreg.gradcheck.snapshot import Snapshot
 from nnreg.layers.base import Layer
@@ -87,8 +87,9 @@ def diagnose(
     *arguments: Any,
     seed: int = 0,
     parameters: Mapping[str, Array] | None = None,
-    gradients: Callable[[], Mapping[str, Array]] | None = None,
+    gradients: Callable[[], Mapping[str, Array]] | Mapping[str, Array] | None = None,
     wrt: str | Sequence[str | None] | Mapping[str, str | None] | None = None,
+    **named: Any,
 ) -> Diagnosis:
     """Identify the bug of a wrong backward pass.
 
@@ -107,7 +108,7 @@ def diagnose(
     seed : int, default 0
     parameters : mapping of str to ndarray, optional
         For an object with state, as for :func:`nnreg.check_gradients`.
-    gradients, wrt : optional
+    gradients, wrt, **named : optional
         As for :func:`nnreg.check_gradients`.
 
     Returns
@@ -138,6 +139,13 @@ def diagnose(
     elif isinstance(subject, Penalty):
         diagnosis = _find_wrong_gradient(name, _calls_of_penalty(subject, *arguments), seed)
     else:
+        pair = arguments[:1] if arguments and callable(arguments[0]) else ()
+        backward = pair[0] if pair else None
+        if not isinstance(subject, type):
+            rest, parameters = bind_arguments(
+                subject, backward, arguments[len(pair) :], named, parameters
+            )
+            arguments = (*pair, *rest)
         options = {"parameters": parameters, "gradients": gradients, "wrt": wrt}
         name, call = name_of(subject), Call(subject, arguments, options)
         diagnosis = _find_wrong_gradient(name, [call, call], seed)
@@ -295,7 +303,9 @@ def _explain(name: str, points: tuple[GradientSample, ...], sentence: str) -> Di
             pattern = rf"\b{GRADIENTS.get(bug.block, 'dw')}\b"
             text = re.sub(pattern, lambda _: gradient, bug.description)  # noqa: B023  # used at once
             text = text[0].upper() + text[1:] if text.startswith("the ") else text
-            if "penalty" in bug.name and (k := coefficients(first.point, first.returned)[1]):
+            if bug.name.startswith("gradient: penalty") and (
+                k := coefficients(first.point, first.returned)[1]
+            ):
                 text += f" The difference is {k:.4g} times {block}."
             return Diagnosis(name, text, bug.hint, bug, block)
     difference = describe_difference(wrong.returned, wrong.point.right) if wrong else sentence

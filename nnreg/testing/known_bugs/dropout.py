@@ -73,13 +73,13 @@ def draw_anew(layer: WrongDropout, x: Array, cache: Cache) -> Array:
 
 
 def _redrawn(point: FormulaInputs, returned: Array) -> bool:
-    """Return whether ``returned`` is ``dy`` times an unknown mask with one scale."""
+    """Return whether ``returned`` is ``dy`` times an unknown mask with the right scale."""
     if returned.shape != point.dy.shape or not point.masks:
         return False
-    factor = returned / point.dy
-    scale = float(factor.max())
-    kept = np.abs(factor - scale) < 1e-6 * scale
-    return bool(scale > 0 and not kept.all() and (kept | (np.abs(factor) < 1e-9)).all())
+    factor = returned / (point.dy * point.constant)
+    kept = np.abs(factor - 1) < 1e-6
+    drawn = kept.any() and (kept | (np.abs(factor) < 1e-9)).all()
+    return bool(drawn and (kept != point.mask).any() and not kept.all())
 
 
 def _another_step(point: FormulaInputs, returned: Array) -> bool:

@@ -316,7 +316,7 @@ LOSSES = (
         (
             "half",
             "The gradient is half the right one.",
-            "The derivative of r² is 2r. Is the 2 missing, although the value has no 1/2?",
+            "Does the gradient have a 1/2 that the value lacks, or lack the 2 of a square?",
             lambda p: 0.5 * p.right,
         ),
     ),

@@ -78,7 +78,7 @@ PENALTIES = (
         None,
         (
             "2λ",
-            "The gradient is 2λw, the value λ/2·Σw²: the gradient is too large by a factor of 2.",
+            "The gradient is 2λw, that of λ/2·Σw² is λw: it is too large by a factor of 2.",
             "λ/2·Σw² has the gradient λw. Only without the 1/2 does it have 2λw.",
             lambda p: 2.0 * p.right,
         ),
