@@ -109,6 +109,29 @@ AFFINE_AND_RELU = {
         ["affine_dx", "affine_dw", "affine_db", "affine_one_row", "affine_changes_nothing"],
         "affine_backward was skipped in submission, line 14.*SyntaxError.*line 20",
     ),
+    "a global variable for the cache": (
+        [
+            (
+                "    return np.maximum(x, 0), x",
+                "    global X\n    X = x\n    return np.maximum(x, 0), x",
+            ),
+            ("x = cache", "x = X"),
+        ],
+        ["relu_changes_nothing"],
+        "uses values of the last forward pass.*no global variable",
+    ),
+    "float32": one(
+        "x @ w + b,", "(x @ w + b).astype(np.float32),", ["affine_forward"], "compute in float64"
+    ),
+    "dx divided by N": one(
+        "dx = dy @ w.T", "dx = dy @ w.T / len(dy)", ["affine_dx"], "divided by N once more"
+    ),
+    "dw and dx exchanged": one(
+        "return dx, dw, db",
+        "return dw, dx, db",
+        ["affine_dx", "affine_dw"],
+        r"^(?!.*wrt=).*It is the derivative with respect to w",
+    ),
     "a wrong import": one(
         "import numpy as np",
         "import numpyy as np",
@@ -156,6 +179,18 @@ CROSS_ENTROPY = {
     ),
     "a value for each row": one(
         RESULT, "-log_p[rows, labels], dz / N", ["loss_value"], "must be one number"
+    ),
+    "one shift for all rows": one(
+        SHIFT, "z - z.max()\n    log_p", ["loss_large"], "it is -inf, expected"
+    ),
+    "N of the notebook": one(
+        RESULT, "-log_p[rows, labels].mean(), dz / 5", ["loss_one_row"], r"dz\[0, 0\] is 0.129806"
+    ),
+    "p for its logarithm": one(
+        RESULT,
+        "-np.exp(log_p[rows, labels]).mean(), dz / N",
+        ["loss_value", "loss_large"],
+        "^(?!.*Hint)",
     ),
     "1/N missing in dz": one(
         RESULT, "-log_p[rows, labels].mean(), dz", ["loss_gradient"], "1/N is missing"
@@ -269,6 +304,30 @@ PENALTIES = {
         ["proximal"],
         "Negative entries move up",
     ),
+    "L1: no number at zero": one(
+        "strength * np.sign(w)",
+        "strength * w / np.abs(w)",
+        ["l1_at_zero"],
+        r"\] is nan, expected 0",
+    ),
+    "proximal: half the threshold": one(
+        PROXIMAL,
+        PROXIMAL.replace("threshold", "threshold / 2"),
+        ["proximal", "proximal_zeros"],
+        "^(?!.*Hint)",
+    ),
+    "names written out": one(
+        WEIGHTS,
+        '        if name in ("w1", "w2"):\n    ',
+        ["added_to_weights"],
+        r"w_out\[0\] .* is not added",
+    ),
+    "biases of another gradient": one(
+        "        total[name] = gradient\n",
+        "        total[name] = parameters[name]\n",
+        ["biases_left_alone"],
+        "^(?!.*Hint)",
+    ),
     "biases penalized": one(
         WEIGHTS, "        if True:\n    ", ["biases_left_alone"], "Penalize weights alone"
     ),
@@ -353,6 +412,58 @@ DROPOUT = {
     "divided by the wrong number": one(
         "/ keep_prob", "/ keep_prob**2", ["scale"], r"by 1.5625, expected 1/keep_prob = 1.25"
     ),
+    "divided by the share that was kept": (
+        [
+            ('"""Exercise 4, solved."""', "import numpy as np"),
+            (MASK, "(rng.random(x.shape) < keep_prob) * 1.0\n    mask /= np.mean(mask)"),
+        ],
+        ["scale"],
+        "by 1.2468.*, expected 1/keep_prob = 1.25",
+    ),
+    "always the same number kept": one(
+        "rng.random(x.shape) < keep_prob",
+        "rng.permutation(x.size).reshape(x.shape) < keep_prob * x.size",
+        ["share"],
+        "The same number of units is kept.*for each entry",
+    ),
+    "rows repeated": one(
+        "rng.random(x.shape)",
+        "rng.random(x.shape)[[row // 2 for row in range(len(x))]]",
+        ["share"],
+        "depends on other units.*for each entry",
+    ),
+    "one number for all units": one(
+        "rng.random(x.shape)",
+        "rng.random()",
+        ["share", "dx_in_training", "changes_nothing"],
+        "All units are kept or dropped together",
+    ),
+    "keep_prob squared": one(
+        "< keep_prob", "< keep_prob**2", ["share"], "^(?!.*Hint).*25% of the units are kept"
+    ),
+    "negative units dropped too": one(
+        "x * mask, mask", "x * mask * (x > 0), mask * (x > 0)", ["share"], "40% of the units"
+    ),
+    "halved": one("x * mask, mask", "x * mask / 2, mask", ["scale"], "multiplied by 0.625"),
+    "a global variable for the mask": (
+        [
+            (
+                "    return x * mask, mask",
+                "    global MASK\n    MASK = mask\n    return x * mask, mask",
+            ),
+            ("else dy * mask", "else dy * MASK"),
+        ],
+        ["changes_nothing"],
+        "uses values of the last forward pass",
+    ),
+    "a seed for all of NumPy": (
+        [
+            ('"""Exercise 4, solved."""', "import numpy as np"),
+            (MASK, "(rng.random(x.shape) < keep_prob) / keep_prob\n    np.random.seed(0)"),
+        ],
+        ["draws"],
+        "np.random is used or seeded",
+    ),
     "on at inference": one(
         NOT_TRAINING, "", ["inference", "dx_in_inference"], "Units are dropped outside training"
     ),
@@ -384,7 +495,7 @@ DROPOUT = {
             (MASK, "np.ones(x.shape)"),
         ],
         ["share", "scale", "dx_in_training", "draws"],
-        "some units must be dropped",
+        "^(?!.*Hint).*some units must be dropped",
     ),
 }
 
@@ -415,6 +526,48 @@ TRAINING = {
     ),
     "shuffled by another generator": one(
         ORDER, "order = np.random.permutation(n)", ["batches_shuffled"], "not from np.random"
+    ),
+    "only the batches shuffled": one(
+        ORDER,
+        "order = (np.arange(n) + batch_size * rng.integers(n)) % n",
+        ["batches_shuffled"],
+        "consecutive rows.*shuffle the rows",
+    ),
+    "an empty batch": one(
+        CUT, "for start in range(0, n + 1, batch_size)]", ["batches_sizes"], r"\[5, 5, 5, 5, 0\]"
+    ),
+    "rows counted from one": one(
+        ORDER, ORDER + " + 1", ["batches_cover"], "There is no row 23: rows are counted from 0"
+    ),
+    "one mask for all steps": one(
+        FORWARD, "net.forward(x, training=True, step=0)", ["step_dropout"], "draw a new mask"
+    ),
+    "the sign of the gradient": one(
+        UPDATE,
+        UPDATE.replace("gradients.vector", "np.sign(gradients.vector)"),
+        ["step_descends", "step_penalty", "step_dropout"],
+        "^(?!.*Hint)",
+    ),
+    "the last objective of an epoch": one(
+        "np.mean(values)", "values[-1]", ["training_history"], "not the last one"
+    ),
+    "the sum of the objectives": one(
+        "np.mean(values)", "np.sum(values)", ["training_history"], "not the sum"
+    ),
+    "all rows in each step": one(
+        "x[batch], y[batch]", "x, y", ["training_steps"], "get 450 rows.*pass x.batch. and y.batch."
+    ),
+    "one order for all epochs": one(
+        "batch_size, rng)\n        ]",
+        "batch_size, np.random.default_rng(0))\n        ]",
+        ["training_steps"],
+        "All epochs have the same order",
+    ),
+    "another learning rate": one(
+        "y[batch], learning_rate)",
+        "y[batch], learning_rate / 2)",
+        ["training_steps"],
+        r"learning rates \[0.05\], expected 0.1",
     ),
     "batches of another size": one(
         "order[start : start + batch_size] " + CUT,

@@ -1,6 +1,7 @@
 """The course: the solutions earn every point, and each mistake costs one check, with a hint."""
 
 import ast
+import itertools
 import json
 import re
 
@@ -121,6 +122,59 @@ def test_a_mistake_costs_its_points_and_gets_its_hint(number, mistake):
     every = [check.name for check in exercise(f"exercise_{number}")]
     assert sorted(reasons) == sorted(every if costs == EVERY else costs), reasons
     assert re.search(words, "\n".join(reasons.values()), re.DOTALL), reasons
+
+
+#: Mistakes that together are a third one, with its hint.
+THIRD = {("scale missing", "scaled at inference too"), ("scale missing", "halved")}
+
+
+def together(number, *mistakes):
+    """Return the solution with two mistakes, or None if their lines overlap."""
+    replacements = [r for mistake in mistakes for r in MISTAKES[number, mistake][0]]
+    text = solution(number)
+    spans = sorted((text.find(old), text.find(old) + len(old)) for old, _ in replacements)
+    apart = all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+    if not apart:
+        return None
+    for old, new in replacements:
+        if text.count(old) != 1:
+            return None
+        text = text.replace(old, new)
+    return text
+
+
+def changes(number, mistake):
+    """Return the beginnings of the names of the functions that a mistake changes."""
+    right, wrong = definitions(solution(number)), changed(number, *MISTAKES[number, mistake][0])
+    return {name.split("_")[0] for name, source in right.items() if source not in wrong}
+
+
+def hint_in(reason):
+    return reason.partition("Hint: ")[2]
+
+
+@pytest.mark.slow
+@every_exercise
+def test_a_hint_is_shown_only_if_to_mend_its_mistake_alone_earns_the_points(number):
+    """All pairs of mistakes in functions that work together, such as forward and backward.
+
+    A hint for both is that of one of them, and the other alone costs this check nothing, or its
+    cure is the same, or it has no effect beside the first: the numbers are those of the first.
+    """
+    names = [name for of, name in MISTAKES if of == number and name != "a syntax error"]
+    alone = {name: lost(number, together(number, name)) for name in names}
+    for pair in itertools.combinations(names, 2):
+        text = together(number, *pair)
+        if text is None or pair in THIRD or not changes(number, pair[0]) & changes(number, pair[1]):
+            continue
+        for check, reason in lost(number, text).items():
+            singles = [alone[name].get(check, "") for name in pair]
+            if not hint_in(reason) or any("Error: " in single for single in singles):
+                continue  # a mistake that crashes alone is another one beside a second
+            hints = [hint_in(single) for single in singles]
+            assert hint_in(reason) in hints, (pair, check, reason, singles)
+            only = "" in singles or hints[0] == hints[1]
+            assert only or reason in singles, (pair, check, reason, singles)
 
 
 @pytest.mark.slow

@@ -18,10 +18,10 @@ from nnreg.course.grading.assertions import (
     call_pair,
     describe_known_error,
     expect,
-    global_state,
     hint,
     library,
     require_gradients,
+    watch_global_state,
 )
 from nnreg.course.grading.exercises import check
 from nnreg.course.grading.submission import CheckFailedError
@@ -158,7 +158,7 @@ def dx_in_inference(submission: Any, rng: np.random.Generator) -> None:
 @check(8)
 def draws(submission: Any, rng: np.random.Generator) -> None:
     """dropout_forward, training: each call draws a new mask, from rng."""
-    again, state = deepcopy(rng), global_state(submission)
+    again, used = deepcopy(rng), watch_global_state(submission)
     first, second, replayed = (forward(submission, X, 0.6, True, g)[0] for g in (rng, rng, again))
     expect(np.any(first) or np.any(second), ALL_DROPPED)
     expect(not np.all(first) or not np.all(second), NONE_DROPPED)
@@ -172,7 +172,7 @@ def draws(submission: Any, rng: np.random.Generator) -> None:
         "Two equal generators give different masks, so no pass can be repeated.\n"
         "Hint: draw from rng, not from np.random.",
     )
-    expect(state == global_state(submission), GLOBAL_STATE)
+    expect(not used(), GLOBAL_STATE)
 
 
 @check(4)

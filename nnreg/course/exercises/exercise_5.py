@@ -11,10 +11,10 @@ from nnreg.course.grading.assertions import (
     GLOBAL_STATE,
     assert_close,
     expect,
-    global_state,
     hint,
     library,
     patched,
+    watch_global_state,
 )
 from nnreg.course.grading.exercises import check
 
@@ -106,7 +106,7 @@ def batches_sizes(submission: Any, rng: np.random.Generator) -> None:
 @check(10)
 def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
     """batches: each call draws a new order from rng."""
-    again, state = np.random.default_rng(0), global_state(submission)
+    again, used = np.random.default_rng(0), watch_global_state(submission)
     first, second, replayed = (
         [np.ravel(batch).tolist() for batch in submission.batches(20, 4, g)]
         for g in (rng, rng, again)
@@ -129,7 +129,7 @@ def batches_shuffled(submission: Any, rng: np.random.Generator) -> None:
         "Two equal generators give different orders, so no run can be repeated.\n"
         "Hint: draw from rng, not from np.random.",
     )
-    expect(state == global_state(submission), GLOBAL_STATE)
+    expect(not used(), GLOBAL_STATE)
 
 
 @check(20)

@@ -179,10 +179,17 @@ def library(submission: Any, name: str = "nnreg") -> Any:
     return importlib.import_module(name)
 
 
-def global_state(submission: Any) -> tuple[Any, ...]:
-    """Return the state of NumPy's global generator in the submission's process."""
-    _, key, position, *_ = library(submission, "numpy.random").get_state()
-    return position, bytes(np.asarray(key))
+def watch_global_state(submission: Any) -> Callable[[], bool]:
+    """Return a function that returns whether NumPy's global generator has been used or seeded."""
+    generator = library(submission, "numpy.random")
+    generator.random()  # its state is not that after a seed
+
+    def state() -> tuple[Any, ...]:
+        _, key, position, *_ = generator.get_state()
+        return position, bytes(np.asarray(key))
+
+    before = state()
+    return lambda: state() != before
 
 
 class Deferred(partial[Any]):
