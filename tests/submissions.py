@@ -529,7 +529,8 @@ TRAINING = {
     ),
     "only the batches shuffled": one(
         ORDER,
-        "order = (np.arange(n) + batch_size * rng.integers(n)) % n",
+        "starts = batch_size * rng.permutation(-(-n // batch_size))\n"
+        "    order = np.concatenate([np.arange(n)[s : s + batch_size] for s in starts])",
         ["batches_shuffled"],
         "consecutive rows.*shuffle the rows",
     ),
