@@ -124,8 +124,15 @@ def test_a_mistake_costs_its_points_and_gets_its_hint(number, mistake):
     assert re.search(words, "\n".join(reasons.values()), re.DOTALL), reasons
 
 
-#: Mistakes that together are a third one, with its hint.
-THIRD = {("scale missing", "scaled at inference too"), ("scale missing", "halved")}
+#: Mistakes that together give the numbers of a third one, with its hint.
+THIRD = {
+    ("scale missing", "scaled at inference too"),
+    ("scale missing", "halved"),
+    ("scaled at inference instead", "halved"),
+    ("divided by the wrong number", "halved"),
+    ("negative units dropped too", "keeps with the probability to drop"),
+    ("negative units dropped too", "never drops"),
+}
 
 
 def together(number, *mistakes):
