@@ -209,7 +209,8 @@ PATH: Mapping[str, Options] = {
 
 _NOISE = ", ".join(f"{kind().noise:g} for {name}" for name, kind in PROCESSES.items())
 
-ROWS = 15  # so few that a network with a weak penalty overfits
+EXAMPLE = {"rows": 15, "datasets": 20, "noise": 0.6}
+"""Of the default sweep, in which a network with a weak penalty overfits."""
 
 _DRAWS = {
     "rows": "training rows of a data set",
@@ -245,16 +246,16 @@ BIAS_VARIANCE: Mapping[str, Options] = {
             "type": number,
             "metavar": "SIZE",
             "help": "standard deviation around the sine, or share of wrong labels "
-            f"(default: {_NOISE})",
+            f"(default: {_NOISE}; {EXAMPLE['noise']:g} for the sine and l2)",
         },
         **{
             name: {
                 "type": whole,
                 "metavar": "N",
-                "help": f"{text} (default: {default})",
+                "help": f"{text} (default: {getattr(SamplingDesign, name)}"
+                + (f"; {EXAMPLE[name]} for the sine and l2)" if name in EXAMPLE else ")"),
             }
             for name, text in _DRAWS.items()
-            for default in [ROWS if name == "rows" else getattr(SamplingDesign, name)]
         },
     },
     "network, where the sweep does not vary it": {
@@ -304,8 +305,10 @@ def run_path(args: argparse.Namespace) -> int:
 
 def run_bias_variance(args: argparse.Namespace) -> int:
     """Sweep, print the table, write the folder, and return the exit status."""
+    if args.sweep == "l2" and args.process == "sine":
+        args = argparse.Namespace(**EXAMPLE | vars(args))
     process = PROCESSES[args.process](**select(args, PROCESSES[args.process]))
-    design = SamplingDesign(**{"rows": ROWS} | select(args, SamplingDesign))
+    design = SamplingDesign(**select(args, SamplingDesign))
     base = NetworkLearner(**select(args, NetworkLearner))
     learners = sweep(args.sweep, vars(args).get("values"), base)
 

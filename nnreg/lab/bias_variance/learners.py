@@ -147,7 +147,7 @@ def _predict_polynomial(basis: Predict, coefficients: Array, labels: bool, x: Ar
 
 AXES: Mapping[str, tuple[str, tuple[float, ...]]] = {
     "width": ("hidden units", (1, 2, 3, 4, 8, 16, 64)),
-    "l2": ("L2 strength", (0.3, 0.1, 0.01, 0.001, 0.0001)),
+    "l2": ("L2 strength", (1.0, 0.1, 0.03, 0.001, 0.0001)),
     "l1": ("L1 strength", (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001)),
     "keep-prob": ("keep_prob", (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)),
     "degree": ("degree", (0, 1, 2, 3, 4, 5, 6)),
