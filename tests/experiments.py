@@ -40,7 +40,7 @@ def draw_nothing(
 
 def fake_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the pictures of reports empty, for tests that do not look at them."""
-    for picture in ("curves", "weights"):
+    for picture in ("curves", "weights", "decisions"):
         monkeypatch.setattr(f"nnreg.lab.comparison.report.draw_{picture}", draw_nothing)
     for picture in ("terms", "fits"):
         monkeypatch.setattr(f"nnreg.lab.bias_variance.report.draw_{picture}", draw_nothing)

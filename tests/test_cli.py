@@ -82,9 +82,12 @@ class TestCompare:
         assert compare() == 0
         out, err = capsys.readouterr()
         assert re.search(r"^dropout \+ L2 +\w+fit|^dropout \+ L2 +right fit", out, re.MULTILINE)
-        assert "Written to nnreg-compare: report.json, report.html, curves.png, weights.png" in out
+        assert (
+            "Written to nnreg-compare: report.json, report.html, curves.png, weights.png"
+            in " ".join(out.split())
+        )
         assert err == ""
-        assert len(list((tmp_path / "nnreg-compare").iterdir())) == 4
+        assert len(list((tmp_path / "nnreg-compare").iterdir())) == 5
 
     def test_the_folder_has_a_number_when_it_exists(self, capsys, tmp_path):
         (tmp_path / "nnreg-compare").mkdir()

@@ -11,13 +11,23 @@ import pytest
 from experiments import QUICK, fake_pictures, needs_matplotlib, quick
 from pages import Page
 
+import nnreg
 from nnreg import plots
-from nnreg.datasets import load
+from nnreg.datasets import Dataset, load
 from nnreg.lab import VARIANTS, Settings, compare
-from nnreg.lab.comparison.report import NOISE_RULE, draw_curves, draw_weights, make_report
+from nnreg.lab.comparison.decisions import SHOWN, find_regions
+from nnreg.lab.comparison.report import (
+    NOISE_RULE,
+    draw_curves,
+    draw_decisions,
+    draw_weights,
+    make_report,
+    shows_decisions,
+)
+from nnreg.lab.preprocessing import Standardization, standardize
 from nnreg.lab.verdicts import FIT_RULE
 
-FILES = ["report.json", "report.html", "curves.png", "weights.png"]
+FILES = ["report.json", "report.html", "curves.png", "weights.png", "decisions.png"]
 
 
 def page(comparison):
@@ -179,9 +189,9 @@ class TestPage:
     def test_it_has_a_picture_for_every_screen_and_loads_nothing(self, written):
         text = (written / "report.html").read_text("utf-8")
         loads = Page(text).loads()
-        assert loads == ["data:image/svg+xml;base64,c3Zn"] * 8
+        assert loads == ["data:image/svg+xml;base64,c3Zn"] * 12
         assert not {"script", "link"} & set(Page(text).tags)
-        assert text.count('media="(prefers-color-scheme: dark) and (max-width: 700px)"') == 2
+        assert text.count('media="(prefers-color-scheme: dark) and (max-width: 700px)"') == 3
 
     def test_it_shows_every_figure_and_both_rules(self, small):
         result = Page(page(small))
@@ -257,9 +267,43 @@ class TestPictures:
     @needs_matplotlib
     def test_the_share_of_exact_zeros_is_written(self, small):
         panel = draw_weights(small).axes[2]
-        share = 100 * (small.runs["L1"][0].weights == 0).mean()
+        share = 100 * small.values("L1", "zeros").mean()
         assert f"{share:.1f} % exactly 0" in [note.get_text() for note in panel.texts]
         assert len(panel.patches) == 2  # the histogram, and the bar of zeros
+        column = next(column for column in small.columns if column.key == "weight_norm")
+        norm = column.format([small.values("L1", "weight_norm").mean()])
+        assert any(note.get_text().startswith(f"norm {norm} ") for note in panel.texts)
+
+    @needs_matplotlib
+    def test_of_images_the_most_certain_mistakes_are_shown(self, small):
+        panel = draw_decisions(small).axes[0]
+        assert len(panel.images) == SHOWN
+        run, rows = small.runs["none"][0], standardize(small.rows)
+        chances = nnreg.softmax(run.network.predict(rows.x_test))
+        predicted = chances.argmax(axis=1)
+        wrong = predicted != rows.y_test
+        first = np.where(wrong, chances.max(axis=1), 0).argmax()
+        caption = f"{rows.y_test[first]} as {predicted[first]}: {100 * chances[first].max():.0f} %"
+        texts = [note.get_text() for note in panel.texts]
+        assert caption in texts
+        assert f"{wrong.sum()} of 500 wrong" in texts
+        assert (panel.images[0].get_array().ravel() == small.rows.x_test[first]).all()
+
+    @needs_matplotlib
+    def test_of_two_features_regions_are_the_predicted_classes(self, rng):
+        x = rng.normal(size=(40, 2))
+        data = Dataset("signs", x, (x[:, 0] > 0).astype(int), ("a", "b"), ("-", "+"), "here")
+        result = compare(data, Settings(**(QUICK | {"train_size": None, "repeats": 1})))
+        assert [axes.get_xlabel() for axes in draw_decisions(result).axes[2:5]] == ["a"] * 3
+        net, rows = result.runs["L2"][0].network, result.rows
+        grid = find_regions({"L2": net}, rows)["L2"]
+        row, column = 17, 90
+        z = Standardization.of(rows.x).apply(np.array([[grid.x[column], grid.y[row]]]))
+        assert grid.classes[row, column] == net.predict(z).argmax()
+
+    def test_other_data_have_no_such_picture(self, small):
+        data = dataclasses.replace(small.dataset, feature_names=tuple("abc"))
+        assert not shows_decisions(dataclasses.replace(small, dataset=data))
 
     @needs_matplotlib
     @pytest.mark.parametrize("kind", ["png", "svg"])

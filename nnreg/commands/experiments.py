@@ -407,7 +407,7 @@ COMMANDS: Mapping[str, Mapping[str, Any]] = {
             "Train one network in five ways: without regularization, with L2, with L1, with "
             "dropout, and with dropout + L2. Within a repeat all five start from the same weights"
             " and use the same batches in the same order. Prints a table, and writes report.json,"
-            " report.html, curves.png and weights.png into a folder."
+            " report.html and pictures into a folder."
         ),
         "options": COMPARE,
         "rules": COMPARE_RULES,

@@ -5,6 +5,7 @@ those of Okabe and Ito, which are distinguishable with colour blindness. Lines a
 ends, without a legend.
 """
 
+from nnreg.plots.decisions import Regions, decision_regions, misclassified_images
 from nnreg.plots.dropout import dropout_masks, first_layer_filters, prediction_band
 from nnreg.plots.experiments import (
     Fit,
@@ -27,8 +28,10 @@ __all__ = [
     "LIGHT",
     "Fit",
     "MissingMatplotlibError",
+    "Regions",
     "Theme",
     "bias_variance_curves",
+    "decision_regions",
     "dropout_masks",
     "first_layer_filters",
     "fit_curves",
@@ -36,6 +39,7 @@ __all__ = [
     "histogram_edges",
     "history_curves",
     "loss_curves",
+    "misclassified_images",
     "prediction_band",
     "regularization_path",
     "render",

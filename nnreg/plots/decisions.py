@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Figure, Theme, describe_figure, new_panels, outer_labels
 
@@ -26,6 +24,7 @@ class Regions:
 
     Examples
     --------
+    >>> import numpy as np
     >>> Regions(np.arange(3.0), np.arange(2.0), np.zeros((2, 3), int)).classes.shape
     (2, 3)
     """
@@ -60,6 +59,7 @@ def decision_regions(
 
     Examples
     --------
+    >>> import numpy as np
     >>> grid = Regions(np.arange(2.0), np.arange(2.0), np.array([[0, 1], [0, 1]]))
     >>> figure = decision_regions({"none": grid}, (np.zeros((1, 2)), np.array([0])))
     >>> figure.axes[0].get_title(loc="left")
@@ -100,6 +100,7 @@ def misclassified_images(
 
     Examples
     --------
+    >>> import numpy as np
     >>> figure = misclassified_images({"none": (np.ones((1, 8, 8)), ["3 as 8: 99 %"])})
     >>> figure.axes[0].texts[-1].get_text()
     '3 as 8: 99 %'

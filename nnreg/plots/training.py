@@ -181,7 +181,7 @@ BINS = 61  # odd, so that one bin is centred at 0
 VISIBLE = 0.0005  # smallest share that is shown as 0.1 %
 
 WEIGHTS_KEY = """\
-weights of the first repeat,
+weights of all repeats,
 on a logarithmic scale;
 exact zeros have
 a separate bar"""

@@ -140,7 +140,7 @@ class _Experiment:
             "zeros": float(np.mean(weights == 0)),
             "seconds": float(sum(history["seconds"])),
         }
-        return VariantRun(net.seed, figures, curves, weights.copy())
+        return VariantRun(net.seed, figures, curves, net)
 
     def measure(self, net: Network, rows: Rows) -> dict[str, float]:
         """Return the figures of a network in inference mode."""

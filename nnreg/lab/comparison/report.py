@@ -12,6 +12,7 @@ import numpy as np
 from nnreg import plots
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
+from nnreg.lab.comparison.decisions import find_image_shape, find_mistakes, find_regions
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.preprocessing import PreparedRows
 from nnreg.lab.reporting.report import (
@@ -28,6 +29,7 @@ from nnreg.lab.reporting.report import (
 )
 from nnreg.lab.settings import VARIANTS, Settings, Strengths
 from nnreg.lab.verdicts import FIT_RULE, classify_fit, compute_baseline
+from nnreg.network import Network
 from nnreg.plots import LIGHT, Theme, histogram_edges
 from nnreg.plots.frame import Figure
 
@@ -94,8 +96,16 @@ PICTURES = {
     "weights": {
         "title": "The final weights",
         "alt": "Histograms of the weights, one panel per variant, on the same axes.",
-        "caption": "All weights of the first repeat, on a logarithmic scale. Those that are "
-        "exactly 0 have a separate bar.",
+        "caption": "All weights of all repeats, on a logarithmic scale. Those that are exactly 0 "
+        "have a separate bar.",
+    },
+    "decisions": {
+        "title": "What was learned",
+        "alt": "Decision regions, or misclassified images, one panel per variant.",
+        "caption": "The networks of the first repeat. Of two features: the class that is predicted "
+        "at each point, and the training rows. Of images: the test rows that are misclassified "
+        "with the highest probability, each with its true class, the predicted one and its "
+        "probability.",
     },
 }
 
@@ -120,19 +130,26 @@ class VariantRun:
         ``seconds``; see `Comparison.columns`.
     curves : dict of str to list of float
         The first five, and the penalty, at the end of every epoch.
-    weights : ndarray of shape (P,)
-        The final weights, without the biases.
+    network : Network
+        The trained network.
 
     Examples
     --------
-    >>> VariantRun(0, {"gap": 0.5}, {}, np.zeros(1)).figures["gap"]
-    0.5
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1)], inputs=2)
+    >>> VariantRun(0, {"gap": 0.5}, {}, net).weights.shape
+    (2,)
     """
 
     seed: int
     figures: dict[str, float]
     curves: dict[str, list[float]]
-    weights: Array
+    network: Network
+
+    @property
+    def weights(self) -> Array:
+        """The final weights, without the biases, (P,)."""
+        return self.network.parameters.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,6 +346,12 @@ def make_report(comparison: Comparison) -> Report:
     ]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
     heads = [column.head for column in columns]
+    draw = {
+        "curves": partial(draw_curves, comparison),
+        "weights": partial(draw_weights, comparison),
+    }
+    if shows_decisions(comparison):
+        draw["decisions"] = partial(draw_decisions, comparison)
     rules = {"verdict": FIT_RULE, "~": NOISE_RULE, "repeats": FAIRNESS}
     return Report(
         title=f"Regularization compared: {comparison.dataset.name}",
@@ -348,7 +371,12 @@ def make_report(comparison: Comparison) -> Report:
         draw={
             "curves": partial(draw_curves, comparison),
             "weights": partial(draw_weights, comparison),
-        },
+        }
+        | (
+            {"decisions": partial(draw_decisions, comparison)}
+            if shows_decisions(comparison)
+            else {}
+        ),
     )
 
 
@@ -443,14 +471,44 @@ def draw_curves(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGH
 
 
 def draw_weights(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
-    """Draw the distribution of the weights of the first repeat."""
-    runs = {variant: comparison.runs[variant][0] for variant in VARIANTS}
-    notes = {variant: f"norm {run.figures['weight_norm']:.1f}" for variant, run in runs.items()}
+    """Draw the distribution of the weights of all repeats."""
+    runs = comparison.runs
+    notes = {v: f"norm {comparison.values(v, 'weight_norm').mean():.1f}" for v in VARIANTS}
     return plots.weight_histograms(
-        {variant: run.weights for variant, run in runs.items()},
+        {variant: np.concatenate([run.weights for run in runs[variant]]) for variant in VARIANTS},
         notes=_add_strengths(comparison, notes),
         columns=columns,
         theme=theme,
+    )
+
+
+def shows_decisions(comparison: Comparison) -> bool:
+    """Return whether the data have two features, or are images."""
+    features = comparison.dataset.feature_names
+    return len(features) == 2 or find_image_shape(features) is not None
+
+
+def draw_decisions(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
+    """Draw decision regions of two features, or misclassified images, of the first repeat."""
+    rows, dataset = comparison.rows, comparison.dataset
+    networks = {variant: comparison.runs[variant][0].network for variant in VARIANTS}
+    style: dict[str, Any] = {"columns": columns, "theme": theme}
+    shape = find_image_shape(dataset.feature_names)
+    if shape is None:
+        accuracies = {v: comparison.runs[v][0].figures["test_accuracy"] for v in VARIANTS}
+        notes = {v: f"test accuracy {format_percent(share)}" for v, share in accuracies.items()}
+        a, b = dataset.feature_names
+        regions, points = find_regions(networks, rows), (rows.x, rows.y)
+        return plots.decision_regions(regions, points, names=(a, b), notes=notes, **style)
+    mistakes = {
+        v: find_mistakes(net, rows, dataset.class_names, shape) for v, net in networks.items()
+    }
+    return plots.misclassified_images(
+        {variant: (images, captions) for variant, (images, captions, _) in mistakes.items()},
+        notes={
+            v: f"{count:,} of {len(rows.x_test):,} wrong" for v, (*_, count) in mistakes.items()
+        },
+        **style,
     )
 
 
