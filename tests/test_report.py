@@ -254,6 +254,8 @@ class TestPictures:
         names = {note.get_text(): note.get_color() for note in panel.texts}
         assert names["train"] == plots.LIGHT.train
         assert names["test"] == plots.LIGHT.test
+        judged = next(line for line in panel.lines if line.get_linestyle() == "--")
+        assert np.allclose(judged.get_ydata(), small.verdict_curves()["L2"].mean(axis=0))
 
     @needs_matplotlib
     def test_names_do_not_overlap_where_the_lines_meet_and_one_point_can_be_drawn(self):

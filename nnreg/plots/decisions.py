@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nnreg._support.typing import Array
 from nnreg.plots.frame import LIGHT, Figure, Theme, describe_figure, new_panels, outer_labels
@@ -68,13 +69,19 @@ def decision_regions(
     key = "areas: the predicted class\ndots: training rows, in the\ncolor of their label"
     figure, panels = new_panels(list(regions), notes or {}, columns, theme, key)
     x, labels = points
-    limits = {"cmap": "tab10", "vmin": -0.5, "vmax": 9.5}
+    limits: dict[str, Any] = {"cmap": "tab10", "vmin": -0.5, "vmax": 9.5}
     for axes, grid in zip(panels, regions.values(), strict=True):
         axes.pcolormesh(
             *(grid.x, grid.y, grid.classes % 10), shading="nearest", alpha=0.25, **limits
         )
         axes.scatter(
-            *x.T, c=labels % 10, s=9, edgecolors=theme.background, linewidths=0.4, **limits
+            x[:, 0],
+            x[:, 1],
+            c=labels % 10,
+            s=9,
+            edgecolors=theme.background,
+            linewidths=0.4,
+            **limits,
         )
         axes.grid(visible=False)
     outer_labels(panels, columns, *names)

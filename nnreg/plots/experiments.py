@@ -101,7 +101,7 @@ def bias_variance_curves(
         "risk": theme.test,
     }
     for axes, lines in zip(panels, (terms, measured), strict=True):
-        ends = []
+        ends: list[tuple[float, str, str]] = []
         for name, (heights, errors) in lines.items():
             colour = colours.get(name, "#808890")
             axes.plot(positions, heights, color=colour, linewidth=2.0)
@@ -164,8 +164,8 @@ def fit_curves(
         mean = fit.models.mean(axis=0)
         axes.plot(fit.x, mean, color=theme.train, linewidth=2.2, label="mean of all models")
         axes.plot(fit.x, first, color=theme.ink, linewidth=1.0, label="model of one data set")
-        style = {"color": theme.test, "linewidth": 2.0, "linestyle": "--"}
-        axes.plot(fit.x, fit.truth, label="true function", **style)
+        (truth,) = axes.plot(fit.x, fit.truth, color=theme.test, linewidth=2.0, linestyle="--")
+        truth.set_label("true function")
         axes.plot(*fit.points, "o", color=theme.ink, markersize=3.5, label="one data set")
         axes.set(
             xlim=(fit.x[0], fit.x[-1]),

@@ -30,6 +30,7 @@ shaded: generalization gap"""
 def loss_curves(
     curves: Mapping[str, tuple[Array, Array]],
     *,
+    judged: Mapping[str, Array] | None = None,
     notes: Mapping[str, str] | None = None,
     columns: int = 3,
     theme: Theme = LIGHT,
@@ -40,6 +41,8 @@ def loss_curves(
     ----------
     curves : mapping of str to (train, test), each ndarray of shape (R, epochs)
         By the panel's title; one thin line per repeat, and a thick line for the mean.
+    judged : mapping of str to ndarray of shape (R, epochs), optional
+        By the same titles: the loss on new rows that a verdict was made with.
     {notes}
     {figure}
 
@@ -49,11 +52,13 @@ def loss_curves(
     >>> figure.axes[0].get_xlabel()
     'epoch'
     """
-    figure, panels = new_panels(list(curves), notes or {}, columns, theme, CURVES_KEY)
+    key = CURVES_KEY + ("\ndashed: the loss of the verdict" if judged else "")
+    figure, panels = new_panels(list(curves), notes or {}, columns, theme, key)
     means = [part.mean(axis=0) for pair in curves.values() for part in pair]
+    means += [part.mean(axis=0) for part in (judged or {}).values()]
     top = 1.08 * max(float(mean.max()) for mean in means)
     longest = max(mean.size for mean in means)
-    for axes, (train, test) in zip(panels, curves.values(), strict=True):
+    for axes, (name, (train, test)) in zip(panels, curves.items(), strict=True):
         epochs = np.arange(1, train.shape[1] + 1)
         pair = (
             draw_repeats(axes, epochs, train, theme.train),
@@ -74,6 +79,10 @@ def loss_curves(
             (float(pair[0][-1]), "train", theme.train),
             (float(pair[1][-1]), "test", theme.test),
         ]
+        if judged:
+            mean = judged[name].mean(axis=0)
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=theme.ink, linestyle="--")
+            ends.append((float(mean[-1]), "verdict", theme.ink))
         label_ends(axes, ends, longest, top)
         axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))
     outer_labels(panels, columns, "epoch", "data loss")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -91,7 +91,7 @@ PICTURES = {
         "alt": "Train and test loss by epoch, one panel per variant, on the same axes.",
         "caption": "Data loss in inference mode at the end of each epoch. Thick lines are means of "
         "the repeats, thin lines the repeats; the dot is the lowest test loss; the shaded area is "
-        "the generalization gap.",
+        "the generalization gap. Dashed: the loss that the verdict was made with.",
     },
     "weights": {
         "title": "The final weights",
@@ -228,6 +228,11 @@ class Comparison:
             "inside_noise": is_inside_noise(differences) if testable else None,
         }
 
+    def verdict_curves(self) -> dict[str, Array]:
+        """Return the loss by epoch that each verdict was made with, unless it is the test loss."""
+        curves = {v: self.curves(v, "test_loss_noisy") for v in VARIANTS}
+        return curves if self.settings.label_noise else {}
+
     def verdict(self, variant: str) -> str:
         """Return ``"underfit"``, ``"right fit"``, ``"overfit"`` or ``"diverged"``.
 
@@ -346,7 +351,7 @@ def make_report(comparison: Comparison) -> Report:
     ]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
     heads = [column.head for column in columns]
-    draw = {
+    draw: dict[str, Callable[..., Figure]] = {
         "curves": partial(draw_curves, comparison),
         "weights": partial(draw_weights, comparison),
     }
@@ -463,11 +468,12 @@ def draw_curves(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGH
     }
     notes = {
         variant: f"{comparison.verdict(variant)}, gap "
-        f"{comparison.values(variant, 'gap').mean():.2f}"
+        f"{comparison.values(variant, 'gap').mean():.3f}"
         for variant in VARIANTS
     }
     notes = _add_strengths(comparison, notes)
-    return plots.loss_curves(losses, notes=notes, columns=columns, theme=theme)
+    judged = comparison.verdict_curves()
+    return plots.loss_curves(losses, judged=judged, notes=notes, columns=columns, theme=theme)
 
 
 def draw_weights(comparison: Comparison, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
