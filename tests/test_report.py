@@ -24,6 +24,7 @@ from nnreg.lab.comparison.report import (
     make_report,
     shows_decisions,
 )
+from nnreg.lab.comparison.validation import VALIDATION_RULE
 from nnreg.lab.preprocessing import Standardization, standardize
 from nnreg.lab.verdicts import FIT_RULE
 
@@ -170,7 +171,7 @@ class TestNumbers:
         assert result["data"]["source"].startswith("UCI 80")
         assert result["data"]["wrong_labels"] == 6
         assert result["versions"]["numpy"] == np.__version__
-        assert result["rules"] == {"verdict": FIT_RULE, "noise": NOISE_RULE}
+        assert result["rules"] == {"verdict": f"{FIT_RULE} {VALIDATION_RULE}", "noise": NOISE_RULE}
 
     def test_every_candidate_is_there_and_an_infinite_loss_is_null(self, searched, tmp_path):
         first, *others = searched.selection.candidates
@@ -199,7 +200,7 @@ class TestPage:
             for variant in VARIANTS:
                 mean = column.format([small.values(variant, column.key).mean()])
                 assert any(cell.startswith(mean) for cell in result.cells)
-        assert "fits the training rows better, and new rows worse" in result.text
+        assert "underfit if its loss on new rows is lower with more capacity" in result.text
         assert "Student" in result.text
         assert result.loads() == []
 

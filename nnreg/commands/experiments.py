@@ -35,6 +35,7 @@ from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.comparison import report as comparison_report
 from nnreg.lab.comparison.experiment import compare
 from nnreg.lab.comparison.selection import KEEP_GRID, L1_GRID, L2_GRID
+from nnreg.lab.comparison.validation import VALIDATION_RULE
 from nnreg.lab.path import report as path_report
 from nnreg.lab.path.study import PathSettings, study_path
 from nnreg.lab.preprocessing import MAX_DEVIATION, TEST_SHARE
@@ -160,8 +161,7 @@ COMPARE_RULES = {
     f"the grids are {join_numbers(L2_GRID)}, divided by N, for L2; {join_numbers(L1_GRID)}, "
     f"divided by N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the "
     "keep_prob selected for dropout and the grid of L2.",
-    "verdict": f"{FIT_RULE} The models are all variants after every epoch. With label noise, the "
-    "test loss in this rule is the noisy one.",
+    "verdict": f"{FIT_RULE} {VALIDATION_RULE}",
     "noise": comparison_report.NOISE_RULE,
 }
 

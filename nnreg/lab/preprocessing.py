@@ -162,17 +162,3 @@ def standardize(rows: Rows) -> Rows:
     return Rows(
         standardization.apply(rows.x), rows.y, standardization.apply(rows.x_test), rows.y_test
     )
-
-
-def split_validation(rows: Rows, share: float, seed: int) -> Rows:
-    """Return the training rows split in two, with the second part instead of the test rows.
-
-    Examples
-    --------
-    >>> x, y = np.arange(8.0)[:, None], np.zeros(8, int)
-    >>> split = split_validation(Rows(x, y, x, y), 0.25, seed=0)
-    >>> len(split.x), len(split.x_test)
-    (6, 2)
-    """
-    training, validation = split_rows(rows.y, test_size=share, seed=seed)
-    return Rows(rows.x[training], rows.y[training], rows.x[validation], rows.y[validation])

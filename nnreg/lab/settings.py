@@ -67,6 +67,16 @@ class Strengths:
     l1: float = 0.0
     keep_prob: float = 1.0
 
+    def scale(self, factor: float) -> Strengths:
+        """Return strengths that are ``factor`` times as large; for dropout, the odds of dropping.
+
+        >>> str(Strengths(l2=0.01, keep_prob=0.5).scale(3))
+        'L2 0.03, keep_prob 0.25'
+        """
+        odds = factor * (1 / self.keep_prob - 1)
+        scaled = factor * self.l2, factor * self.l1, 1 / (1 + odds)
+        return Strengths(*(float(f"{value:.3g}") for value in scaled))
+
     def __str__(self) -> str:
         parts = [f"{name} {value:g}" for name, value in (("L2", self.l2), ("L1", self.l1)) if value]
         if self.keep_prob < 1:

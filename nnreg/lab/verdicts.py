@@ -1,53 +1,190 @@
-"""The rule that calls a model underfit, a right fit, overfit or diverged."""
+"""The rule that calls a model underfit, a right fit, overfit, mixed, diverged or not known."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from nnreg._support.typing import Array
 
-TOLERANCE = 1.2
-DIVERGED = 10
+SMALLEST_GAIN = 0.1  # the smallest decrease that counts, as a share of the loss
+ERRORS = 0.4  # a decrease this many standard errors from SMALLEST_GAIN is too close to call
+DIVERGED = 10  # times the baseline
 
-VERDICTS = ("underfit", "right fit", "overfit", "diverged")
+VERDICTS = ("underfit", "right fit", "overfit", "mixed", "diverged", "not known")
+SIDES = ("less", "more")
+WORDS = {  # whether a change helps that fits the training rows less closely, and more
+    (False, False): "right fit",
+    (False, True): "underfit",
+    (True, False): "overfit",
+    (True, True): "mixed",
+}
 
 FIT_RULE = (
-    f"A model is a right fit if its test loss is at most {TOLERANCE:g} times the lowest test loss "
-    "of all models, and below the baseline: the loss of the best constant prediction. Otherwise "
-    "it is underfit if its train loss is above that of the model with the lowest test loss, or "
-    "not below the baseline: it has a high loss on its training rows. It is overfit if its train "
-    "loss is lower: it fits the training rows better, and new rows worse. It has "
-    f"diverged if a loss is not finite or its train loss exceeds {DIVERGED} times the baseline."
+    "A model is underfit if its loss on new rows is lower with more capacity, less penalty or "
+    "longer training; overfit if it is lower with less capacity, more penalty or earlier stopping; "
+    "a right fit if neither is so, and mixed if both are. A decrease counts from "
+    f"{SMALLEST_GAIN * 100:g} % of the loss. A model whose train loss is below, or less than one "
+    "standard error above, the lowest loss on new rows is never called underfit. The verdict is "
+    "not known if no change is seen to help, and changes of one kind were not tried or the largest "
+    f"decrease is within {ERRORS:g} standard errors of {SMALLEST_GAIN * 100:g} %. A model has "
+    f"diverged if a loss is not finite or its train loss exceeds {DIVERGED} times the baseline, "
+    "the loss of the best constant prediction."
 )
 
 
-def classify_fit(
-    train: float, test: float, *, best_train: float, best_test: float, baseline: float
-) -> str:
-    """Return ``"underfit"``, ``"right fit"``, ``"overfit"`` or ``"diverged"``, by `FIT_RULE`.
+@dataclass(frozen=True)
+class Change:
+    """The effect of one change of a model on its loss on new rows.
 
     Parameters
     ----------
-    train, test : float
-        Losses of the model on its training rows and on new rows, without penalty.
-    best_train, best_test : float
-        Losses of the model with the lowest test loss.
+    name : str
+    side : {"less", "more"}
+        Whether the changed model can fit the training rows less closely, or more.
+    gain : float
+        The decrease of the loss, as a share of the model's loss.
+    error : float
+        The standard error of ``gain``.
+
+    Examples
+    --------
+    >>> print(Change("10 epochs", "less", 0.214, 0.05))
+    21.4 % ± 5.0 lower with 10 epochs
+    >>> print(Change("twice the units", "more", -0.03, 0.02))
+    3.0 % ± 2.0 higher with twice the units
+    """
+
+    name: str
+    side: str
+    gain: float
+    error: float
+
+    @classmethod
+    def compare(
+        cls, name: str, side: str, losses: Sequence[Array], changed: Sequence[Array]
+    ) -> Change:
+        """Return the effect of a change from the losses of the same new rows.
+
+        The standard error is that of the rows' differences, or that of the runs' mean differences
+        if it is larger: two runs from different initial weights differ in all rows.
+
+        Parameters
+        ----------
+        name, side : str
+        losses, changed : sequence of ndarray of shape (N_run,)
+            For each of two or more runs, the losses of its new rows without and with the change.
+
+        Examples
+        --------
+        >>> losses, changed = np.ones((2, 2)), np.array([[0.4, 0.6], [0.4, 0.6]])
+        >>> print(Change.compare("L2 0.1", "less", losses, changed))
+        50.0 % ± 5.8 lower with L2 0.1
+        """
+        if not all(np.isfinite(values).all() for values in changed):
+            return cls(name, side, -math.inf, 0.0)
+        runs = [before - after for before, after in zip(losses, changed, strict=True)]
+        rows, loss = np.concatenate(runs), float(np.concatenate(losses).mean())
+        errors = [
+            np.std(values, ddof=1) / len(values) ** 0.5
+            for values in (rows, [run.mean() for run in runs])
+        ]
+        return cls(name, side, float(rows.mean()) / loss, float(max(errors)) / loss)
+
+    @property
+    def helps(self) -> bool | None:
+        """Whether the loss falls by `SMALLEST_GAIN` or more; None if that is not certain."""
+        if abs(self.gain - SMALLEST_GAIN) < ERRORS * self.error:
+            return None
+        return self.gain >= SMALLEST_GAIN
+
+    def __str__(self) -> str:
+        if math.isinf(self.gain):
+            return f"not finite with {self.name}"
+        percent, error = abs(100 * self.gain), 100 * self.error
+        direction = "lower" if self.gain >= 0 else "higher"
+        return f"{percent:.1f} % ± {error:.1f} {direction} with {self.name}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict and the reason for it.
+
+    Parameters
+    ----------
+    word : str
+        One of `VERDICTS`.
+    reason : str
+
+    Examples
+    --------
+    >>> print(Verdict("overfit", "21.4 % ± 5.0 lower with 10 epochs"))
+    overfit: 21.4 % ± 5.0 lower with 10 epochs
+    """
+
+    word: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.reason}"
+
+
+def classify_fit(
+    train: float, loss: float, error: float, changes: Sequence[Change], *, baseline: float
+) -> Verdict:
+    """Return the verdict by `FIT_RULE`.
+
+    Parameters
+    ----------
+    train : float
+        The model's loss on its training rows, without penalty.
+    loss, error : float
+        Its loss on new rows, and the standard error of that.
+    changes : sequence of Change
+        The effects of all changes that were tried.
     baseline : float
         Loss of the best constant prediction.
 
     Examples
     --------
-    >>> best = {"best_train": 0.3, "best_test": 0.5, "baseline": 2.3}
-    >>> [classify_fit(train, test, **best) for train, test in [(0.9, 1.1), (0.3, 0.5), (0.0, 0.9)]]
-    ['underfit', 'right fit', 'overfit']
+    >>> fewer = Change("10 epochs", "less", 0.2, 0.05)
+    >>> wider = Change("twice the units", "more", 0.0, 0.01)
+    >>> print(classify_fit(0.1, 1.0, 0.02, [fewer, wider], baseline=2.3))
+    overfit: 20.0 % ± 5.0 lower with 10 epochs
+    >>> print(classify_fit(1.1, 1.0, 0.02, [wider], baseline=2.3))
+    not known: no change was tried that fits the training rows less closely
     """
-    if not math.isfinite(train + test) or train > DIVERGED * baseline:
-        return "diverged"
-    if test <= TOLERANCE * best_test and test < baseline:
-        return "right fit"
-    return "underfit" if train > best_train or train >= baseline else "overfit"
+    if has_diverged(train, loss, baseline):
+        return Verdict("diverged", f"train loss {train:.3g}, loss on new rows {loss:.3g}")
+    best: dict[str, Change] = {}
+    for change in sorted(changes, key=lambda change: change.gain):
+        best[change.side] = change
+    lowest = loss * (1 - max((change.gain for change in changes), default=0.0))
+    helps = {side: best[side].helps if side in best else None for side in SIDES}
+    if train < min(loss, lowest) + error:
+        helps["more"] = False
+    if not any(helps.values()):
+        for side in SIDES:
+            if helps[side] is None and side in best:
+                return Verdict("not known", f"{best[side]}, too close to call")
+            if helps[side] is None:
+                text = f"no change was tried that fits the training rows {side} closely"
+                return Verdict("not known", text)
+    word = WORDS[bool(helps["less"]), bool(helps["more"])]
+    decisive = [best[side] for side in SIDES if helps[side]] or list(best.values())
+    return Verdict(word, "; ".join(map(str, decisive)))
+
+
+def has_diverged(train: float, loss: float, baseline: float) -> bool:
+    """Return whether a loss is not finite, or the train loss far above the baseline.
+
+    >>> has_diverged(1e30, 1e30, 2.3), has_diverged(0.0, 30.0, 2.3)
+    (True, False)
+    """
+    return not math.isfinite(train + loss) or train > DIVERGED * baseline
 
 
 def compute_baseline(labels: Array) -> float:

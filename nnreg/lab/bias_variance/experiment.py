@@ -13,6 +13,7 @@ with its standard error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,7 +30,7 @@ from nnreg.lab.bias_variance.learners import Learner, Predict
 from nnreg.lab.bias_variance.processes import DataGeneratingProcess
 from nnreg.lab.reporting.results import Progress, cache_key, run_cached
 from nnreg.lab.settings import CheckedSettings
-from nnreg.lab.verdicts import classify_fit
+from nnreg.lab.verdicts import Change, classify_fit
 
 
 @dataclass(frozen=True)
@@ -382,7 +383,8 @@ def find_best(results: Mapping[str, BiasVariance]) -> str:
 def classify_fits(results: Mapping[str, BiasVariance]) -> dict[str, str]:
     """Return a verdict for each learner, by `nnreg.lab.verdicts.FIT_RULE`.
 
-    The test loss of the rule is bias² + variance + noise.
+    The loss on new rows is bias² + variance + noise. The changes of a learner are the other
+    learners: those with a lower train loss fit the training rows more closely, the others less.
 
     Examples
     --------
@@ -391,14 +393,21 @@ def classify_fits(results: Mapping[str, BiasVariance]) -> dict[str, str]:
     >>> classify_fits(bias_variance_sweep(sweep("degree", [0, 3, 6]), Sine(), design))
     {'0': 'underfit', '3': 'right fit', '6': 'overfit'}
     """
-    best = results[find_best(results)]
-    return {
-        name: classify_fit(
-            result.train.value,
-            result.terms.total.value,
-            best_train=best.train.value,
-            best_test=best.terms.total.value,
-            baseline=result.process.baseline(result.points),
+    return {name: _classify(name, results) for name in results}
+
+
+def _classify(name: str, results: Mapping[str, BiasVariance]) -> str:
+    result = results[name]
+    train, loss = result.train.value, result.terms.total
+    changes = [
+        Change(
+            other,
+            "more" if results[other].train.value < train else "less",
+            1 - results[other].terms.total.value / loss.value,
+            math.hypot(results[other].terms.total.error, loss.error) / loss.value,
         )
-        for name, result in results.items()
-    }
+        for other in results
+        if other != name
+    ]
+    baseline = result.process.baseline(result.points)
+    return classify_fit(train, loss.value, 0.0, changes, baseline=baseline).word

@@ -8,8 +8,6 @@ repeats, which differ in their seed, measure the random variation of the differe
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,23 +16,21 @@ import numpy as np
 from nnreg._support.blas import blas_threads
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.report import Comparison, VariantRun
-from nnreg.lab.comparison.selection import VALIDATION_SHARE, select_strengths
-from nnreg.lab.preprocessing import Rows, split_validation, standardize
+from nnreg.lab.comparison.selection import select_strengths
+from nnreg.lab.comparison.validation import LOSS, ValidatedVariant, Validation
+from nnreg.lab.preprocessing import Rows, standardize
 from nnreg.lab.reporting.results import Progress
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
-from nnreg.losses import SoftmaxCrossEntropy
 from nnreg.network import Network
 from nnreg.training.history import History
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
 
-LOSS = SoftmaxCrossEntropy()
-
 
 def compare(
     dataset: Dataset, settings: Settings | None = None, progress: Progress | None = None
 ) -> Comparison:
-    """Select the strengths, then train every variant in every repeat.
+    """Select the strengths, train every variant in every repeat, then find the verdicts.
 
     Parameters
     ----------
@@ -68,22 +64,25 @@ def compare(
     """
     rows, settings = (Settings() if settings is None else settings).prepare(dataset)
     n = len(rows.x)
+    epochs, done = settings.epochs_for(n), 0
+    total = 0
+
+    def count(text: str, finished: int = 1) -> None:
+        nonlocal done
+        done += finished
+        if progress is not None and finished:
+            progress(text, done, total)
+
+    validation = Validation(settings, rows, count)
     candidates = len(select_strengths(settings, n, lambda strengths: 0.0).candidates)
-    total = (candidates + len(VARIANTS) * settings.repeats) * settings.epochs_for(n)
-    done = itertools.count(1)
-
-    def count(text: str) -> None:
-        if progress is not None:
-            progress(text, next(done), total)
-
+    total = (candidates + len(VARIANTS) * settings.repeats) * epochs
+    total += len(VARIANTS) * validation.epochs_each
     experiment = _Experiment(settings, rows.classes, count)
     with blas_threads(1):
-        split = standardize(split_validation(rows, VALIDATION_SHARE, settings.seed))
-        selection = select_strengths(
-            settings, n, lambda strengths: experiment.validation_loss(strengths, split)
-        )
+        selection = select_strengths(settings, n, validation.selection_loss)
         final = standardize(rows)
         runs: dict[str, list[VariantRun]] = {variant: [] for variant in VARIANTS}
+        validated: dict[str, ValidatedVariant] = {}
         try:
             for repeat in range(settings.repeats):
                 finished = {
@@ -92,11 +91,18 @@ def compare(
                 }
                 for variant, run in finished.items():
                     runs[variant].append(run)
+            for variant in VARIANTS:
+                before = done
+                validated[variant] = validation.judge(variant, selection)
+                count(f"verdict on {variant}", before + validation.epochs_each - done)
         except KeyboardInterrupt:
             if not runs["none"]:
                 raise
-    interrupted = len(runs["none"]) < settings.repeats
-    return Comparison(dataset, rows, settings, selection, len(split.x_test), runs, interrupted)
+    interrupted = len(validated) < len(VARIANTS)
+    rows_held_out = len(validation.folds[0].x_test)
+    return Comparison(
+        dataset, rows, settings, selection, rows_held_out, runs, validated, interrupted
+    )
 
 
 @dataclass
@@ -106,16 +112,6 @@ class _Experiment:
     settings: Settings
     classes: int
     count: Callable[[str], None]
-
-    def validation_loss(self, strengths: Strengths, rows: Rows) -> float:
-        """Train without the validation rows and return their data loss."""
-        try:
-            net, _ = self._train(
-                strengths, rows, 0, lambda net: self.count(f"selecting {strengths}")
-            )
-        except NonFiniteLossError:
-            return math.inf
-        return float(LOSS.compute(net.predict(rows.x_test), rows.y_test)[0])
 
     def run(self, variant: str, strengths: Strengths, rows: Rows, repeat: int) -> VariantRun:
         """Train one variant in one repeat, and evaluate it after every epoch."""
@@ -149,11 +145,6 @@ class _Experiment:
             outputs = net.predict(x)
             figures[f"{part}_accuracy"] = float(np.mean(LOSS.classes(outputs) == y))
             figures[f"{part}_loss"] = float(LOSS.compute(outputs, y)[0])
-        # The mean over all ways to make labels wrong. With a share ν of wrong labels, the label
-        # has the probability 1 - ν, each other class ν/(K - 1): label smoothing by νK/(K - 1).
-        smoothing = self.settings.label_noise * self.classes / (self.classes - 1)
-        noisy = SoftmaxCrossEntropy(label_smoothing=smoothing)
-        figures["test_loss_noisy"] = float(noisy.compute(outputs, y)[0])
         figures["penalty"] = float(net.penalty_value())
         return figures
 

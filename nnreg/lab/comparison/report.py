@@ -14,6 +14,7 @@ from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.decisions import find_image_shape, find_mistakes, find_regions
 from nnreg.lab.comparison.selection import ModelSelection
+from nnreg.lab.comparison.validation import VALIDATION_RULE, ValidatedVariant
 from nnreg.lab.preprocessing import PreparedRows
 from nnreg.lab.reporting.report import (
     ACCURACY,
@@ -28,7 +29,7 @@ from nnreg.lab.reporting.report import (
     get_data_facts,
 )
 from nnreg.lab.settings import VARIANTS, Settings, Strengths
-from nnreg.lab.verdicts import FIT_RULE, classify_fit, compute_baseline
+from nnreg.lab.verdicts import FIT_RULE, Verdict, compute_baseline, has_diverged
 from nnreg.network import Network
 from nnreg.plots import LIGHT, Theme, histogram_edges
 from nnreg.plots.frame import Figure
@@ -62,12 +63,6 @@ GAP = (
 LOSSES = (
     Column("train_loss", "train loss", LOSS.format("training")),
     Column("test_loss", "test loss", LOSS.format("test")),
-    Column(
-        "test_loss_noisy",
-        "test, noisy",
-        "The test loss if test labels were wrong as often as training labels: the mean over all "
-        "ways to make them wrong. The verdict uses it, so that both losses have the same noise.",
-    ),
     Column(
         "penalty",
         "penalty",
@@ -126,10 +121,10 @@ class VariantRun:
     seed : int
     figures : dict of str to float
         At the end: ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss``,
-        ``test_loss_noisy``, ``gap``, ``penalty``, ``total``, ``weight_norm``, ``zeros`` and
+        ``gap``, ``penalty``, ``total``, ``weight_norm``, ``zeros`` and
         ``seconds``; see `Comparison.columns`.
     curves : dict of str to list of float
-        The first five, and the penalty, at the end of every epoch.
+        The first four, and the penalty, at the end of every epoch.
     network : Network
         The trained network.
 
@@ -167,8 +162,11 @@ class Comparison:
         Training rows that the selection held out.
     runs : dict of str to list of VariantRun
         By variant, in the order of the repeats.
+    validated : dict of str to ValidatedVariant
+        By variant: the verdict, and the losses on validation rows that it was made with. Variants
+        are missing after an interruption.
     interrupted : bool
-        True if there are fewer repeats than ``settings.repeats``.
+        True if there are fewer repeats than ``settings.repeats``, or verdicts are missing.
 
     Examples
     --------
@@ -185,6 +183,7 @@ class Comparison:
     selection: ModelSelection
     validation_rows: int
     runs: dict[str, list[VariantRun]]
+    validated: dict[str, ValidatedVariant]
     interrupted: bool = False
 
     @property
@@ -194,14 +193,13 @@ class Comparison:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """All measured figures, as columns; without label noise there is no noisy test loss."""
+        """All measured figures, as columns."""
         return tuple(column for group in self.column_groups for column in group)
 
     @property
     def column_groups(self) -> tuple[Sequence[Column], ...]:
         """The columns of each table of the text."""
-        losses = [c for c in LOSSES if c.key != "test_loss_noisy" or self.settings.label_noise]
-        return losses, GAP, ACCURACIES, WEIGHTS
+        return LOSSES, GAP, ACCURACIES, WEIGHTS
 
     def values(self, variant: str, figure: str) -> Array:
         """Return one figure of all repeats, of shape (R,)."""
@@ -229,28 +227,23 @@ class Comparison:
         }
 
     def verdict_curves(self) -> dict[str, Array]:
-        """Return the loss by epoch that each verdict was made with, unless it is the test loss."""
-        curves = {v: self.curves(v, "test_loss_noisy") for v in VARIANTS}
-        return curves if self.settings.label_noise else {}
+        """Return the loss on validation rows by epoch, that each verdict was made with."""
+        return {variant: part.curves for variant, part in self.validated.items()}
+
+    def explain_verdict(self, variant: str) -> Verdict:
+        """Return the verdict on a variant and its reason, by `nnreg.lab.verdicts.FIT_RULE`."""
+        train, test = (
+            float(self.values(variant, name).mean()) for name in ("train_loss", "test_loss")
+        )
+        if has_diverged(train, test, compute_baseline(self.rows.y)):
+            return Verdict("diverged", f"train loss {train:.3g}, test loss {test:.3g}")
+        if variant not in self.validated:
+            return Verdict("not known", "the command was interrupted")
+        return self.validated[variant].verdict
 
     def verdict(self, variant: str) -> str:
-        """Return ``"underfit"``, ``"right fit"``, ``"overfit"`` or ``"diverged"``.
-
-        The rule is `nnreg.lab.verdicts.FIT_RULE`; the model with the lowest test loss is that of
-        any variant after any epoch, in the mean of the repeats.
-        """
-        train, test = (
-            np.array([self.curves(v, curve).mean(axis=0) for v in VARIANTS]).ravel()
-            for curve in ("train_loss", "test_loss_noisy")
-        )
-        best = int(np.nan_to_num(test, nan=np.inf).argmin())
-        return classify_fit(
-            float(self.values(variant, "train_loss").mean()),
-            float(self.values(variant, "test_loss_noisy").mean()),
-            best_train=float(train[best]),
-            best_test=float(test[best]),
-            baseline=compute_baseline(self.rows.y),
-        )
+        """Return the verdict on a variant, one of `nnreg.lab.verdicts.VERDICTS`."""
+        return self.explain_verdict(variant).word
 
     def headline(self) -> str:
         """Return the result in two sentences."""
@@ -258,7 +251,12 @@ class Comparison:
             {v: float(self.values(v, name).mean()) for v in VARIANTS}
             for name in ("train_accuracy", "test_accuracy")
         )
-        fit = {"right fit": "is a right fit", "diverged": "has diverged"}
+        fit = {
+            "right fit": "is a right fit",
+            "mixed": "is underfit in one respect and overfit in another",
+            "diverged": "has diverged",
+            "not known": "has a fit that is not known",
+        }
         verdict = self.verdict("none")
         first = (
             f"Without regularization the network {fit.get(verdict, f'is {verdict}')}: "
@@ -286,8 +284,8 @@ class Comparison:
         notes = [note, ZEROS_NOTE[self.settings.l1_method]]
         if self.settings.label_noise:
             notes.append(
-                "Test labels are clean, so the gap can be below 0; 'test, noisy' is the test loss "
-                "if they were wrong as often as training labels. The verdict uses it."
+                "Test labels are clean, so the gap can be below 0. The verdict uses validation "
+                "rows, whose labels are wrong as often as those of the other training rows."
             )
         if self.interrupted:
             notes.append("Interrupted: fewer repeats than requested.")
@@ -349,6 +347,12 @@ def make_report(comparison: Comparison) -> Report:
         for v in VARIANTS
         for run in comparison.runs[v]
     ]
+    changes = [
+        [v, change.side, str(change)]
+        for v in comparison.validated
+        for change in comparison.validated[v].changes
+    ]
+    reasons = [[v, comparison.verdict(v), comparison.explain_verdict(v).reason] for v in VARIANTS]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
     heads = [column.head for column in columns]
     draw: dict[str, Callable[..., Figure]] = {
@@ -357,7 +361,7 @@ def make_report(comparison: Comparison) -> Report:
     }
     if shows_decisions(comparison):
         draw["decisions"] = partial(draw_decisions, comparison)
-    rules = {"verdict": FIT_RULE, "~": NOISE_RULE, "repeats": FAIRNESS}
+    rules = {"verdict": f"{FIT_RULE} {VALIDATION_RULE}", "~": NOISE_RULE, "repeats": FAIRNESS}
     return Report(
         title=f"Regularization compared: {comparison.dataset.name}",
         headline=comparison.headline(),
@@ -366,8 +370,12 @@ def make_report(comparison: Comparison) -> Report:
         notes=comparison.notes(),
         rules=rules | {column.head: column.text for column in columns},
         details={
+            "Reasons of the verdicts": Table(["variant", "verdict"], ["reason"], reasons),
             "All figures": figures,
             "Strengths": _tabulate_strengths(comparison.selection),
+            "Changes on validation rows": Table(
+                ["variant", "fits training rows"], ["validation loss"], changes
+            ),
             "Every repeat": Table(["variant", "seed"], heads, repeats),
             "Validation losses": Table(["variant", "strengths"], ["loss"], tried),
         },
@@ -438,7 +446,7 @@ def _numbers(comparison: Comparison) -> dict[str, Any]:
                 for candidate in comparison.selection.candidates
             ],
         },
-        "rules": {"verdict": FIT_RULE, "noise": NOISE_RULE},
+        "rules": {"verdict": f"{FIT_RULE} {VALIDATION_RULE}", "noise": NOISE_RULE},
         "columns": {column.key: column.text for column in comparison.columns},
         "weight_bins": edges.tolist(),
         "variants": {variant: _variant(comparison, variant, edges) for variant in VARIANTS},
@@ -450,6 +458,7 @@ def _variant(comparison: Comparison, variant: str, edges: Array) -> dict[str, An
     weights = runs[0].weights
     return {
         "verdict": comparison.verdict(variant),
+        "reason": comparison.explain_verdict(variant).reason,
         "strengths": asdict(comparison.selection.strengths[variant]),
         "figures": {name: comparison.summarize(variant, name) for name in runs[0].figures},
         "repeats": [

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 
 from nnreg.lab.settings import Settings, Strengths
 
-VALIDATION_SHARE = 1 / 3
 L2_GRID = (0.3, 1.0, 3.0, 10.0, 30.0)  # to be divided by N
 L1_GRID = (0.1, 0.3, 1.0, 3.0)  # to be divided by N
 KEEP_GRID = (0.8, 0.5, 0.3, 0.2)

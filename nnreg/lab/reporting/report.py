@@ -61,7 +61,7 @@ tbody tr:nth-child(odd) > * { background: var(--band); }
 abbr { text-decoration: none; margin-right: -.55em; }
 .sd { display: block; color: var(--soft); font-size: .82em; }
 .fit { font-weight: 600; }
-.overfit, .diverged { color: var(--over); } .right { color: var(--right); }
+.overfit, .mixed, .diverged { color: var(--over); } .right { color: var(--right); }
 .underfit { color: var(--under); }
 figure { margin: 1rem 0 0; }
 img { display: block; width: 100%; height: auto; }

@@ -1,0 +1,229 @@
+"""The verdict: its rule, its changes and its validation rows, and cases with a known answer."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from experiments import QUICK, quick
+from verdict_study import Case, study, summarize, train
+
+from nnreg.datasets import Dataset, load
+from nnreg.lab import VARIANTS, Settings, Strengths, compare
+from nnreg.lab.comparison.selection import select_strengths
+from nnreg.lab.comparison.validation import (
+    Candidate,
+    Validation,
+    compute_losses,
+    list_changes,
+    split_folds,
+)
+from nnreg.lab.preprocessing import prepare
+from nnreg.lab.verdicts import Change, classify_fit
+
+SET = {"l2": 0.03, "l1": 0.003, "keep_prob": 0.5}
+
+
+def judge(data, **settings):
+    """Return the verdict on the network without regularization, and the loss on training rows."""
+    rows, settings = Settings(**(SET | settings)).prepare(data)
+    validation = Validation(settings, rows, lambda *counts: None)
+    selection = select_strengths(settings, len(rows.x), validation.selection_loss)
+    return validation.judge("none", selection).verdict
+
+
+def make_noisy_classes(n=120):
+    """Three overlapping Gaussians; the best possible accuracy is about 70 %."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 3
+    x = np.array([[0.0, 0.0], [1.5, 0.0], [0.0, 1.5]])[y] + rng.normal(size=(n, 2))
+    return Dataset("Gaussians", x, y, ("a", "b"), ("0", "1", "2"), "here")
+
+
+def make_noisy_line(n=300):
+    """Two classes; P(y = 1) is the normal distribution function of the first feature."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 3))
+    y = (x[:, 0] + rng.normal(size=n) > 0).astype(int)
+    return Dataset("line", x, y, ("a", "b", "c"), ("0", "1"), "here")
+
+
+LESS, MORE = Change("less", "less", 0.2, 0.01), Change("more", "more", 0.2, 0.01)
+
+
+def with_gain(change, gain, error=0.01):
+    return dataclasses.replace(change, gain=gain, error=error)
+
+
+class TestRule:
+    @pytest.mark.parametrize(
+        ("less", "more", "expected"),
+        [
+            (-0.5, -0.5, "right fit"),
+            (0.05, 0.05, "right fit"),  # neither decrease is large enough to count
+            (-0.5, 0.2, "underfit"),
+            (0.2, -0.5, "overfit"),
+            (0.2, 0.2, "mixed"),
+            (0.101, -0.5, "not known"),  # within the standard error
+            (0.101, 0.2, "underfit"),
+            (0.2, 0.101, "overfit"),
+            (-math.inf, 0.2, "underfit"),  # a change whose training breaks down does not help
+        ],
+    )
+    def test_the_verdict_says_which_changes_help(self, less, more, expected):
+        changes = [with_gain(LESS, less), with_gain(MORE, more)]
+        assert classify_fit(1.0, 1.0, 0.01, changes, baseline=2.3).word == expected
+
+    def test_the_best_change_of_each_kind_decides_and_is_the_reason(self):
+        changes = [with_gain(LESS, 0.3), with_gain(LESS, -1.0), with_gain(MORE, -0.1)]
+        verdict = classify_fit(0.1, 1.0, 0.01, changes, baseline=2.3)
+        assert str(verdict) == "overfit: 30.0 % ± 1.0 lower with less"
+
+    @pytest.mark.parametrize("changes", [[], [with_gain(LESS, 0.0)], [with_gain(MORE, 0.0)]])
+    def test_what_was_not_tried_is_not_known(self, changes):
+        verdict = classify_fit(1.1, 1.0, 0.01, changes, baseline=2.3)
+        assert verdict.word == "not known"
+        assert "no change was tried that fits the training rows" in verdict.reason
+
+    @pytest.mark.parametrize(("train", "word"), [(0.5, "right fit"), (0.82, "underfit")])
+    def test_a_low_train_loss_is_never_underfit(self, train, word):
+        """The lowest loss on new rows is 0.8; the noise is not higher."""
+        changes = [with_gain(LESS, 0.0), MORE]
+        assert classify_fit(train, 1.0, 0.01, changes, baseline=2.3).word == word
+
+    @pytest.mark.parametrize(
+        ("train", "loss", "diverged"),
+        [
+            (1e30, 1e30, True),
+            (23.1, 23.0, True),
+            (math.inf, 1.0, True),
+            (0.1, math.nan, True),
+            (22.9, 23.0, False),
+            (0.0, 30.0, False),
+        ],
+    )
+    def test_a_loss_far_above_that_of_guessing_has_diverged(self, train, loss, diverged):
+        word = classify_fit(train, loss, 0.0, [LESS, MORE], baseline=2.3).word
+        assert (word == "diverged") == diverged
+
+    def test_differences_are_paired_and_their_error_is_that_of_rows_or_of_runs(self):
+        losses = [np.array([1.0, 3.0, 1.0, 3.0]), np.array([1.0, 3.0, 1.0, 3.0])]
+        same = [values - 0.5 for values in losses]
+        assert Change.compare("", "less", losses, same) == Change("", "less", 0.25, 0.0)
+        runs = [losses[0] - 1.0, losses[1]]  # the rows of a run have the same difference
+        change = Change.compare("", "less", losses, runs)
+        assert (change.gain, change.error) == (0.25, pytest.approx(0.25))
+        broken = [losses[0], np.full(4, math.inf)]
+        assert Change.compare("", "less", losses, broken).gain == -math.inf
+
+
+class TestValidationRows:
+    @pytest.mark.parametrize(("n", "folds"), [(4, 4), (60, 10), (120, 5), (200, 3), (1000, 3)])
+    def test_each_row_is_validated_once_by_networks_trained_on_the_others(self, n, folds):
+        rows = prepare(load("digits"), train_size=n, label_noise=0.0, seed=0)
+        rows = dataclasses.replace(rows, x=np.arange(float(n))[:, np.newaxis])
+        validation = Validation(Settings(epochs=1), rows, lambda *counts: None)
+        assert len(validation.numbers) == folds
+        divided = split_folds(rows, folds, 0)
+        assert sorted(np.concatenate([fold.x_test[:, 0] for fold in divided])) == list(range(n))
+        for fold in divided:
+            assert not set(fold.x[:, 0]) & set(fold.x_test[:, 0])
+            assert len(fold.x) + len(fold.x_test) == n
+
+    def test_a_run_is_trained_once_and_again_only_for_more_epochs(self, monkeypatch):
+        rows, settings = Settings(epochs=8, hidden=(4,), **SET, train_size=30).prepare(
+            load("digits")
+        )
+        counted = []
+        validation = Validation(settings, rows, lambda text, epochs: counted.append(epochs))
+        base = Candidate((4,), Strengths(), 8)
+        first = validation.run(0, base, "")
+        assert validation.run(0, dataclasses.replace(base, epochs=2), "") is first
+        assert sum(counted) == 8
+        longer = validation.run(0, dataclasses.replace(base, epochs=16), "")
+        assert sum(counted) == 24
+        assert (longer.losses[8] == first.losses[8]).all()
+        assert longer.curve[:8] == first.curve
+
+    def test_a_network_far_below_is_not_trained_for_longer(self):
+        """It fits the training rows perfectly."""
+        result = quick(hidden=(64,), epochs=60, repeats=1)
+        assert {change.side for change in result.validated["none"].changes} == {"less"}
+        assert result.verdict("none") != "underfit"
+
+    def test_regularizers_are_compared_with_their_neighbours_in_the_grid(self):
+        selection = select_strengths(Settings(l1=0.1), 100, lambda s: abs(s.l2 - 0.1))
+        base = Candidate((8,), selection.strengths["L2"], 8)
+        changes = list_changes(base, "L2", selection)
+        assert list(changes["less"]) == ["4 epochs", "2 epochs", "1 epochs", "L2 0.3"]
+        assert list(changes["more"])[:2] == ["L2 0.03", "no regularization"]
+        none = list_changes(Candidate((8,), Strengths(), 1), "none", selection)
+        assert list(none["less"]) == ["L2 0.1", "L1 0.1", "keep_prob 0.8", "L2 0.1, keep_prob 0.8"]
+
+    def test_an_interruption_leaves_verdicts_not_known(self):
+        def progress(text, done, total):
+            if text == "verdict on L1":
+                raise KeyboardInterrupt
+
+        result = compare(load("digits"), Settings(**QUICK), progress)
+        assert result.interrupted
+        assert result.repeats == 2
+        assert result.verdict("L2") in ("underfit", "right fit", "overfit", "mixed", "not known")
+        assert str(result.explain_verdict("L1")) == "not known: the command was interrupted"
+
+
+class TestKnownCases:
+    """Each was once called something else."""
+
+    @pytest.mark.slow
+    def test_noisy_classes_are_overfit_where_l2_lowers_the_loss(self):
+        verdict = judge(make_noisy_classes(), hidden=(256, 256), epochs=20)
+        assert verdict.word == "overfit"
+
+    @pytest.mark.slow
+    def test_longer_training_alone_never_goes_back_to_underfit(self):
+        words = [
+            judge(make_noisy_line(), hidden=(64, 64), epochs=epochs).word for epochs in (5, 20, 80)
+        ]
+        order = ["underfit", "right fit", "not known", "overfit"]
+        assert words == sorted(words, key=order.index)
+        assert words[-1] == "overfit"
+
+    @pytest.mark.slow
+    @pytest.mark.mnist
+    def test_a_network_that_learns_1000_digits_by_heart_is_overfit(self):
+        assert judge(load("mnist"), train_size=1000, hidden=(256, 256)).word == "overfit"
+
+    def test_a_loss_of_thirty_digits_has_diverged(self):
+        result = quick(learning_rate=1e9, repeats=1)
+        assert result.values("none", "train_loss") > 1e9
+        assert {result.verdict(variant) for variant in VARIANTS} == {"diverged"}
+
+
+class TestStudy:
+    """What `python tests/verdict_study.py` measures."""
+
+    @pytest.mark.parametrize("number", [1, 3, 7])
+    def test_networks_trained_side_by_side_have_the_losses_of_fit(self, number):
+        case = Case(number)
+        settings = dataclasses.replace(case.settings, seed=5)
+        validation = Validation(settings, case.draw(0)[0], lambda *counts: None)
+        first = validation.numbers[0]
+        fold, results = validation.folds[first], {}
+
+        def measure(candidate, number, predict):
+            results[candidate] = compute_losses(predict(fold.x_test), fold.y_test)
+
+        candidates = [case.base, *case.changes["less"].values()]
+        train(candidates, [fold], [5], case.process.classes, settings, measure)
+        for candidate in candidates:
+            expected = validation.run(first, candidate, "").losses[candidate.epochs]
+            np.testing.assert_allclose(results[candidate], expected, atol=1e-4)
+
+    @pytest.mark.slow
+    def test_most_verdicts_are_right_and_none_is_underfit_below_the_noise(self):
+        results = [study(Case(number)) for number in (0, 1)]
+        print("\n".join(summarize(results)))
+        words = [word == r["truth"] for r in results for word in r["verdicts"]]
+        assert np.mean(words) > 0.8
+        assert not any(r["below floor"] for r in results)
