@@ -215,7 +215,7 @@ class TestStudy:
             results[candidate] = compute_losses(predict(fold.x_test), fold.y_test)
 
         candidates = [case.base, *case.changes["less"].values()]
-        train(candidates, [fold], [5], case.process.classes, settings, measure)
+        train(candidates, [fold], [5 + first], case.process.classes, settings, measure)
         for candidate in candidates:
             expected = validation.run(first, candidate, "").losses[candidate.epochs]
             np.testing.assert_allclose(results[candidate], expected, atol=1e-4)

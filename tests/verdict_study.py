@@ -253,7 +253,7 @@ def study(case: Case) -> dict[str, object]:
         mean = compute_losses(predict(folds[g].x), folds[g].y).mean()
         run.train_losses[candidate.epochs] = float(mean)
 
-    repeated = [seed for seed in seeds for _ in numbers]
+    repeated = [seed + number for seed in seeds for number in numbers]
     train(tried, folds, repeated, classes, settings, measure)
 
     base = losses[case.base].mean()

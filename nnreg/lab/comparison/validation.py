@@ -4,8 +4,9 @@ The verdict on a network (see `nnreg.lab.verdicts`) needs the networks next to i
 penalty, longer and shorter training, more units. All are measured by cross-validation: the training
 rows are divided into three parts or, of few rows, up to ten, and each part once consists of the
 validation rows of networks that are trained on the other parts. The losses of one row with and
-without the change are compared, so the differences between rows cancel. The first of three parts is
-that of the model selection, whose runs are used again. Test rows are not used.
+without the change are compared, so the differences between rows cancel. The parts differ in the
+seed too, so the standard errors include the noise of training. The first of three parts is that of
+the model selection, whose runs are used again. Test rows are not used.
 """
 
 from __future__ import annotations
@@ -163,17 +164,17 @@ class Validation:
         key = fold, candidate.hidden, candidate.strengths
         if key not in self._runs or candidate.epochs > len(self._runs[key].curve):
             epochs = max(candidate.epochs, self.epochs)
-            self._runs[key] = self._train(replace(candidate, epochs=epochs), self.folds[fold], text)
+            self._runs[key] = self._train(fold, replace(candidate, epochs=epochs), text)
         return self._runs[key]
 
-    def _train(self, candidate: Candidate, rows: Rows, text: str) -> Run:
-        settings, run = self.settings, Run()
+    def _train(self, fold: int, candidate: Candidate, text: str) -> Run:
+        settings, rows, run = self.settings, self.folds[fold], Run()
         net = build_network(
             candidate.hidden,
             candidate.strengths,
             inputs=rows.x.shape[1],
             outputs=self.classes,
-            seed=settings.seed,
+            seed=settings.seed + fold,
             l1_method=settings.l1_method,
         )
         compared = {2 * self.epochs, self.epochs}
