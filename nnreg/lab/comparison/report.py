@@ -78,7 +78,7 @@ WEIGHTS = (
 )
 
 STORY = ("train_loss", "test_loss", "gap", "test_accuracy", "zeros")
-MARKED = ("train_loss", "test_loss", "test_loss_noisy", "gap", "train_accuracy", "test_accuracy")
+MARKED = ("train_loss", "test_loss", "gap", "train_accuracy", "test_accuracy")
 
 PICTURES = {
     "curves": {
