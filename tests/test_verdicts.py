@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from verdict_study import Case, study, summarize, train
 
 from nnreg.datasets import Dataset, load
 from nnreg.lab import VARIANTS, Settings, Strengths, compare
+from nnreg.lab.comparison.report import draw_curves
 from nnreg.lab.comparison.selection import select_strengths
 from nnreg.lab.comparison.validation import (
     Candidate,
@@ -170,6 +172,9 @@ class TestValidationRows:
         assert result.repeats == 2
         assert result.verdict("L2") in ("underfit", "right fit", "overfit", "mixed", "not known")
         assert str(result.explain_verdict("L1")) == "not known: the command was interrupted"
+        assert list(result.verdict_curves()) == ["none", "L2"]
+        if find_spec("matplotlib"):
+            assert len(draw_curves(result).axes) >= len(VARIANTS)
 
 
 class TestKnownCases:

@@ -79,7 +79,7 @@ def loss_curves(
             (float(pair[0][-1]), "train", theme.train),
             (float(pair[1][-1]), "test", theme.test),
         ]
-        if judged:
+        if judged and name in judged:
             mean = judged[name].mean(axis=0)
             axes.plot(np.arange(1, len(mean) + 1), mean, color=theme.ink, linestyle="--")
             ends.append((float(mean[-1]), "verdict", theme.ink))
