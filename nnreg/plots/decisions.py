@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnreg._support.typing import Array
+from nnreg.plots.dropout import shades
 from nnreg.plots.frame import LIGHT, Figure, Theme, describe_figure, new_panels, outer_labels
 
 ACROSS = 4  # images in a row
@@ -112,17 +113,15 @@ def misclassified_images(
     >>> figure.axes[0].texts[-1].get_text()
     '3 as 8: 99 %'
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
     key = "true class, predicted class\nand its probability;\nthe most certain mistakes"
     figure, panels = new_panels(list(images), notes or {}, columns, theme, key, share_y=False)
     down = -(-max(len(pictures) for pictures, _ in images.values()) // ACROSS) or 1
-    shades = LinearSegmentedColormap.from_list("nnreg", [theme.background, theme.ink])
+    colours = shades(theme.background, theme.ink)
     for axes, (pictures, captions) in zip(panels, images.values(), strict=True):
         for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
             left, top = 1.15 * (index % ACROSS), (1 + GAP) * (index // ACROSS)
             extent = (left, left + 1, top + 1, top)
-            axes.imshow(picture, cmap=shades, extent=extent, interpolation="nearest")
+            axes.imshow(picture, cmap=colours, extent=extent, interpolation="nearest")
             axes.text(
                 *(left + 0.5, top + 1.08, caption),
                 ha="center",

@@ -57,10 +57,10 @@ def dropout_masks(
     'training step'
     """
     figure, panels = new_panels(list(factors), notes or {}, columns, theme, MASKS_KEY)
-    shades = _shades(theme.background, theme.train)
+    colours = shades(theme.background, theme.train)
     for axes, drawn in zip(panels, factors.values(), strict=True):
         axes.grid(visible=False)
-        axes.imshow(drawn.T, cmap=shades, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+        axes.imshow(drawn.T, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
         axes.locator_params(integer=True)
     outer_labels(panels, columns, "training step", "unit")
     return figure
@@ -98,10 +98,10 @@ def first_layer_filters(
     figure, panels = new_panels(list(weights), notes or {}, columns, theme, FILTERS_KEY)
     pictures = [mosaic(w, shape, count) for w in weights.values()]
     reach = max(float(np.nanmax(np.abs(picture))) for picture in pictures) or 1.0
-    shades = _shades(theme.test, theme.background, theme.train).with_extremes(bad=theme.faint)
+    colours = shades(theme.test, theme.background, theme.train).with_extremes(bad=theme.faint)
     for axes, picture in zip(panels, pictures, strict=True):
         axes.set_axis_off()
-        axes.imshow(picture, cmap=shades, vmin=-reach, vmax=reach, interpolation="nearest")
+        axes.imshow(picture, cmap=colours, vmin=-reach, vmax=reach, interpolation="nearest")
     return figure
 
 
@@ -174,7 +174,7 @@ def prediction_band(
     return figure
 
 
-def _shades(*colours: str) -> LinearSegmentedColormap:
+def shades(*colours: str) -> LinearSegmentedColormap:
     """Return a colour map that interpolates the colours."""
     from matplotlib.colors import LinearSegmentedColormap
 

@@ -352,7 +352,11 @@ def make_report(comparison: Comparison) -> Report:
         for v in comparison.validated
         for change in comparison.validated[v].changes
     ]
-    reasons = [[v, comparison.verdict(v), comparison.explain_verdict(v).reason] for v in VARIANTS]
+    reasons = [
+        [variant, comparison.verdict(variant), reason]
+        for variant in VARIANTS
+        for reason in comparison.explain_verdict(variant).reason.split("; ")
+    ]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
     heads = [column.head for column in columns]
     draw: dict[str, Callable[..., Figure]] = {
@@ -370,7 +374,7 @@ def make_report(comparison: Comparison) -> Report:
         notes=comparison.notes(),
         rules=rules | {column.head: column.text for column in columns},
         details={
-            "Reasons of the verdicts": Table(["variant", "verdict"], ["reason"], reasons),
+            "Reasons of the verdicts": Table(["variant", "verdict", "reason"], [], reasons),
             "All figures": figures,
             "Strengths": _tabulate_strengths(comparison.selection),
             "Changes on validation rows": Table(
@@ -381,15 +385,7 @@ def make_report(comparison: Comparison) -> Report:
         },
         numbers=_numbers(comparison),
         pictures=PICTURES,
-        draw={
-            "curves": partial(draw_curves, comparison),
-            "weights": partial(draw_weights, comparison),
-        }
-        | (
-            {"decisions": partial(draw_decisions, comparison)}
-            if shows_decisions(comparison)
-            else {}
-        ),
+        draw=draw,
     )
 
 
