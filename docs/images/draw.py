@@ -20,6 +20,6 @@ with tempfile.TemporaryDirectory() as folder:
     curves = report.read_text().partition("<picture>")[2].partition("</picture>")[0]
 
 for name, data in zip(NAMES, re.findall(r"base64,([^\"]*)", curves), strict=True):
-    if name:  # two decimals of a point are enough
-        svg = re.sub(rb"(\.\d\d)\d+", rb"\1", base64.b64decode(data))
+    if name:  # coordinates with two decimals are enough
+        svg = re.sub(rb"(\d\d\.\d\d)\d+", rb"\1", base64.b64decode(data))
         Path(__file__).with_name(name).write_bytes(svg)
