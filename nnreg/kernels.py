@@ -407,6 +407,22 @@ def huber(z: Array, y: Array, delta: float = 1.0, out: Array | None = None) -> t
     return value, c
 
 
+def quantile(z: Array, y: Array, q: float = 0.5, out: Array | None = None) -> tuple[Array, Array]:
+    """Return ``Lₙ = Σₘ c·r`` and ``dz = c``, with ``r = z - y``; ``c`` is ``1 - q`` or ``-q``.
+
+    ``c`` is ``1 - q`` where ``r > 0``, ``-q`` where ``r < 0``, and 0 where ``r = 0``, a subgradient
+    there. The minimum over ``z`` is the ``q``-quantile of ``y`` (Koenker & Bassett, 1978).
+
+    >>> quantile(np.array([[1.0, -1.0]]), np.zeros((1, 2)), 0.75)  # 0.25·1 + 0.75·1
+    (array([1.]), array([[ 0.25, -0.75]]))
+    """
+    r = z - y
+    c = np.greater(r.real, 0, out=np.empty_like(r) if out is None else out)
+    c *= 1.0 - q
+    np.putmask(c, r.real < 0, -q)
+    return np.einsum("nm,nm->n", c, r), c
+
+
 def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``Lₙ = Σₘ (e^zₙₘ - yₙₘ zₙₘ)`` and ``dz = eᶻ - y``, for counts ``y`` with mean ``eᶻ``.
 

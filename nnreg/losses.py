@@ -2,9 +2,9 @@
 
 A loss takes the network's raw outputs (logits in classification) and includes the inverse link
 (softmax, sigmoid), so the logarithm can be computed stably. A negative log-likelihood
-(cross-entropies, Poisson) is a sum over the outputs of a row, an error measure (squared, Huber) a
-mean. Only the loss divides: by the number of rows N, or by the sum of their weights; every other
-derivative in the package is a sum.
+(cross-entropies, Poisson) is a sum over the outputs of a row, an error measure (squared, Huber,
+quantile) a mean. Only the loss divides: by the number of rows N, or by the sum of their weights;
+every other derivative in the package is a sum.
 """
 
 from __future__ import annotations
@@ -392,6 +392,38 @@ class Huber(ElementLoss):
     ) -> tuple[Array, Array]:
         """Return one value per row and its gradient."""
         return kernels.huber(outputs, targets, self.delta, out)
+
+
+class Quantile(ElementLoss):
+    """``mean over rows and outputs of (1 - q)·r`` where ``r > 0``, and ``q·|r|`` where ``r < 0``.
+
+    Here ``r = z - y``. Trained with it, a network predicts the value below which a share ``q`` of
+    the targets lies: ``q=0.5`` the median, for which the loss is half the mean absolute error. The
+    gradient is ``1 - q`` or ``-q``, over ``N·M``. It is also called the pinball loss.
+
+    Parameters
+    ----------
+    q : float, default 0.5
+        In (0, 1).
+
+    Examples
+    --------
+    >>> Quantile(0.75)(np.array([[1.0], [-2.0]]), np.array([[0.0], [0.0]]))  # (0.25 + 1.5)/2
+    (np.float64(0.875), array([[ 0.125],
+           [-0.375]]))
+    """
+
+    averages_outputs = True
+    q = Checked(validation.number, 0, 1, open_low=True, open_high=True)
+
+    def __init__(self, q: float = 0.5) -> None:
+        self.q = q
+
+    def compute_rows(
+        self, outputs: Array, targets: Array, out: Array | None
+    ) -> tuple[Array, Array]:
+        """Return one value per row and its gradient."""
+        return kernels.quantile(outputs, targets, self.q, out)
 
 
 class Poisson(ElementLoss):

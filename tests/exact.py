@@ -105,6 +105,12 @@ ELEMENTS: dict[str, tuple[nn.Loss, list[float], Any, Any]] = {
         lambda z, y: huber(z - y),
         lambda z, y: min(max(z - y, -1), 1),
     ),
+    "Quantile": (
+        nn.Quantile(0.75),
+        [0, 1, -17.25],
+        lambda z, y: (z - y) * (0.25 if z > y else -0.75),
+        lambda z, y: mpf((0.25 if z > y else -0.75) if z != y else 0),
+    ),
     "Poisson": (
         nn.Poisson(),
         [0, 1, 20],

@@ -36,6 +36,7 @@ LOSSES: dict[str, Callable[[], nn.Loss]] = {
     "SigmoidCrossEntropy": nn.SigmoidCrossEntropy,
     "MeanSquaredError": nn.MeanSquaredError,
     "Huber": lambda: nn.Huber(0.7),
+    "Quantile": lambda: nn.Quantile(0.3),
     "Poisson": nn.Poisson,
 }
 

@@ -32,6 +32,7 @@ LOSSES = [
     (nn.SigmoidCrossEntropy(), SOFT),
     (nn.MeanSquaredError(), X + 1),
     (nn.Huber(0.7), X[::-1]),
+    (nn.Quantile(0.3), X[::-1] + 0.1),
     (nn.Poisson(), abs(X)),
 ]
 PENALTIES = [nn.L2(0.3), nn.L1(0.3), nn.ElasticNet(0.3, 0.4)]

@@ -16,6 +16,7 @@ LOSSES = [
     (nn.SigmoidCrossEntropy(), REAL),
     (nn.MeanSquaredError(), REAL),
     (nn.Huber(0.5), REAL),
+    (nn.Quantile(0.3), REAL),
     (nn.Poisson(), REAL),
 ]
 

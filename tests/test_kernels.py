@@ -70,6 +70,7 @@ ROWS = {
     "SigmoidCrossEntropy": kernels.sigmoid_cross_entropy,
     "MeanSquaredError": kernels.squared_error,
     "Huber": lambda z, y, **k: kernels.huber(z, y, 0.7, **k),
+    "Quantile": lambda z, y, **k: kernels.quantile(z, y, 0.3, **k),
     "Poisson": kernels.poisson,
 }
 

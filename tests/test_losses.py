@@ -16,10 +16,12 @@ sizes = pytest.mark.parametrize(("N", "M"), [(1, 1), (1, 4), (5, 1), (5, 4)])
 
 
 def case(name, rng, N=5, M=4):
-    """Return the loss, outputs and targets; Huber's residuals keep away from its kinks."""
+    """Return the loss, outputs and targets; residuals keep away from kinks."""
     z, t = rng.normal(size=(N, M)), targets_for(name, rng, N, M)
     if name == "Huber":
         z = t + away_from(away_from(z - t, 0.7), -0.7)
+    if name == "Quantile":
+        z = t + away_from(z - t, 0.0)
     return LOSSES[name](), z, t
 
 
@@ -46,6 +48,7 @@ VALUES = {  # the loss of each row, by SciPy's functions
     ),
     "MeanSquaredError": lambda z, y: ((z - y) ** 2).mean(axis=1),
     "Huber": lambda z, y: special.huber(0.7, z - y).mean(axis=1),
+    "Quantile": lambda z, y: np.where(z > y, 0.7 * (z - y), 0.3 * (y - z)).mean(axis=1),
     "Poisson": lambda z, y: (
         -(
             stats.poisson.logpmf(y, np.exp(z)) + special.gammaln(y + 1)  # without the factorial
@@ -77,6 +80,7 @@ def test_labels_are_one_hot_targets(drawn, smoothing):
         (nn.SigmoidCrossEntropy(), [[1.0, 0.0, 0.5]], 3 * math.log(2)),
         (nn.MeanSquaredError(), [[3.0, 0.0, 0.0]], 3.0),
         (nn.Huber(1.0), [[3.0, 0.0, 0.0]], 2.5 / 3),
+        (nn.Quantile(0.75), [[3.0, -1.0, 0.0]], (0.75 * 3 + 0.25) / 3),
         (nn.Poisson(), [[7.0, 0.0, 0.0]], 3.0),
     ],
 )
@@ -229,7 +233,7 @@ def test_a_link_takes_numbers_of_any_real_type_and_shape(link, truth, rng):
         link([1j])
 
 
-@pytest.mark.parametrize("loss", [nn.MeanSquaredError(), nn.Huber(), nn.Poisson()])
+@pytest.mark.parametrize("loss", [nn.MeanSquaredError(), nn.Huber(), nn.Quantile(), nn.Poisson()])
 def test_a_loss_for_numbers_predicts_no_classes(loss):
     for link in (loss.classes, loss.probabilities):
         with pytest.raises(TypeError, match=f"{type(loss).__name__} predicts no"):

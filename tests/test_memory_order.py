@@ -60,6 +60,7 @@ KERNELS = {
     "sigmoid_cross_entropy": (kernels.sigmoid_cross_entropy, real, unit),
     "squared_error": (kernels.squared_error, real, real),
     "huber": (lambda z, y, out: kernels.huber(z, y, 0.5, out), real, real),
+    "quantile": (lambda z, y, out: kernels.quantile(z, y, 0.3, out), real, real),
     "poisson": (kernels.poisson, real, unit),
     "soft_threshold": (lambda w, out: proximal.soft_threshold(w, 0.5, out), real),
     "soft_threshold, steps": (proximal.soft_threshold, real, unit),
@@ -77,6 +78,7 @@ LOSSES = {
     "SigmoidCrossEntropy": (nn.SigmoidCrossEntropy(), unit),
     "MeanSquaredError": (nn.MeanSquaredError(), real),
     "Huber": (nn.Huber(0.5), real),
+    "Quantile": (nn.Quantile(0.3), real),
     "Poisson": (nn.Poisson(), unit),
 }
 RULES = {

@@ -99,6 +99,10 @@ def cross_entropy(z, targets, smoothing=0):
     return -(t * apply(sp.log, softmax(z))).sum() / 3
 
 
+def pinball(r):
+    return sp.Piecewise((r * sp.Rational(1, 4), r > 0), (r * sp.Rational(-3, 4), True))
+
+
 def huber(r):
     delta = sp.Rational(1, 2)
     return sp.Piecewise((r**2 / 2, sp.Abs(r) <= delta), (delta * (sp.Abs(r) - delta / 2), True))
@@ -119,6 +123,7 @@ LOSSES = {
     ),
     "squared error": (nn.MeanSquaredError(), T, lambda z, t: ((z - t) ** 2).sum() / 6),
     "Huber": (nn.Huber(0.5), T, lambda z, t: apply(huber, z - t).sum() / 6),
+    "quantile": (nn.Quantile(0.75), T, lambda z, t: apply(pinball, z - t).sum() / 6),
     "Poisson": (nn.Poisson(), abs(T), lambda z, t: (apply(sp.exp, z) - t * z).sum() / 3),
 }
 
@@ -171,6 +176,7 @@ CHECKED = {
     "Sigmoid cross-entropy": ["sigmoid cross-entropy"],
     "Squared error": ["squared error"],
     "Huber": ["Huber"],
+    "Quantile": ["quantile"],
     "Poisson": ["Poisson"],
     "L2 and L1": ["L2", "L1", "elastic net"],
     "The group threshold": ["group lasso, inputs", "group lasso, units"],

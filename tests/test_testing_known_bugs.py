@@ -121,6 +121,7 @@ RIGHT_LOSSES = [
     (nn.SigmoidCrossEntropy(), np.eye(5, 4)),
     (nn.MeanSquaredError(), np.ones((5, 4))),
     (nn.Huber(0.5), np.ones((5, 4))),
+    (nn.Quantile(0.3), np.ones((5, 4))),
     (nn.Poisson(), np.ones((5, 4))),
 ]
 RIGHT_PENALTIES = [nn.L2(0.3), nn.L1(0.3), nn.ElasticNet(0.3, 0.2), nn.L2(0.0)]

@@ -114,7 +114,7 @@ def test_networks_are_within_their_bounds(example):
 @given(networks())
 def test_real_differences_meet_no_kink_in_a_drawn_network(example):
     net, x, y, loss = example
-    if isinstance(loss, nn.Huber):
+    if isinstance(loss, nn.Huber | nn.Quantile):
         return  # its gradient has kinks, and differences of higher order meet them
     report = nn.check_gradients(net, x, y, loss, method="central")
     report.assert_ok()

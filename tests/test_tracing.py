@@ -187,6 +187,11 @@ LOSSES = {
         np.ones((5, 3)),
         lambda z, t: np.clip(z - t, -0.5, 0.5) / 15,
     ),
+    "dz = c/(N·M), c by the sign of z - t": (
+        nn.Quantile(0.75),
+        np.ones((5, 3)),
+        lambda z, t: np.where(z > t, 0.25, -0.75) / 15,
+    ),
     "dz = (e^z - t)/N": (nn.Poisson(), np.ones((5, 3)), lambda z, t: (np.exp(z) - t) / 5),
 }
 

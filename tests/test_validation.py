@@ -364,6 +364,7 @@ NUMBERS = [  # argument, a call with it, its bounds as the message gives them, v
     ("slope", nn.LeakyReLU, UNIT, [-0.1, 1.0]),
     ("alpha", nn.ELU, OVER_0, [0.0, -1.0]),
     ("delta", nn.Huber, OVER_0, [0.0, -1.0]),
+    ("q", nn.Quantile, "(0, 1)", [0.0, 1.0, -0.5]),
     ("label_smoothing", lambda v: nn.SoftmaxCrossEntropy(label_smoothing=v), UNIT, [-0.1, 1.0]),
     ("normalizer", lambda v: SQUARED(X, X, normalizer=v), OVER_0, [0.0, -1]),
     ("min_delta", lambda v: nn.EarlyStopping(min_delta=v), FROM_0, [-0.1]),
@@ -756,7 +757,7 @@ for out, error, words in [
     (np.broadcast_to(0.0, (6, 2)), ValueError, "out must be writeable .*, got a read-only array"),
     (True, TypeError, "out must be an array to write into, got True"),
 ]:
-    for loss in (SQUARED, SOFTMAX, SIGMOID, nn.Poisson(), nn.Huber()):
+    for loss in (SQUARED, SOFTMAX, SIGMOID, nn.Poisson(), nn.Huber(), nn.Quantile()):
         y = YES if loss is SOFTMAX else ONES
         refuse(
             f"{loss}, out={out!r:.9}", lambda _, o=out, f=loss, y=y: f(X, y, out=o), error, words
@@ -790,6 +791,7 @@ ADJUSTABLE = {
     "slope": nn.LeakyReLU,
     "alpha": nn.ELU,
     "delta": nn.Huber,
+    "q": nn.Quantile,
     "label_smoothing": lambda: nn.SoftmaxCrossEntropy(label_smoothing=0.1),
 }
 

@@ -60,6 +60,8 @@ EQUIVALENTS = {
     "mse": "MeanSquaredError()",
     "meansquarederror": "MeanSquaredError()",
     "huber": "Huber()",
+    "quantile": "Quantile(0.5)",
+    "pinball": "Quantile(0.5)",
     "poisson": "Poisson()",
     "crossentropy": "SoftmaxCrossEntropy()",
     "categoricalcrossentropy": "SoftmaxCrossEntropy()",

@@ -30,6 +30,7 @@ from nnreg.losses import (
     Loss,
     MeanSquaredError,
     Poisson,
+    Quantile,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
@@ -202,6 +203,7 @@ def losses(
         of(SigmoidCrossEntropy, numbers(0.0, 1.0)),
         of(MeanSquaredError, numbers(-3.0, 3.0)),
         of(Huber, numbers(-3.0, 3.0), delta=st.floats(0.5, 2.0)),
+        of(Quantile, numbers(-3.0, 3.0), q=st.floats(0.1, 0.9)),
         of(Poisson, counts),
     )
 

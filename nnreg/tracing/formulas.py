@@ -20,6 +20,7 @@ from nnreg.losses import (
     Loss,
     MeanSquaredError,
     Poisson,
+    Quantile,
     RowLoss,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
@@ -87,6 +88,10 @@ _LOSSES: dict[Callable[..., Any], Callable[[Any], tuple[str, str]]] = {
     Huber.compute_rows: lambda loss: (
         f"L = 1/(N·M) Σₙ Σₘ c(r - c/2), r = z - t, c = r within ±{loss.delta:g}",
         "dz = c/(N·M)",
+    ),
+    Quantile.compute_rows: lambda loss: (
+        f"L = 1/(N·M) Σₙ Σₘ c·r, r = z - t, c = {1 - loss.q:g} if r > 0, {-loss.q:g} if r < 0",
+        "dz = c/(N·M), c by the sign of z - t",
     ),
     Poisson.compute_rows: lambda _: ("L = 1/N Σₙ Σₘ (e^zₙₘ - tₙₘ zₙₘ)", "dz = (e^z - t)/N"),
 }

@@ -52,6 +52,7 @@ PENALTIES = {
 
 SMOOTHING = 0.125
 DELTA = 0.75
+Q = 0.25
 LOSSES = {
     "softmax, labels": nn.SoftmaxCrossEntropy(),
     "softmax, labels, smoothed": nn.SoftmaxCrossEntropy(label_smoothing=SMOOTHING),
@@ -60,6 +61,7 @@ LOSSES = {
     "sigmoid": nn.SigmoidCrossEntropy(),
     "squared error": nn.MeanSquaredError(),
     "Huber": nn.Huber(DELTA),
+    "quantile": nn.Quantile(Q),
     "Poisson": nn.Poisson(),
 }
 

@@ -75,6 +75,7 @@ ROW_LOSSES = {
     "sigmoid": sigmoid,
     "squared error": lambda z, y: ((z - y) ** 2).mean(axis=1),
     "Huber": huber,
+    "quantile": lambda z, y: jnp.maximum((1 - shared.Q) * (z - y), shared.Q * (y - z)).mean(axis=1),
     "Poisson": lambda z, y: (jnp.exp(z) - y * z).sum(axis=1),
 }
 

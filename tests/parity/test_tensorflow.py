@@ -83,6 +83,9 @@ ROW_LOSSES = {
     "sigmoid": lambda z, y: z.shape[1] * keras.losses.binary_crossentropy(y, z, from_logits=True),
     "squared error": lambda z, y: keras.losses.mean_squared_error(y, z),
     "Huber": lambda z, y: keras.losses.huber(y, z, delta=shared.DELTA),
+    "quantile": lambda z, y: tf.reduce_mean(
+        tf.maximum((1 - shared.Q) * (z - y), shared.Q * (y - z)), axis=1
+    ),
     "Poisson": lambda z, y: tf.reduce_sum(tf.nn.log_poisson_loss(y, z), axis=1),
 }
 

@@ -69,6 +69,7 @@ ROW_LOSSES = {
     "sigmoid": lambda z, y: F.binary_cross_entropy_with_logits(z, y, reduction="none").sum(1),
     "squared error": lambda z, y: F.mse_loss(z, y, reduction="none").mean(1),
     "Huber": lambda z, y: F.huber_loss(z, y, reduction="none", delta=shared.DELTA).mean(1),
+    "quantile": lambda z, y: torch.maximum((1 - shared.Q) * (z - y), shared.Q * (y - z)).mean(1),
     "Poisson": lambda z, y: F.poisson_nll_loss(
         z, y, log_input=True, full=False, reduction="none"
     ).sum(1),
