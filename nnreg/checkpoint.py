@@ -372,7 +372,7 @@ def _warn_of_attributes(net: Network, optimizer: Optimizer | None) -> None:
 
 
 @contextmanager
-def name_file(path: str | Path) -> Iterator[None]:
+def name_file(path: str | Path, kind: str = "a network saved by nnreg") -> Iterator[None]:
     """Name the file in any error inside the block: damaged bytes fail in any part of a reader."""
     try:
         yield
@@ -380,7 +380,7 @@ def name_file(path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = printable(str(error).removeprefix(f"{path}: ") or type(error).__name__, 500)
-        raise ValueError(f"{path} cannot be read as a network saved by nnreg: {reason}") from error
+        raise ValueError(f"{path} cannot be read as {kind}: {reason}") from error
 
 
 def _decode_network(

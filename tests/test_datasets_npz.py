@@ -254,7 +254,7 @@ ZEROS = header("|u1", (2**24, 2)) + bytes(2**25)
 HOSTILE = {
     "a bomb": (
         archive(("x.npy", ZEROS), ("y.npy", LABELS), compression=zipfile.ZIP_DEFLATED),
-        r"x: the arrays of the file unpack to 33,55\d,\d+ bytes; at most 16,777,216 are read",
+        r"x: the members of the file unpack to 33,55\d,\d+ bytes; at most 16,777,216 are read",
     ),
     "a shape without values": (
         archive(("x.npy", header("<f8", (10**12, 2))), ("y.npy", LABELS)),
@@ -288,7 +288,7 @@ HOSTILE = {
     ),
     "a name twice": (
         archive(("x.npy", NUMBERS), ("x", NUMBERS), ("y.npy", LABELS)),
-        "two arrays have the name x",
+        "two members have the name x",
     ),
     "another compression": (
         archive(("x.npy", NUMBERS), ("y.npy", LABELS), compression=zipfile.ZIP_LZMA),

@@ -16,8 +16,8 @@ import nnreg
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent
 OPTIONAL = {
-    *("hypothesis", "jax", "joblib", "keras", "matplotlib", "mpi4py", "onnx", "pandas", "pytest"),
-    *("polars", "pyarrow", "safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
+    *("h5py", "hypothesis", "jax", "joblib", "keras", "matplotlib", "mpi4py", "onnx", "pandas"),
+    *("polars", "pyarrow", "pytest", "safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
 }
 
 
@@ -65,6 +65,7 @@ def test_the_runtime_needs_three_packages(distribution):
         ("parallel", {"joblib"}),
         ("testing", {"hypothesis"}),
         ("safetensors", {"safetensors"}),
+        ("keras", {"h5py"}),
         ("all", {"nnreg"}),
         ("test", {"pytest", "pytest-xdist", "hypothesis"}),
     ],

@@ -52,13 +52,99 @@ class Header(NamedTuple):
     fortran: bool
 
 
-class ArrayFile:
+class ZipReader:
+    """The members of a zip file, each size checked before memory is allocated.
+
+    It is a context manager.
+
+    Parameters
+    ----------
+    path : str
+        A regular file. Members are stored or compressed by deflate.
+    kind : str
+        The format, for an error.
+    cure : str
+        A line that saves the file without compression, for an error.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The names of the members, in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not an archive, is damaged, has a name twice, or unpacks to more than
+        `unpacked_limit` bytes. The message begins with the path.
+    OSError
+        If the file cannot be opened.
+    """
+
+    _suffix = ""  # that is no part of a name
+
+    def __init__(self, path: str, kind: str, cure: str) -> None:
+        import zipfile
+
+        self._path, self._cure = printable(path, None), cure
+        self._stream = _ShortReads(open_regular(path))
+        try:
+            with _name(self._path):
+                size = self._stream.seek(0, io.SEEK_END)
+                self._stream.seek(0)
+                if self._stream.read(4) != b"PK\3\4":
+                    raise ValueError(f"not {kind} file (its first bytes are not a zip header)")
+                self._zip = zipfile.ZipFile(self._stream)
+                members = self._zip.infolist()
+                names = [member.filename.removesuffix(self._suffix) for member in members]
+                if doubled := [name for name, count in Counter(names).items() if count > 1]:
+                    raise ValueError(f"two members have the name {listed(doubled)}")
+        except BaseException:
+            self._stream.close()
+            raise
+        self._limit = self._left = unpacked_limit(size)
+        self.names = tuple(names)
+        self._members = dict(zip(self.names, members, strict=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._zip.close()
+        self._stream.close()
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a member."""
+        with self._open(name) as (member, size):
+            self._left -= size
+            return b"".join(iter(lambda: member.read(_BLOCK), b""))
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[tuple[Any, int]]:
+        """Open a member of an allowed size; return it with this size."""
+        if name not in self._members:
+            raise ValueError(f"{self._path}: there is no {printable(name)} in the file")
+        info = self._members[name]
+        with _name(f"{self._path}, {printable(name)}"):
+            if info.compress_type not in (0, 8):
+                raise ValueError("neither stored nor compressed by deflate")
+            if info.file_size > self._left:
+                size = sum(member.file_size for member in self._members.values())
+                raise ValueError(
+                    f"the members of the file unpack to {size:,} bytes; at most {self._limit:,} "
+                    "are read from a compressed file of this size (16 MiB, or ten times its "
+                    f"size). If the file is right, save it without compression: {self._cure}"
+                )
+            with self._zip.open(info) as member:
+                yield member, info.file_size
+
+
+class ArrayFile(ZipReader):
     """The arrays of an ``.npz`` file, read one by one. It is a context manager.
 
     Parameters
     ----------
     path : str
-        A regular file. Members are stored or compressed by deflate, as NumPy writes them.
+        A regular file.
 
     Attributes
     ----------
@@ -68,8 +154,7 @@ class ArrayFile:
     Raises
     ------
     ValueError
-        If the file is not an archive, is damaged, has a name twice or an array that needs pickle,
-        or unpacks to more than `unpacked_limit` bytes. The message begins with the path.
+        As for :class:`ZipReader`, or if an array needs pickle.
     OSError
         If the file cannot be opened.
 
@@ -83,44 +168,19 @@ class ArrayFile:
     (('x',), (3,), array([0, 1, 2]))
     """
 
+    _suffix = ".npy"
+
     def __init__(self, path: str) -> None:
-        import zipfile
-
-        self._path = printable(path, None)
-        self._stream = _ShortReads(open_regular(path))
-        try:
-            with _name(self._path):
-                size = self._stream.seek(0, io.SEEK_END)
-                self._stream.seek(0)
-                if self._stream.read(4) != b"PK\3\4":
-                    raise ValueError("not an .npz file (its first bytes are not a zip header)")
-                self._zip = zipfile.ZipFile(self._stream)
-                members = self._zip.infolist()
-                counts = Counter(member.filename.removesuffix(".npy") for member in members)
-                if doubled := [name for name, count in counts.items() if count > 1]:
-                    raise ValueError(f"two arrays have the name {listed(doubled)}")
-        except BaseException:
-            self._stream.close()
-            raise
-        self._limit = self._left = unpacked_limit(size)
-        self.names = tuple(counts)
-        self._members = dict(zip(self.names, members, strict=True))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._zip.close()
-        self._stream.close()
+        super().__init__(path, "an .npz", "numpy.savez(path, **numpy.load(path))")
 
     def header(self, name: str) -> Header:
         """Return the header of an array, which agrees with the size of the member."""
-        with self._open(name) as (_, header):
+        with self._open_array(name) as (_, header):
             return header
 
     def read(self, name: str) -> Array:
         """Return an array of its shape, in this machine's byte order."""
-        with self._open(name) as (member, (dtype, shape, fortran)):
+        with self._open_array(name) as (member, (dtype, shape, fortran)):
             count = math.prod(shape)
             self._left -= count * dtype.itemsize
             values = np.empty(count, dtype)
@@ -135,33 +195,21 @@ class ArrayFile:
             return array.reshape(shape, order="F" if fortran else "C")
 
     @contextmanager
-    def _open(self, name: str) -> Iterator[tuple[Any, Header]]:
+    def _open_array(self, name: str) -> Iterator[tuple[Any, Header]]:
         """Open a member at its values, with its header."""
-        info = self._members[name]
-        with _name(f"{self._path}, {printable(name)}"):
-            if info.compress_type not in (0, 8):
-                raise ValueError("neither stored nor compressed by deflate")
-            if info.file_size > self._left:
-                size = sum(member.file_size for member in self._members.values())
+        with self._open(name) as (member, size):
+            header = _read_header(member)
+            if header.dtype.hasobject:
+                raise ValueError("an array of Python objects, which needs pickle")
+            values = size - member.tell()
+            if not header.dtype.itemsize or values != header.dtype.itemsize * math.prod(
+                header.shape
+            ):
                 raise ValueError(
-                    f"the arrays of the file unpack to {size:,} bytes; at most {self._limit:,} are "
-                    "read from a compressed file of this size (16 MiB, or ten times its size). If "
-                    "the file is right, save it without compression: "
-                    "numpy.savez(path, **numpy.load(path))"
+                    f"{values:,} bytes of values, which are not those of {header.dtype} "
+                    f"and shape {header.shape}"
                 )
-            with self._zip.open(info) as member:
-                header = _read_header(member)
-                if header.dtype.hasobject:
-                    raise ValueError("an array of Python objects, which needs pickle")
-                values = info.file_size - member.tell()
-                if not header.dtype.itemsize or values != header.dtype.itemsize * math.prod(
-                    header.shape
-                ):
-                    raise ValueError(
-                        f"{values:,} bytes of values, which are not those of {header.dtype} "
-                        f"and shape {header.shape}"
-                    )
-                yield member, header
+            yield member, header
 
 
 def _check_values(values: Array) -> None:

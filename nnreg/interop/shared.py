@@ -1,0 +1,97 @@
+"""Common parts of the conversions: a network from another library's weights, and penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.typing import Array
+from nnreg.layers.base import Layer, declare, name_layers
+from nnreg.network import Network
+from nnreg.penalties import L1, L2, ElasticNet, Penalty
+
+
+def build_network(
+    layers: Sequence[Layer], arrays: Sequence[Sequence[Array]], *, inputs: int
+) -> Network:
+    """Return a network with these layers and weights.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Layers that belong to no network yet.
+    arrays : sequence of sequence of ndarray
+        For each layer with parameters, in order, its arrays: of a dense layer the weight (D, M)
+        and, if it has one, the bias (M,). All float32, or all float64.
+    inputs : int
+
+    Raises
+    ------
+    ValueError
+        If the number of arrays, a shape or a dtype is wrong, or a value is not finite. Raised
+        before memory is allocated.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = build_network([nn.Dense(1)], [(np.array([[2.0]]), np.array([1.0]))], inputs=1)
+    >>> net.predict([[3.0]])
+    array([[7.]])
+    """
+    declared = declare(name_layers(layers), validation.whole("inputs", inputs, 1))[1]
+    flat = list(chain.from_iterable(arrays))
+    if len(flat) != len(declared):
+        raise ValueError(f"{len(declared)} arrays are needed, {list(declared)}; got {len(flat)}")
+    if len(dtypes := {str(array.dtype) for array in flat}) > 1:
+        raise ValueError(f"the arrays must have one dtype, got {' and '.join(sorted(dtypes))}")
+    for (name, parameter), array in zip(declared.items(), flat, strict=True):
+        if array.shape != parameter.shape:
+            raise ValueError(f"{name} must have shape {parameter.shape}, got {array.shape}")
+        validation.finite(name, array)
+    parts: list[list[Array]] = [[], []]  # every weight, then everything else
+    for parameter, array in zip(declared.values(), flat, strict=True):
+        parts[not parameter.weight].append(array.ravel())
+    vector = np.concatenate([*parts[0], *parts[1]]) if flat else np.empty(0, "float32")
+    return Network.from_vector(layers, vector, inputs=inputs, dtype=vector.dtype)
+
+
+def get_strengths(name: str, penalty: Penalty | None) -> tuple[float, float]:
+    """Return ``(l1, l2)`` of ``l1·Σ|w| + l2/2·Σw²``, for a library that has no other penalty.
+
+    Raises
+    ------
+    ValueError
+        If the penalty is another one; the error begins with the name of the weights.
+
+    Examples
+    --------
+    >>> get_strengths("dense_1.weight", ElasticNet(0.1, 0.2))
+    (0.1, 0.2)
+    """
+    if penalty is None:
+        return 0.0, 0.0
+    kind = type(penalty)
+    if kind is L1:
+        return penalty.strength, 0.0  # type: ignore[attr-defined]  # kind says so
+    if kind is L2:
+        return 0.0, penalty.strength  # type: ignore[attr-defined]  # kind says so
+    if kind is ElasticNet:
+        return penalty.l1, penalty.l2  # type: ignore[attr-defined]  # kind says so
+    raise ValueError(
+        f"{name} has the penalty {penalty!r}, which has no equal there (L1, L2 and ElasticNet "
+        "have); remove it before: net.penalty = None, or layer.penalty = None"
+    )
+
+
+def make_penalty(l1: float, l2: float) -> Penalty | None:
+    """Return the penalty ``l1·Σ|w| + l2/2·Σw²``, or None if both strengths are 0.
+
+    >>> make_penalty(0.0, 0.5)
+    L2(strength=0.5)
+    """
+    if l1 and l2:
+        return ElasticNet(l1, l2)
+    return L1(l1) if l1 else L2(l2) if l2 else None
