@@ -66,6 +66,8 @@ def test_the_runtime_needs_three_packages(distribution):
         ("testing", {"hypothesis"}),
         ("safetensors", {"safetensors"}),
         ("keras", {"h5py"}),
+        ("onnx", {"onnx"}),
+        ("torch", {"torch"}),
         ("all", {"nnreg"}),
         ("test", {"pytest", "pytest-xdist", "hypothesis"}),
     ],

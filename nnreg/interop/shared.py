@@ -1,8 +1,8 @@
-"""Common parts of the conversions: a network from another library's weights, and penalties."""
+"""Common parts of the conversions: networks from weights, what is refused, and penalties."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 import numpy as np
@@ -10,8 +10,11 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.layers.base import Layer, declare, name_layers
+from nnreg.layers.dropout import Dropout, GaussianDropout
 from nnreg.network import Network
 from nnreg.penalties import L1, L2, ElasticNet, Penalty
+
+DROPOUT = (Dropout, GaussianDropout)
 
 
 def build_network(
@@ -56,6 +59,81 @@ def build_network(
         parts[not parameter.weight].append(array.ravel())
     vector = np.concatenate([*parts[0], *parts[1]]) if flat else np.empty(0, "float32")
     return Network.from_vector(layers, vector, inputs=inputs, dtype=vector.dtype)
+
+
+def select_layers(
+    net: Network, library: str, kinds: Collection[type[Layer]], *, training: bool = True
+) -> list[Layer]:
+    """Return the layers that are converted for another library.
+
+    Dropout that it does not have is left out where it has no effect: if ``keep_prob`` is 1.
+
+    Parameters
+    ----------
+    net : Network
+    library : str
+        The name of the other library, for errors.
+    kinds : collection of classes
+        The layers that it has.
+    training : bool, default True
+        Whether the result can be trained. If False, dropout is left out.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a layer cannot be converted.
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(2), nn.Dropout(keep_prob=0.5)], inputs=3)
+    >>> select_layers(net, "ONNX", {nn.Dense}, training=False)
+    [Dense(units=2, penalty='inherit', constraint='inherit', initializer=None, bias=True)]
+    >>> select_layers(net, "ONNX", {nn.Dense})
+    Traceback (most recent call last):
+        ...
+    ValueError: dropout_1 has no equal in ONNX; remove its effect before:
+    net.layers[1].keep_prob = 1
+    """
+    validation.instance("net", net, Network, "a Network")
+    selected = []
+    for index, layer in enumerate(net.layers):
+        if type(layer) in kinds:
+            selected.append(layer)
+        elif type(layer) not in DROPOUT:
+            known = ", ".join(kind.__name__ for kind in kinds)
+            raise ValueError(
+                f"{layer.name} has no equal in {library}; layers of these classes have: {known}"
+            )
+        elif training and getattr(layer, "keep_prob", 1) != 1:
+            raise ValueError(
+                f"{layer.name} has no equal in {library}; remove its effect before: "
+                f"net.layers[{index}].keep_prob = 1"
+            )
+    return selected
+
+
+def refuse_rules(net: Network, library: str, *known: type) -> None:
+    """Raise ``ValueError`` if a weight has a penalty or constraint of another class than these.
+
+    >>> import nnreg as nn
+    >>> refuse_rules(nn.Network([nn.Dense(2)], inputs=3, constraint=nn.MaxNorm(2.0)), "PyTorch")
+    Traceback (most recent call last):
+        ...
+    ValueError: dense_1.weight has the constraint MaxNorm(limit=2.0), which has no equal in PyTorch;
+    remove it before: net.constraint = None
+    """
+    for index, layer in enumerate(net.layers):
+        for name in net.parameters.of(layer.name):
+            for kind in ("penalty", "constraint"):
+                rule = getattr(net.regularization, f"{kind}_of")(f"{layer.name}.{name}")
+                if rule is not None and type(rule) not in known:
+                    inherited = isinstance(getattr(layer, kind), str)
+                    owner = "net" if inherited else f"net.layers[{index}]"
+                    raise ValueError(
+                        f"{layer.name}.{name} has the {kind} {rule!r}, which has no equal in "
+                        f"{library}; remove it before: {owner}.{kind} = None"
+                    )
 
 
 def get_strengths(name: str, penalty: Penalty | None) -> tuple[float, float]:

@@ -8,8 +8,11 @@ can differ are the formulas.
 Every hyper-parameter is exact in float32 too, since TensorFlow lets some pass through it.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,6 +87,41 @@ def network(penalty: nn.Penalty | None = None, *, keep_prob: float = 1.0) -> nn.
     net.parameters.biases[:] = np.random.default_rng(1).normal(0, 0.1, net.parameters.biases.size)
     net.parameters["dense_1.weight"][0, 0] = 0.0  # where the subgradient of L1 is a choice
     return net
+
+
+def models(dtype: str) -> dict[str, nn.Network]:
+    """Return a network for each activation, and for each other kind of layer."""
+    dense, head = partial(nn.Dense, 6), partial(nn.Dense, CLASSES)
+    stacks: dict[str, list[nn.Layer]] = {
+        name: [dense(), kind(), head()] for name, kind in ACTIVATIONS.items()
+    }
+    stacks |= {
+        "no hidden layer": [head()],
+        "no activation": [dense(), head()],
+        "no bias": [dense(bias=False), nn.ReLU(), head(bias=False)],
+        "one output": [dense(), nn.Tanh(), nn.Dense(1)],
+        "activation of the outputs": [head(), nn.Softplus()],
+    }
+    nets = {
+        name: nn.Network(layers, inputs=INPUTS, seed=3, dtype=dtype)
+        for name, layers in stacks.items()
+    }
+    for net in nets.values():
+        net.parameters.biases[:] = np.random.default_rng(1).normal(size=net.parameters.biases.size)
+    return nets | {"every layer": network(keep_prob=0.75).copy(dtype)}
+
+
+def assert_predictions_agree(theirs: Any, ours: Array) -> None:
+    """Hold predictions equal to 1e-6 in float32 and to 1e-12 in float64."""
+    theirs, tolerance = np.asarray(theirs), {"float32": 1e-6, "float64": 1e-12}[str(ours.dtype)]
+    assert (theirs.dtype, theirs.shape) == (ours.dtype, ours.shape)
+    np.testing.assert_allclose(theirs, ours, rtol=tolerance, atol=tolerance)
+
+
+def run_without_nnreg(code: str, folder: Path) -> None:
+    """Run code in a new process, in this folder; it fails if nnreg is imported."""
+    code += "\nimport sys\nassert 'nnreg' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=120)
 
 
 def strengths(penalty: nn.Penalty | None) -> tuple[float, float]:

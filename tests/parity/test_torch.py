@@ -15,9 +15,11 @@ from parity import architectures, one_step, script, shared
 from parity.shared import Array
 
 import nnreg as nn
+from nnreg import interop
 from nnreg.conventions import Convention, convert_penalty
 
 torch = pytest.importorskip("torch")
+prune = pytest.importorskip("torch.nn.utils.prune")
 F = torch.nn.functional
 pytestmark = pytest.mark.torch
 
@@ -258,3 +260,118 @@ def test_one_step_with_converted_strength_is_the_step_of_pytorch(convention: Con
 
 def test_the_script_of_the_learn_page_takes_the_steps_of_nnreg(tmp_path: Path) -> None:
     script.assert_takes_our_steps("in_pytorch.py", tmp_path)
+
+
+def predict(module: Any, x: Array) -> Any:
+    with torch.no_grad():
+        return module.eval()(tensor(x)).numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", shared.models("float32"))
+def test_network_and_sequential_predict_the_same_there_and_back(
+    name: str, dtype: str, rng: np.random.Generator
+) -> None:
+    net = shared.models(dtype)[name]
+    x = rng.normal(0, 3, (shared.ROWS, shared.INPUTS)).astype(dtype)
+    state = torch.get_rng_state()
+    module = interop.to_torch(net)
+    assert torch.equal(torch.get_rng_state(), state)  # no initial values were drawn
+    shared.assert_predictions_agree(predict(module, x), net.predict(x))
+    again = interop.from_torch(module)
+    assert list(map(repr, again.layers)) == list(map(repr, net.layers))
+    np.testing.assert_array_equal(again.predict(x), net.predict(x))
+    filled = nn.Network([layer.clone() for layer in net.layers], inputs=net.inputs, dtype=dtype)
+    interop.load_state_dict(filled, module.state_dict())
+    np.testing.assert_array_equal(filled.parameters.vector, net.parameters.vector)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(1)
+    np.testing.assert_array_equal(again.predict(x), net.predict(x))  # they share no memory
+
+
+def test_module_is_trained_like_the_network(rng: np.random.Generator) -> None:
+    net = shared.models("float64")["Tanh"]
+    module = interop.to_torch(net).train()
+    x, labels = shared.batch(rng)
+    F.cross_entropy(module(tensor(x)), tensor(labels)).backward()
+    gradients, _ = shared.differentiate(net, x, labels)
+    shared.assert_close(module[0].weight.grad.T, gradients["dense_1.weight"])
+    shared.assert_close(module[2].bias.grad, gradients["dense_2.bias"])
+
+
+class Hooked(torch.nn.Sequential):
+    def forward(self, x: Any) -> Any:
+        return 2 * super().forward(x)
+
+
+def pruned() -> Any:
+    module = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    prune.random_unstructured(module[0], "weight", 0.5)
+    return module
+
+
+LINEAR = torch.nn.Linear(4, 3)
+REFUSED = {
+    "attention": (
+        torch.nn.Sequential(LINEAR, torch.nn.SELU()),
+        r"'1'.*SELU\(\), which has no equal",
+    ),
+    "nested": (torch.nn.Sequential(torch.nn.Sequential(torch.nn.CELU())), "'0.0'"),
+    "softmax": (torch.nn.Sequential(LINEAR, torch.nn.Softmax(1)), "raw: leave it out"),
+    "other GELU": (torch.nn.Sequential(LINEAR, torch.nn.GELU("tanh")), "exact GELU only"),
+    "other Softplus": (torch.nn.Sequential(LINEAR, torch.nn.Softplus(2)), "beta=1 only"),
+    "other slope": (torch.nn.Sequential(LINEAR, torch.nn.LeakyReLU(1.5)), "slope must be"),
+    "all dropped": (torch.nn.Sequential(LINEAR, torch.nn.Dropout(1.0)), "keep_prob must be"),
+    "other Flatten": (torch.nn.Sequential(torch.nn.Flatten(0), LINEAR), "rows"),
+    "no layer": (torch.nn.Sequential(torch.nn.ReLU()), "must have a torch.nn.Linear"),
+    "half": (torch.nn.Sequential(torch.nn.Linear(4, 3)).half(), "float16"),
+    "bfloat16": (torch.nn.Sequential(torch.nn.Linear(4, 3)).bfloat16(), "bfloat16"),
+    "pruned": (pruned(), "hooks"),
+}
+
+
+@pytest.mark.parametrize(("module", "message"), REFUSED.values(), ids=REFUSED)
+def test_part_of_a_module_without_equal_is_refused(module: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        interop.from_torch(module)
+
+
+@pytest.mark.parametrize("module", [LINEAR, Hooked(LINEAR), torch.nn.ReLU, {"0.weight": 1}])
+def test_anything_but_a_sequential_is_refused(module: Any) -> None:
+    with pytest.raises(TypeError, match=r"load_state_dict\(net, state_dict\)"):
+        interop.from_torch(module)
+
+
+def test_nested_and_repeated_parts_of_a_module_are_converted(rng: np.random.Generator) -> None:
+    part, act = torch.nn.Sequential, torch.nn.ReLU()
+    module = part(
+        torch.nn.Flatten(), part(torch.nn.Linear(4, 4), act, torch.nn.Identity()), LINEAR, act
+    )
+    x = rng.normal(size=(5, 4)).astype("float32")
+    shared.assert_predictions_agree(predict(module, x), interop.from_torch(module).predict(x))
+
+
+def test_files_written_there_and_here_have_the_weights_in_the_other(tmp_path: Path) -> None:
+    """There: in a process without nnreg, whose layers have names that sort otherwise as text."""
+    net = shared.models("float32")["every layer"]
+    interop.save_state_dict(net, tmp_path / "ours.safetensors")
+    stack = ", ".join(repr(module) for module in interop.to_torch(net)).replace("in_features=", "")
+    stack = stack.replace("out_features=", "")
+    code = f"""
+import numpy, torch
+from safetensors.torch import load_file, save_file
+from torch.nn import *
+module = Sequential({stack}).eval()
+module.load_state_dict(load_file("ours.safetensors"))
+numpy.save("y", module(torch.ones(1, 4)).detach().numpy())
+save_file({{f"net.fc{{name}}": value for name, value in module.state_dict().items()}},
+    "theirs.safetensors")
+"""
+    shared.run_without_nnreg(code, tmp_path)
+    ours = net.predict(np.ones((1, 4), "float32"))
+    shared.assert_predictions_agree(np.load(tmp_path / "y.npy"), ours)
+    new = shared.models("float32")["every layer"]
+    new.parameters.vector[:] = 0
+    interop.load_state_dict(new, tmp_path / "theirs.safetensors")
+    np.testing.assert_array_equal(new.parameters.vector, net.parameters.vector)
