@@ -848,8 +848,32 @@ WHOLE_NETWORK = {
         "use every row once",
     ),
     "one epoch": one("range(epochs)", "range(1)", TRAINED, "one number for each epoch"),
+    "the last batch left out": one(
+        "range(0, len(x), batch_size)",
+        "range(0, len(x) - batch_size + 1, batch_size)",
+        ["training_batches"],
+        "last batch of an epoch has 30 rows",
+    ),
+    "an order from another generator": one(
+        "rng.permutation", "np.random.permutation", ["training_batches"], "from rng"
+    ),
+    "biases not trained": one(
+        "b - learning_rate * db", "b", ["training_curve"], "b - learning_rate"
+    ),
+    "trained without a penalty": one(
+        "labels[rows], strength)", "labels[rows], 0.0)", ["training_curve"], "argument strength"
+    ),
+    "the last batch in the history": one(
+        "np.mean(values)", "values[-1]", ["training_curve"], "last batch, not the mean"
+    ),
+    "uniform weights": one(
+        "rng.standard_normal((d, m)) * np.sqrt(2 / d)",
+        "rng.uniform(-1, 1, (d, m)) * np.sqrt(6 / d)",
+        ["initial_weights"],
+        "not normal",
+    ),
     "sums in the history": one(
-        "np.mean(values)", "np.sum(values)", ["training_curve"], "the list has no means"
+        "np.mean(values)", "np.sum(values)", ["training_curve"], "sums, not means"
     ),
     "the number right": one(
         "np.mean(forward", "np.sum(forward", ["accuracy_share"], "not the number"
@@ -894,7 +918,15 @@ EXPERIMENT = {
     ),
     "the highest": one(LOWEST, LOWEST.replace("min", "max"), ["choose_lowest"], "not the highest"),
     "the best seed": one(
-        LOWEST, "np.argmin(np.min(losses, axis=1))", ["choose_lowest"], "not the best seed"
+        LOWEST, "np.argmin(np.min(losses, axis=1))", ["choose_lowest"], "not the best or"
+    ),
+    "the middle seed": one(LOWEST, LOWEST.replace("mean", "median"), ["choose_lowest"], "middle"),
+    "another penalty": one(
+        "penalty=penalty", "penalty=penalty and nn.L2(0.01)", ["run_trains"], "penalty that is"
+    ),
+    "another optimizer": one("nn.Adam(0.01)", "nn.SGD(0.01)", ["run_trains"], r"Adam\(0\.01\)"),
+    "validated on the training rows": one(
+        "validation_data=validation_data", "validation_data=(x, labels)", ["run_trains"], "not the"
     ),
     "the index": one(f"strengths[{LOWEST}]", LOWEST, ["choose_lowest"], "not its index"),
     "best by the training loss": one(

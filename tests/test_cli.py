@@ -170,6 +170,10 @@ class TestErrors:
             ("compare --target x", "--target: only a file has a choice of columns"),
             ("compare --learning-rat", "--learning-rate"),
             ("compare --no-such-option", "unrecognized arguments: --no-such-option"),
+            (
+                "compare a.csv",
+                "unrecognized arguments: a.csv (use --data a.csv) (see nnreg compare",
+            ),
             ("compare --hiden 8", "unrecognized arguments: --hiden (did you mean '--hidden'?)"),
             ("train --hiden 8", "nnreg train: unrecognized arguments: --hiden (did you mean"),
             ("comparre", "comparre is not a command (did you mean 'compare'?)"),

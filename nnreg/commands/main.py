@@ -31,6 +31,7 @@ EXAMPLES = {
     "path": "--linear",
     "bias-variance": "--sweep degree",
     "grade": "exercise_4.py",
+    "course": "gradescope exercise_4 autograder.zip",
     "data": "",
 }
 
@@ -40,9 +41,11 @@ EPILOG = """\
 exit status:
   0  success
   1  training, a worker process or writing the results failed
-  2  an argument or a file is wrong, or the folder cannot be used; nothing was computed
+  2  an argument or a file is wrong, or the folder cannot be used; nothing
+     was computed
   130, 143  interrupted by Ctrl-C or SIGTERM; the message lists what was kept
-  141  the reader of the output ended first, as in nnreg data | head; files are complete
+  141  the reader of the output ended first, as in nnreg data | head; files
+     are complete
 """
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # the disk, or the user's part of it
@@ -162,7 +165,9 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
             command.error(f"unrecognized arguments: {argument}{nearest(option, options)}")
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command.error(f"unrecognized arguments: {' '.join(unknown)}")
+        text = " ".join(unknown)
+        file = "--data" in options and not text.startswith("-")
+        command.error(f"unrecognized arguments: {text}" + f" (use --data {text})" * file)
     names.update(option.removeprefix("--").replace("-", "_") for option in options)
     return args
 

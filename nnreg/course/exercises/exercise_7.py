@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,8 @@ Layers: TypeAlias = list[tuple[Array, Array]]
 
 RNG = np.random.default_rng(7)
 X, LABELS, STRENGTH = RNG.standard_normal((6, 5)), np.array([2, 0, 1, 2, 2, 1]), 0.3
-ROWS, BATCH, EPOCHS, RATE = 400, 40, 6, 0.4
+ROWS, BATCH, EPOCHS, RATE, DECAY = 390, 40, 6, 0.4, 1e-4  # the last batch has 30 rows
+CALLS = EPOCHS * -(-ROWS // BATCH)
 
 
 def make_layers(sizes: tuple[int, ...], rng: np.random.Generator) -> Layers:
@@ -112,6 +113,8 @@ def initial_weights(submission: Any, rng: np.random.Generator) -> None:
             f"deviation {deviation:.3g}, expected 0 and {expected:.3g}."
             + "".join(f"\nHint: {text}" for text in hints),
         )
+        kurtosis = np.mean(((w - np.mean(w)) / deviation) ** 4)
+        expect(abs(kurtosis - 3) < 0.4, "The weights are not normal: rng.standard_normal.")
 
 
 @check(4)
@@ -236,29 +239,43 @@ def gradient_penalty(submission: Any, rng: np.random.Generator) -> None:
 
 @check(8)
 def training_curve(submission: Any, rng: np.random.Generator) -> None:
-    """train: the mean objective of each epoch is lower than that of the epoch before."""
-    history = run_training(submission, rng)[1]
-    shown = " ".join(f"{value:.3g}" for value in history)
+    """train: one step of gradient descent for each batch, and the mean objective of each epoch."""
+    run = run_training(submission, rng)
     expect(
-        all(after < before for before, after in pairwise(history)),
-        f"By epoch the objective is {shown}.\nHint: one step downhill per batch: w - rate * dw.",
+        {call.strength for call in run.calls} == {DECAY},
+        f"train must call objective with its argument strength, here {DECAY:g}.",
     )
-    expect(
-        0.2 < history[-1] < 0.5,
-        f"By epoch the objective is {shown}; about 0.35 is expected in the end.\n"
-        "Hint: the steps are too short or too long, or the list has no means.",
-    )
+    after = [*[call.layers for call in run.calls[1:]], run.layers]
+    for call, layers in zip(run.calls, after, strict=True):
+        for (w, b), (dw, db), (new_w, new_b) in zip(
+            call.layers, call.gradients, layers, strict=True
+        ):
+            moved = np.allclose(new_w, w - RATE * dw) and np.allclose(new_b, b - RATE * db)
+            expect(
+                moved,
+                "The layers after a call of objective are not those after one step.\n"
+                "Hint: one step downhill: w - learning_rate * dw, b - learning_rate * db.",
+            )
+    values = np.array([call.value for call in run.calls])
+    sizes = np.array([len(call.rows) for call in run.calls])
+    if len(values) == CALLS:  # else training_batches has the points
+        values, sizes = values.reshape(EPOCHS, -1), sizes.reshape(EPOCHS, -1)
+        means = values.mean(axis=1)
+        if not np.allclose(run.history, np.average(values, axis=1, weights=sizes)):
+            assert_close("The list", np.array(run.history, float), means, {
+                "Those are sums, not means.": values.sum(axis=1),
+                "That is the last batch, not the mean of the epoch.": values[:, -1],
+            })  # fmt: skip
 
 
 @check(5)
 def training_batches(submission: Any, rng: np.random.Generator) -> None:
     """train: each epoch uses every row once, in batches, in a new order."""
-    batches = run_training(submission, rng)[2]
-    count = EPOCHS * ROWS // BATCH
+    batches = [call.rows for call in run_training(submission, rng).calls]
     expect(
-        len(batches) == count,
-        f"{EPOCHS} epochs of {ROWS} rows in batches of {BATCH} are {count} calls of objective, "
-        f"not {len(batches)}.",
+        len(batches) == CALLS,
+        f"{EPOCHS} epochs of {ROWS} rows in batches of {BATCH} are {CALLS} calls of objective, "
+        f"not {len(batches)}; the last batch of an epoch has {ROWS % BATCH} rows.",
     )
     rows = [number for batch in batches for number in batch]
     epochs = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
@@ -271,12 +288,18 @@ def training_batches(submission: Any, rng: np.random.Generator) -> None:
         "The rows come in the order of the data, or in the same order in each epoch.\n"
         "Hint: draw a permutation in each epoch.",
     )
+    again = run_training(submission, np.random.default_rng(0)).calls
+    expect(
+        batches == [call.rows for call in again],
+        "Two equal generators give different orders, so no run can be repeated.\n"
+        "Hint: draw from rng, not from np.random.",
+    )
 
 
 @check(4)
 def hidden_rows(submission: Any, rng: np.random.Generator) -> None:
     """train: the trained network classifies 85 % of hidden rows."""
-    layers = run_training(submission, rng)[0]
+    layers = run_training(submission, rng).layers
     x, labels = load_digits()[1]
     share = np.mean(right_forward(layers, x.astype(float))[-1].argmax(axis=1) == labels)
     expect(share > 0.85, f"{share:.0%} of 500 rows that training did not see are right.")
@@ -296,25 +319,44 @@ def accuracy_share(submission: Any, rng: np.random.Generator) -> None:
     })  # fmt: skip
 
 
-def run_training(
-    submission: Any, rng: np.random.Generator
-) -> tuple[Layers, list[float], list[Any]]:
-    """Return trained layers, objectives by epoch, and the rows of each call of objective."""
+class Call(NamedTuple):
+    """A call of objective by train: its layers, rows and strength, and what it returned."""
+
+    layers: Layers
+    rows: list[int]
+    strength: float
+    value: float
+    gradients: Layers
+
+
+class Training(NamedTuple):
+    """The results of train, and its calls of objective."""
+
+    layers: Layers
+    history: list[float]
+    calls: list[Call]
+
+
+def run_training(submission: Any, rng: np.random.Generator) -> Training:
+    """Return the results of train with a correct objective."""
     (x, labels), _ = load_digits()
     x, labels = x[:ROWS].astype(float), labels[:ROWS]
     numbers = {row.tobytes(): number for number, row in enumerate(x)}
-    batches: list[Any] = []
+    calls: list[Call] = []
 
-    def count(layers: Layers, rows: Array, classes: Array, strength: float) -> Any:
-        batches.append([numbers.get(row.tobytes(), -1) for row in np.asarray(rows)])
-        return right_objective(layers, rows, classes, strength)
+    def record(layers: Layers, rows: Array, classes: Array, strength: float) -> Any:
+        shown = [numbers.get(row.tobytes(), -1) for row in np.asarray(rows)]
+        value, gradients = right_objective(layers, rows, classes, strength)
+        calls.append(Call(copy(layers), shown, strength, value, copy(gradients)))
+        return value, gradients
 
-    options = {"strength": 1e-4, "learning_rate": RATE, "epochs": EPOCHS, "batch_size": BATCH}
+    options = {"strength": DECAY, "learning_rate": RATE, "epochs": EPOCHS, "batch_size": BATCH}
     train = partial(submission.train, **options, rng=rng)
-    with patched(submission.train, objective=count, forward=right_forward):
+    with patched(submission.train, objective=record, forward=right_forward):
         result = train(make_layers((64, 32, 10), np.random.default_rng(0)), x, labels)
     expect(
         isinstance(result, tuple) and len(result) == 2 and len(result[1]) == EPOCHS,
         "train must return the layers and a list with one number for each epoch.",
     )
-    return [(np.asarray(w), np.asarray(b)) for w, b in result[0]], list(result[1]), batches
+    layers = [(np.asarray(w), np.asarray(b)) for w, b in result[0]]
+    return Training(layers, list(result[1]), calls)

@@ -32,10 +32,13 @@ class ClassGrades:
     exercise : Exercise
     grades : dict of str to Grade or str
         By submission: its grade, or why it could not be graded.
+    others : tuple of str
+        Files in the folder that are not submissions.
     """
 
     exercise: Exercise
     grades: dict[str, Grade | str]
+    others: tuple[str, ...] = ()
 
     @property
     def graded(self) -> dict[str, Grade]:
@@ -46,22 +49,29 @@ class ClassGrades:
         """Return the mistakes, the commonest first.
 
         Reasons of one check are the same mistake if they have the same hint, or without a hint, if
-        they differ in numbers only.
+        they differ in numbers only. What costs several checks for one reason, such as a function
+        that is missing, is one mistake.
 
         Returns
         -------
         list of (int, str, str)
-            Number of submissions, title of the check, and one of the reasons.
+            Number of submissions, title of the check or number of checks, and one of the reasons.
         """
-        counts: Counter[tuple[str, str]] = Counter()
-        reasons: dict[tuple[str, str], str] = {}
+        counts: Counter[tuple[tuple[str, ...], str]] = Counter()
+        reasons: dict[tuple[tuple[str, ...], str], str] = {}
         for one in self.graded.values():
+            checks: dict[str, tuple[str, ...]] = {}
             for name, reason in one.lost.items():
-                hint = reason.partition("Hint:")[2]
-                key = name, hint or NUMBERS.sub("0", reason)
-                counts[key] += 1
-                reasons.setdefault(key, reason)
-        return [(n, self.exercise[key[0]].title, reasons[key]) for key, n in counts.most_common()]
+                text = reason.partition("Hint:")[2] or NUMBERS.sub("0", reason)
+                checks[text] = (*checks.get(text, ()), name)
+            for text, names in checks.items():
+                counts[names, text] += 1
+                reasons.setdefault((names, text), one.lost[names[0]])
+        return [(n, self._describe(key[0]), reasons[key]) for key, n in counts.most_common()]
+
+    def _describe(self, names: tuple[str, ...]) -> str:
+        """Return the title of a check, or the number of several."""
+        return self.exercise[names[0]].title if len(names) == 1 else f"{len(names)} checks"
 
     def csv(self) -> str:
         """Return a table for a spreadsheet: submission, score, points of each check, reason."""
@@ -92,6 +102,9 @@ class ClassGrades:
                 f"mean {mean(scores):.1f}, median {median(scores):g}, "
                 f"lowest {min(scores):g}, highest {max(scores):g}."
             )
+        if self.others:
+            names = ", ".join(printable(name, 30) for name in self.others)
+            parts.append(textwrap.fill(f"Neither .py nor .ipynb, so not graded: {names}", 80))
         mistakes = self.mistakes()
         if mistakes:
             parts.append("The commonest mistakes:")
@@ -151,12 +164,12 @@ def grade_all(
     if not path.is_dir():
         raise FileNotFoundError(f"folder: there is no folder {os.fspath(folder)}")
     exercise_ = exercise(source)
-    entries = [
-        entry
-        for entry in sorted(path.iterdir(), key=lambda entry: entry.name.lower())
-        if not entry.name.startswith((".", "__"))
-        and (entry.is_dir() or entry.suffix.lower() in SUFFIXES)
-    ]
+    entries: list[Path] = []
+    others: list[Path] = []
+    for entry in sorted(path.iterdir(), key=lambda entry: entry.name.lower()):
+        if not entry.name.startswith((".", "__")):
+            submitted = entry.is_dir() or entry.suffix.lower() in SUFFIXES
+            (entries if submitted else others).append(entry)
     if not entries:
         raise FileNotFoundError(
             f"folder: there is no .py file, no .ipynb and no folder in {os.fspath(folder)}"
@@ -169,4 +182,4 @@ def grade_all(
             grades[entry.name] = grade(entry, source, seconds=seconds, megabytes=megabytes)
         except OSError as error:  # a folder without a file, or one that cannot be read
             grades[entry.name] = str(error).removeprefix("submission: ")
-    return ClassGrades(exercise_, grades)
+    return ClassGrades(exercise_, grades, tuple(entry.name for entry in others))
