@@ -5,6 +5,7 @@
 
 import base64
 import json
+import math
 import time
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def check(net, x, y):
 
 def train(net, training, validation, *, rate=RATE, epochs=EPOCHS):
     """Train with a learning rate that falls to zero, and return the history."""
-    steps = epochs * -(-len(training[0]) // BATCH)
+    steps = epochs * math.ceil(len(training[0]) / BATCH)
     optimizer = nn.Adam(rate)
     decay = nn.HyperparameterScheduler(optimizer, "learning_rate", nn.CosineDecay(rate, steps))
     return nn.fit(
