@@ -166,7 +166,7 @@ def chain(layers: list[dict[str, Any]]) -> dict[str, Any]:
     names = [layer["config"]["name"] for layer in layers]
     for before, layer in zip([None, *names], layers, strict=False):
         history = {"class_name": "__keras_tensor__", "config": {"keras_history": [before, 0, 0]}}
-        nodes = [{"args": [history], "kwargs": {"mask": None}}] if before else []
+        nodes = [{"args": [history], "kwargs": {"training": False}}] if before else []
         layer |= {"name": layer["config"]["name"], "inbound_nodes": nodes}
     ends = {"input_layers": [[names[0], 0, 0]], "output_layers": [names[-1], 0, 0]}
     config = {"layers": layers, **ends}
@@ -255,7 +255,7 @@ def branch(file: KerasFile) -> None:
 
 def call_in_training(file: KerasFile) -> None:
     make_functional(file)
-    file.layers[2]["inbound_nodes"][0]["kwargs"] = {"training": False}
+    file.layers[2]["inbound_nodes"][0]["kwargs"] = {"training": True}
 
 
 def put_softmax_first(file: KerasFile) -> None:
@@ -272,7 +272,7 @@ REFUSED_MODELS = {
     "mixed precision": (edit("config.layers.2.config.dtype", "mixed_float16"), "mixed_float16"),
     "softmax in the middle": (put_softmax_first, "softmax"),
     "a branch": (branch, "two layers"),
-    "a call with training=False": (call_in_training, "'relu_1' must be called once"),
+    "a call with training=True": (call_in_training, "'relu_1' must be called once"),
 }
 
 

@@ -18,7 +18,7 @@ from nnreg._support.interrupts import signal_handler
 from nnreg._support.system import accept_any_text
 from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
-from nnreg.commands import experiments, grade, inspect, predict, train
+from nnreg.commands import convert, experiments, grade, inspect, predict, train
 from nnreg.commands.shared import INTERRUPTED, Failure, in_words, print_error
 from nnreg.lab.reporting.results import WorkerDiedError
 from nnreg.training.step import NonFiniteLossError
@@ -27,6 +27,7 @@ EXAMPLES = {
     "train": "pets.csv --target kind --out pets",
     "predict": "pets new.csv",
     "inspect": "pets/model.npz",
+    "convert": "model.keras model.npz",
     "compare": "--hidden 64 --epochs 20",
     "path": "--linear",
     "bias-variance": "--sweep degree",
@@ -138,6 +139,7 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
     train.add(commands)
     predict.add(commands)
     inspect.add(commands)
+    convert.add(commands)
     experiments.add(commands)
     grade.add(commands)
     data = commands.add_parser(

@@ -118,11 +118,13 @@ def load_keras(path: str | Path) -> Network:
         layers = layers[: len(layers) - softmax]
         if SOFTMAX in layers:
             raise ValueError("softmax has no equal in nnreg, except as the last activation")
-        net = build_network(layers, list(_read_arrays(content, places)), inputs=inputs)
-        if places and {str(net.dtype)} != (dtypes := set(_list_dtypes(entries[1:]))):
+        dtypes = sorted(set(_list_dtypes(entries[1:])))
+        arrays = list(_read_arrays(content, places))
+        net = build_network(layers, arrays, inputs=inputs, dtype=dtypes[0])
+        if dtypes != [net.dtype]:
             raise ValueError(
                 f"every layer must compute in the dtype of the weights, {net.dtype}; "
-                f"got {', '.join(sorted(dtypes))}"
+                f"got {', '.join(dtypes)}"
             )
     if softmax:
         warnings.warn(
@@ -164,7 +166,7 @@ def _list_layers(model: Mapping[str, Any]) -> list[Any]:
 def _find_input(name: str, entry: Mapping[str, Any]) -> str:
     """Return the name of the layer whose output is this layer's only input."""
     nodes = entry["inbound_nodes"]
-    if len(nodes) != 1 or len(nodes[0]["args"]) != 1 or set(nodes[0]["kwargs"].values()) - {None}:
+    if len(nodes) != 1 or len(nodes[0]["args"]) != 1 or any(nodes[0]["kwargs"].values()):
         raise ValueError(f"layer {name!r} must be called once, with one input and no arguments")
     return _find_end(nodes[0]["args"][0]["config"]["keras_history"])
 

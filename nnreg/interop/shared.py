@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,11 @@ DROPOUT = (Dropout, GaussianDropout)
 
 
 def build_network(
-    layers: Sequence[Layer], arrays: Sequence[Sequence[Array]], *, inputs: int
+    layers: Sequence[Layer],
+    arrays: Sequence[Sequence[Array]],
+    *,
+    inputs: int,
+    dtype: Any = "float32",
 ) -> Network:
     """Return a network with these layers and weights.
 
@@ -30,6 +35,8 @@ def build_network(
         For each layer with parameters, in order, its arrays: of a dense layer the weight (D, M)
         and, if it has one, the bias (M,). All float32, or all float64.
     inputs : int
+    dtype : {"float32", "float64"}, default "float32"
+        If there are no arrays.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def build_network(
     parts: list[list[Array]] = [[], []]  # every weight, then everything else
     for parameter, array in zip(declared.values(), flat, strict=True):
         parts[not parameter.weight].append(array.ravel())
-    vector = np.concatenate([*parts[0], *parts[1]]) if flat else np.empty(0, "float32")
+    vector = np.concatenate([*parts[0], *parts[1]]) if flat else np.empty(0, dtype)
     return Network.from_vector(layers, vector, inputs=inputs, dtype=vector.dtype)
 
 
