@@ -62,6 +62,7 @@ MODELS: dict[str, Callable[[Any], Any]] = {
     "twelve layers": chain(*[dense(activation="tanh")] * 12, dense(3)),
     "functional": functional,
     "L1": chain(dense(kernel_regularizer=lambda k: k.regularizers.L1(0.25)), dense(3)),
+    "L2": chain(dense(kernel_regularizer=lambda k: k.regularizers.L2(0.25)), dense(3)),
     "l2": chain(dense(kernel_regularizer="l2"), dense(3)),
     "L1L2": chain(dense(kernel_regularizer=lambda k: k.regularizers.L1L2(0.25, 0.5)), dense(3)),
     "MaxNorm": chain(dense(kernel_constraint=lambda k: k.constraints.MaxNorm(2.5)), dense(3)),

@@ -1,8 +1,8 @@
 """Files between nnreg and Keras 3: each side reads what the other wrote, without the other.
 
-This process imports nnreg and never Keras; the script `keras_models.py` is the other process. Two
-activations of Keras on TensorFlow are not exact in float64: its GELU rounds √½ to float32, and its
-leaky ReLU the slope.
+This process imports nnreg and never Keras; the script `keras_models.py` is the other process. Three
+things of Keras on TensorFlow are not exact in float64: its GELU rounds √½ to float32, its leaky
+ReLU the slope, and "l2" the strength 0.01.
 """
 
 import os
@@ -27,7 +27,7 @@ pytestmark = [
 SCRIPT = Path(__file__).parents[2] / "docs" / "do" / "from_nnreg_to_keras.py"
 X = np.random.default_rng(4).normal(size=(7, 4))
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
-ROUNDED = dict.fromkeys([*keras_models.ROUNDED, "GELU", "every layer"], 1e-6)
+ROUNDED = dict.fromkeys([*keras_models.ROUNDED, "GELU", "every layer", "l2"], 1e-6)
 ONES = {"L1": nn.L1(0.25), "L2": nn.L2(0.5), "ElasticNet": nn.ElasticNet(0.25, 0.5)}
 DTYPE = pytest.mark.parametrize("dtype", keras_models.DTYPES)
 
