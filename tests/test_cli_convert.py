@@ -34,7 +34,10 @@ def test_there_and_back(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("a.npz a.h5", "a.h5 cannot be written: its name must end in .npz, .safetensors, .keras"),
+        (
+            "a.npz a.h5",
+            "a.h5 cannot be written: its name must end in .npz, .safetensors, .keras, .onnx",
+        ),
         ("a.pt a.npz", "a.pt cannot be read: its name must end in .npz, .safetensors, .keras"),
         ("no.npz a.keras", "No such file or directory: no.npz"),
         ("a.npz a.npz", "a.npz exists; --force replaces it"),

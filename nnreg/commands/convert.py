@@ -11,7 +11,7 @@ from typing import Any
 from nnreg._support.tables import listed
 from nnreg.checkpoint import save
 from nnreg.commands.shared import Commands, add_command
-from nnreg.interop import load_keras, save_keras
+from nnreg.interop import load_keras, save_keras, save_onnx
 from nnreg.lab.model import Model
 from nnreg.network import Network
 
@@ -32,12 +32,13 @@ FORMATS: Mapping[str, tuple[Callable[..., Network] | None, Callable[..., None] |
     ".npz": (_read_model, save),
     ".safetensors": (_read_model, save),
     ".keras": (load_keras, save_keras),
+    ".onnx": (None, save_onnx),
 }
 """By the end of a file's name: what reads it, and what writes it."""
 
 DESCRIPTION = (
     "Convert a network from one format to another: .npz and .safetensors are nnreg's formats, "
-    ".keras is that of Keras 3. Weights, layers, penalties, constraints and dropout are converted, "
+    ".keras is that of Keras 3; .onnx is written for inference. Weights, layers, penalties, constraints and dropout are converted, "
     "or the command ends with an error that names what the other format cannot express. Nothing in "
     "a file is executed, and the other library need not be installed."
 )
