@@ -38,9 +38,9 @@ FORMATS: Mapping[str, tuple[Callable[..., Network] | None, Callable[..., None] |
 
 DESCRIPTION = (
     "Convert a network from one format to another: .npz and .safetensors are nnreg's formats, "
-    ".keras is that of Keras 3; .onnx is written for inference. Weights, layers, penalties, constraints and dropout are converted, "
-    "or the command ends with an error that names what the other format cannot express. Nothing in "
-    "a file is executed, and the other library need not be installed."
+    ".keras is that of Keras 3, .onnx is for inference. Weights, layers, penalties, constraints "
+    "and dropout are converted, or the command ends with an error that names what the other format "
+    "cannot express. Nothing in a file is executed, and the other library need not be installed."
 )
 
 
