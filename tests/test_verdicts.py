@@ -21,7 +21,7 @@ from nnreg.lab.comparison.validation import (
     split_folds,
 )
 from nnreg.lab.preprocessing import prepare
-from nnreg.lab.verdicts import Change, classify_fit
+from nnreg.lab.verdicts import Change, classify_fit, compute_baseline, has_diverged
 
 SET = {"l2": 0.03, "l1": 0.003, "keep_prob": 0.5}
 
@@ -232,3 +232,8 @@ class TestStudy:
         words = [word == r["truth"] for r in results for word in r["verdicts"]]
         assert np.mean(words) > 0.8
         assert not any(r["below floor"] for r in results)
+
+
+def test_a_rare_class_does_not_make_an_untrained_network_diverged():
+    rare = compute_baseline(np.arange(60) == 5)
+    assert not has_diverged(1.2, 1.2, rare)
