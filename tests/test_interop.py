@@ -81,6 +81,15 @@ def test_weights_are_written_and_read_as_safetensors(tmp_path: Path) -> None:
         interop.load_state_dict(new, path)
 
 
+def test_file_of_nnreg_and_file_without_layers_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    nn.save(net := network(), path := tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"nn.load\('.*net.safetensors'\) reads it"):
+        interop.load_state_dict(net, path)
+    with pytest.raises(ValueError, match="weights and no layers"):
+        interop.from_torch(path)
+
+
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.bin"])
 def test_pickle_is_refused_with_the_line_that_writes_safetensors(name: str) -> None:
     advice = r"a pickle.*save_file\(module.state_dict\(\), 'net.safetensors'\)"

@@ -311,11 +311,14 @@ def _read(state_dict: Any) -> dict[str, Array]:
         if not containers.is_safetensors(path):
             raise _refuse_file(path)
         try:
-            return containers.unpack(path)[0]
+            arrays, texts = containers.unpack(path)
         except (ImportError, OSError):  # an extra is not installed; there is no such file
             raise
         except Exception as error:
             raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+        if "description" in texts:
+            raise ValueError(f"{path} was written by nn.save: nn.load({path!r}) reads it")
+        return arrays
     kind = "a state_dict or the path of a .safetensors file"
     validation.instance("state_dict", state_dict, Mapping, kind)
     return {str(name): _to_array(name, value) for name, value in state_dict.items()}

@@ -96,6 +96,7 @@ def models(dtype: str) -> dict[str, nn.Network]:
         name: [dense(), kind(), head()] for name, kind in ACTIVATIONS.items()
     }
     stacks |= {
+        "slopes not exact in float32": [dense(), nn.LeakyReLU(0.01), dense(), nn.ELU(0.3), head()],
         "no hidden layer": [head()],
         "no activation": [dense(), head()],
         "no bias": [dense(bias=False), nn.ReLU(), head(bias=False)],
@@ -121,7 +122,7 @@ def assert_predictions_agree(theirs: Any, ours: Array) -> None:
 def run_without_nnreg(code: str, folder: Path) -> None:
     """Run code in a new process, in this folder; it fails if nnreg is imported."""
     code += "\nimport sys\nassert 'nnreg' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300)
 
 
 def strengths(penalty: nn.Penalty | None) -> tuple[float, float]:

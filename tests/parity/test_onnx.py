@@ -56,6 +56,7 @@ def test_probabilities_and_classes_are_in_the_file(
     assert (metadata.key, json.loads(metadata.value)) == ("classes", list(net.classes))
 
 
+@pytest.mark.slow
 def test_file_runs_in_a_process_without_nnreg(tmp_path: Path) -> None:
     net, x = shared.models("float32")["every layer"], np.ones((1, shared.INPUTS), "float32")
     interop.save_onnx(net, tmp_path / "net.onnx")

@@ -213,6 +213,7 @@ def test_model_that_is_not_fitted_or_from_elsewhere_is_refused() -> None:
         interop.from_sklearn({"coefs_": []})
 
 
+@pytest.mark.slow
 def test_pickled_model_predicts_in_a_process_without_nnreg(tmp_path: Path) -> None:
     net, x = shared.models("float64")["ReLU"], np.ones((1, shared.INPUTS))
     (tmp_path / "model").write_bytes(pickle.dumps(interop.to_sklearn(net)))

@@ -5,6 +5,7 @@ What has to be converted: PyTorch keeps a linear layer's weight as (outputs, inp
 of their own; in AdamW it is the decoupled decay, so there L2 goes into the loss. L1 always does.
 """
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ torch = pytest.importorskip("torch")
 prune = pytest.importorskip("torch.nn.utils.prune")
 F = torch.nn.functional
 pytestmark = pytest.mark.torch
+DOCS = Path(__file__).parents[2] / "docs" / "do"
 
 
 def tensor(values: Array) -> Any:
@@ -352,26 +354,28 @@ def test_nested_and_repeated_parts_of_a_module_are_converted(rng: np.random.Gene
     shared.assert_predictions_agree(predict(module, x), interop.from_torch(module).predict(x))
 
 
-def test_files_written_there_and_here_have_the_weights_in_the_other(tmp_path: Path) -> None:
-    """There: in a process without nnreg, whose layers have names that sort otherwise as text."""
-    net = shared.models("float32")["every layer"]
-    interop.save_state_dict(net, tmp_path / "ours.safetensors")
-    stack = ", ".join(repr(module) for module in interop.to_torch(net)).replace("in_features=", "")
-    stack = stack.replace("out_features=", "")
-    code = f"""
-import numpy, torch
-from safetensors.torch import load_file, save_file
-from torch.nn import *
-module = Sequential({stack}).eval()
-module.load_state_dict(load_file("ours.safetensors"))
-numpy.save("y", module(torch.ones(1, 4)).detach().numpy())
-save_file({{f"net.fc{{name}}": value for name, value in module.state_dict().items()}},
-    "theirs.safetensors")
+@pytest.mark.slow
+def test_files_written_here_and_there_have_the_weights_in_the_other(tmp_path: Path) -> None:
+    """There: in a process without nnreg, by the script of the page on conversions."""
+    layers = [nn.Dense(32), nn.ReLU(), nn.Dropout(keep_prob=0.8), nn.Dense(10)]
+    net, new = (nn.Network([k.clone() for k in layers], inputs=64, seed=seed) for seed in (1, 2))
+    interop.save_state_dict(net, tmp_path / "digits.safetensors")
+    code = (
+        (DOCS / "from_nnreg_to_torch.py").read_text(encoding="utf-8")
+        + """
+import numpy, safetensors.torch
+numpy.save("y", module.eval()(torch.ones(1, 64)).detach().numpy())
+state = {f"net.fc{name}": value for name, value in module.state_dict().items()}
+safetensors.torch.save_file(state, "theirs.safetensors")
 """
+    )
     shared.run_without_nnreg(code, tmp_path)
-    ours = net.predict(np.ones((1, 4), "float32"))
+    ours = net.predict(np.ones((1, 64)))
     shared.assert_predictions_agree(np.load(tmp_path / "y.npy"), ours)
-    new = shared.models("float32")["every layer"]
-    new.parameters.vector[:] = 0
     interop.load_state_dict(new, tmp_path / "theirs.safetensors")
     np.testing.assert_array_equal(new.parameters.vector, net.parameters.vector)
+
+
+def test_the_other_script_of_the_page_converts_there_and_back() -> None:
+    script = runpy.run_path(str(DOCS / "torch_in_memory.py"))
+    assert repr(script["again"]) == repr(script["net"])
