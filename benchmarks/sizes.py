@@ -1,4 +1,7 @@
-"""Disk space of an installed distribution and of its dependencies."""
+"""Disk space of an installed distribution and of its dependencies.
+
+`python -m benchmarks.sizes` lists what each extra of nnreg adds, where `nnreg[all]` is installed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
-def installed(name: str) -> dict[str, int]:
+def installed(name: str, extra: str = "") -> dict[str, int]:
     """Return bytes by distribution: this one and, recursively, its requirements."""
     sizes: dict[str, int] = {}
     waiting = [name]
@@ -24,7 +27,8 @@ def installed(name: str) -> dict[str, int]:
         sizes[current] = _files(distribution) + _folder(current, distribution)
         for text in distribution.requires or ():
             requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            wanted = {"extra": extra if current == name else ""}
+            if requirement.marker is None or requirement.marker.evaluate(wanted):
                 waiting.append(requirement.name)
     return sizes
 
@@ -43,3 +47,18 @@ def _folder(name: str, distribution: metadata.Distribution) -> int:
 
     folder = Path(nnreg.__file__).parent
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """Print, by extra, the distributions that it adds to nnreg and their size."""
+    base = installed("nnreg")
+    rows = {"": base}
+    for extra in metadata.metadata("nnreg").get_all("Provides-Extra"):
+        sizes = installed("nnreg", extra)
+        rows[extra] = {name: size for name, size in sizes.items() if name not in base}
+    for extra, sizes in rows.items():
+        print(f"{extra or 'nnreg':12} {sum(sizes.values()) / 1e6:6.1f} MB  {', '.join(sizes)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@
 layer's gradient and its side effects. ``KNOWN_BUGS`` are wrong backward passes to try a gradient
 check on, and ``diagnose`` identifies which of them a wrong gradient has. The strategies
 (``shapes``, ``batches``, ``labels``, ``layers``, ``networks``, ``penalties``, ``losses``) draw
-random examples with Hypothesis, which ``pip install nnreg[testing]`` installs; the rest works
+random examples with Hypothesis, which ``pip install 'nnreg[testing]'`` installs; the rest works
 without it.
 """
 

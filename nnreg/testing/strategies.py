@@ -9,7 +9,7 @@ and inputs come from a generator, whose seed Hypothesis draws, and numbers for w
 input is within ``MARGIN`` of its kink are rejected. A zero from dropout or an earlier rectifier is
 accepted: it does not depend on parameters or inputs.
 
-Requires Hypothesis: ``pip install nnreg[testing]``.
+Requires Hypothesis: ``pip install 'nnreg[testing]'``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ try:
     from hypothesis import strategies as st
 except ImportError as error:
     raise ImportError(
-        "the strategies of nnreg.testing require Hypothesis: pip install nnreg[testing]"
+        "the strategies of nnreg.testing require Hypothesis: pip install 'nnreg[testing]'"
     ) from error
 
 #: Smallest absolute value.

@@ -462,9 +462,15 @@ class CSVLog(Callback):
 
 
 class Progress(Callback):
-    """A progress bar with the latest figures on a terminal; silent elsewhere.
+    """A progress bar with the latest figures, on a terminal or in a notebook; silent elsewhere.
 
-    It needs ``nnreg[progress]``. ``fit(..., verbose=True)`` prints lines instead.
+    In a notebook it is a widget if ipywidgets is installed, otherwise text. It needs tqdm (extra
+    ``progress``). ``fit(..., verbose=True)`` prints lines instead.
+
+    Raises
+    ------
+    ImportError
+        By ``fit``, if tqdm is not installed.
 
     Examples
     --------
@@ -477,10 +483,12 @@ class Progress(Callback):
     def on_train_begin(self, state: TrainingState) -> None:
         """Open the progress bar."""
         try:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("Progress needs tqdm: pip install 'nnreg[progress]'") from None
-        self.bar = tqdm(total=state.epochs, unit="epoch", disable=None, file=sys.stderr)
+        # None: only on a terminal. A notebook's stderr is none, but shows a bar of text.
+        disable = False if "ipykernel.zmqshell" in sys.modules else None
+        self.bar = tqdm(total=state.epochs, unit="epoch", disable=disable, file=sys.stderr)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Advance the progress bar."""

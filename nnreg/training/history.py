@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnreg._support import tables
+
+if TYPE_CHECKING:
+    import pandas
 
 # Figures that are sums of recorded ones, under the names that Keras uses.
 SUMS = {"loss": ("data_loss", "penalty"), "val_loss": ("val_data_loss", "penalty")}
@@ -89,6 +92,33 @@ class History:
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the columns as plain lists, ready for JSON or a data frame."""
         return self.columns
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the columns as a data frame of pandas, with one row per epoch.
+
+        The column ``epoch`` is its index. For polars: ``polars.DataFrame(history.to_dict())``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> history = History()
+        >>> history.append({"epoch": 1, "data_loss": 0.5})
+        >>> history.append({"epoch": 2, "data_loss": 0.25})
+        >>> history.to_pandas()
+               data_loss
+        epoch
+        1           0.50
+        2           0.25
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_pandas needs pandas: pip install 'nnreg[pandas]'") from None
+        return pandas.DataFrame(self.columns or {"epoch": []}).set_index("epoch")
 
     def __repr__(self) -> str:
         if not self.rows:
