@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,13 +127,6 @@ def test_an_existing_log_is_not_overwritten(tmp_path):
 # --- Progress -------------------------------------------------------------------------------------
 
 
-def test_without_tqdm_progress_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    net, words = network(), r"pip install 'nnreg\[progress\]'"
-    with unchanged(net):
-        error_of(ImportError, net, match=words, callbacks=[nn.Progress()])
-
-
 def test_progress_is_silent_in_a_pipe_and_serves_several_fits(capfd):
     pytest.importorskip("tqdm")
     bar = nn.Progress()
@@ -149,6 +143,30 @@ def test_progress_shows_the_newest_figures_on_a_terminal(capfd, monkeypatch):
     assert out == ""
     assert "3/3" in err
     assert f"accuracy={history.last['accuracy']:.3g}" in err
+
+
+def test_progress_is_text_in_a_notebook_without_widgets(capfd, monkeypatch):
+    pytest.importorskip("tqdm.auto")  # imported here, it takes this for a terminal
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", ModuleType("zmqshell"))
+    fit(network(), epochs=3, callbacks=[nn.Progress()])
+    assert "3/3" in capfd.readouterr().err
+
+
+def test_progress_is_a_widget_in_a_notebook_with_them(monkeypatch):
+    calls = []
+
+    class Widget:
+        def __init__(self, **arguments):
+            calls.append(arguments["total"])
+
+        def set_postfix(self, figures, *, refresh):
+            calls.append(sorted(figures))
+
+        update = close = lambda self: calls.append(None)
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Widget))
+    fit(network(), epochs=1, callbacks=[nn.Progress()])
+    assert calls == [1, ["data_loss", "penalty", "total"], None, None]
 
 
 # --- What a user of another library types ---------------------------------------------------------

@@ -35,6 +35,14 @@ def test_to_dict_is_a_copy_that_json_takes():
     assert history["epoch"] == [1, 2]
 
 
+def test_to_pandas_has_a_row_per_epoch_under_its_number():
+    pandas = pytest.importorskip("pandas")
+    history = of_epochs(3)
+    expected = pandas.DataFrame({"data_loss": [1.0, 1 / 2, 1 / 3]}, index=[1, 2, 3])
+    pandas.testing.assert_frame_equal(history.to_pandas(), expected, check_names=False)
+    assert [of_epochs(n).to_pandas().index.name for n in (0, 3)] == ["epoch", "epoch"]
+
+
 def test_its_text_is_a_table():
     assert repr(of_epochs(2)) == (
         "epoch  data_loss\n"
