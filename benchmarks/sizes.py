@@ -53,7 +53,8 @@ def main() -> None:
     """Print, by extra, the distributions that it adds to nnreg and their size."""
     base = installed("nnreg")
     rows = {"": base}
-    for extra in metadata.metadata("nnreg").get_all("Provides-Extra"):
+    extras = metadata.metadata("nnreg").get_all("Provides-Extra") or []
+    for extra in extras[: extras.index("all")]:  # the later ones are for development
         sizes = installed("nnreg", extra)
         rows[extra] = {name: size for name, size in sizes.items() if name not in base}
     for extra, sizes in rows.items():

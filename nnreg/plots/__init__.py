@@ -1,8 +1,8 @@
 """Plots: every function returns a matplotlib figure, without showing or writing it.
 
-Matplotlib is optional (``pip install 'nnreg[plots]'``) and imported where it is used. The colours are
-those of Okabe and Ito, which are distinguishable with colour blindness. Lines are labelled at their
-ends, without a legend.
+Matplotlib is optional (``pip install 'nnreg[plots]'``) and imported where it is used. The colours
+are those of Okabe and Ito, which are distinguishable with colour blindness. Lines are labelled at
+their ends, without a legend.
 """
 
 from nnreg.plots.decisions import Regions, decision_regions, misclassified_images

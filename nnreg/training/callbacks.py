@@ -464,8 +464,8 @@ class CSVLog(Callback):
 class Progress(Callback):
     """A progress bar with the latest figures, on a terminal or in a notebook; silent elsewhere.
 
-    In a notebook it is a widget if ipywidgets is installed, otherwise text. It needs tqdm (extra
-    ``progress``). ``fit(..., verbose=True)`` prints lines instead.
+    In a notebook it is a widget, or text without ipywidgets. It needs tqdm (extra ``progress``).
+    ``fit(..., verbose=True)`` prints lines instead.
 
     Raises
     ------
@@ -486,8 +486,7 @@ class Progress(Callback):
             from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("Progress needs tqdm: pip install 'nnreg[progress]'") from None
-        # None: only on a terminal. A notebook's stderr is none, but shows a bar of text.
-        disable = False if "ipykernel.zmqshell" in sys.modules else None
+        disable = False if "ipykernel.zmqshell" in sys.modules else None  # if it is no terminal
         self.bar = tqdm(total=state.epochs, unit="epoch", disable=disable, file=sys.stderr)
 
     def on_epoch_end(self, state: TrainingState) -> None:
