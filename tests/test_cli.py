@@ -24,7 +24,7 @@ from nnreg.commands.main import main
 from nnreg.commands.shared import in_words
 from nnreg.lab import NetworkLearner, PathSettings, SamplingDesign, Settings
 from nnreg.lab.bias_variance.learners import AXES
-from nnreg.lab.comparison.report import NOISE_RULE
+from nnreg.lab.comparison.figures import NOISE_RULE
 from nnreg.lab.path import report as path_report
 from nnreg.lab.settings import ModelSettings
 from nnreg.lab.verdicts import FIT_RULE

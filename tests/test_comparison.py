@@ -11,7 +11,7 @@ import nnreg.training.loop
 from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build_network, compare
-from nnreg.lab.comparison.report import is_inside_noise
+from nnreg.lab.comparison.figures import is_inside_noise
 from nnreg.lab.comparison.selection import make_grids, select_strengths
 from nnreg.lab.comparison.validation import split_folds
 from nnreg.lab.preprocessing import Rows, prepare, standardize

@@ -16,6 +16,7 @@ from nnreg import plots
 from nnreg.datasets import Dataset, load
 from nnreg.lab import VARIANTS, Settings, compare
 from nnreg.lab.comparison.decisions import SHOWN, find_regions
+from nnreg.lab.comparison.figures import COLUMNS
 from nnreg.lab.comparison.report import (
     NOISE_RULE,
     draw_curves,
@@ -69,7 +70,7 @@ class TestText:
             text = make_report(comparison).to_text(width, details=details)
             longest = 0 if details and width < 80 else max(map(len, text.splitlines()))
             assert longest <= width
-            assert all(column.head in text for column in comparison.columns if details)
+            assert all(column.head in text for column in COLUMNS if details)
 
     def test_the_first_screen_is_one_table_of_means_with_the_verdict(self, small):
         rows = str(small).split("\n\n")[1].splitlines()[2:]
@@ -91,12 +92,12 @@ class TestText:
         assert all(row == places[0] for row in places)
 
     def test_a_time_has_no_mark_of_significance(self, small):
-        column = next(column for column in small.columns if column.key == "seconds")
+        column = next(column for column in COLUMNS if column.key == "seconds")
         assert not any("~" in small.cell(variant, column) for variant in VARIANTS)
 
     def test_a_difference_inside_the_noise_is_marked(self, small):
         """A repeat that differs the other way round makes any difference noise."""
-        column = next(column for column in small.columns if column.key == "gap")
+        column = next(column for column in COLUMNS if column.key == "gap")
         near, far = (
             {
                 "none": [_with(small, gap=0.0)] * 3,
@@ -198,7 +199,7 @@ class TestPage:
 
     def test_it_shows_every_figure_and_both_rules(self, small):
         result = Page(page(small))
-        for column in small.columns:
+        for column in COLUMNS:
             for variant in VARIANTS:
                 mean = column.format([small.values(variant, column.key).mean()])
                 assert any(cell.startswith(mean) for cell in result.cells)
@@ -275,7 +276,7 @@ class TestPictures:
         share = 100 * small.values("L1", "zeros").mean()
         assert f"{share:.1f} % exactly 0" in [note.get_text() for note in panel.texts]
         assert len(panel.patches) == 2  # the histogram, and the bar of zeros
-        column = next(column for column in small.columns if column.key == "weight_norm")
+        column = next(column for column in COLUMNS if column.key == "weight_norm")
         norm = column.format([small.values("L1", "weight_norm").mean()])
         assert any(note.get_text().startswith(f"norm {norm} ") for note in panel.texts)
 

@@ -34,6 +34,7 @@ from nnreg.lab.bias_variance.learners import AXES, NetworkLearner, sweep
 from nnreg.lab.bias_variance.processes import PROCESSES
 from nnreg.lab.comparison import report as comparison_report
 from nnreg.lab.comparison.experiment import compare
+from nnreg.lab.comparison.figures import NOISE_RULE
 from nnreg.lab.comparison.selection import KEEP_GRID, L1_GRID, L2_GRID
 from nnreg.lab.comparison.validation import VALIDATION_RULE
 from nnreg.lab.path import report as path_report
@@ -162,7 +163,7 @@ COMPARE_RULES = {
     f"divided by N, for L1; and {join_numbers(KEEP_GRID)} for keep_prob. dropout + L2 takes the "
     "keep_prob selected for dropout and the grid of L2.",
     "verdict": f"{FIT_RULE} {VALIDATION_RULE}",
-    "noise": comparison_report.NOISE_RULE,
+    "noise": NOISE_RULE,
 }
 
 PATH: Mapping[str, Options] = {

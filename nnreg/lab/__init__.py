@@ -16,7 +16,8 @@ from nnreg.lab.bias_variance.processes import (
     Sine,
 )
 from nnreg.lab.comparison.experiment import compare
-from nnreg.lab.comparison.report import Comparison, VariantRun
+from nnreg.lab.comparison.figures import VariantRun
+from nnreg.lab.comparison.report import Comparison
 from nnreg.lab.gap import LossGap, explain_gap
 from nnreg.lab.model import Model
 from nnreg.lab.path.convex import solve

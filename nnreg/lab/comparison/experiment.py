@@ -15,7 +15,8 @@ import numpy as np
 
 from nnreg._support.blas import blas_threads
 from nnreg.datasets import Dataset
-from nnreg.lab.comparison.report import Comparison, VariantRun
+from nnreg.lab.comparison.figures import VariantRun
+from nnreg.lab.comparison.report import Comparison
 from nnreg.lab.comparison.selection import select_strengths
 from nnreg.lab.comparison.validation import LOSS, ValidatedVariant, Validation
 from nnreg.lab.preprocessing import Rows, standardize

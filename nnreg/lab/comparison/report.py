@@ -1,8 +1,8 @@
-"""The result of a comparison: its figures and verdicts, and its report with two pictures."""
+"""The result of a comparison: its verdicts, and its report with pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,12 +13,18 @@ from nnreg import plots
 from nnreg._support.typing import Array
 from nnreg.datasets import Dataset
 from nnreg.lab.comparison.decisions import find_image_shape, find_mistakes, find_regions
+from nnreg.lab.comparison.figures import (
+    COLUMNS,
+    MARKED,
+    NOISE_RULE,
+    STORY,
+    VariantRun,
+    is_inside_noise,
+)
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.comparison.validation import VALIDATION_RULE, ValidatedVariant
 from nnreg.lab.preprocessing import PreparedRows
 from nnreg.lab.reporting.report import (
-    ACCURACY,
-    LOSS,
     Column,
     Report,
     Table,
@@ -30,55 +36,14 @@ from nnreg.lab.reporting.report import (
 )
 from nnreg.lab.settings import VARIANTS, Settings, Strengths
 from nnreg.lab.verdicts import FIT_RULE, Verdict, compute_baseline, has_diverged
-from nnreg.network import Network
 from nnreg.plots import LIGHT, Theme, histogram_edges
 from nnreg.plots.frame import Figure
-
-CONFIDENCE = 0.95
-
-NOISE_RULE = (
-    "A difference from 'none' is inside the noise, and marked ~, if the "
-    f"{CONFIDENCE * 100:g} % confidence interval of its mean (Student's t, over the paired "
-    "differences within the repeats) contains 0. With one repeat the noise is not measured."
-)
 
 ZEROS_NOTE = {
     "proximal": "L1 uses its proximal map, which makes weights exactly 0.",
     "subgradient": "L1 uses subgradients, which make weights small but not exactly 0; the proximal "
     "map (--l1-method proximal) does.",
 }
-
-ACCURACIES = (
-    Column("train_accuracy", "train acc %", ACCURACY.format("training"), 1, True),
-    Column("test_accuracy", "test acc %", ACCURACY.format("test"), 1, True),
-)
-GAP = (
-    Column(
-        "gap",
-        "gap",
-        "The generalization gap: test loss minus train loss. Wrong training labels raise the train "
-        "loss of a network that does not fit them, so with label noise it can be below 0.",
-    ),
-)
-LOSSES = (
-    Column("train_loss", "train loss", LOSS.format("training")),
-    Column("test_loss", "test loss", LOSS.format("test")),
-    Column(
-        "penalty",
-        "penalty",
-        "L2: strength/2 · Σ w². L1: strength · Σ |w|. Over all weights, never over biases; dropout "
-        "has none.",
-    ),
-)
-WEIGHTS = (
-    Column("total", "total", "Train loss plus penalty: the objective of training."),
-    Column("weight_norm", "weight norm", "√(Σ w²) over all weights.", 1),
-    Column("zeros", "zeros %", "The share of weights that are exactly 0.", 1, True),
-    Column("seconds", "seconds", "Training time of one run, without evaluation.", 1),
-)
-
-STORY = ("train_loss", "test_loss", "gap", "test_accuracy", "zeros")
-MARKED = ("train_loss", "test_loss", "gap", "train_accuracy", "test_accuracy")
 
 PICTURES = {
     "curves": {
@@ -110,41 +75,6 @@ FAIRNESS = (
     "labels are the same in all of them, so their differences measure the noise of training, not "
     "that of drawing other data."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class VariantRun:
-    """The figures of one trained network.
-
-    Parameters
-    ----------
-    seed : int
-    figures : dict of str to float
-        At the end: ``train_accuracy``, ``test_accuracy``, ``train_loss``, ``test_loss``,
-        ``gap``, ``penalty``, ``total``, ``weight_norm``, ``zeros`` and
-        ``seconds``; see `Comparison.columns`.
-    curves : dict of str to list of float
-        The first four, and the penalty, at the end of every epoch.
-    network : Network
-        The trained network.
-
-    Examples
-    --------
-    >>> import nnreg as nn
-    >>> net = nn.Network([nn.Dense(1)], inputs=2)
-    >>> VariantRun(0, {"gap": 0.5}, {}, net).weights.shape
-    (2,)
-    """
-
-    seed: int
-    figures: dict[str, float]
-    curves: dict[str, list[float]]
-    network: Network
-
-    @property
-    def weights(self) -> Array:
-        """The final weights, without the biases, (P,)."""
-        return self.network.parameters.weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,16 +120,6 @@ class Comparison:
     def repeats(self) -> int:
         """The number of finished repeats."""
         return len(self.runs[VARIANTS[0]])
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """All measured figures, as columns."""
-        return tuple(column for group in self.column_groups for column in group)
-
-    @property
-    def column_groups(self) -> tuple[Sequence[Column], ...]:
-        """The columns of each table of the text."""
-        return LOSSES, GAP, ACCURACIES, WEIGHTS
 
     def values(self, variant: str, figure: str) -> Array:
         """Return one figure of all repeats, of shape (R,)."""
@@ -276,8 +196,8 @@ class Comparison:
     def notes(self) -> list[str]:
         """Return explanations of the numbers in the tables."""
         note = (
-            f"Means of {self.repeats} repeats, in all figures with ± their standard deviation. ~ "
-            "marks a difference from none that may be chance."
+            f"Means of {self.repeats} repeats; the table of all figures has their standard "
+            "deviations too. ~ marks a difference from none that may be chance."
         )
         if self.repeats == 1:
             note = "One repeat: the noise is not measured."
@@ -306,31 +226,10 @@ class Comparison:
         return make_report(self)._repr_html_()
 
 
-def is_inside_noise(differences: Array) -> bool:
-    """Return whether the confidence interval of the mean contains 0.
-
-    Parameters
-    ----------
-    differences : ndarray of shape (R,)
-        At least two.
-
-    Examples
-    --------
-    >>> is_inside_noise(np.array([0.9, 1.0, 1.1])), is_inside_noise(np.array([-1.0, 0.0, 2.0]))
-    (False, True)
-    """
-    from scipy.special import stdtrit  # takes 300 ms, so only when it is used
-
-    r = len(differences)
-    error = float(differences.std(ddof=1)) / r**0.5
-    half_width = float(stdtrit(r - 1, (1 + CONFIDENCE) / 2)) * error
-    return bool(abs(differences.mean()) <= half_width)
-
-
 def make_report(comparison: Comparison) -> Report:
     """Return the report of a comparison."""
-    columns, selection = comparison.columns, comparison.selection
-    story = [column for column in columns if column.key in STORY]
+    selection = comparison.selection
+    story = [column for column in COLUMNS if column.key in STORY]
     results, figures = (
         Table(
             ["variant", "verdict"],
@@ -340,10 +239,10 @@ def make_report(comparison: Comparison) -> Report:
                 for v in VARIANTS
             ],
         )
-        for shown, deviation in ((story, False), (columns, True))
+        for shown, deviation in ((story, False), (COLUMNS, True))
     )
     repeats = [
-        [v, str(run.seed), *(column.format([run.figures[column.key]]) for column in columns)]
+        [v, str(run.seed), *(column.format([run.figures[column.key]]) for column in COLUMNS)]
         for v in VARIANTS
         for run in comparison.runs[v]
     ]
@@ -358,7 +257,7 @@ def make_report(comparison: Comparison) -> Report:
         for reason in comparison.explain_verdict(variant).reason.split("; ")
     ]
     tried = [[c.variant, str(c.strengths), f"{c.loss:.3f}"] for c in selection.candidates]
-    heads = [column.head for column in columns]
+    heads = [column.head for column in COLUMNS]
     draw: dict[str, Callable[..., Figure]] = {
         "curves": partial(draw_curves, comparison),
         "weights": partial(draw_weights, comparison),
@@ -372,7 +271,7 @@ def make_report(comparison: Comparison) -> Report:
         facts=_facts(comparison),
         tables={"Results": results},
         notes=comparison.notes(),
-        rules=rules | {column.head: column.text for column in columns},
+        rules=rules | {column.head: column.text for column in COLUMNS},
         details={
             "Reasons of the verdicts": Table(["variant", "verdict", "reason"], [], reasons),
             "All figures": figures,
@@ -443,7 +342,7 @@ def _numbers(comparison: Comparison) -> dict[str, Any]:
             ],
         },
         "rules": {"verdict": f"{FIT_RULE} {VALIDATION_RULE}", "noise": NOISE_RULE},
-        "columns": {column.key: column.text for column in comparison.columns},
+        "columns": {column.key: column.text for column in COLUMNS},
         "weight_bins": edges.tolist(),
         "variants": {variant: _variant(comparison, variant, edges) for variant in VARIANTS},
     }

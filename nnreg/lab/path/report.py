@@ -164,13 +164,13 @@ def make_headline(study: PathStudy) -> str:
     best = int(accuracy.argmax())
     sparse = int(np.flatnonzero(accuracy >= accuracy[best] - TOLERANCE)[0])
     text = (
-        f"Best on test rows is L1 {study.strengths[best]:.2g} with "
+        f"Best on test rows is L1 {study.strengths[best]:.3g} with "
         f"{format_percent(accuracy[best])}, {format_percent(zeros[best])} of the weights exactly "
         "zero. "
     )
     if sparse == best:
         return f"{text}No stronger penalty of the path is within {100 * TOLERANCE:g} point."
     return (
-        f"{text}L1 {study.strengths[sparse]:.2g} has {format_percent(accuracy[sparse])}, with "
+        f"{text}L1 {study.strengths[sparse]:.3g} has {format_percent(accuracy[sparse])}, with "
         f"{format_percent(zeros[sparse])} exactly zero."
     )
