@@ -11,6 +11,7 @@ from nnreg.plots.dropout import shades
 from nnreg.plots.frame import LIGHT, Figure, Theme, describe_figure, new_panels, outer_labels
 
 ACROSS = 4  # images in a row
+SPACING = 1.3  # from one image to the next, so that captions do not touch
 GAP = 0.4  # of an image's height, below it, for the caption
 
 
@@ -119,7 +120,7 @@ def misclassified_images(
     colours = shades(theme.background, theme.ink)
     for axes, (pictures, captions) in zip(panels, images.values(), strict=True):
         for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-            left, top = 1.15 * (index % ACROSS), (1 + GAP) * (index // ACROSS)
+            left, top = SPACING * (index % ACROSS), (1 + GAP) * (index // ACROSS)
             extent = (left, left + 1, top + 1, top)
             axes.imshow(picture, cmap=colours, extent=extent, interpolation="nearest")
             axes.text(
@@ -129,6 +130,6 @@ def misclassified_images(
                 fontsize=6.5,
                 color=theme.ink,
             )
-        axes.set(xlim=(-0.05, 1.15 * ACROSS), ylim=((1 + GAP) * down, -0.05))
+        axes.set(xlim=(-0.05, SPACING * ACROSS), ylim=((1 + GAP) * down, -0.05))
         axes.set_axis_off()
     return figure

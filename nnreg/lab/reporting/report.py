@@ -66,6 +66,13 @@ abbr { text-decoration: none; margin-right: -.55em; }
 figure { margin: 1rem 0 0; }
 img { display: block; width: 100%; height: auto; }
 details { margin-top: 1rem; }
+@media (max-width: 700px) {
+  body { padding: 1rem .75rem 3rem; }
+  table { font-size: .74rem; }
+  th, td { padding: .4rem .25rem; }
+  abbr { margin-right: -.35em; }
+  tbody th, .fit, .words { white-space: normal; }
+}
 """
 
 NARROW = "(max-width: 700px)"
@@ -279,8 +286,9 @@ class Report:
             ),
             "</main>",
         ]
+        content = "\n".join(body).replace(" %", "\N{NO-BREAK SPACE}%")
         footer = "All numbers are in report.json."
-        return render_page(self.title, "\n".join(body), style=STYLE, footer=footer)
+        return render_page(self.title, content, style=STYLE, footer=footer)
 
     def write(self, folder: Path, files: Mapping[str, bytes] | None = None) -> list[str]:
         """Write the files and return their names.
@@ -353,11 +361,15 @@ def mark_cell(cell: str) -> Markup:
     '<span class="fit right">right fit</span>'
     >>> mark_cell("0.5 ± 0.1~")
     '0.5<abbr title="inside the noise">~</abbr> <span class="sd">± 0.1</span>'
+    >>> mark_cell("4.8 % ± 1.4 lower with 50 epochs")
+    '<span class="words">4.8 % ± 1.4 lower with 50 epochs</span>'
     """
     if cell in VERDICTS:
         return Markup(f'<span class="fit {cell.split()[0]}">{cell}</span>')
     mark = '<abbr title="inside the noise">~</abbr>' if cell.endswith("~") else ""
     value, plus, deviation = escape(cell.rstrip("~ ")).partition(" ± ")
+    if " " in deviation:  # a sentence
+        return Markup(f'<span class="words">{escape(cell)}</span>')
     return Markup(value + mark + (f' <span class="sd">± {deviation}</span>' if plus else ""))
 
 
