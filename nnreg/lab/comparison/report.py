@@ -277,7 +277,7 @@ def make_report(comparison: Comparison) -> Report:
             "All figures": figures,
             "Strengths": _tabulate_strengths(comparison.selection),
             "Changes on validation rows": Table(
-                ["variant", "fits training rows", "validation loss"], [], changes
+                ["variant", "fits training rows"], ["validation loss"], changes
             ),
             "Every repeat": Table(["variant", "seed"], heads, repeats),
             "Validation losses": Table(["variant", "strengths"], ["loss"], tried),

@@ -69,7 +69,7 @@ details { margin-top: 1rem; }
 @media (max-width: 700px) {
   body { padding: 1rem .75rem 3rem; }
   table { font-size: .74rem; }
-  th, td { padding: .4rem .25rem; }
+  th, td { padding: .4rem .22rem; }
   abbr { margin-right: -.35em; }
   tbody th, .fit, .words { white-space: normal; }
 }
