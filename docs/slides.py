@@ -14,11 +14,12 @@ PAGE = Template("""<!DOCTYPE html>
 <title>Slides for the lessons</title>
 <link rel="stylesheet" href="../_static/katex/katex.min.css">
 <style>
-  :root { color-scheme: light; font: 1.6vw/1.4 sans-serif; scroll-snap-type: y mandatory; }
+  :root { color-scheme: light; font: max(1.6vw, 12px)/1.4 sans-serif;
+          scroll-snap-type: y mandatory; }
   body { margin: 0; color: #222; background: white; }
   section { box-sizing: border-box; height: 100vh; padding: 4vh 6vw; scroll-snap-align: start;
             display: flex; flex-direction: column; justify-content: center; break-after: page; }
-  h1 { font-size: 3.2vw; } h2 { font-size: 2.2vw; margin: 0 0 2vh; }
+  h1 { font-size: 2rem; } h2 { font-size: 1.375rem; margin: 0 0 2vh; }
   img { flex: 1; min-height: 0; object-fit: contain; width: 100%; }
   a { color: inherit; } p { margin: 2vh 0 0; }
   @page { size: 297mm 167mm; margin: 0; }

@@ -67,12 +67,6 @@ def load_keras(path: str | Path) -> Network:
     Network
         With the regularizer of each layer as its penalty. The state of the optimizer is not read.
 
-    Warns
-    -----
-    UserWarning
-        If the last activation is softmax. It is left out: a network's outputs are logits, and
-        ``nn.SoftmaxCrossEntropy().probabilities(outputs)`` returns what Keras predicts.
-
     Raises
     ------
     ImportError
@@ -82,6 +76,12 @@ def load_keras(path: str | Path) -> Network:
     ValueError
         If the file is damaged, or a layer or one of its settings has no equal in nnreg; the error
         names the layer.
+
+    Warns
+    -----
+    UserWarning
+        If the last activation is softmax. It is left out: a network's outputs are logits, and
+        ``nn.SoftmaxCrossEntropy().probabilities(outputs)`` returns what Keras predicts.
 
     Examples
     --------
@@ -380,13 +380,6 @@ def save_keras(net: Network, path: str | Path, *, overwrite: bool = False) -> No
         Written completely or not at all; its name must end in ``.keras``.
     overwrite : bool, default False
 
-    Warns
-    -----
-    UserWarning
-        If a penalty is proximal. It is written as the same regularizer, which Keras trains with
-        subgradients, so that no further weight becomes exactly zero. Also if the network has labels
-        of classes, which the file cannot contain.
-
     Raises
     ------
     ImportError
@@ -396,6 +389,13 @@ def save_keras(net: Network, path: str | Path, *, overwrite: bool = False) -> No
     ValueError
         If a layer, penalty or constraint has no equal in Keras, which includes every class of your
         own; the error names the layer. Or if a parameter is not finite.
+
+    Warns
+    -----
+    UserWarning
+        If a penalty is proximal. It is written as the same regularizer, which Keras trains with
+        subgradients, so that no further weight becomes exactly zero. Also if the network has labels
+        of classes, which the file cannot contain.
 
     Examples
     --------

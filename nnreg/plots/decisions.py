@@ -11,8 +11,8 @@ from nnreg.plots.dropout import shades
 from nnreg.plots.frame import LIGHT, Figure, Theme, describe_figure, new_panels, outer_labels
 
 ACROSS = 4  # images in a row
-SPACING = 1.3  # from one image to the next, so that captions do not touch
-GAP = 0.4  # of an image's height, below it, for the caption
+SPACING = 1.6  # from one image to the next, so that captions do not touch
+GAP = 0.45  # of an image's height, below it, for the caption
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +127,10 @@ def misclassified_images(
                 *(left + 0.5, top + 1.08, caption),
                 ha="center",
                 va="top",
-                fontsize=6.5,
+                fontsize=8,
                 color=theme.ink,
             )
-        axes.set(xlim=(-0.05, SPACING * ACROSS), ylim=((1 + GAP) * down, -0.05))
+        margin = (SPACING - 1) / 2
+        axes.set(xlim=(-margin, SPACING * ACROSS - margin), ylim=((1 + GAP) * down, -0.05))
         axes.set_axis_off()
     return figure

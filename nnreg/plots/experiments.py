@@ -237,7 +237,7 @@ def regularization_path(
         largest = np.argsort(np.abs(weights).max(axis=0))[-WEIGHTS:]
         drawn = weights[order][:, largest]
         lines = panels[2].plot(ascending, drawn, color=theme.train, linewidth=0.8, alpha=0.5)
-        lines[0].set_label(f"the {len(largest)} largest weights of the first repeat")
+        lines[0].set_label(f"{len(largest)} largest weights")
         panels[2].axhline(0.0, color=theme.ink, linewidth=0.6)
     margin = (ascending[-1] / ascending[0]) ** MARGIN
     for axes in panels:

@@ -73,11 +73,11 @@ PICTURES = {
     "fits": {
         "title": "Underfit, right fit, overfit",
         "alt": "Models as curves through points, one panel per fit.",
-        "caption": "Dots and black line: one data set and its model. Thin lines: models of other "
-        "data sets; their spread is the variance. Thick line: the mean of all models; dashed: the "
-        "mean of the targets; the distance between both is the bias. For classes, the dashed line "
-        "is the probability of the second class, and the thick line the share of models that "
-        "predict it.",
+        "caption": "Dots and the line of their color: one data set and its model. Thin lines: "
+        "models of other data sets; their spread is the variance. Thick line: the mean of all "
+        "models; dashed: the mean of the targets; the distance between both is the bias. For "
+        "classes, the dashed line is the probability of the second class, and the thick line the "
+        "share of models that predict it.",
     },
 }
 
