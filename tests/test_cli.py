@@ -294,7 +294,7 @@ class TestTheRest:
     def test_a_terminal_without_unicode_gets_question_marks(self, monkeypatch):
         text = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
         monkeypatch.setattr(sys, "stdout", text)
-        assert compare("--details") == 0
+        assert compare(f"{QUICK} --details") == 0
         text.seek(0)
         assert "?" in text.read()
 
