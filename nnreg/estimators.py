@@ -10,16 +10,18 @@ Requires scikit-learn: ``pip install 'nnreg[sklearn]'``.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from nnreg import kernels, random
-from nnreg._support import validation
+from nnreg._support import tables, validation
 from nnreg._support.typing import Array
 from nnreg.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from nnreg.layers.base import Layer
@@ -30,16 +32,18 @@ from nnreg.losses import (
     Huber,
     Loss,
     Poisson,
+    Quantile,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
+    predicts_classes,
 )
 from nnreg.network import Network
 from nnreg.optimizers import SGD, Adam, Optimizer
 from nnreg.penalties import L2, METHODS, ElasticNet, GroupLasso, MaxNorm
 from nnreg.training.callbacks import Callback, TrainingState
 from nnreg.training.data import Data
-from nnreg.training.loop import fit
-from nnreg.training.solve import check_smooth, make_objective
+from nnreg.training.loop import fit, get_callbacks
+from nnreg.training.solve import make_objective
 from nnreg.training.step import NonFiniteLossError
 
 try:
@@ -55,7 +59,7 @@ try:
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError:
     raise ImportError(
-        "nnreg.estimators needs scikit-learn 1.6 or newer: pip install 'nnreg[sklearn]'"
+        "nnreg.estimators needs scikit-learn 1.7 or newer: pip install 'nnreg[sklearn]'"
     ) from None
 
 ACTIVATIONS: dict[str, type[Layer] | None] = {
@@ -68,6 +72,7 @@ ACTIVATIONS: dict[str, type[Layer] | None] = {
     "gelu": GELU,
     "softplus": Softplus,
 }
+CURVES = ("loss_curve_", "validation_loss_curve_")
 SOLVERS = ("lbfgs", "sgd", "adam")
 SCHEDULES = ("constant", "invscaling", "adaptive")
 MAX_REPEATED = 20  # a row of a larger weight is not repeated
@@ -93,7 +98,12 @@ class HalfSquaredError(ElementLoss):
         return values, gradient
 
 
-LOSSES = {"squared_error": HalfSquaredError, "poisson": Poisson, "huber": Huber}
+LOSSES: dict[str, type[Loss]] = {
+    "squared_error": HalfSquaredError,
+    "poisson": Poisson,
+    "huber": Huber,
+    "quantile": Quantile,
+}
 
 
 class HeldOut(NamedTuple):
@@ -207,8 +217,12 @@ class _MLP(BaseEstimator):
         validation.one_of("solver", self.solver, SOLVERS)
         validation.one_of("learning_rate", self.learning_rate, SCHEDULES)
         validation.one_of("l1_method", self.l1_method, METHODS)
-        for name in ("alpha", "tol", "power_t", "l1", "group_lasso"):
+        for name in ("alpha", "tol", "power_t", "momentum", "l1", "group_lasso"):
             validation.number(name, getattr(self, name), 0)
+        for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
+            validation.flag(name, getattr(self, name))
+        if not isinstance(self.verbose, bool | np.bool_):
+            validation.whole("verbose", self.verbose)
         validation.number("learning_rate_init", self.learning_rate_init, 0, open_low=True)
         validation.number("validation_fraction", self.validation_fraction, 0, 1, open_high=True)
         for name in ("max_iter", "max_fun"):
@@ -217,6 +231,29 @@ class _MLP(BaseEstimator):
             validation.whole("n_iter_no_change", self.n_iter_no_change, 1)
         if self.batch_size != "auto":
             validation.whole("batch_size", self.batch_size, 1)
+        with _naming("random_state"):
+            check_random_state(self.random_state)
+        if self.scoring is not None:
+            with _naming("scoring"):
+                get_scorer(self.scoring)
+        get_callbacks(self.callbacks, False)
+        for solver in ("sgd", "adam"):
+            self._make_optimizer(solver)
+        self._build(1, 1, np.float64)
+        if self.solver == "lbfgs":
+            keep = [self.input_keep_prob, *self._for_each("keep_prob", len(self._widths()))]
+            changed = {
+                "keep_prob": any(value != 1.0 for value in keep),
+                "l1": self.l1,
+                "group_lasso": self.group_lasso,
+                "max_norm": self.max_norm is not None,
+                "callbacks": self.callbacks,
+            }
+            if used := [name for name, value in changed.items() if value]:
+                raise ValueError(
+                    "solver='lbfgs' minimizes a smooth function of all rows, without "
+                    f"{used[0]}; use solver='adam' or 'sgd'"
+                )
 
     def _widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -245,14 +282,16 @@ class _MLP(BaseEstimator):
         keep = self._for_each("keep_prob", count)
         layers: list[Layer] = []
         if self.input_keep_prob != 1.0:
-            layers.append(Dropout(keep_prob=self.input_keep_prob))
+            with _naming("input_keep_prob"):
+                layers.append(Dropout(keep_prob=self.input_keep_prob))
         for units, activation, keep_prob in zip(widths, activations, keep, strict=True):
             layers.append(Dense(units))
             if isinstance(activation, Layer):
+                if activation.stochastic or activation.parameters(units):
+                    raise ValueError(f"activation must be an activation, got {activation!r}")
                 layers.append(activation.clone())
             else:
-                validation.one_of("activation", activation, tuple(ACTIVATIONS))
-                kind = ACTIVATIONS[activation]
+                kind = _choose("activation", activation, ACTIVATIONS, "a layer such as nn.ELU(0.5)")
                 layers += [] if kind is None else [kind()]
             if keep_prob != 1.0:
                 layers.append(Dropout(keep_prob=keep_prob))
@@ -262,16 +301,35 @@ class _MLP(BaseEstimator):
             first.penalty = GroupLasso(self.group_lasso, groups="inputs", method="proximal")
         return layers
 
-    def _initialize(self, inputs: int, outputs: int, dtype: Any) -> None:
-        """Create the network, with initial values as scikit-learn draws them."""
-        rng = check_random_state(self.random_state)
-        self.network_ = Network(
+    def _build(self, inputs: int, outputs: int, dtype: Any) -> Network:
+        with _naming("max_norm"):
+            constraint = None if self.max_norm is None else MaxNorm(self.max_norm)
+        return Network(
             self._layers(outputs),
             inputs=inputs,
             penalty=ElasticNet(self.l1, 0.0, method=self.l1_method) if self.l1 else L2(0.0),
-            constraint=None if self.max_norm is None else MaxNorm(self.max_norm),
+            constraint=constraint,
             dtype=dtype,
         )
+
+    def _rebuild(self) -> None:
+        """Create the network with the present settings and the trained parameters."""
+        old = self.network_
+        net = self._build(old.inputs, self.n_outputs_, old.dtype)
+        before, after = ([v.shape for v in n.parameters.values()] for n in (old, net))
+        if before != after:
+            raise ValueError(
+                "with warm_start=True, hidden_layer_sizes must be that of the previous fit, got "
+                f"{self.hidden_layer_sizes}"
+            )
+        net.parameters.vector[...] = old.parameters.vector
+        net.seed, net.steps, net.epochs = old.seed, old.steps, old.epochs
+        self.network_ = net
+
+    def _initialize(self, inputs: int, outputs: int, dtype: Any) -> None:
+        """Create the network, with initial values as scikit-learn draws them."""
+        rng = check_random_state(self.random_state)
+        self.network_ = self._build(inputs, outputs, dtype)
         factor = 2.0 if self.activation == "logistic" else 6.0
         for w, b in zip(self.coefs_, self.intercepts_, strict=True):
             bound = math.sqrt(factor / sum(w.shape))
@@ -287,8 +345,8 @@ class _MLP(BaseEstimator):
         self.best_validation_score_ = -math.inf if self.early_stopping else None
         self.validation_scores_: Any = [] if self.early_stopping else None
 
-    def _make_optimizer(self) -> Optimizer:
-        if self.solver == "adam":
+    def _make_optimizer(self, solver: str) -> Optimizer:
+        if solver == "adam":
             return Adam(
                 self.learning_rate_init,
                 beta_1=self.beta_1,
@@ -314,9 +372,31 @@ class _MLP(BaseEstimator):
         *,
         incremental: bool = False,
     ) -> Self:
-        self._check()
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        """Train; after an error the estimator is what it was before."""
+        before = {
+            name: copy.copy(value) if isinstance(value, list) else value
+            for name, value in vars(self).items()
+        }
+        if incremental:  # trains the network of the previous call
+            trained = ("network_", "_optimizer")
+            before |= copy.deepcopy({name: before[name] for name in trained if name in before})
+        try:
+            self._check()
+            if self.early_stopping and incremental:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            if (given[0] is None) != (given[1] is None):
+                raise ValueError("X_val and y_val must be given together")
+            if given[0] is not None and self.solver == "lbfgs":
+                raise ValueError("X_val needs solver='adam' or 'sgd', got 'lbfgs'")
+            self._train(X, y, sample_weight, given, incremental)
+        except BaseException:
+            self.__dict__ = before
+            raise
+        return self
+
+    def _train(
+        self, X: Any, y: Any, sample_weight: Any, given: tuple[Any, Any], incremental: bool
+    ) -> None:
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y, targets = self._validate(X, y, first=first, incremental=incremental)
         if sample_weight is not None:
@@ -324,13 +404,14 @@ class _MLP(BaseEstimator):
         weights = self._weigh_classes(y, sample_weight)
         if first:
             self._initialize(X.shape[1], self.n_outputs_, X.dtype)
+        elif not incremental:
+            self._rebuild()
         if self.solver == "lbfgs":
             self._fit_lbfgs(X, targets, weights)
         else:
             self._fit_by_batches(HeldOut(X, targets, y, weights), given, incremental)
         if not np.isfinite(self.network_.parameters.vector).all():
             raise ValueError(NOT_FINITE)
-        return self
 
     def _weigh_classes(self, y: Array, sample_weight: Any) -> Any:
         return sample_weight
@@ -338,14 +419,8 @@ class _MLP(BaseEstimator):
     def _fit_lbfgs(self, X: Any, targets: Array, weights: Any) -> None:
         from scipy.optimize import minimize
 
-        if self.l1 or self.group_lasso or self.max_norm is not None:
-            raise ValueError(
-                "solver='lbfgs' minimizes smooth functions: l1, group_lasso and max_norm need "
-                "solver='adam' or 'sgd'"
-            )
         net = self.network_
         self._set_alpha(float(len(targets) if weights is None else weights.sum()))
-        check_smooth(net)
         dense = X.toarray() if hasattr(X, "toarray") else X
         with np.errstate(all="ignore"):
             result = minimize(
@@ -374,7 +449,7 @@ class _MLP(BaseEstimator):
         if any(layer.stochastic for layer in self.network_.layers):
             data = _repeat_rows(data, sort=bool(self.shuffle))
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = self._make_optimizer()
+            self._optimizer = self._make_optimizer(self.solver)
         rows = len(data.targets)
         batch_size = 200 if self.batch_size == "auto" else self.batch_size
         if self.batch_size != "auto" and batch_size > rows:
@@ -393,7 +468,7 @@ class _MLP(BaseEstimator):
                 shuffle=bool(self.shuffle),
                 sample_weight=data.weights,
                 validation_data=None if held_out is None else (held_out.X, held_out.targets),
-                callbacks=[epochs, *self.callbacks],
+                callbacks=[epochs, *get_callbacks(self.callbacks, False)],
             )
         except NonFiniteLossError as error:
             if not self.early_stopping:
@@ -469,6 +544,11 @@ class _MLP(BaseEstimator):
         return [values for key, values in parameters.items() if key.endswith("." + name)]
 
     @property
+    def penalty(self) -> str | None:
+        """``"l1"`` if weights can be exactly 0; ``SelectFromModel`` then drops unused inputs."""
+        return "l1" if self.group_lasso or (self.l1 and self.l1_method == "proximal") else None
+
+    @property
     def feature_importances_(self) -> Array:
         """The norm of each input's weights in the first layer, (n_features,).
 
@@ -481,6 +561,16 @@ class _MLP(BaseEstimator):
         check_is_fitted(self, "network_")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self.network_.predict(X)
+
+    def _html_repr(self) -> str:
+        """Return scikit-learn's diagram and, after training, the loss by epoch."""
+        html: str = super()._html_repr()
+        curves = [c for c in (vars(self).get(name) for name in CURVES) if c]
+        if not curves:
+            return html
+        label = "; dashed: ".join(CURVES[: len(curves)])
+        picture = tables.sparkline(curves, label)
+        return f"{html}<figure>{picture}<figcaption>{label}</figcaption></figure>"
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -528,12 +618,77 @@ def _hash_rows(X: Any, targets: Array) -> Array:
     return np.asarray(np.sum(values.view(np.uint64) * (2 * factors + 1), axis=1, dtype=np.uint64))
 
 
+def _store(model: Any, arguments: dict[str, Any]) -> None:
+    """Set the arguments of ``__init__`` as attributes, as scikit-learn expects them."""
+    vars(model).update({name: value for name, value in arguments.items() if name != "self"})
+
+
+def _choose(name: str, value: Any, known: dict[str, Any], other: str) -> Any:
+    try:
+        return known[validation.one_of(name, value, known)]
+    except ValueError as error:
+        raise ValueError(f"{error}; or {other}") from None
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Begin the message of an error with the name of a parameter."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:
-    warnings.warn(message, category, stacklevel=5)
+    warnings.warn(message, category, stacklevel=6)
 
 
 class MLPClassifier(ClassifierMixin, _MLP):
-    """A classifier: softmax for several classes, a sigmoid for two and for several labels."""
+    """A classifier: softmax for several classes, a sigmoid for two and for several labels.
+
+    The parameters up to ``max_fun`` are those of ``sklearn.neural_network.MLPClassifier``.
+
+    Parameters
+    ----------
+    activation : str, Layer, or one for each hidden layer, default "relu"
+        ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``,
+        ``"gelu"``, ``"softplus"``, or a layer such as ``nn.ELU(0.5)``.
+    alpha : float, default 1e-4
+        Strength of L2, which scikit-learn divides by the rows of the batch. ``l1`` and
+        ``group_lasso`` are never divided.
+    keep_prob : float, or one for each hidden layer, default 1.0
+        Probability that dropout keeps a hidden unit.
+    input_keep_prob : float, default 1.0
+        Probability that dropout keeps an input.
+    l1 : float, default 0.0
+        Strength of L1 on all weights; with ``alpha``, an elastic net.
+    l1_method : {"proximal", "subgradient"}, default "proximal"
+        Proximal steps make weights exactly zero.
+    group_lasso : float, default 0.0
+        Strength of a group lasso on the first layer: all weights of an input become zero together.
+    max_norm : float, optional
+        Limit of the norm of each unit's weights.
+    scoring : str or function (estimator, X, y) -> float, optional
+        The score for ``early_stopping``; by default accuracy, or R² in a regression.
+    callbacks : callbacks of nnreg, or functions of the ``TrainingState``, default ()
+    class_weight : dict or "balanced", optional
+
+    Attributes
+    ----------
+    network_ : Network
+    coefs_, intercepts_ : lists of ndarrays
+    classes_, feature_importances_ : ndarray
+    history_ : History
+    loss_curve_, validation_loss_curve_ : lists of float
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> (X, y), (X_test, y_test) = nn.datasets.load_digits()
+    >>> model = MLPClassifier((32,), keep_prob=0.8, max_iter=300, random_state=0).fit(X, y)
+    >>> model.score(X_test, y_test) > 0.9
+    True
+    """
 
     _default_score = staticmethod(accuracy_score)
 
@@ -573,38 +728,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
         callbacks: Any = (),
         class_weight: Any = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.keep_prob = keep_prob
-        self.input_keep_prob = input_keep_prob
-        self.l1 = l1
-        self.l1_method = l1_method
-        self.group_lasso = group_lasso
-        self.max_norm = max_norm
-        self.scoring = scoring
-        self.callbacks = callbacks
-        self.class_weight = class_weight
+        _store(self, locals())
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
@@ -670,6 +794,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
             dtype=(np.float64, np.float32),
             reset=first,
         )
+        y = y.toarray() if hasattr(y, "toarray") else y
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or (first and not incremental):
@@ -695,7 +820,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
     def _weigh_classes(self, y: Array, sample_weight: Any) -> Any:
         if self.class_weight is None:
             return sample_weight
-        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        if y.ndim == 2:
+            raise ValueError("class_weight needs one label per row; use sample_weight instead")
+        with _naming("class_weight"):
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            validation.sample_weights("the weight of each class", of_class, len(of_class))
         weights = of_class[np.searchsorted(self.classes_, y)]
         return weights if sample_weight is None else weights * sample_weight
 
@@ -734,7 +863,23 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
 
 class MLPRegressor(RegressorMixin, _MLP):
-    """A regressor: the squared error and other losses."""
+    """A regressor: the squared error and other losses.
+
+    Parameters
+    ----------
+    loss : str or Loss, default "squared_error"
+        ``"squared_error"``, ``"poisson"``, ``"huber"``, ``"quantile"`` (the median), or a loss such
+        as ``nn.Quantile(0.9)``.
+    activation, keep_prob, l1, group_lasso, ...
+        As for :class:`MLPClassifier`.
+
+    Examples
+    --------
+    >>> X = np.linspace(0.0, 1.0, 50)[:, np.newaxis]
+    >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(X, 3 * X[:, 0])
+    >>> model.predict([[0.5]]).round(1)
+    array([1.5])
+    """
 
     _default_score = staticmethod(r2_score)
 
@@ -774,38 +919,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         scoring: Any = None,
         callbacks: Any = (),
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.keep_prob = keep_prob
-        self.input_keep_prob = input_keep_prob
-        self.l1 = l1
-        self.l1_method = l1_method
-        self.group_lasso = group_lasso
-        self.max_norm = max_norm
-        self.scoring = scoring
-        self.callbacks = callbacks
+        _store(self, locals())
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
@@ -860,7 +974,9 @@ class MLPRegressor(RegressorMixin, _MLP):
         if isinstance(self.loss, Loss):
             self._loss = self.loss
         else:
-            self._loss = LOSSES[validation.one_of("loss", self.loss, tuple(LOSSES))]()
+            self._loss = _choose("loss", self.loss, LOSSES, "a Loss such as nn.Quantile(0.9)")()
+        if predicts_classes(self._loss):
+            raise ValueError(f"loss must be one for numbers, got {self._loss!r}")
         self.out_activation_ = "exp" if isinstance(self._loss, Poisson) else "identity"
         targets = y.astype(X.dtype).reshape(len(y), -1)
         self.n_outputs_ = targets.shape[1]

@@ -152,7 +152,7 @@ def fit(
         if threads is not None:
             threads = validation.whole("threads", threads, 1, MAX_THREADS)
         shuffle = check_shuffle(shuffle)
-        callbacks = _get_callbacks(callbacks, verbose)
+        callbacks = get_callbacks(callbacks, verbose)
         if isinstance(metrics, Iterator):
             metrics = list(metrics)
         data, held_out, labels = prepare(
@@ -414,7 +414,7 @@ def _reserve(objects: list[Any]) -> Iterator[None]:
         yield
 
 
-def _get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
+def get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
     """Return a list of callbacks; a single callback is accepted, and functions are wrapped."""
     if not isinstance(verbose, int | np.integer | np.bool_) or verbose not in (0, 1, 2):
         got = validation.show(verbose)
