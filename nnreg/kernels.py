@@ -418,9 +418,11 @@ def quantile(z: Array, y: Array, q: float = 0.5, out: Array | None = None) -> tu
     """
     r = z - y
     c = np.greater(r.real, 0, out=np.empty_like(r) if out is None else out)
-    c *= 1.0 - q
-    np.putmask(c, r.real < 0, -q)
-    return np.einsum("nm,nm->n", c, r), c
+    value = np.einsum("nm,nm->n", c, r) - q * np.add.reduce(r, axis=1)
+    np.not_equal(r.real, 0, out=r)
+    r *= q
+    c -= r  # c = [r > 0] - q·[r is not 0]
+    return value, c
 
 
 def poisson(z: Array, y: Array, out: Array | None = None) -> tuple[Array, Array]:

@@ -374,6 +374,7 @@ def start(*arguments, **options):
     fault="`nnreg train` is killed by SIGKILL",
     sees="The same command continues the run, says so, and writes the same bytes of `model.npz`.",
 )
+@pytest.mark.slow
 def test_a_killed_run_is_continued_to_the_same_bytes(capsys):
     command = "train pets.csv --target kind --hidden 8 --keep-prob 0.8 --epochs 60 --out"
     process = start(*command.split(), "killed")

@@ -346,6 +346,7 @@ class TestSettings:
             Settings(**wrong)
 
     @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "rmsprop", "adam"])
+    @pytest.mark.slow
     def test_every_optimizer_learns_with_its_own_rate(self, optimizer):
         result = quick(hidden=(64,), optimizer=optimizer, train_size=200, epochs=10, repeats=1)
         assert result.values("none", "train_accuracy").item() > 0.6

@@ -18,7 +18,12 @@ def exceptions():
     for module in pkgutil.walk_packages(nn.__path__, "nnreg."):
         if module.name.endswith(("__main__", "worker")):
             continue
-        for value in vars(importlib.import_module(module.name)).values():
+        try:
+            contents = vars(importlib.import_module(module.name))
+        except ImportError as error:
+            assert "pip install 'nnreg[" in str(error)
+            continue
+        for value in contents.values():
             is_error = isinstance(value, type) and issubclass(value, BaseException)
             if is_error and value.__module__.startswith("nnreg"):
                 result[f"{value.__module__}.{value.__name__}"] = value

@@ -98,6 +98,7 @@ class TestResuming:
         monkeypatch.setattr(study, "fit", lambda *_, **__: pytest.fail("trained again"))
         assert same(study_path(digits, QUICK, folder=tmp_path), small)
 
+    @pytest.mark.slow
     def test_two_processes_compute_what_one_computes(self, digits, small):
         pytest.importorskip("joblib")
         calls = []
@@ -145,6 +146,7 @@ class TestReport:
         assert "$" not in result
 
     @needs_matplotlib
+    @pytest.mark.slow
     def test_its_picture_is_a_file_and_part_of_the_page(self, small, tmp_path):
         assert make_report(small).write(tmp_path) == ["report.json", "report.html", "path.png"]
         assert (tmp_path / "path.png").read_bytes().startswith(b"\x89PNG")

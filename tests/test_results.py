@@ -98,6 +98,7 @@ def test_a_file_with_a_right_digest_that_needs_pickle_is_not_used(stored):
     assert run_cached(squares(3), folder=stored.parent)["task-3"]["square"] == 9
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_computes(tmp_path):
     pytest.importorskip("joblib")
     one, two = run_cached(squares(2, 3, 4)), run_cached(squares(2, 3, 4), folder=tmp_path, jobs=2)

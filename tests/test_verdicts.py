@@ -147,6 +147,7 @@ class TestValidationRows:
         assert (longer.losses[8] == first.losses[8]).all()
         assert longer.curve[:8] == first.curve
 
+    @pytest.mark.slow
     def test_a_network_far_below_is_not_trained_for_longer(self):
         """It fits the training rows perfectly."""
         result = quick(hidden=(64,), epochs=60, repeats=1)
