@@ -20,8 +20,9 @@ def exceptions():
             continue
         try:
             contents = vars(importlib.import_module(module.name))
-        except ImportError as error:
-            assert "pip install 'nnreg[" in str(error)
+        except ImportError as error:  # of an extra that is not installed
+            if "pip install 'nnreg[" not in str(error):
+                raise
             continue
         for value in contents.values():
             is_error = isinstance(value, type) and issubclass(value, BaseException)
