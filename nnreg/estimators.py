@@ -870,8 +870,8 @@ class MLPRegressor(RegressorMixin, _MLP):
     loss : str or Loss, default "squared_error"
         ``"squared_error"``, ``"poisson"``, ``"huber"``, ``"quantile"`` (the median), or a loss such
         as ``nn.Quantile(0.9)``.
-    activation, keep_prob, l1, group_lasso, ...
-        As for :class:`MLPClassifier`.
+    activation, keep_prob, l1, group_lasso
+        As for :class:`MLPClassifier`, like the remaining ones.
 
     Examples
     --------
