@@ -51,7 +51,7 @@ class Watch:
 
     WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     REFUSED = ("exec", "import", "os.", "shutil.", "subprocess.", "socket.", "pickle.", "ctypes.")
-    HARMLESS = ("os.listdir", "os.scandir", "os.getxattr", "os.fspath")
+    HARMLESS = ("os.listdir", "os.scandir", "os.getxattr", "os.fspath", "ctypes.cdata/buffer")
     OF_WRITERS = ("os.rename", "os.remove", "os.mkdir", "os.link", "os.chmod")
 
     def __init__(self):
