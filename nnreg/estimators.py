@@ -75,6 +75,7 @@ ACTIVATIONS: dict[str, type[Layer] | None] = {
 CURVES = ("loss_curve_", "validation_loss_curve_")
 SOLVERS = ("lbfgs", "sgd", "adam")
 SCHEDULES = ("constant", "invscaling", "adaptive")
+HASHED = 4096  # rows at a time, to limit memory
 MAX_REPEATED = 20  # a row of a larger weight is not repeated
 SMALLEST_RATE = 1e-6  # an adaptive learning rate is not reduced below it
 
@@ -106,20 +107,26 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-class HeldOut(NamedTuple):
-    """A validation set: inputs, targets of the loss, targets as the user has them, weights."""
+class Rows(NamedTuple):
+    """Inputs, targets of the loss, targets as the user has them, and weights."""
 
     X: Any
     targets: Array
     y: Array
     weights: Array | None
 
+    def take(self, rows: Array) -> Rows:
+        """Return the rows of these numbers."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Rows(self.X[rows], self.targets[rows], self.y[rows], weights)
+
 
 class _Epochs(Callback):
     """scikit-learn's rules for each batch and each epoch: alpha, learning rate, end of training."""
 
-    def __init__(self, model: Any, weights: Array | None, held_out: HeldOut | None) -> None:
-        self.model, self.weights, self.held_out = model, weights, held_out
+    def __init__(self, model: Any, weights: Array | None, held_out: Any) -> None:
+        self.model, self.weights = model, weights
+        self.held_out = held_out  # Rows, or None without a validation set
         self.penalty_sum = 0.0
         self.rows = 0
         self.best: Array | None = None
@@ -163,8 +170,8 @@ class _Epochs(Callback):
 
     def record_score(self) -> bool:
         """Return whether the validation score is higher by ``tol``, and keep the best weights."""
-        model, (X, _, y, weights) = self.model, self.held_out  # type: ignore[misc]  # not None here
-        score = model._score(X, y, weights)
+        model, held_out = self.model, self.held_out
+        score = model._score(held_out.X, held_out.y, held_out.weights)
         model.validation_scores_.append(score)
         if model.verbose:
             print(f"Validation score: {score:f}")
@@ -363,6 +370,31 @@ class _MLP(BaseEstimator):
 
     # --- Training ---------------------------------------------------------------------------------
 
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
+        """Train until the loss or the validation score no longer improves.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers; for a classifier, classes of any type, or a matrix of zeros and ones.
+        sample_weight : array_like of shape (n_samples,), optional
+        X_val, y_val : like ``X`` and ``y``, optional
+            The validation set, instead of a part of the data.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data are invalid; the estimator is as before.
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val))
+
     def _fit(
         self,
         X: Any,
@@ -371,6 +403,7 @@ class _MLP(BaseEstimator):
         given: tuple[Any, Any] = (None, None),
         *,
         incremental: bool = False,
+        classes: Any = None,
     ) -> Self:
         """Train; after an error the estimator is what it was before."""
         before = {
@@ -388,6 +421,8 @@ class _MLP(BaseEstimator):
                 raise ValueError("X_val and y_val must be given together")
             if given[0] is not None and self.solver == "lbfgs":
                 raise ValueError("X_val needs solver='adam' or 'sgd', got 'lbfgs'")
+            if classes is not None:
+                self._fit_classes(classes)
             self._train(X, y, sample_weight, given, incremental)
         except BaseException:
             self.__dict__ = before
@@ -409,7 +444,7 @@ class _MLP(BaseEstimator):
         if self.solver == "lbfgs":
             self._fit_lbfgs(X, targets, weights)
         else:
-            self._fit_by_batches(HeldOut(X, targets, y, weights), given, incremental)
+            self._fit_by_batches(Rows(X, targets, y, weights), given, incremental)
         if not np.isfinite(self.network_.parameters.vector).all():
             raise ValueError(NOT_FINITE)
 
@@ -439,11 +474,11 @@ class _MLP(BaseEstimator):
                 ConvergenceWarning,
             )
 
-    def _fit_by_batches(self, data: HeldOut, given: tuple[Any, Any], incremental: bool) -> None:
+    def _fit_by_batches(self, data: Rows, given: tuple[Any, Any], incremental: bool) -> None:
         held_out = None
         if given[0] is not None:
             X, y, targets = self._validate(*given, first=False, incremental=False)
-            held_out = HeldOut(X, targets, y, None)
+            held_out = Rows(X, targets, y, None)
         elif self.early_stopping:
             data, held_out = self._split(data)
         if any(layer.stochastic for layer in self.network_.layers):
@@ -487,7 +522,7 @@ class _MLP(BaseEstimator):
         if epochs.best is not None:
             self.network_.parameters.vector[...] = epochs.best
 
-    def _split(self, data: HeldOut) -> tuple[HeldOut, HeldOut]:
+    def _split(self, data: Rows) -> tuple[Rows, Rows]:
         """Return training and validation rows, of which each class has its share."""
         training, held_out = train_test_split(
             np.arange(len(data.targets)),
@@ -500,21 +535,18 @@ class _MLP(BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        X, targets, y, weights = data
-        return tuple(  # type: ignore[return-value]  # of two
-            HeldOut(X[rows], targets[rows], y[rows], None if weights is None else weights[rows])
-            for rows in (training, held_out)
-        )
+        return data.take(training), data.take(held_out)
 
-    def _strata(self, data: HeldOut) -> Any:
+    def _strata(self, data: Rows) -> Any:
         return None
 
     def _score(self, X: Any, y: Any, weights: Any) -> float:
         """Return the score that ends the training, NaN where outputs are not finite."""
-        if not np.isfinite(self.network_.predict(X)).all():
+        outputs = self.network_.predict(X)
+        if not np.isfinite(outputs).all():
             return math.nan
         if self.scoring is None:
-            return float(self._default_score(y, self._predict(X), sample_weight=weights))
+            return float(self._default_score(y, self._convert(outputs), sample_weight=weights))
         options = {} if weights is None else {"sample_weight": weights}
         with warnings.catch_warnings():  # the data have been checked, and have no names any more
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -526,6 +558,10 @@ class _MLP(BaseEstimator):
         return True
 
     # --- Results ----------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted values or classes, (n_samples,) or (n_samples, n_outputs)."""
+        return np.asarray(self._convert(self._outputs(X)))
 
     @property
     def coefs_(self) -> list[Array]:
@@ -584,30 +620,26 @@ NOT_FINITE = (
 )
 
 
-def _repeat_rows(data: HeldOut, *, sort: bool) -> HeldOut:
+def _repeat_rows(data: Rows, *, sort: bool) -> Rows:
     """Return the data with rows repeated by their weights, if these are small whole numbers.
 
     A dropout mask belongs to a row of the batch. So that a weight of 2 is a row that occurs twice,
     and, where rows are shuffled, the result does not depend on their order, rows are repeated and
     sorted by a hash of their values.
     """
-    X, targets, y, weights = data
+    X, targets, _, weights = data
     rows = np.arange(len(targets))
     if weights is not None:
         whole = np.array_equal(weights, np.rint(weights)) and weights.max() <= MAX_REPEATED
         rows = np.repeat(rows, weights.astype(int) if whole else weights != 0)
-        weights = None if whole else weights[rows]
+        data = data._replace(weights=None) if whole else data
     if sort:
-        hashes = np.concatenate(
-            [
-                _hash_rows(X[part], targets[part])
-                for start in range(0, len(targets), 4096)
-                for part in [slice(start, start + 4096)]
-            ]
-        )
-        order = np.argsort(hashes[rows], kind="stable")
-        rows, weights = rows[order], None if weights is None else weights[order]
-    return HeldOut(X[rows], targets[rows], y[rows], weights)
+        hashes = [
+            _hash_rows(X[start : start + HASHED], targets[start : start + HASHED])
+            for start in range(0, len(targets), HASHED)
+        ]
+        rows = rows[np.argsort(np.concatenate(hashes)[rows], kind="stable")]
+    return data.take(rows)
 
 
 def _hash_rows(X: Any, targets: Array) -> Array:
@@ -730,27 +762,7 @@ class MLPClassifier(ClassifierMixin, _MLP):
     ) -> None:
         _store(self, locals())
 
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
-    ) -> Self:
-        """Train until the loss or the validation score no longer improves.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix of shape (n_samples, n_features)
-        y : array_like of shape (n_samples,) or (n_samples, n_labels)
-            Classes of any type, or a matrix of zeros and ones.
-        sample_weight : array_like of shape (n_samples,), optional
-        X_val, y_val : like ``X`` and ``y``, optional
-            The validation set, instead of a part of the data.
-
-        Returns
-        -------
-        self
-        """
-        return self._fit(X, y, sample_weight, (X_val, y_val))
-
-    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]
+    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]  # of scikit-learn
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
 
@@ -773,9 +785,11 @@ class MLPClassifier(ClassifierMixin, _MLP):
                 )
         elif not hasattr(self, "classes_"):
             raise ValueError("classes must be passed in the first call of partial_fit")
-        if not hasattr(self, "classes_"):
-            self._fit_classes(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        if hasattr(self, "classes_"):
+            classes = None
+        elif type_of_target(y).startswith("multilabel"):
+            classes = y
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def _fit_classes(self, y: Any) -> None:
         self._label_binarizer = LabelBinarizer().fit(y)
@@ -828,19 +842,12 @@ class MLPClassifier(ClassifierMixin, _MLP):
         weights = of_class[np.searchsorted(self.classes_, y)]
         return weights if sample_weight is None else weights * sample_weight
 
-    def _strata(self, data: HeldOut) -> Any:
+    def _strata(self, data: Rows) -> Any:
         if self._label_binarizer.y_type_.startswith("multilabel"):
             return None
         return data.targets.astype(bool) if self.n_outputs_ == 1 else data.targets
 
-    def predict(self, X: Any) -> Array:
-        """Return the classes, (n_samples,), or zeros and ones, (n_samples, n_labels)."""
-        return self._classes(self._outputs(X))
-
-    def _predict(self, X: Any) -> Array:
-        return self._classes(self.network_.predict(X))
-
-    def _classes(self, outputs: Array) -> Array:
+    def _convert(self, outputs: Array) -> Array:
         proba = self._loss.probabilities(outputs)
         proba = proba.ravel() if self.n_outputs_ == 1 else proba
         return np.asarray(self._label_binarizer.inverse_transform(proba))
@@ -921,26 +928,7 @@ class MLPRegressor(RegressorMixin, _MLP):
     ) -> None:
         _store(self, locals())
 
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
-    ) -> Self:
-        """Train until the loss or the validation score no longer improves.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix of shape (n_samples, n_features)
-        y : array_like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array_like of shape (n_samples,), optional
-        X_val, y_val : like ``X`` and ``y``, optional
-            The validation set, instead of a part of the data.
-
-        Returns
-        -------
-        self
-        """
-        return self._fit(X, y, sample_weight, (X_val, y_val))
-
-    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]
+    @available_if(lambda model: model._check_solver())  # type: ignore[untyped-decorator]  # of scikit-learn
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch. ``n`` calls equal a ``fit`` of ``n`` epochs, bit for bit.
 
@@ -982,14 +970,7 @@ class MLPRegressor(RegressorMixin, _MLP):
         self.n_outputs_ = targets.shape[1]
         return X, y, targets
 
-    def predict(self, X: Any) -> Array:
-        """Return the predicted values, (n_samples,) or (n_samples, n_outputs)."""
-        return self._values(self._outputs(X))
-
-    def _predict(self, X: Any) -> Array:
-        return self._values(self.network_.predict(X))
-
-    def _values(self, outputs: Array) -> Array:
+    def _convert(self, outputs: Array) -> Array:
         if self.out_activation_ == "exp":
             outputs = np.exp(outputs)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs

@@ -268,6 +268,14 @@ def test_an_error_in_partial_fit_leaves_the_model_as_it_was():
     assert model.network_.epochs == 1
 
 
+def test_an_error_in_the_first_partial_fit_leaves_no_classes():
+    model = classifier()
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(np.full_like(X, np.nan), Y, classes=[0, 1, 2, 3])
+    assert not hasattr(model, "classes_")
+    model.partial_fit(X, Y, classes=[0, 1, 2])
+
+
 def test_the_warning_names_the_limit():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
