@@ -298,11 +298,12 @@ def training_batches(submission: Any, rng: np.random.Generator) -> None:
 
 @check(4)
 def hidden_rows(submission: Any, rng: np.random.Generator) -> None:
-    """train: the trained network classifies 85 % of hidden rows."""
+    """train: the trained network classifies 75 % of hidden rows."""
+    # Over 150 orders of the rows the solution has 89 %, standard deviation 2.4, at least 80 %.
     layers = run_training(submission, rng).layers
     x, labels = load_digits()[1]
     share = np.mean(right_forward(layers, x.astype(float))[-1].argmax(axis=1) == labels)
-    expect(share > 0.85, f"{share:.0%} of 500 rows that training did not see are right.")
+    expect(share > 0.75, f"{share:.0%} of 500 rows that training did not see are right.")
 
 
 @check(5)
