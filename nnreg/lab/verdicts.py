@@ -146,7 +146,7 @@ def classify_fit(
     changes : sequence of Change
         The effects of all changes that were tried.
     baseline : float
-        Loss of the best constant prediction.
+        Loss of the best constant prediction, or of equal probabilities for the classes.
 
     Examples
     --------
