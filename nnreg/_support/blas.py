@@ -81,6 +81,9 @@ def _set_threads(counts: list[tuple[Any, int]]) -> None:
         release(force=True)
 
 
+_AXPBY = {"f": ("cblas_saxpby", ctypes.c_float), "d": ("cblas_daxpby", ctypes.c_double)}
+
+
 @cache
 def find_axpby(dtype: np.dtype[Any]) -> Callable[[float, Array, float, Array], None] | None:
     """Return ``axpby(a, x, b, y)``, which sets ``y = a·x + b·y``, from NumPy's OpenBLAS.
@@ -91,16 +94,15 @@ def find_axpby(dtype: np.dtype[Any]) -> Callable[[float, Array, float, Array], N
     >>> find_axpby(np.dtype("int64")) is None
     True
     """
-    letter, number = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}.get(
-        dtype.char, ("", ctypes.c_double)
-    )
+    if dtype.char not in _AXPBY:
+        return None
+    name, number = _AXPBY[dtype.char]
     libraries = [lib for lib in _libraries(len(sys.modules)) if lib.internal_api == "openblas"]
     for library in sorted(libraries, key=lambda lib: "numpy" not in lib.filepath):
         for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
-            routine = getattr(library.dynlib, f"{prefix}cblas_{letter}axpby{suffix}", None)
-            if letter and routine is not None:
-                size = ctypes.c_int64 if suffix else ctypes.c_int
-                pointer = ctypes.c_void_p
+            routine = getattr(library.dynlib, prefix + name + suffix, None)
+            if routine is not None:
+                size, pointer = ctypes.c_int64 if suffix else ctypes.c_int, ctypes.c_void_p
                 routine.argtypes = [size, number, pointer, size, number, pointer, size]
                 routine.restype = None
                 return _wrap_axpby(routine)
