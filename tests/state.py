@@ -39,6 +39,7 @@ def process_state() -> dict[str, Any]:
         "BLAS threads": {library.filepath: library.num_threads for library in libraries},
     }
     if matplotlib := sys.modules.get("matplotlib"):
+        matplotlib.get_backend()  # chosen now, and not by the test that imports pyplot first
         state["matplotlib's settings"] = dict(dict.items(matplotlib.rcParams))
     return state
 

@@ -89,6 +89,7 @@ def is_inside_noise(differences: Array) -> bool:
 
     Examples
     --------
+    >>> import numpy as np
     >>> is_inside_noise(np.array([0.9, 1.0, 1.1])), is_inside_noise(np.array([-1.0, 0.0, 2.0]))
     (False, True)
     """
