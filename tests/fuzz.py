@@ -4,7 +4,8 @@
 many failed. The exit status is 1 if one failed:
 
 - the interpreter ended, or an exception came that the reader does not document;
-- more than `--seconds` of processor time (1 unless told), or 256 MiB of memory beyond those at the start;
+- more than `--seconds` of processor time (1 unless told), or 256 MiB of memory beyond those at the
+  start;
 - a file was written, removed or renamed where the reader does not write, code was run, a module
   imported, a process started or a connection opened;
 - what was accepted is not valid: see the ``check_`` functions in `fuzz_readers.py`;
