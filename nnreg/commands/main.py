@@ -18,7 +18,7 @@ from nnreg._support.interrupts import signal_handler
 from nnreg._support.system import accept_any_text
 from nnreg._support.validation import nearest
 from nnreg._support.version import __version__
-from nnreg.commands import convert, experiments, grade, inspect, predict, train
+from nnreg.commands import convert, experiments, grade, inspect, playground, predict, train
 from nnreg.commands.shared import INTERRUPTED, Failure, in_words, print_error
 from nnreg.lab.reporting.results import WorkerDiedError
 from nnreg.training.step import NonFiniteLossError
@@ -31,6 +31,7 @@ EXAMPLES = {
     "compare": "--hidden 64 --epochs 20",
     "path": "--linear",
     "bias-variance": "--sweep degree",
+    "playground": "",
     "grade": "exercise_4.py",
     "course": "gradescope exercise_4 autograder.zip",
     "data": "",
@@ -141,6 +142,7 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
     inspect.add(commands)
     convert.add(commands)
     experiments.add(commands)
+    playground.add(commands)
     grade.add(commands)
     data = commands.add_parser(
         "data", help="list the bundled data, and the folders that are searched for others"

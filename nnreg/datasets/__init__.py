@@ -12,7 +12,14 @@ from nnreg.datasets.idx import read_idx, read_idx_folder
 from nnreg.datasets.loading import NAMES, describe, load, read_table
 from nnreg.datasets.mnist import Location, load_fashion_mnist, load_mnist, locations
 from nnreg.datasets.npz import read_npz
-from nnreg.datasets.synthetic import flip_labels, noisy_sine, sparse_linear, two_moons
+from nnreg.datasets.synthetic import (
+    flip_labels,
+    noisy_sine,
+    rings,
+    sparse_linear,
+    spirals,
+    two_moons,
+)
 from nnreg.datasets.tables import read_csv
 
 __all__ = [
@@ -33,7 +40,9 @@ __all__ = [
     "read_idx_folder",
     "read_npz",
     "read_table",
+    "rings",
     "sparse_linear",
+    "spirals",
     "split_rows",
     "two_moons",
 ]

@@ -158,6 +158,95 @@ def two_moons(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Arra
     return x + noise * rng.standard_normal((n, 2)), y
 
 
+def rings(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:
+    """Make a disc and a ring around it, which no line separates.
+
+    Class 0 has distances from the origin that are uniform in [0, 0.8], class 1 in [1.2, 2];
+    ``noise`` times a standard normal vector is added to each point.
+
+    Parameters
+    ----------
+    n : int
+        Points, at least 2; half of them (rounded down) are class 1.
+    noise : float
+        Standard deviation of the noise in each coordinate.
+    seed : int
+        Seed of the generator.
+
+    Returns
+    -------
+    x : ndarray of shape (n, 2)
+        In random order.
+    y : ndarray of shape (n,)
+        0 or 1, int64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> x, y = rings(7, noise=0.0)
+    >>> bool(np.hypot(*x[y == 0].T).max() < np.hypot(*x[y == 1].T).min())
+    True
+    """
+    n = validation.whole("n", n, 2)
+    noise = validation.number("noise", noise, 0)
+    rng = _generator(seed)
+    y = rng.permutation(np.arange(n, dtype=np.int64) % 2)
+    radius, angle = 1.2 * y + rng.uniform(0.0, 0.8, n), rng.uniform(0.0, 2 * np.pi, n)
+    x = np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
+    return x + noise * rng.standard_normal((n, 2)), y
+
+
+def spirals(n: int, *, classes: int = 3, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:
+    """Make arms of a spiral, one per class.
+
+    On arm k of K, a point at the distance ``r``, uniform in [0.2, 2], has the angle
+    ``2π(k/K + r/4)``, about half a turn from the inner to the outer end; ``noise`` times a standard
+    normal vector is added to each point.
+
+    Parameters
+    ----------
+    n : int
+        Points, at least ``classes``; the classes have equal numbers of them, up to one.
+    classes : int
+        Number of classes K, at least 2.
+    noise : float
+        Standard deviation of the noise in each coordinate.
+    seed : int
+        Seed of the generator.
+
+    Returns
+    -------
+    x : ndarray of shape (n, 2)
+        In random order.
+    y : ndarray of shape (n,)
+        0 to K-1, int64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> x, y = spirals(7, noise=0.0)
+    >>> np.bincount(y).tolist(), bool(np.hypot(*x.T).max() <= 2)
+    ([3, 2, 2], True)
+    """
+    classes = validation.whole("classes", classes, 2)
+    n = validation.whole("n", n, classes)
+    noise = validation.number("noise", noise, 0)
+    rng = _generator(seed)
+    y = rng.permutation(np.arange(n, dtype=np.int64) % classes)
+    radius = rng.uniform(0.2, 2.0, n)
+    angle = 2 * np.pi * (y / classes + radius / 4)
+    x = np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
+    return x + noise * rng.standard_normal((n, 2)), y
+
+
 def flip_labels(y: Array, share: float, *, classes: int, seed: int = 0) -> tuple[Array, Array]:
     """Replace an exact share of the labels by a wrong class.
 

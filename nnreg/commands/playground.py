@@ -1,0 +1,59 @@
+"""The command `nnreg playground`: a page on which regularization is seen at work."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+
+from nnreg._support.blas import blas_threads
+from nnreg._support.validation import one_of
+from nnreg._support.validation import whole as check_whole
+from nnreg.commands.shared import Commands, Options, add_command, whole
+from nnreg.playground.presets import PRESETS
+from nnreg.playground.server import MAX_SESSIONS, Server
+
+DESCRIPTION = (
+    "Open a page in the browser on which networks are trained while their settings are changed: "
+    "L2, L1, dropout, max-norm, early stopping, learning rate. The numbers are computed by nnreg "
+    "in this process; the page loads nothing from the network. Ctrl-C ends it."
+)
+
+OPTIONS: Options = {
+    "port": {"type": whole, "metavar": "N", "help": "port of the server (default: a free one)"},
+    "no-browser": {"action": "store_true", "help": "print the address only"},
+    "preset": {"metavar": "NAME", "help": f"the lesson to begin with: {', '.join(PRESETS)}"},
+}
+
+RULES = {
+    "security": "The server listens on this machine only (127.0.0.1), and answers only if the "
+    "address has the random part that is printed. Data that are dropped on the page stay in this "
+    f"process, and no file is read or written. The {MAX_SESSIONS} tabs used last are kept.",
+}
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parts = {
+        "run": run,
+        "help": "train networks in the browser, with every setting changeable during training",
+        "description": DESCRIPTION,
+        "options": {"page": OPTIONS},
+        "rules": RULES,
+    }
+    add_command(commands, "playground", parts)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C, and return the exit status."""
+    preset = getattr(args, "preset", None)
+    part = "" if preset is None else f"#preset={one_of('preset', preset, PRESETS)}"
+    with Server(check_whole("port", getattr(args, "port", 0), 0, 65535)) as server:
+        print(f"{server.address}{part}\nCtrl-C ends the playground", flush=True)
+        if not getattr(args, "no_browser", False):
+            webbrowser.open(server.address + part)
+        try:
+            with blas_threads(1):
+                server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0

@@ -1,0 +1,233 @@
+"""Pictures of a session as numbers: arrays that the page draws, and the stages of a step."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.typing import Array
+from nnreg.cache import Cache
+from nnreg.lab.verdicts import FIT_RULE
+from nnreg.parameters import Parameters
+from nnreg.playground.settings import PlaygroundData
+from nnreg.playground.training import Run, Training
+from nnreg.prediction import sample_predictions
+from nnreg.tracing import Stage
+from nnreg.tracing.diagnostics import norm
+from nnreg.training.step import IGNORE_FLOAT_ERRORS
+
+MAX_SIZE = 200  # points of a picture along one side
+SHOWN = 8  # rows and columns of an array in a stage
+SAMPLES = 20  # of Monte-Carlo dropout
+
+
+def encode(values: Any, kind: str = "f32") -> dict[str, str]:
+    """Return an array as base64 of float32 (``f32``) or uint8 (``u8``).
+
+    >>> encode([0, 255], "u8")
+    {'u8': 'AP8='}
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = np.ascontiguousarray(values, "<f4" if kind == "f32" else np.uint8)
+    return {kind: base64.b64encode(array.tobytes()).decode()}
+
+
+def draw(training: Training, want: Any) -> dict[str, Any]:
+    """Return the pictures that a message wants, by name."""
+    if not isinstance(want, Mapping):
+        raise TypeError(f"want must be an object, got {validation.show(want)}")
+    pictures = {}
+    for name, size in want.items():
+        size = validation.whole(validation.one_of("want", name, PICTURES), size, 1, MAX_SIZE)
+        with np.errstate(**IGNORE_FLOAT_ERRORS):
+            pictures[name] = PICTURES[name](training, size)
+    return pictures
+
+
+def make_box(data: PlaygroundData) -> Array:
+    """Return the lowest and the highest value of each input in pictures, (D, 2)."""
+    x = np.concatenate([data.x, data.x_val])
+    margin = 0.05 * np.ptp(x, axis=0) + 1e-6
+    return np.stack([x.min(axis=0) - margin, x.max(axis=0) + margin], axis=1)
+
+
+def _points(training: Training, size: int) -> Array | None:
+    """Return the inputs (N, D) of a picture; None if they are more than two."""
+    data = training.data
+    if data.x.shape[1] > 2:
+        return None
+    if size not in training.points:
+        axes = [np.linspace(low, high, size) for low, high in make_box(data)]
+        training.points[size] = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, len(axes))
+    return training.points[size]
+
+
+def _grid(training: Training, size: int) -> Any:
+    x = _points(training, size)
+    if x is None:
+        return None
+    run, classes = training.main, training.data.classes
+    outputs = run.net.run_predict(x)
+    p = run.loss.probabilities(outputs) if classes else outputs
+    if x.shape[1] == 1:
+        return {"size": size, "x": encode(x), "y": encode(p[:, -1])}
+    if not classes:
+        return {"size": size, "values": encode(p)}
+    top = p.argmax(axis=1)
+    confidence = 255 * np.nan_to_num(p.max(axis=1))
+    return {"size": size, "class": encode(top, "u8"), "confidence": encode(confidence, "u8")}
+
+
+def _units(training: Training, size: int) -> Any:
+    x = _points(training, size)
+    if x is None:
+        return None
+    net, pictures, cache = training.main.net, [], Cache("float64")
+    for number, layer in enumerate(net.layers):
+        x = layer.forward(x, cache[layer.name])
+        if number % 3 == 1:  # an activation
+            largest = np.maximum(np.abs(x).max(axis=0), 1e-12)
+            values = np.nan_to_num(128.5 + 127 * (x / largest)).T
+            picture = {"name": layer.name, "units": x.shape[1], "values": encode(values, "u8")}
+            pictures.append({**picture, "largest": largest.tolist()})
+    return pictures
+
+
+def _links(training: Training, _: int) -> Any:
+    names = ("vector", "twin")
+    return {
+        name: encode(run.net.parameters.vector)
+        for name, run in zip(names, training.runs, strict=False)
+    }
+
+
+def _mask(training: Training, _: int) -> Any:
+    """Return the mask of the last step's first row in each hidden layer."""
+    if not training.steps:
+        return None
+    masks = []
+    for layer in training.main.net.layers[2::3]:
+        mask = training.main.step.cache[layer.name].mask
+        masks.append(None if mask is None else (mask[0] != 0).astype(int).tolist())
+    return masks
+
+
+def _spread(training: Training, size: int) -> Any:
+    x, run = _points(training, size), training.main
+    if x is None or all(layer["keep_prob"] == 1 for layer in training.settings["layers"]):
+        return None
+    samples = sample_predictions(run.net, x, samples=SAMPLES)
+    if training.data.classes:
+        share = samples.mutual_information(run.loss) / np.log(training.data.outputs)
+        return {"size": size, "values": encode(255 * share, "u8")}
+    return {"size": size, "mean": encode(samples.mean), "std": encode(samples.std)}
+
+
+def _curves(training: Training, _: int) -> Any:
+    points = training.curve.points
+    curves = {"epochs": encode([epoch for epoch, _ in points])}
+    for prefix, number in (("", 0), ("twin_", 1))[: len(training.runs)]:
+        table = np.array(
+            [runs[number][:3] if number < len(runs) else (np.nan,) * 3 for _, runs in points]
+        ).T
+        names = ("train", "val", "penalty")
+        curves |= {prefix + name: encode(row) for name, row in zip(names, table, strict=True)}
+        curves[prefix + "total"] = encode(table[0] + table[2])
+    return curves
+
+
+def _histogram(training: Training, bins: int) -> Any:
+    weights = [run.net.parameters.weights for run in training.runs]
+    finite = [w[np.isfinite(w)] for w in weights]
+    low = min(float(w.min(initial=0)) for w in finite)
+    high = max(float(w.max(initial=0)) for w in finite)
+    picture: dict[str, Any] = {"low": low, "high": high}
+    for prefix, w, run in zip(("", "twin_"), finite, training.runs, strict=False):
+        picture[prefix + "counts"] = np.histogram(w, bins, (low, high))[0].tolist()
+        picture[prefix + "zeros"] = run.zeros
+    return picture
+
+
+def _inputs(training: Training, _: int) -> Any:
+    w = training.main.net.parameters["dense_1.weight"]
+    return {"norms": encode(np.linalg.norm(w, axis=1)), "relevant": training.data.relevant}
+
+
+def _verdict(training: Training, _: int) -> Any:
+    return {**training.judge(), "rule": FIT_RULE}
+
+
+PICTURES: Mapping[str, Callable[[Training, int], Any]] = {
+    "grid": _grid,
+    "units": _units,
+    "links": _links,
+    "mask": _mask,
+    "spread": _spread,
+    "curves": _curves,
+    "histogram": _histogram,
+    "inputs": _inputs,
+    "verdict": _verdict,
+}
+
+
+# --- Stages ---------------------------------------------------------------------------------------
+
+
+def _show_array(name: str, array: Array) -> dict[str, Any]:
+    table = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    return {
+        "name": name,
+        "shape": list(array.shape),
+        "norm": norm(array),
+        "largest": float(np.abs(array).max(initial=0)),
+        "zeros": int((array == 0).sum()),
+        "values": table[:SHOWN, :SHOWN].tolist(),
+    }
+
+
+def show_stage(stage: Stage) -> dict[str, Any]:
+    """Return a stage of `nn.explain` as plain data."""
+    report = stage.check
+    check = report and {"passed": report.passed, "error": report.max_error, "text": str(report)}
+    return {
+        "part": stage.part,
+        "name": stage.name,
+        "subject": stage.subject,
+        "formulas": [{"text": f.text, "shapes": f.shapes} for f in stage.formulas],
+        "arrays": [_show_array(name, array) for name, array in stage.arrays.items()],
+        "notes": stage.notes,
+        "alarms": stage.alarms,
+        "check": check,
+    }
+
+
+def show_update(run: Run, before: Parameters) -> dict[str, Any]:
+    """Return the update of a step as plain data: each parameter, its gradient and its change."""
+    rule = (inspect.getdoc(type(run.optimizer)) or "").partition("::\n\n")[2].partition("\n\n")[0]
+    arrays = []
+    for name, old in before.items():
+        change = run.net.parameters[name] - old
+        gradient = run.step.gradients[name]
+        arrays += [
+            _show_array(name, old),
+            _show_array(f"gradient of {name}", gradient),
+            _show_array(f"change of {name}", change),
+        ]
+    return {
+        "part": "update",
+        "name": "optimizer",
+        "subject": repr(run.optimizer),
+        "formulas": [
+            {"text": line, "shapes": ""} for line in textwrap.dedent(rule).splitlines() if line
+        ],
+        "arrays": arrays,
+        "notes": [f"{run.zeros} of {before.weights.size} weights are exactly 0."],
+        "alarms": [],
+        "check": None,
+    }

@@ -1,0 +1,58 @@
+"""Presets: lessons of the playground, as settings with which they can be seen.
+
+The tests hold what each preset shows. The texts of the lessons are part of the page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FEW: dict[str, Any] = {"rows": 40, "noise": 0.3, "label_noise": 0.15}
+_WIDE: list[dict[str, Any]] = [{"units": 16}, {"units": 16}]
+_DROPOUT = [{"units": 16, "keep_prob": 0.7}, {"units": 16, "keep_prob": 0.7}]
+
+CURES: dict[str, dict[str, Any]] = {
+    "l2": {"l2": 0.01},
+    "l1": {"l1": 0.006, "l1_method": "proximal"},
+    "dropout": {"layers": _DROPOUT},
+    "early-stopping": {"patience": 20},
+}
+"""What reduces the validation loss of the network of the preset ``overfit``."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "overfit": {"settings": {**_FEW, "layers": _WIDE}, "steps": 1000, "cures": CURES},
+    **{
+        name: {"settings": {**_FEW, "layers": _WIDE, **cure}, "steps": 1000, "cures": {}}
+        for name, cure in CURES.items()
+    },
+    "dead-relus": {
+        "settings": {"data": "rings", "optimizer": "sgd", "learning_rate": 3.0},
+        "steps": 100,
+        "cures": {"slower": {"learning_rate": 0.1}},
+    },
+    "divergence": {
+        "settings": {"data": "sine", "optimizer": "sgd", "learning_rate": 2.0},
+        "steps": 500,
+        "cures": {"slower": {"learning_rate": 0.05}},
+    },
+    "strong-penalty": {
+        "settings": {"l2": 0.3},
+        "steps": 500,
+        "cures": {"weaker": {"l2": 0.003}},
+    },
+    "selection": {
+        "settings": {
+            "data": "sparse",
+            "rows": 60,
+            "noise": 0.5,
+            "layers": [],
+            "l1": 0.15,
+            "l1_method": "proximal",
+            "compare": True,
+        },
+        "steps": 1500,
+        "cures": {"l2": {"l1": 0.0, "l2": 0.15}},
+    },
+}
+"""By name: the settings that differ from the defaults, the steps that show the lesson, and the
+changes that cure it, or that show the contrast."""
