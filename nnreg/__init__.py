@@ -150,10 +150,10 @@ if not TYPE_CHECKING:  # pragma: no branch  # only a type checker skips it
             from nnreg.tracing import explain
 
             return explain
-        if name == "testing":
+        if name in ("distributed", "testing"):
             from importlib import import_module
 
-            return import_module("nnreg.testing")
+            return import_module(f"nnreg.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:

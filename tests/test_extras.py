@@ -34,6 +34,7 @@ USES: dict[str, tuple[str, Callable[[], object]]] = {
     "sklearn": ("sklearn", lambda: import_module("nnreg.estimators")),
     "keras": ("h5py", lambda: interop.save_keras(network(), "net.keras")),
     "onnx": ("onnx", lambda: interop.save_onnx(network(), "net.onnx")),
+    "mpi": ("mpi4py", lambda: nn.distributed.world()),
     "torch": ("torch", lambda: interop.to_torch(network())),
 }
 
@@ -76,7 +77,7 @@ def test_without_it_the_error_says_what_to_install(extra, tmp_path, monkeypatch)
 @pytest.mark.parametrize("extra", USES)
 def test_the_page_states_what_it_installs(extra, extras):
     for requirement in extras[extra]:
-        name, _, version = requirement.partition(">=")
+        name, _, version = requirement.partition(";")[0].partition(">=")
         assert f"{name} {version}".strip() in row_of(extra)
 
 

@@ -434,10 +434,15 @@ def _suggest_classes(loss: Loss, y: Any, outputs: int) -> str:
     return f"; fit(..., classes=True) numbers the labels {labels.shorten(list(found))}"
 
 
-def _check_takes_weights(loss: Loss) -> None:
-    """Raise ``TypeError`` unless the loss supports row weights; a custom loss may not."""
+def takes_argument(loss: Loss, name: str) -> bool:
+    """Return whether a loss can be called with this argument; a custom loss may not."""
     parameters = inspect.signature(loss.__call__).parameters.values()
-    if not any(p.name == "weights" or p.kind is p.VAR_KEYWORD for p in parameters):
+    return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _check_takes_weights(loss: Loss) -> None:
+    """Raise ``TypeError`` unless the loss supports row weights."""
+    if not takes_argument(loss, "weights"):
         raise TypeError(
             "sample_weight and class_weight need a loss whose __call__ takes weights, "
             f"{type(loss).__name__} does not"

@@ -26,7 +26,16 @@ from nnreg.training.data import Data, Stream, prepare
 from nnreg.training.history import Figures, History
 from nnreg.training.metrics import Metric, compute_metrics, get_metrics
 from nnreg.training.order import check_shuffle
-from nnreg.training.resume import Checkpoint, Run, open_run
+from nnreg.training.resume import (
+    DISPLAYS,
+    Checkpoint,
+    Run,
+    describe_run,
+    environment,
+    fingerprint,
+    open_run,
+)
+from nnreg.training.shards import ShardedStep, Shards
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
 # Upper bound of threads: BLAS counts them in 32 bits.
@@ -53,6 +62,9 @@ def fit(
     threads: int | None = None,
     verbose: bool | int = False,
     checkpoint: str | Path | Checkpoint | None = None,
+    communicator: Any = None,
+    shards: int | None = None,
+    partitioned: bool = False,
 ) -> History:
     """Train a network. One call for n epochs equals n calls for one.
 
@@ -104,6 +116,15 @@ def fit(
         A folder in which the run is saved after every epoch. If it contains files of this run, the
         run is resumed and ends after ``epochs`` epochs in total. A :class:`Checkpoint` sets how
         often the run is saved, and which files are kept.
+    communicator : mpi4py communicator, optional
+        The ranks of MPI that train together, see :func:`nnreg.distributed.world`: each computes its
+        rows of every batch. Only rank 0 writes files.
+    shards : int, optional
+        Cut each batch into this many parts, and add their gradients in a fixed order, so that the
+        result has the same bits on every number of ranks up to this one.
+    partitioned : bool, default False
+        If True, the rows of ``x``, ``y``, ``sample_weight`` and ``validation_data`` are those of
+        this rank, and the data are those of all ranks in their order.
 
     Returns
     -------
@@ -145,6 +166,9 @@ def fit(
     True
     """
     history = History()
+    ranks = None
+    if communicator is not None or shards is not None or partitioned:
+        ranks = Shards(communicator, shards, partitioned)
     try:
         validation.instance("optimizer", optimizer, Optimizer, "an Optimizer such as nn.Adam()")
         epochs = validation.whole("epochs", epochs)
@@ -152,7 +176,8 @@ def fit(
         if threads is not None:
             threads = validation.whole("threads", threads, 1, MAX_THREADS)
         shuffle = check_shuffle(shuffle)
-        callbacks = get_callbacks(callbacks, verbose)
+        first = ranks is None or ranks.rank == 0
+        callbacks = get_callbacks(callbacks, verbose, displays=first)
         if isinstance(metrics, Iterator):
             metrics = list(metrics)
         data, held_out, labels = prepare(
@@ -160,6 +185,10 @@ def fit(
             classes,
             passes=(epochs * (2 if metrics else 1), epochs),
         )
+        if ranks is not None:
+            weighted, named = class_weight is not None, classes is True and net.classes is None
+            options = {"validation_split": validation_split, "class_weight": weighted}
+            ranks.check(net, loss, data, held_out, options | {"classes=True": named})
         if isinstance(data, Data):
             shuffle = data.choose_shuffle(shuffle)
         elif shuffle == "blocks":
@@ -167,46 +196,67 @@ def fit(
                 "shuffle='blocks' needs all rows at once, and batches come one by one; shuffle "
                 "them in their __iter__, for example by nn.batches"
             )
-        measures = get_metrics(metrics, net, data.y, loss, whole=isinstance(data, Data))
+        whole = isinstance(data, Data) and not partitioned
+        measures = get_metrics(metrics, net, data.y, loss, whole=whole)
         rules = [segment.rule for segment in net.regularization.resolve().all]
         hyperparameters.check_dtype(net.dtype, loss, optimizer, *net.layers, *rules)
         optimizer.prepare(net.parameters)
         columns = ["epoch", "data_loss", "penalty", "total", *measures]
-        evaluated = {"": data.without_removed_rows()} if measures else {}
         if held_out is not None:
-            evaluated["val_"] = held_out
             columns += [f"val_{name}" for name in ("data_loss", *measures)]
-        order = partial(data.draw_batches, net, batch_size, shuffle)
         state = TrainingState(
             *(net, loss, optimizer, epochs, data.count_batches(batch_size)),
             (*columns, "seconds"),
             history,
         )
-        settings = {
+        settings: dict[str, Any] = {
             "batch_size": batch_size,
             "shuffle": shuffle,
             "threads": threads,
             "classes": None if labels is None else list(labels),
+            "shards": shards,
+            "partitioned": partitioned or None,
         }
+        if checkpoint is not None or ranks is not None:
+            settings = describe_run(state, callbacks) | settings
+            settings["data"] = fingerprint(data, held_out)
+        if ranks is None:
+            step = TrainingStep(net, loss, optimizer)
+        else:
+            data, held_out = ranks.join(state, settings, environment(), data, held_out)
+            state.batches = data.count_batches(batch_size)
+            step = ShardedStep(net, loss, optimizer, data)
+        evaluated = {"": data.without_removed_rows()} if measures else {}
+        if held_out is not None:
+            evaluated["val_"] = held_out
+        order = partial(data.draw_batches, net, batch_size, shuffle)
         rows = len(data.y) if isinstance(data, Stream) else min(batch_size, len(data.y))
         multiplications = 3 * net.parameters.weights.size * rows
-        if threads is None and multiplications < MIN_MULTIPLICATIONS:
+        if threads is None and (ranks is not None or multiplications < MIN_MULTIPLICATIONS):
             threads = 1
         with (
             defer_interrupts() as interrupts,
             _reserve([net, optimizer, *callbacks]),
-            open_run(checkpoint, state, callbacks, settings, data, held_out) as run,
+            open_run(checkpoint, state, callbacks, settings, ranks) as run,
             blas_threads(threads),
             np.errstate(),
         ):
             net.classes = labels
-            _train(state, callbacks, interrupts, order, evaluated, measures, run)
+            if ranks is not None:
+                ranks.training = True
+            _train(state, step, callbacks, interrupts, order, evaluated, measures, run, ranks)
     except (KeyboardInterrupt, NonFiniteLossError) as error:
         history.stopped = STOPPED.get(type(error), "interrupted")
         if isinstance(error, NonFiniteLossError) and error.history is history:
             place = f"in epoch {net.epochs + 1}, batch {state.batch} (counted from 0)"
             error.args = (f"{error}, {place}. {_describe_parameters(state, error)}",)
         error.history = history  # type: ignore[union-attr]  # documented above
+        if ranks is not None:
+            ranks.end(error)
+        raise
+    except BaseException as error:
+        if ranks is not None:
+            ranks.end(error)
         raise
     return history
 
@@ -228,19 +278,20 @@ def _describe_parameters(state: TrainingState, error: NonFiniteLossError) -> str
 
 def _train(
     state: TrainingState,
+    step: TrainingStep,
     callbacks: list[Callback],
     interrupts: Interrupts,
     order: Callable[[], Iterator[tuple[Data, Array]]],
     evaluated: dict[str, Any],
     metrics: dict[str, Metric],
     run: Run | None,
+    ranks: Shards | None,
 ) -> None:
     """Train epoch by epoch, and call the callbacks.
 
     The row is appended and ``net.epochs`` incremented together, after all figures are computed.
     """
     net, history, epoch = state.net, state.history, 0
-    step = TrainingStep(net, state.loss, state.optimizer)
 
     def notify(event: str) -> None:
         for callback in callbacks:
@@ -262,9 +313,12 @@ def _train(
                     figures = interrupts.call(compute_metrics, net, part, state.loss, metrics)
                     new = {prefix + name: value for name, value in figures.items()}
                     row |= {name: value for name, value in new.items() if name not in row}
-                history.append(row | {"seconds": time.perf_counter() - started})
+                row["seconds"] = time.perf_counter() - started
+                history.append(row if ranks is None else ranks.share_row(row, state))
                 net.epochs += 1
                 notify("on_epoch_end")
+                if ranks is not None:
+                    ranks.share_reason(state)
                 if run is not None:
                     interrupts.call(run.end_epoch)
                 interrupts.check()
@@ -414,16 +468,20 @@ def _reserve(objects: list[Any]) -> Iterator[None]:
         yield
 
 
-def get_callbacks(callbacks: Any, verbose: Any) -> list[Callback]:
-    """Return a list of callbacks; a single callback is accepted, and functions are wrapped."""
+def get_callbacks(callbacks: Any, verbose: Any, *, displays: bool = True) -> list[Callback]:
+    """Return a list of callbacks; a single callback is accepted, and functions are wrapped.
+
+    Without ``displays``, those that only print or write a file are left out.
+    """
     if not isinstance(verbose, int | np.integer | np.bool_) or verbose not in (0, 1, 2):
         got = validation.show(verbose)
         raise ValueError(f"verbose must be True or False, or 0, 1 or 2, got {got}")
-    result = []
+    result: list[Callback] = []
     for callback in callbacks if isinstance(callbacks, Iterable) else [callbacks]:
         if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
             raise TypeError(
                 f"callbacks must be Callbacks or functions of the state, got {callback!r}"
             )
         result.append(callback if isinstance(callback, Callback) else FunctionCallback(callback))
-    return [*result, EpochLines()] if verbose else result
+    result += [EpochLines()] if verbose else []
+    return result if displays else [item for item in result if not isinstance(item, DISPLAYS)]

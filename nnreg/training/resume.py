@@ -45,6 +45,7 @@ from nnreg.training.callbacks import (
     TrainingState,
 )
 from nnreg.training.data import Data, Stream
+from nnreg.training.shards import Shards
 
 FILE_NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
 BEST = "best.npz"
@@ -128,11 +129,11 @@ def open_run(
     state: TrainingState,
     callbacks: list[Callback],
     settings: dict[str, Any],
-    *parts: Data | Stream | None,
+    ranks: Shards | None = None,
 ) -> Iterator[Run | None]:
     """Reserve the folder of a run for the block, and yield the :class:`Run`; None without one.
 
-    ``parts`` are the training and validation data.
+    Of several ranks, only rank 0 uses the folder.
 
     Raises
     ------
@@ -144,6 +145,9 @@ def open_run(
         return
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
+    if ranks is not None and ranks.rank > 0:
+        yield Run(checkpoint, state, callbacks, settings, ranks)
+        return
     try:
         checkpoint.folder.mkdir(exist_ok=True)
     except (FileExistsError, FileNotFoundError) as error:
@@ -152,7 +156,20 @@ def open_run(
             f"got {checkpoint.folder}"
         ) from None
     with reserve_folder(checkpoint.folder):
-        yield Run(checkpoint, state, callbacks, settings | {"data": fingerprint(*parts)})
+        yield Run(checkpoint, state, callbacks, settings, ranks)
+
+
+def describe_run(state: TrainingState, callbacks: list[Callback]) -> dict[str, Any]:
+    """Return the settings of a run by name: network, optimizer, loss, columns and callbacks."""
+    description = describe(state.net, state.optimizer)
+    description["optimizer"]["steps"] = 0
+    kept = [callback for callback in callbacks if not isinstance(callback, DISPLAYS)]
+    return {
+        **description,
+        "loss": repr(state.loss),
+        "columns": list(state.columns),
+        "callbacks": [_describe_callback(callback) for callback in kept],
+    }
 
 
 class Run:
@@ -164,7 +181,10 @@ class Run:
     state : TrainingState
     callbacks : list of Callback
     settings : dict
-        Other settings that must be equal for a run to be resumed, as JSON can represent them.
+        Those of :func:`describe_run`, and others that must be equal for a run to be resumed, as
+        JSON can represent them.
+    ranks : Shards, optional
+        Rank 0 reads and writes the files, and the others receive what it has read.
 
     Raises
     ------
@@ -178,19 +198,12 @@ class Run:
         state: TrainingState,
         callbacks: list[Callback],
         settings: dict[str, Any],
+        ranks: Shards | None = None,
     ) -> None:
         self.checkpoint, self.state = checkpoint, state
-        callbacks = [callback for callback in callbacks if type(callback) not in DISPLAYS]
-        description = describe(state.net, state.optimizer)
-        description["optimizer"]["steps"] = 0
-        self.settings: dict[str, Any] = {
-            **description,
-            "loss": repr(state.loss),
-            "columns": list(state.columns),
-            "callbacks": [_describe_callback(callback) for callback in callbacks],
-            "monitor": checkpoint.monitor,
-            **settings,
-        }
+        self.writes = ranks is None or ranks.rank == 0
+        self.settings = settings | {"monitor": checkpoint.monitor}
+        callbacks = [callback for callback in callbacks if not isinstance(callback, DISPLAYS)]
         name = checkpoint.monitor or ("val_data_loss" if "val_data_loss" in state.columns else None)
         self.monitor = None if name is None else Monitor(name, 1, 0.0, checkpoint.mode)
         if self.monitor is not None:
@@ -200,11 +213,14 @@ class Run:
         self.others |= {f"callback {index}": item for index, item in enumerate(callbacks)}
         self.files: list[Path] = []
         self.saved_at = time.monotonic()
-        self.found = self._find()
+        self.has_best, found = False, None
+        if self.writes:
+            found, best = self._find(), checkpoint.folder / BEST
+            check_target(best, overwrite=True)
+            if self.monitor is not None and best.exists():
+                self.has_best = self._read(best) is not None
+        self.found = found if ranks is None else ranks.gather(found)[0]
         state.resumed = self.found is not None
-        best = checkpoint.folder / BEST
-        check_target(best, overwrite=True)
-        self.has_best = self.monitor is not None and best.exists() and self._read(best) is not None
 
     def _find(self) -> tuple[Path, dict[str, Any], dict[str, Array]] | None:
         """Return the newest intact file, with its contents."""
@@ -282,7 +298,7 @@ class Run:
                 f"epochs must be at least {len(rows) + (finished > 0)}, since the run in {path} "
                 f"has finished {len(rows)}, got {state.epochs}; a shorter run needs another folder"
             )
-        if here != there:
+        if self.writes and here != there:
             warnings.warn(
                 f"{path} was written with {show(there)}, now there is {show(here)}: "
                 "the resumed run agrees to rounding, not to the bit",
@@ -297,11 +313,12 @@ class Run:
             state.history.append(row)
         state.reason = reason
         state.finished, state.loss_sum, state.weight_sum = finished, loss_sum, weight_sum
-        print(
-            f"resumed from {path}: {len(state.history)} of {state.epochs} epochs, "
-            f"{state.net.steps} steps",
-            file=sys.stderr,
-        )
+        if self.writes:
+            print(
+                f"resumed from {path}: {len(state.history)} of {state.epochs} epochs, "
+                f"{state.net.steps} steps",
+                file=sys.stderr,
+            )
 
     def _objects(self) -> dict[str, Any]:
         """Return the objects whose attributes are compared: all but the callbacks."""
@@ -347,6 +364,8 @@ class Run:
 
     def _write(self, path: Path, *, overwrite: bool) -> bool:
         """Write a file; if the disk is full or a value not finite, warn and return False."""
+        if not self.writes:
+            return False
         state, net, optimizer = self.state, self.state.net, self.state.optimizer
         for name, thing in self._objects().items():
             if lost := find_lost(thing, self.hashes.get(name, {})):

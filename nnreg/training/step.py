@@ -139,23 +139,10 @@ class TrainingStep:
         NonFiniteLossError
             Before any update.
         """
-        net, cache, optimizer = self.net, self.cache, self.optimizer
+        net, optimizer = self.net, self.optimizer
         step = net.begin_step()
         with np.errstate(**IGNORE_FLOAT_ERRORS):
-            large = len(rows) * self._widest > UFUNC_BUFFER_SIZE
-            buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE) if large else 0
-            batch = self._gather("x", x, rows)
-            targets = self._gather("targets", targets, rows)
-            weights = None if weights is None else self._gather("weights", weights, rows)
-
-            outputs = net.run_forward(batch, cache, training=True, step=step)
-            out = cache.array("doutputs", outputs.shape)
-            value, doutputs = self.loss.compute(outputs, targets, weights, None, out)
-            if not math.isfinite(value):
-                raise self._non_finite_error(batch, float(value), step)
-            net.run_backward(doutputs, cache)
-            if large:
-                np.setbufsize(buffer_size)
+            value = self._run_passes(x, targets, rows, weights, step)
 
             segments = net.regularization.resolve()
             if segments is not self._blocks_segments:  # a penalty or constraint was replaced
@@ -175,6 +162,27 @@ class TrainingStep:
                 if proximal and block.proximal:
                     step_size = optimizer.step_size_of(block.proximal)
                     net.regularization.apply_proximal(step_size, block.proximal)
+        return value
+
+    def _run_passes(
+        self, x: Array, targets: Array, rows: Array, weights: Array | None, step: int
+    ) -> float:
+        """Run the forward pass, the loss and the backward pass, and return the loss."""
+        net, cache = self.net, self.cache
+        large = len(rows) * self._widest > UFUNC_BUFFER_SIZE
+        buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE) if large else 0
+        batch = self._gather("x", x, rows)
+        targets = self._gather("targets", targets, rows)
+        weights = None if weights is None else self._gather("weights", weights, rows)
+
+        outputs = net.run_forward(batch, cache, training=True, step=step)
+        out = cache.array("doutputs", outputs.shape)
+        value, doutputs = self.loss.compute(outputs, targets, weights, None, out)
+        if not math.isfinite(value):
+            raise self._non_finite_error(batch, float(value), step)
+        net.run_backward(doutputs, cache)
+        if large:
+            np.setbufsize(buffer_size)
         return float(value)
 
     def _gather(self, name: str, values: Array, rows: Array) -> Array:
@@ -222,7 +230,9 @@ class TrainingStep:
                 yield Block(layers, block, pieces, complete if needs_whole else block)
                 layers = []  # gradients are computed once, before the first block
 
-    def _non_finite_error(self, x: Array, value: float, step: int) -> NonFiniteLossError:
+    def _non_finite_error(
+        self, x: Array, value: float, step: int, first_row: int = 0
+    ) -> NonFiniteLossError:
         """Repeat the forward pass to find the first layer whose outputs are not finite.
 
         A penalty that is not finite either is named too, because its strength may be the cause.
@@ -230,7 +240,7 @@ class TrainingStep:
         cache, name = Cache(self.net.dtype), "loss"
         for layer in self.net.layers:
             layer_cache = cache[layer.name]
-            layer_cache.reset(training=True, step=step)
+            layer_cache.reset(training=True, step=step, first_row=first_row)
             x = layer.forward(x, layer_cache)
             if not np.isfinite(x).all():
                 name = layer.name

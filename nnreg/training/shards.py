@@ -1,0 +1,451 @@
+"""Data-parallel training: each batch is cut into shards, which the ranks of MPI compute.
+
+Every rank runs the same script with the same parameters. In a step, a rank computes the sum of the
+gradients over its rows, the sums of all ranks are added by one collective, and every rank makes the
+same update. A shard's losses are divided by the size (or the weights) of the whole batch, and its
+dropout masks are those of its rows in the whole batch, so the result is that of one process.
+
+Floating-point sums depend on their order. Without ``shards=``, each rank has one shard, and MPI
+chooses the order. With ``shards=n``, the gradients of the n shards are gathered and added in their
+order, so the result is the same to the last bit on every number of ranks.
+
+MPI is used through the communicator that ``fit`` receives; nothing is imported for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+import os
+import platform
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnreg._support import validation
+from nnreg._support.tables import listed
+from nnreg._support.typing import Array
+from nnreg.losses import Loss
+from nnreg.network import Network
+from nnreg.optimizers import Optimizer
+from nnreg.training.callbacks import TrainingState
+from nnreg.training.data import Data, takes_argument
+from nnreg.training.order import draw_batches
+from nnreg.training.step import Block, NonFiniteLossError, TrainingStep
+
+# What a communicator must have; those of mpi4py do.
+METHODS = ("rank", "size", "allgather", "Allreduce", "Allgatherv", "Abort")
+
+
+class RankError(RuntimeError):
+    """Raised on every rank, after one of them has raised another error, or if they differ."""
+
+
+class Shards:
+    """The shards of each batch, and the ranks that compute them.
+
+    Parameters
+    ----------
+    communicator : mpi4py communicator, or None for one process
+    shards : int, optional
+        The number of shards; by default one for each rank.
+    partitioned : bool
+        Whether each rank has only a part of the data.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this rank, and of all ranks.
+    mine : range
+        The shards of this rank.
+
+    Examples
+    --------
+    >>> Shards(None, 4, False).mine
+    range(0, 4)
+    """
+
+    def __init__(self, communicator: Any, shards: int | None, partitioned: bool) -> None:
+        missing = [name for name in METHODS if not hasattr(communicator, name)]
+        if communicator is not None and missing:
+            raise TypeError(
+                "communicator must be one of mpi4py, such as nn.distributed.world(), got "
+                f"{validation.show(communicator)}"
+            )
+        self.communicator = communicator
+        self.rank: int = 0 if communicator is None else communicator.rank
+        self.size: int = 1 if communicator is None else communicator.size
+        self.training = False  # then an error of one rank ends the others
+        self.fixed = shards is not None
+        self.partitioned, self.count = validation.flag("partitioned", partitioned), self.size
+        if shards is not None:
+            self.count = validation.whole("shards", shards, 1)
+        self.mine = range(*(self.count * r // self.size for r in (self.rank, self.rank + 1)))
+
+    # --- Collectives ------------------------------------------------------------------------------
+
+    def gather(self, value: Any, error: str = "") -> list[Any]:
+        """Return the values of all ranks.
+
+        Raises
+        ------
+        RankError
+            If another rank has called this method with an error.
+        """
+        if self.size == 1:
+            return [value]
+        values, errors = zip(*self.communicator.allgather((value, error)), strict=True)
+        for rank, text in enumerate(errors):
+            if text and not error:
+                raise RankError(f"rank {rank} of {self.size} has raised {text}")
+        return list(values)
+
+    def add(self, parts: Array, out: Array) -> None:
+        """Write the sum over all shards; ``parts`` are those of this rank, one in each row."""
+        if self.size > 1 and not self.fixed:
+            self.communicator.Allreduce(parts, out)
+            return
+        if self.size > 1:
+            columns = parts.shape[1]
+            edges = [self.count * r // self.size for r in range(self.size + 1)]
+            counts = [columns * count for count in np.diff(edges)]
+            parts, mine = np.empty((self.count, columns), parts.dtype), parts
+            self.communicator.Allgatherv(mine, [parts, counts])
+        np.add.reduce(parts, axis=0, out=out)
+
+    def end(self, error: BaseException) -> None:
+        """End the other ranks after an error of this one.
+
+        Before training, they raise a :class:`RankError`; during training they wait for this rank,
+        so the error is printed and all processes are ended.
+        """
+        if self.size == 1 or isinstance(error, RankError):
+            return
+        if not self.training:
+            self.gather(None, f"{type(error).__name__}: {error}")
+        elif not isinstance(error, NonFiniteLossError):  # which is raised on every rank
+            traceback.print_exception(error)
+            print(f"rank {self.rank} of {self.size} ends all ranks", file=sys.stderr)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            self.communicator.Abort(1)
+            os._exit(1)  # since Abort may return before the launcher has ended this process
+
+    # --- Before training --------------------------------------------------------------------------
+
+    def check(
+        self, net: Network, loss: Loss, data: Any, held_out: Any, options: dict[str, Any]
+    ) -> None:
+        """Raise if batches cannot be cut.
+
+        ``options`` are the arguments of ``fit`` that need all rows on every rank.
+        """
+        if self.count < self.size:
+            raise ValueError(
+                f"shards must be at least the number of ranks, {self.size}, got {self.count}"
+            )
+        for layer in net.layers:
+            if not layer.independent_rows:
+                raise ValueError(
+                    "communicator= and shards= cut each batch, and the rows of a batch depend on "
+                    f"each other in {layer.name} (independent_rows = False): train the network in "
+                    "one process, without them"
+                )
+        if not (isinstance(data, Data) and isinstance(held_out, Data | None)):
+            raise TypeError(
+                "communicator= and shards= need the rows by their numbers, and batches come one by "
+                "one; give x and y, which may be memory-mapped, or with partitioned=True the rows "
+                "of this rank"
+            )
+        if not takes_argument(loss, "normalizer"):
+            raise TypeError(
+                "communicator= and shards= need a loss whose __call__ takes normalizer, the "
+                f"divisor of the whole batch; {type(loss).__name__} does not"
+            )
+        for name, option in options.items() if self.partitioned else ():
+            if option:
+                raise ValueError(
+                    f"{name} needs all rows at once, and with partitioned=True each rank has a "
+                    f"part; {INSTEAD[name]}"
+                )
+
+    def join(
+        self,
+        state: TrainingState,
+        settings: dict[str, Any],
+        environment: dict[str, Any],
+        *parts: Data | None,
+    ) -> list[Any]:
+        """Return the training and validation data of all ranks, as :class:`ShardedData` or None.
+
+        Raises
+        ------
+        ValueError
+            Unless all ranks have the same code, versions, settings, parameters and data.
+        """
+        if self.partitioned:
+            settings["data"] = [
+                p
+                and f"{p.x.shape[1]} columns {p.x.dtype}{'' if p.weights is None else ' weighted'}"
+                for p in parts
+            ]
+        blas = re.sub(r", \d+ threads", "", environment["blas"])  # fit sets their number
+        here = {
+            "code of nnreg": _hash_code(),
+            "script": _hash_script(),
+            **environment,
+            "blas": blas,
+            "python": platform.python_version(),
+            **settings,
+            "epochs": state.epochs,
+            "parameters and state": _hash_training(state),
+        }
+        there = self.gather(here)
+        differences = [
+            f"{name} of rank {rank} is {validation.show(other.get(name))}, that of rank 0 is "
+            f"{validation.show(there[0].get(name))}"
+            for rank, other in enumerate(there)
+            for name in {**there[0], **other}
+            if other.get(name) != there[0].get(name)
+        ]
+        if differences:
+            hint = ""
+            if any(text.startswith("data ") for text in differences):
+                hint = ". If each rank has a part of the data, say so: partitioned=True"
+            raise ValueError(
+                "all ranks must run the same script with the same data: "
+                f"{listed(differences, 3)}{hint}"
+            )
+        return [part and self._share(part) for part in parts]
+
+    def _share(self, data: Data) -> ShardedData:
+        """Return the data of all ranks, of which this rank may have a part."""
+        counts = [len(data.y)]
+        weights = data.weights
+        if self.partitioned:
+            answers = self.gather((len(data.y), weights))
+            counts = [count for count, _ in answers]
+            if weights is not None:
+                weights = np.concatenate([part for _, part in answers])
+        ends = np.cumsum([0, *counts])
+        edges = ends[-1] * np.arange(self.count + 1) // self.count
+        if self.partitioned and not self.fixed:
+            edges = ends
+        elif self.partitioned:
+            wanted = edges[[self.count * r // self.size for r in range(self.size + 1)]]
+            for rank in np.flatnonzero((wanted != ends)[1:])[:1]:
+                raise ValueError(
+                    f"with shards={self.count} and {self.size} ranks, rank {rank} must have rows "
+                    f"{wanted[rank]} to {wanted[rank + 1] - 1} of {ends[-1]}, got {ends[rank]} to "
+                    f"{ends[rank + 1] - 1}"
+                )
+        first = int(ends[self.rank]) if self.partitioned else 0
+        return ShardedData(data.x, data.y, weights, first, edges, self)
+
+    # --- During training --------------------------------------------------------------------------
+
+    def share_row(self, row: dict[str, Any], state: TrainingState) -> dict[str, Any]:
+        """Return the figures of rank 0, after checking that all ranks have the same parameters."""
+        rows, hashes = zip(*self.gather((row, _hash_training(state))), strict=True)
+        other = [rank for rank, value in enumerate(hashes) if value != hashes[0]]
+        if other:
+            raise RankError(
+                f"after epoch {row['epoch']}, the parameters, the optimizer or the state of a "
+                f"layer of rank {listed(other)} differ from those of rank 0: a callback must do "
+                "the same on every rank"
+            )
+        return dict(rows[0])
+
+    def share_reason(self, state: TrainingState) -> None:
+        """Stop all ranks if a callback of one of them has called ``state.stop``."""
+        state.reason = next(filter(None, self.gather(state.reason)), "")
+
+
+# What to do where an option needs all rows.
+INSTEAD = {
+    "validation_split": "give validation_data, of which each rank has a part, too",
+    "class_weight": "give sample_weight",
+    "classes=True": "give the labels: classes=[...]",
+}
+
+
+@dataclass(frozen=True)
+class ShardedData:
+    """Data of which each rank computes a part.
+
+    Attributes
+    ----------
+    x, y
+        The rows of this rank: all rows, unless the data are partitioned.
+    weights : ndarray of shape (N,) or None
+        Those of all rows.
+    first : int
+        The number of the first row of ``y``.
+    edges : ndarray of int, (shards + 1,)
+        The numbers of the rows at which the shards begin, and N.
+    shards : Shards
+    """
+
+    x: Any
+    y: Array
+    weights: Array | None
+    first: int
+    edges: Array
+    shards: Shards
+
+    def count_batches(self, batch_size: int) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-int(self.edges[-1]) // batch_size)
+
+    def draw_batches(
+        self, net: Network, batch_size: int, shuffle: bool | str
+    ) -> Iterator[tuple[ShardedData, Array]]:
+        """Yield the batches of an epoch: data, and the numbers of the rows in them.
+
+        The rows of partitioned data are sorted, so that those of each rank are consecutive.
+        """
+        for rows in draw_batches(int(self.edges[-1]), batch_size, net, shuffle):
+            yield self, np.sort(rows) if self.shards.partitioned else rows
+
+    def cut(self, rows: Array) -> Iterator[tuple[int, Array]]:
+        """Yield the batch's rows of each shard of this rank, with the place of the first one.
+
+        Partitioned data are cut where the shards of all data begin, other batches into equal parts.
+        """
+        edges = len(rows) * np.arange(self.shards.count + 1) // self.shards.count
+        if self.shards.partitioned:
+            edges = np.searchsorted(rows, self.edges)
+        for shard in self.shards.mine:
+            yield int(edges[shard]), rows[edges[shard] : edges[shard + 1]]
+
+    def without_removed_rows(self) -> ShardedData:
+        """Return the rows whose weight is not zero."""
+        if self.weights is None or self.weights.all():
+            return self
+        kept = np.flatnonzero(self.weights)
+        first, stop = np.searchsorted(kept, [self.first, self.first + len(self.y)])
+        part = Data(self.x, self.y).take(kept[first:stop] - self.first)
+        edges = np.searchsorted(kept, self.edges)
+        return replace(
+            self, x=part.x, y=part.y, weights=self.weights[kept], first=int(first), edges=edges
+        )
+
+    def predict(self, net: Network) -> tuple[Array, Array, Array | None]:
+        """Return outputs, targets and weights of all rows; each rank computes those of its own."""
+        data, parts = Data(self.x, self.y), []
+        for shard in self.shards.mine:
+            part = data.take(np.arange(*self.edges[shard : shard + 2]) - self.first)
+            parts.append(part.predict(net)[:2])
+        outputs, y = zip(
+            *(part for rank in self.shards.gather(parts) for part in rank), strict=True
+        )
+        return np.concatenate(outputs), np.concatenate(y), self.weights
+
+
+class ShardedStep(TrainingStep):
+    """A training step whose gradient is the sum over the shards of a batch.
+
+    Parameters
+    ----------
+    net : Network
+    loss : Loss
+    optimizer : Optimizer
+    data : ShardedData
+
+    Examples
+    --------
+    >>> import nnreg as nn
+    >>> net = nn.Network([nn.Dense(1, initializer=nn.zeros)], inputs=1)
+    >>> x = y = np.ones((4, 1), np.float32)
+    >>> shards = Shards(None, 2, False)
+    >>> data = ShardedData(x, y, None, 0, np.array([0, 2, 4]), shards)
+    >>> step = ShardedStep(net, nn.MeanSquaredError(), nn.SGD(0.25), data)
+    >>> step(x, y, np.arange(4))
+    1.0
+    """
+
+    def __init__(self, net: Network, loss: Loss, optimizer: Optimizer, data: ShardedData) -> None:
+        super().__init__(net, loss, optimizer)
+        self.data = data
+        size = net.parameters.vector.size + 1  # the gradient, and the loss
+        self._parts = np.zeros((len(data.shards.mine), size), net.dtype)
+        self._sum = np.zeros(size, net.dtype)
+
+    def _run_passes(
+        self, x: Array, targets: Array, rows: Array, weights: Array | None, step: int
+    ) -> float:
+        """Compute the gradients of this rank's shards, and return the loss of the batch."""
+        net, normalizer = self.net, float(len(rows))
+        if weights is not None:
+            total = float(self._gather("batch weights", weights, rows).sum())
+            normalizer = max(total, float(np.finfo(net.dtype).tiny))
+        self._parts[...] = 0
+        for part, (first_row, numbers) in zip(self._parts, self.data.cut(rows), strict=True):
+            if len(numbers):
+                local = numbers - self.data.first
+                batch, y = self._gather("x", x, local), self._gather("targets", targets, local)
+                w = None if weights is None else self._gather("weights", weights, numbers)
+                outputs = net.run_forward(
+                    batch, self.cache, training=True, step=step, first_row=first_row
+                )
+                out = self.cache.array("doutputs", outputs.shape)
+                part[-1], doutputs = self.loss.compute(outputs, y, w, normalizer, out)
+                net.run_backward(doutputs, self.cache)
+                for layer in net.trainable_layers():
+                    net.run_gradient(layer, self.cache, self.gradients)
+                part[:-1] = self.gradients.vector
+        self.data.shards.add(self._parts, self._sum)
+        self.gradients.vector[...] = self._sum[:-1]
+        if not math.isfinite(self._sum[-1]):
+            raise self._find_non_finite(x, rows, step)
+        return float(self._sum[-1])
+
+    def _compute_gradient(self, block: Block) -> None:
+        """Add the block's penalty gradient to the sum."""
+        self.net.regularization.add_gradient(self.gradients, block.pieces)
+
+    def _find_non_finite(self, x: Array, rows: Array, step: int) -> NonFiniteLossError:
+        """Return the error of the shard with the first layer whose outputs are not finite."""
+        names = [layer.name for layer in self.net.layers] + ["loss"]
+        value, found = float(self._sum[-1]), []
+        for first_row, numbers in self.data.cut(rows):
+            batch = self._gather("x", x, numbers - self.data.first)
+            error = self._non_finite_error(batch, value, step, first_row)
+            found.append((names.index(error.layer), str(error)))
+        index, text = min(answer for rank in self.data.shards.gather(found) for answer in rank)
+        return NonFiniteLossError(text, step, names[index])
+
+
+def _hash_training(state: TrainingState) -> str:
+    """Return a hash of what training changes: parameters, optimizer, states of layers and loss."""
+    result = hashlib.sha256(state.net.parameters.vector.tobytes())
+    result.update(repr((state.net.steps, state.net.epochs, state.optimizer.steps)).encode())
+    things = {"optimizer": state.optimizer.state, "loss": state.loss.get_state()}
+    things |= {layer.name: layer.get_state() for layer in state.net.layers}
+    for name, values in things.items():
+        for key, value in sorted(values.items()):
+            content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            result.update(f"{name}.{key}".encode() + content)
+    return result.hexdigest()[:16]
+
+
+@functools.cache
+def _hash_code() -> str:
+    """Return a hash of the files of nnreg."""
+    result = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        result.update(path.read_bytes())
+    return result.hexdigest()[:16]
+
+
+def _hash_script() -> str:
+    """Return a hash of the script that is run, or an empty text if it is not in a file."""
+    path = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
