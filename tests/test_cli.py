@@ -29,7 +29,7 @@ from nnreg.lab.path import report as path_report
 from nnreg.lab.settings import ModelSettings
 from nnreg.lab.verdicts import FIT_RULE
 
-QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 60 --epochs 2 --repeats 2"
+QUICK = "--hidden 8 --l2 0.01 --l1 0.01 --keep-prob 0.5 --train-size 200 --epochs 2 --repeats 2"
 
 COMMANDS = [
     "train",
@@ -147,7 +147,7 @@ class TestCompare:
     @pytest.mark.mnist
     def test_a_folder_of_idx_files(self, capsys, mnist_folder):
         assert compare(f"{QUICK} --data {mnist_folder}") == 0
-        assert "784 features, 10 classes; 60 training rows; 10,000" in output(capsys)
+        assert "784 features, 10 classes; 200 training rows; 10,000" in output(capsys)
 
 
 class TestErrors:

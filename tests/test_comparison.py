@@ -103,8 +103,8 @@ class TestEverythingElseIsEqual:
                 x is starts[0][2] and y is starts[0][3] for x, y in zip(inputs, labels, strict=True)
             )
             assert all(order == orders[five][0] for order in orders[five])
-            first, second = orders[five][0][:2]  # an epoch is two batches
-            assert sorted(first + second) == list(range(60))
+            epoch = np.concatenate(orders[five][0][:7])  # of seven batches
+            assert sorted(epoch) == list(range(200))
 
     def test_repeats_differ_in_weights_and_order(self, seen):
         starts, orders = seen
@@ -157,7 +157,7 @@ class TestFigures:
             *(net, rows.x, rows.y),
             loss=loss,
             optimizer=settings.new_optimizer(),
-            epochs=3,
+            epochs=settings.epochs,
             batch_size=32,
             threads=1,
         )
@@ -168,7 +168,7 @@ class TestFigures:
     def test_curves_have_an_entry_an_epoch_and_end_at_the_figures(self, small):
         for name in ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "penalty"):
             curve = small.curves("dropout + L2", name)
-            assert curve.shape == (2, 3)
+            assert curve.shape == (2, 2)
             assert (curve[:, -1] == small.values("dropout + L2", name)).all()
 
 
@@ -280,7 +280,7 @@ class TestChoosing:
         real = nnreg.lab.comparison.validation.fit
 
         def fit(net, *arguments, **options):
-            if net.penalty is not None and net.penalty.strength > 0.05:
+            if net.penalty is not None and net.penalty.strength > 0.01:
                 raise NonFiniteLossError("the loss is nan", 3, "loss")
             return real(net, *arguments, **options)
 
@@ -372,7 +372,7 @@ class TestProgressAndInterruption:
         assert seen[0][0].startswith("selecting L1")
         assert seen[-1][0] == "verdict on dropout + L2"
 
-    @pytest.mark.parametrize("at", [1, 20])
+    @pytest.mark.parametrize("at", [1, 12])
     def test_an_interruption_before_the_first_repeat_is_over_stops_everything(self, at):
         def progress(what, done, total):
             if done == at:

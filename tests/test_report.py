@@ -116,7 +116,7 @@ class TestText:
         grid = [candidate.strengths.l2 for candidate in searched.selection.tried("L2")]
         assert result[1] == str(searched.selection.strengths["L2"])
         assert [float(value) for value in result[2].split(", ")] == grid
-        assert "20 validation rows, held out of the 60" in " ".join(text.split())
+        assert "67 validation rows, held out of the 200" in " ".join(text.split())
         assert re.search(r"^dropout +keep_prob 0.5 +\(set\)", text, re.MULTILINE)
 
     def test_a_choice_at_the_end_of_its_grid_is_pointed_out(self, searched):
@@ -162,7 +162,7 @@ class TestNumbers:
             assert [repeat["seed"] for repeat in result["repeats"]] == [0, 1]
             for number, repeat in enumerate(result["repeats"]):
                 assert repeat["figures"] == small.runs[variant][number].figures
-                assert len(repeat["curves"]["test_loss"]) == 3
+                assert len(repeat["curves"]["test_loss"]) == 2
             total = sum(result["weight_counts"]) + result["zero_weights"]
             assert total == small.runs[variant][0].weights.size
 
@@ -172,7 +172,7 @@ class TestNumbers:
         assert result["settings"]["learning_rate"] == 0.001
         assert result["settings"]["hidden"] == [16]
         assert result["data"]["source"].startswith("UCI 80")
-        assert result["data"]["wrong_labels"] == 6
+        assert result["data"]["wrong_labels"] == 20
         assert result["versions"]["numpy"] == np.__version__
         assert result["rules"] == {"verdict": f"{FIT_RULE} {VALIDATION_RULE}", "noise": NOISE_RULE}
 
@@ -182,7 +182,7 @@ class TestNumbers:
         selection = dataclasses.replace(searched.selection, candidates=candidates)
         make_report(dataclasses.replace(searched, selection=selection)).write_numbers(tmp_path)
         result = json.loads((tmp_path / "report.json").read_text("utf-8"))["selection"]
-        assert result["validation_rows"] == 20
+        assert result["validation_rows"] == 67
         assert len(result["candidates"]) == 14
         assert result["candidates"][0]["variant"] == "L2"
         assert result["candidates"][0]["validation_loss"] is None
