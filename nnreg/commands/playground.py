@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import webbrowser
+from pathlib import Path
 
 from nnreg._support.blas import blas_threads
 from nnreg._support.validation import one_of
@@ -11,6 +12,7 @@ from nnreg._support.validation import whole as check_whole
 from nnreg.commands.shared import Commands, Options, add_command, whole
 from nnreg.playground.presets import PRESETS
 from nnreg.playground.server import MAX_SESSIONS, Server
+from nnreg.playground.single_file import export_page
 
 DESCRIPTION = (
     "Open a page in the browser on which networks are trained while their settings are changed: "
@@ -22,6 +24,21 @@ OPTIONS: Options = {
     "port": {"type": whole, "metavar": "N", "help": "port of the server (default: a free one)"},
     "no-browser": {"action": "store_true", "help": "print the address only"},
     "preset": {"metavar": "NAME", "help": f"the lesson to begin with: {', '.join(PRESETS)}"},
+}
+
+EXPORT: Options = {
+    "export": {
+        "type": Path,
+        "metavar": "FILE.html",
+        "help": "write the page as one file that runs nnreg in the browser, and end",
+    },
+    "pyodide": {
+        "type": Path,
+        "metavar": "FOLDER",
+        "help": "for --export: the files of a Pyodide release, with the wheel of NumPy; the wheel "
+        "is checked against pyodide-lock.json",
+    },
+    "force": {"action": "store_true", "help": "for --export: replace the file if it exists"},
 }
 
 RULES = {
@@ -37,7 +54,7 @@ def add(commands: Commands) -> None:
         "run": run,
         "help": "train networks in the browser, with every setting changeable during training",
         "description": DESCRIPTION,
-        "options": {"page": OPTIONS},
+        "options": {"page": OPTIONS, "one file": EXPORT},
         "rules": RULES,
     }
     add_command(commands, "playground", parts)
@@ -45,6 +62,13 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, and return the exit status."""
+    path, folder = getattr(args, "export", None), getattr(args, "pyodide", None)
+    if bool(path) != bool(folder):
+        raise ValueError("export and pyodide belong together: --export FILE.html --pyodide FOLDER")
+    if path and folder:
+        size = export_page(path, folder, overwrite=getattr(args, "force", False))
+        print(f"wrote {path}: {size / 1e6:.1f} MB")
+        return 0
     preset = getattr(args, "preset", None)
     part = "" if preset is None else f"#preset={one_of('preset', preset, PRESETS)}"
     with Server(check_whole("port", getattr(args, "port", 0), 0, 65535)) as server:

@@ -31,27 +31,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "cures": {"slower": {"learning_rate": 0.1}},
     },
     "divergence": {
-        "settings": {"data": "sine", "optimizer": "sgd", "learning_rate": 2.0},
-        "steps": 500,
+        "settings": {"data": "sine", "optimizer": "sgd", "learning_rate": 10.0},
+        "steps": 100,
         "cures": {"slower": {"learning_rate": 0.05}},
     },
     "strong-penalty": {
-        "settings": {"l2": 0.3},
+        "settings": {"data": "rings", "l2": 0.1},
         "steps": 500,
         "cures": {"weaker": {"l2": 0.003}},
     },
     "selection": {
         "settings": {
             "data": "sparse",
-            "rows": 60,
-            "noise": 0.5,
+            "noise": 0.3,
             "layers": [],
-            "l1": 0.15,
+            "batch_size": 50,
+            "l1": 0.2,
             "l1_method": "proximal",
             "compare": True,
         },
-        "steps": 1500,
-        "cures": {"l2": {"l1": 0.0, "l2": 0.15}},
+        "steps": 500,
+        "cures": {"l2": {"l1": 0.0, "l2": 0.2}},
     },
 }
 """By name: the settings that differ from the defaults, the steps that show the lesson, and the

@@ -15,7 +15,7 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg._support.typing import Array
-from nnreg.lab.comparison.validation import EARLIER
+from nnreg.lab.comparison.validation import EARLIER, FAR_BELOW
 from nnreg.lab.verdicts import Change, Verdict, classify_fit, compute_baseline
 from nnreg.network import Network
 from nnreg.playground.settings import (
@@ -353,6 +353,10 @@ class Training:
         with np.errstate(**IGNORE_FLOAT_ERRORS):
             error = float(rows.std(ddof=1)) / len(rows) ** 0.5
         verdict = classify_fit(train, loss, error, changes, baseline=baseline)
+        lowest = loss * (1 - max((change.gain for change in changes), default=0.0))
+        if verdict.word == "right fit" and not judged and train >= FAR_BELOW * lowest:
+            text = "no change was tried that fits the training rows more closely"
+            verdict = Verdict("not known", text)
         if self.stopped and self.stopped["why"] == "diverged":
             verdict = Verdict("diverged", self.stopped["message"])
         parts = {"word": verdict.word, "reason": verdict.reason}

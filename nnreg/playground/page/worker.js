@@ -24,7 +24,7 @@ async function start(files) {
     createPyodideModule: (await script("pyodide.asm.mjs")).default,
   });
   say("NumPy");
-  await pyodide.loadPackage("numpy", { messageCallback() {} });
+  await pyodide.loadPackage(["numpy", "threadpoolctl"], { messageCallback() {} });
   say("nnreg");
   pyodide.unpackArchive(files["nnreg.zip"], "zip", { extractDir: "/home/pyodide" });
   handle = pyodide.runPython(`
