@@ -126,39 +126,35 @@ export const texts = {
       "these settings.",
   },
   presets: {
-    overfit: { title: "Overfit, and cure it", text: "40 points, 20 % of them with a wrong label, " +
-      "and a large network. Press Play and look at the curves: the training loss falls, the " +
-      "validation loss rises. The gap in the table measures it. Then cure it: a button below " +
-      "trains again from the same initial weights, and the table keeps the run before." },
-    underfit: { title: "Underfit", text: "A network that is too small: training and validation " +
-      "loss both stay high, and the gap is small. Add units or a layer." },
-    dead_relu: { title: "Dead ReLUs", text: "The steps are too large: units of the second layer " +
-      "output 0 for every row. Their pictures are empty, their gradient is 0, and they do not " +
-      "recover. One phase lists the dead units. Try leaky ReLU, or a smaller learning rate." },
+    overfit: { title: "Overfit, and cure it", text: "Few points, some with a wrong label, and a " +
+      "large network. Press Play: the training loss falls, the validation loss rises, and the " +
+      "gap in the table grows. Then cure it: a button below trains again from the same initial " +
+      "weights, and the table keeps the previous run." },
+    l2: { title: "Cure: L2", text: "The overfitting network of the first lesson, with L2. The norm " +
+      "of the weights stays small, the boundary is smooth, and the gap is small." },
+    l1: { title: "Cure: L1", text: "The same network with L1, by the proximal step. Most weights " +
+      "become exactly 0: dashed links. Move the strength during training." },
+    dropout: { title: "Cure: dropout", text: "The same network with dropout. In each step units are " +
+      "removed at random: they are crossed out. Show the uncertainty: it is the spread of the " +
+      "output over such masks." },
+    "early-stopping": { title: "Cure: early stopping", text: "The same network. Training ends when " +
+      "the validation loss has not improved for 20 epochs, and the weights of the best epoch " +
+      "are restored." },
+    "dead-relus": { title: "Dead ReLUs", text: "The steps are too large: units output 0 for every " +
+      "row. Their pictures are empty, their gradient is 0, and they do not recover. One phase " +
+      "lists the dead units. Try leaky ReLU, or a smaller learning rate." },
     divergence: { title: "Divergence", text: "The learning rate is too large: the loss grows until " +
       "it is not finite. The message gives the step, the layer and the last complete epoch." },
-    penalty_too_strong: { title: "A penalty too strong", text: "L2 keeps all weights so small " +
-      "that the network underfits: training and validation loss are both high. Compare with " +
-      "changed networks shows it. Reduce the strength during training, and the loss falls." },
-    l1_selects: { title: "L1 selects inputs", text: "Only 2 of 20 inputs matter. Two networks are " +
+    "strong-penalty": { title: "A penalty too strong", text: "L2 keeps all weights so small that " +
+      "the network underfits: training and validation loss are both high. Compare with changed " +
+      "networks shows it. Reduce the strength during training, and the loss falls." },
+    selection: { title: "L1 selects inputs", text: "Only 2 of 20 inputs matter. Two networks are " +
       "trained with L1 and the same seed: with the proximal step the weights of irrelevant " +
       "inputs become exactly 0, with the subgradient they only become small. Select a link that " +
       "is 0 and give it a weight: the next steps remove it again." },
-    dropout: { title: "Dropout and uncertainty", text: "In each step dropout removes units at " +
-      "random: they are crossed out. Show the uncertainty: the spread of the output over such " +
-      "masks is large near the boundary and where there are no points." },
-    sine: { title: "Fit a function", text: "One input, one output, few noisy points. With too many " +
-      "units and steps the line follows the noise. L2 makes it smooth." },
-    digits: { title: "Digits", text: "8 × 8 images of handwritten digits, 10 classes. The picture " +
-      "of a unit in the first layer shows its weights." },
-    by_hand: { title: "One step by hand", text: "A network small enough to compute with. Press One " +
-      "phase five times: forward, loss, backward, penalty, update. Recompute each number." },
-    optimizers: { title: "Optimizers", text: "Train with SGD, then with Adam: choose the optimizer " +
-      "during training, and compare the curves. Each has a different usual learning rate." },
   },
-  cures: { l2: "L2", l1: "L1", dropout: "Dropout", early_stopping: "Early stopping",
-    learning_rate: "Smaller learning rate", weaker: "Weaker penalty", more_units: "More units",
-    momentum: "Momentum", adam: "Adam" },
+  cures: { l2: "L2", l1: "L1", dropout: "Dropout", "early-stopping": "Early stopping",
+    slower: "Smaller learning rate", weaker: "Weaker penalty" },
 };
 
 // The text at a path such as "run.play", with values for the names in braces.
