@@ -5,6 +5,7 @@ the server's, an error in the console, or an error in the page.
 """
 
 import json
+import random
 import shutil
 import threading
 from collections.abc import Iterator
@@ -136,10 +137,12 @@ def running_browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
+    state = random.getstate()  # Playwright draws from Python's generator
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+    random.setstate(state)
 
 
 @contextmanager

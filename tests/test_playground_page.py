@@ -15,7 +15,7 @@ def test_a_page_trains_explains_a_step_and_repeats_a_run_from_its_address():
     with running_browser() as browser, running_server() as server, opened(browser, server) as tab:
         tab.open("#preset=overfit").click("#epoch")
         tab.set("l2", 0.01).click("#batch")
-        assert tab.net.penalty == nn.L2(0.01)
+        assert repr(tab.net.penalty) == repr(nn.L2(0.01))
         assert tab.number("train") == tab.session.training.figures[0][0]
 
         training = tab.session.training

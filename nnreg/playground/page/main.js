@@ -67,24 +67,23 @@ function take(reply) {
   return true;
 }
 
-let waiting = 0; // messages without a reply yet
-
 async function send(message) {
-  document.body.ariaBusy = Boolean(++waiting);
   try {
     return await engine.send(message);
   } catch (error) {
     playing = false;
     return { error };
-  } finally {
-    document.body.ariaBusy = Boolean(--waiting);
   }
 }
+
+let waiting = 0; // messages without a reply yet
 
 // Send a message, take its reply over, and draw everything.
 async function act(message, after) {
   alarm();
+  document.body.ariaBusy = Boolean(++waiting);
   const reply = await send({ ...message, want: { ...wanted(SLOW), verdict: 1 } });
+  document.body.ariaBusy = Boolean(--waiting);
   if (!take(reply)) return false;
   if (reply.settings) knobs.refresh(reply.settings, page.locked);
   if (reply.layout) begin(message);
@@ -97,7 +96,7 @@ async function act(message, after) {
   showStopped();
   after?.(reply);
   drawAll();
-  if (!playing) await writeAddress();
+  if (!playing && !(reply.phase?.number < 5)) await writeAddress();
   return reply;
 }
 
