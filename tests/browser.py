@@ -20,7 +20,7 @@ from nnreg.playground.server import Server
 from nnreg.playground.session import Session
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-WAIT = 120_000  # milliseconds; no test fails because a machine is slow
+WAIT = 60_000  # milliseconds; no test fails because a machine is slow
 
 
 class Opened:

@@ -360,7 +360,7 @@ function listen() {
   };
 
   const file = element("input", { id: "file", type: "file", accept: ".csv,text/csv", hidden: true,
-    change: () => readFile(file.files[0]) });
+    change: () => { readFile(file.files[0]); file.value = ""; } }); // the same file again, too
   find("group-data").append(file, element("div", { class: "row", "data-own": "" },
     element("button", { type: "button", id: "own-csv", click: () => file.click() },
       text("own_data.csv")),

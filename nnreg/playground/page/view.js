@@ -26,11 +26,11 @@ export function drawFast() {
   }
   let kind = "inputs";
   const uncertain = find("spread").checked && spread;
-  const twin = show("twin-regions", settings.compare && (grid?.twin || (inputs && links.twin)));
+  const twin = show("twin-regions", settings.compare && (grid ? grid.twin : inputs && links.twin));
   if (grid && data.inputs === 1) {
     kind = "line";
     draw.line(find("regions"), grid, data, uncertain);
-    if (twin && grid.twin) draw.line(find("twin-regions"), grid.twin, data);
+    if (twin) draw.line(find("twin-regions"), grid.twin, data);
   } else if (grid) {
     kind = uncertain ? "spread" : "regions";
     draw.regions(find("regions"), grid, data, uncertain);
