@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from nnreg.training.shards import end_all_ranks
+
 
 def world() -> Any:
     """Return the communicator of all ranks, ``MPI.COMM_WORLD`` of mpi4py.
@@ -55,5 +57,4 @@ class _EndAllRanks:
     def __call__(self, kind: Any, error: Any, trace: Any) -> None:
         """Print the exception, and end all ranks."""
         self.hook(kind, error, trace)
-        sys.stderr.flush()
-        self.communicator.Abort(1)
+        end_all_ranks(self.communicator)

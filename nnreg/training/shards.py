@@ -21,15 +21,16 @@ import os
 import platform
 import re
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from nnreg._support import validation
+from nnreg._support import rows, validation
 from nnreg._support.tables import listed
 from nnreg._support.typing import Array
 from nnreg.losses import Loss
@@ -42,6 +43,9 @@ from nnreg.training.step import Block, NonFiniteLossError, TrainingStep
 
 # What a communicator must have; those of mpi4py do.
 METHODS = ("rank", "size", "allgather", "Allreduce", "Allgatherv", "Abort")
+
+
+PAUSE = 0.5  # seconds in which a launcher forwards what a rank has printed
 
 
 class RankError(RuntimeError):
@@ -133,10 +137,7 @@ class Shards:
         elif not isinstance(error, NonFiniteLossError):  # which is raised on every rank
             traceback.print_exception(error)
             print(f"rank {self.rank} of {self.size} ends all ranks", file=sys.stderr)
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            self.communicator.Abort(1)
-            os._exit(1)  # since Abort may return before the launcher has ended this process
+            end_all_ranks(self.communicator)
 
     # --- Before training --------------------------------------------------------------------------
 
@@ -207,23 +208,35 @@ class Shards:
             "epochs": state.epochs,
             "parameters and state": _hash_training(state),
         }
-        there = self.gather(here)
-        differences = [
-            f"{name} of rank {rank} is {validation.show(other.get(name))}, that of rank 0 is "
-            f"{validation.show(there[0].get(name))}"
-            for rank, other in enumerate(there)
-            for name in {**there[0], **other}
-            if other.get(name) != there[0].get(name)
-        ]
-        if differences:
+        self._compare(_flatten("", here))
+        shared = [part and self._share(part) for part in parts]
+        if self.partitioned:
+            sums = self.gather([part and _add_up(part) for part in shared])
+            settings["data"] = [
+                part and f"{part.edges[-1]} rows, {sum(values) % 2**64:016x}"
+                for part, values in zip(shared, zip(*sums, strict=True), strict=True)
+            ]
+        return shared
+
+    def _compare(self, here: dict[str, Any]) -> None:
+        """Raise unless all ranks have the same values."""
+        there, different = self.gather((platform.node(), here)), []
+        for name in {name: None for _, values in there for name in values}:
+            found: dict[str, list[str]] = {}
+            for rank, (node, values) in enumerate(there):
+                shown = validation.show(values.get(name))
+                found.setdefault(shown, []).append(f"{rank} ({node})")
+            if len(found) > 1:
+                on = [f"{value} on rank {listed(ranks, 3)}" for value, ranks in found.items()]
+                different.append(f"{name} is {' and '.join(on[:3])}")
+        if different:
             hint = ""
-            if any(text.startswith("data ") for text in differences):
+            if any(text.startswith("data") for text in different):
                 hint = ". If each rank has a part of the data, say so: partitioned=True"
             raise ValueError(
                 "all ranks must run the same script with the same data: "
-                f"{listed(differences, 3)}{hint}"
+                f"{'; '.join(different[:5])}{hint}"
             )
-        return [part and self._share(part) for part in parts]
 
     def _share(self, data: Data) -> ShardedData:
         """Return the data of all ranks, of which this rank may have a part."""
@@ -253,7 +266,7 @@ class Shards:
 
     def share_row(self, row: dict[str, Any], state: TrainingState) -> dict[str, Any]:
         """Return the figures of rank 0, after checking that all ranks have the same parameters."""
-        rows, hashes = zip(*self.gather((row, _hash_training(state))), strict=True)
+        figures, hashes = zip(*self.gather((row, _hash_training(state))), strict=True)
         other = [rank for rank, value in enumerate(hashes) if value != hashes[0]]
         if other:
             raise RankError(
@@ -261,7 +274,7 @@ class Shards:
                 f"layer of rank {listed(other)} differ from those of rank 0: a callback must do "
                 "the same on every rank"
             )
-        return dict(rows[0])
+        return dict(figures[0])
 
     def share_reason(self, state: TrainingState) -> None:
         """Stop all ranks if a callback of one of them has called ``state.stop``."""
@@ -311,8 +324,8 @@ class ShardedData:
 
         The rows of partitioned data are sorted, so that those of each rank are consecutive.
         """
-        for rows in draw_batches(int(self.edges[-1]), batch_size, net, shuffle):
-            yield self, np.sort(rows) if self.shards.partitioned else rows
+        for numbers in draw_batches(int(self.edges[-1]), batch_size, net, shuffle):
+            yield self, np.sort(numbers) if self.shards.partitioned else numbers
 
     def cut(self, rows: Array) -> Iterator[tuple[int, Array]]:
         """Yield the batch's rows of each shard of this rank, with the place of the first one.
@@ -423,6 +436,15 @@ class ShardedStep(TrainingStep):
         return NonFiniteLossError(text, step, names[index])
 
 
+def end_all_ranks(communicator: Any) -> NoReturn:
+    """End the processes of all ranks, after what this one has printed has reached the launcher."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    time.sleep(PAUSE)
+    communicator.Abort(1)
+    os._exit(1)  # since Abort may return before the launcher has ended this process
+
+
 def _hash_training(state: TrainingState) -> str:
     """Return a hash of what training changes: parameters, optimizer, states of layers and loss."""
     result = hashlib.sha256(state.net.parameters.vector.tobytes())
@@ -434,6 +456,44 @@ def _hash_training(state: TrainingState) -> str:
             content = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
             result.update(f"{name}.{key}".encode() + content)
     return result.hexdigest()[:16]
+
+
+def _flatten(name: str, value: Any) -> dict[str, Any]:
+    """Return the values in nested dictionaries and lists by their place.
+
+    >>> _flatten("", {"optimizer": {"settings": {"rate": 0.1}}, "layers": [1, 2]})
+    {'optimizer settings rate': 0.1, 'layers 0': 1, 'layers 1': 2}
+    """
+    if not isinstance(value, dict | list):
+        return {name: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    parts = [_flatten(f"{name} {key}".strip(), part) for key, part in items]
+    return {key: part for values in parts for key, part in values.items()}
+
+
+def _add_up(data: ShardedData) -> int:
+    """Return a checksum of this rank's rows; the sum over the ranks is that of all rows.
+
+    >>> x, shards = np.arange(6.0).reshape(3, 2), Shards(None, None, True)
+    >>> parts = [
+    ...     ShardedData(x[a:b], x[a:b], None, a, np.array([0, 3]), shards)
+    ...     for a, b in [(0, 3), (0, 1), (1, 3)]
+    ... ]
+    >>> whole, first, second = map(_add_up, parts)
+    >>> (first + second - whole) % 2**64
+    0
+    """
+    total, weights = 0, data.weights
+    if weights is not None:
+        weights = weights[data.first : data.first + len(data.y)]
+    for values in (data.x, data.y, weights):
+        for start, block in () if values is None else rows.blocks(values):
+            bits = np.ascontiguousarray(block, np.float64).reshape(len(block), -1).view(np.uint64)
+            bits = bits ^ (bits >> np.uint64(32))
+            places = np.arange(bits.size, dtype=np.uint64).reshape(bits.shape)
+            places += np.uint64((data.first + start) * bits.shape[1])
+            total += int(np.add.reduce(bits * (2 * places + 1), axis=None))
+    return total % 2**64
 
 
 @functools.cache
