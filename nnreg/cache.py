@@ -135,7 +135,7 @@ class Cache(memory.Copyable):
             self.layers.clear()
         self.owner = owner
 
-    def reset(self, *, training: bool, step: int, first_row: int = 0) -> None:
+    def reset(self, training: bool, step: int, first_row: int = 0) -> None:
         """Start a new pass: the previous values are removed, the buffers are kept."""
         self.training, self.step, self.first_row = training, step, first_row
         self.__dict__.clear()

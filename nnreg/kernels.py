@@ -69,11 +69,11 @@ def affine_db(dy: Array, out: Array | None = None) -> Array:
 def _multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     """Return ``a b``.
 
-    ``np.dot`` and ``np.matmul`` call the same function of BLAS. The first takes a microsecond less,
+    ``dot`` and ``np.matmul`` call the same function of BLAS. The first takes a microsecond less,
     but its ``out`` must be contiguous.
     """
     if out is None or out.flags.c_contiguous:
-        return np.dot(a, b, out)
+        return a.dot(b, out)
     return np.matmul(a, b, out=out)
 
 
@@ -270,7 +270,8 @@ def keep_mask(bits: Array, threshold: int, out: Array | None = None) -> Array:
     array([2., 2., 0., 0.])
     """
     # (The last value that is kept fits into 16 bits; NumPy 2.0 crashes with 65536 here.)
-    kept = np.less_equal(bits, threshold - 1)
+    limit = np.array(threshold - 1, np.uint16)  # an int would be converted, and the bits
+    kept = np.less_equal(bits, limit)
     mask = np.empty(bits.shape) if out is None else out
     np.copyto(mask, kept)  # faster than a comparison that converts its result
     mask *= 65536 / threshold
@@ -456,12 +457,16 @@ def l1(w: Array) -> Any:
 # --- Linear combinations of parts of the vector ---------------------------------------------------
 
 
+MIN_AXPBY = 4096
+
+
 def axpby(a: float, x: Array, b: float, y: Array, work: Array | None = None) -> None:
     """Set ``y = a·x + b·y`` in place.
 
     An update of parameters is limited by memory, so what counts is the number of passes over it.
     With NumPy this takes three, ``y *= b``, ``work = a·x`` and ``y += work``; OpenBLAS has a
-    function for it that takes one, and rounds in the same way.
+    function for it that takes one, and rounds in the same way. The call itself takes as long as
+    two of NumPy's, so it is used for arrays of at least ``MIN_AXPBY`` values.
 
     Parameters
     ----------
@@ -477,7 +482,7 @@ def axpby(a: float, x: Array, b: float, y: Array, work: Array | None = None) -> 
     >>> y
     array([30.5, 41. ])
     """
-    if x.flags.carray and y.flags.carray and x.dtype is y.dtype and x.size:
+    if y.size >= MIN_AXPBY and x.flags.carray and y.flags.carray and x.dtype is y.dtype:
         combine = find_axpby(y.dtype)
         if combine is not None:
             combine(a, x, b, y)

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -27,6 +28,11 @@ from nnreg.summary import NUMBERS, summarize
 
 CHUNK_ROWS = 1024  # rows per chunk in inference
 MAX_STEP = 2**62 - 1
+
+# The buffers of a prediction of few rows are kept for the next one, because creating them takes as
+# long as the products. A prediction takes the cache away, so two threads never use the same one.
+FEW_ROWS = 32
+_prediction_caches: WeakKeyDictionary[Network, Cache] = WeakKeyDictionary()
 
 # Attributes that cannot be replaced, because layers and caches refer to them.
 FIXED = frozenset(["layers", "parameters", "regularization", "inputs", "widths", "dtype"])
@@ -186,6 +192,7 @@ class Network(memory.Copyable):
         if vector is not None:
             self.parameters.vector = vector
         self.regularization = Regularization(named, self.parameters, penalty, constraint)
+        self._outputs = list(zip(layers, named, self.widths[1:], strict=True))
         self._trainable = [i for i, name in enumerate(named) if self.parameters.of(name)]
         self._first_trainable = min(self._trainable, default=len(self.layers))
 
@@ -276,13 +283,15 @@ class Network(memory.Copyable):
 
         ``x`` must have the network's dtype, and ``steps`` does not change.
         """
-        cache.reset(training=training, step=step, first_row=first_row)
-        cache.rows = len(x)
-        for layer, width in zip(self.layers, self.widths[1:], strict=True):
-            layer_cache = cache[layer.name]
-            layer_cache.reset(training=training, step=step, first_row=first_row)
+        cache.reset(training, step, first_row)
+        cache.rows = rows = len(x)
+        dtype, layer_caches = cache.dtype, cache.layers
+        for layer, name, width in self._outputs:
+            layer_cache = layer_caches.get(name) or cache[name]
+            layer_cache.reset(training, step, first_row)
             x = layer.forward(x, layer_cache)
-            check_result(layer, "forward", x, (cache.rows, width), cache.dtype)
+            if type(x) is not np.ndarray or x.shape != (rows, width) or x.dtype is not dtype:
+                check_result(layer, "forward", x, (rows, width), dtype)
             if not training:
                 layer_cache.clear()
         return x
@@ -327,13 +336,15 @@ class Network(memory.Copyable):
         first layer, and the derivative with respect to the network's inputs is returned.
         """
         last = 0 if inputs else self._first_trainable
+        rows, dtype, layer_caches = cache.rows, cache.dtype, cache.layers
         for index in range(len(self.layers) - 1, last - 1, -1):
-            layer = self.layers[index]
-            layer_cache = cache[layer.name]
+            layer, width = self.layers[index], self.widths[index]
+            layer_cache = layer_caches[layer.name]
             layer_cache.dy = dy
             if inputs or index > last:
                 dy = layer.backward(dy, layer_cache)
-                check_result(layer, "backward", dy, (cache.rows, self.widths[index]), cache.dtype)
+                if type(dy) is not np.ndarray or dy.shape != (rows, width) or dy.dtype is not dtype:
+                    check_result(layer, "backward", dy, (rows, width), dtype)
         return dy
 
     def run_gradient(self, layer: Layer, cache: Cache, gradients: Parameters) -> None:
@@ -378,9 +389,11 @@ class Network(memory.Copyable):
     def run_predict(self, x: Any) -> Array:
         """Return the raw outputs in inference mode, without checks."""
         outputs = np.empty((len(x), self.widths[-1]), self.dtype)
-        cache = Cache(self.dtype)
+        cache = _prediction_caches.pop(self, None) or Cache(self.dtype)
         for part, chunk in self.row_chunks(x):
             outputs[part] = self.run_forward(chunk, cache, training=False)
+        if len(x) <= FEW_ROWS:
+            _prediction_caches[self] = cache
         return outputs
 
     def row_chunks(self, x: Any) -> Iterator[tuple[slice, Array]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,9 +30,8 @@ MAX_SINGLE_BLOCK = 2 * BLOCK
 IGNORE_FLOAT_ERRORS: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
 
 # NumPy adds a bias to rows, and converts values, through a buffer of 8192 values. A smaller one is
-# faster, because it fits into the processor's cache; setting it takes time, which is saved where
-# the arrays are no larger. Sums of the proximal maps depend on the size in NumPy before 2.3, so it
-# is set for the forward and backward pass only; after an exception the errstate block restores it.
+# faster, because it fits into the processor's cache. Sums of the proximal maps depend on the size
+# in NumPy before 2.3, so it is set for the forward and backward pass only.
 UFUNC_BUFFER_SIZE = 1024
 
 
@@ -91,6 +91,19 @@ class Block(NamedTuple):
     proximal: slice | None
 
 
+def _create_contexts() -> tuple[Context, Context]:
+    """Return the contexts of the passes and of the update, with NumPy's settings for them.
+
+    The settings are variables of a context. To run a function in a context takes less than a
+    microsecond; to set them in every step, and to restore them, takes as long as ten additions.
+    """
+    update = copy_context()
+    update.run(np.seterr, **IGNORE_FLOAT_ERRORS)
+    passes = update.copy()
+    passes.run(np.setbufsize, UFUNC_BUFFER_SIZE)
+    return passes, update
+
+
 class TrainingStep:
     """A training step with reusable buffers.
 
@@ -117,7 +130,7 @@ class TrainingStep:
         self.cache = Cache(net.dtype)
         self.cache.bind(net.identity)
         self.cache.gradients = self.gradients = net.parameters.like()
-        self._widest = max(net.widths)
+        self._contexts: tuple[Context, Context] | None = None
         self._blocks: list[Block] = []
         self._blocks_segments: object = None  # the segments from which _blocks was built
 
@@ -139,38 +152,21 @@ class TrainingStep:
         NonFiniteLossError
             Before any update.
         """
-        net, optimizer = self.net, self.optimizer
-        step = net.begin_step()
-        with np.errstate(**IGNORE_FLOAT_ERRORS):
-            value = self._run_passes(x, targets, rows, weights, step)
-
-            segments = net.regularization.resolve()
-            if segments is not self._blocks_segments:  # a penalty or constraint was replaced
-                self._blocks_segments, self._blocks = segments, list(self._cut())
-            blocks = self._blocks
-            proximal = "proximal" in [segment.rule.method for segment in segments.all]
-            clip = optimizer.clip_norm is not None  # the norm needs the whole gradient
-            if clip:
-                for block in blocks:
-                    self._compute_gradient(block)
-            optimizer.begin(net.parameters, self.gradients)
-            for block in blocks:
-                if not clip:
-                    self._compute_gradient(block)
-                work = self.gradients.scratch(block.part.stop - block.part.start)
-                optimizer.update_slice(net.parameters, self.gradients, block.part, work)
-                if proximal and block.proximal:
-                    step_size = optimizer.step_size_of(block.proximal)
-                    net.regularization.apply_proximal(step_size, block.proximal)
+        self._contexts = self._contexts or _create_contexts()
+        passes, update = self._contexts
+        step = self.net.begin_step()
+        value = passes.run(self._run_passes, x, targets, rows, weights, step)
+        update.run(self._update)
         return value
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_contexts": None}  # which cannot be copied
 
     def _run_passes(
         self, x: Array, targets: Array, rows: Array, weights: Array | None, step: int
     ) -> float:
         """Run the forward pass, the loss and the backward pass, and return the loss."""
         net, cache = self.net, self.cache
-        large = len(rows) * self._widest > UFUNC_BUFFER_SIZE
-        buffer_size = np.setbufsize(UFUNC_BUFFER_SIZE) if large else 0
         batch = self._gather("x", x, rows)
         targets = self._gather("targets", targets, rows)
         weights = None if weights is None else self._gather("weights", weights, rows)
@@ -181,19 +177,41 @@ class TrainingStep:
         if not math.isfinite(value):
             raise self._non_finite_error(batch, float(value), step)
         net.run_backward(doutputs, cache)
-        if large:
-            np.setbufsize(buffer_size)
         return float(value)
+
+    def _update(self) -> None:
+        """Compute the gradient and update the parameters, block by block."""
+        net, optimizer = self.net, self.optimizer
+        segments = net.regularization.resolve()
+        if segments is not self._blocks_segments:  # a penalty or constraint was replaced
+            self._blocks_segments, self._blocks = segments, list(self._cut())
+        blocks = self._blocks
+        proximal = "proximal" in [segment.rule.method for segment in segments.all]
+        clip = optimizer.clip_norm is not None  # the norm needs the whole gradient
+        if clip:
+            for block in blocks:
+                self._compute_gradient(block)
+        optimizer.begin(net.parameters, self.gradients)
+        for block in blocks:
+            if not clip:
+                self._compute_gradient(block)
+            work = self.gradients.scratch(block.part.stop - block.part.start)
+            optimizer.update_slice(net.parameters, self.gradients, block.part, work)
+            if proximal and block.proximal:
+                step_size = optimizer.step_size_of(block.proximal)
+                net.regularization.apply_proximal(step_size, block.proximal)
 
     def _gather(self, name: str, values: Array, rows: Array) -> Array:
         """Copy ``values[rows]`` into a buffer of the network's dtype; class numbers keep theirs."""
-        shape = (len(rows), *values.shape[1:])
-        raw = self.cache.array("raw " + name, shape, values.dtype)
+        shape, dtype = (len(rows), *values.shape[1:]), values.dtype
+        raw = self.cache.array(name, shape, dtype)
         # mode="clip" writes directly into out; "raise" would use a temporary copy
         values.take(rows, 0, raw, "clip")
-        if values.dtype == self.net.dtype or (name == "targets" and values.dtype.kind == "i"):
+        if dtype is self.cache.dtype or dtype == self.cache.dtype:
             return raw
-        batch = self.cache.array(name, shape)
+        if name == "targets" and dtype.kind == "i":
+            return raw
+        batch = self.cache.array("cast " + name, shape)
         np.copyto(batch, raw, casting="unsafe")
         return batch
 
