@@ -457,7 +457,7 @@ def l1(w: Array) -> Any:
 # --- Linear combinations of parts of the vector ---------------------------------------------------
 
 
-MIN_AXPBY = 4096
+MIN_AXPBY = 4096  # values
 
 
 def axpby(a: float, x: Array, b: float, y: Array, work: Array | None = None) -> None:
