@@ -86,9 +86,8 @@ def export_page(
 
 
 def _replace(html: str, pattern: str, text: str) -> str:
-    """Replace the one element that the pattern matches."""
-    [element] = re.findall(pattern, html)
-    return html.replace(element, text)
+    """Replace the element that the pattern matches; the text may have backslashes."""
+    return re.sub(pattern, lambda _: text, html)
 
 
 def read_pyodide(folder: str | os.PathLike[str]) -> dict[str, bytes]:
@@ -109,9 +108,7 @@ def read_pyodide(folder: str | os.PathLike[str]) -> dict[str, bytes]:
     content = {name: read(name) for name in (*CORE, LOCK)}
     try:
         packages = json.loads(content[LOCK])["packages"]
-        entries = {
-            name: (packages[name]["file_name"], packages[name]["sha256"]) for name in PACKAGES
-        }
+        entries = [(packages[name]["file_name"], packages[name]["sha256"]) for name in PACKAGES]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{LOCK} does not name the packages {PACKAGES}: {error!r}") from None
     for file_name, expected in entries:

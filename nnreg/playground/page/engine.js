@@ -24,8 +24,9 @@ function callServer() {
 }
 
 async function startWorker(files, progress) {
-  const url = URL.createObjectURL(new Blob([files["worker.js"]], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module" });
+  // a blob: address would do, but not on a page that was opened from a disk
+  const script = encodeURIComponent(new TextDecoder().decode(files["worker.js"]));
+  const worker = new Worker(`data:text/javascript,${script}`, { type: "module" });
   let settle;
   const answer = () => new Promise((resolve, reject) => { settle = { resolve, reject }; });
   worker.onmessage = ({ data }) => {
