@@ -38,16 +38,17 @@ def encode(values: Any, kind: str = "f32") -> dict[str, str]:
     return {kind: base64.b64encode(array.tobytes()).decode()}
 
 
-def draw(training: Training, want: Any) -> dict[str, Any]:
-    """Return the pictures that a message wants, by name."""
-    if not isinstance(want, Mapping):
-        raise TypeError(f"want must be an object, got {validation.show(want)}")
-    pictures = {}
-    for name, size in want.items():
-        size = validation.whole(validation.one_of("want", name, PICTURES), size, 1, MAX_SIZE)
-        with np.errstate(**IGNORE_FLOAT_ERRORS):
-            pictures[name] = PICTURES[name](training, size)
-    return pictures
+def check_want(want: Any) -> dict[str, int]:
+    """Return the pictures that a message wants, and the size of each."""
+    validation.instance("want", want, dict, "an object")
+    names = [validation.one_of("want", name, PICTURES) for name in want]
+    return {name: validation.whole(name, want[name], 1, MAX_SIZE) for name in names}
+
+
+def draw(training: Training, want: Mapping[str, int]) -> dict[str, Any]:
+    """Return pictures by name; None for one that this run does not have."""
+    with np.errstate(**IGNORE_FLOAT_ERRORS):
+        return {name: PICTURES[name](training, size) for name, size in want.items()}
 
 
 def make_box(data: PlaygroundData) -> Array:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_FEW: dict[str, Any] = {"rows": 40, "noise": 0.3, "label_noise": 0.15}
+_FEW: dict[str, Any] = {"rows": 40, "noise": 0.3, "label_noise": 0.15, "learning_rate": 0.02}
 _WIDE: list[dict[str, Any]] = [{"units": 16}, {"units": 16}]
 _DROPOUT = [{"units": 16, "keep_prob": 0.7}, {"units": 16, "keep_prob": 0.7}]
 
@@ -20,9 +20,9 @@ CURES: dict[str, dict[str, Any]] = {
 """What reduces the validation loss of the network of the preset ``overfit``."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "overfit": {"settings": {**_FEW, "layers": _WIDE}, "steps": 1000, "cures": CURES},
+    "overfit": {"settings": {**_FEW, "layers": _WIDE}, "steps": 600, "cures": CURES},
     **{
-        name: {"settings": {**_FEW, "layers": _WIDE, **cure}, "steps": 1000, "cures": {}}
+        name: {"settings": {**_FEW, "layers": _WIDE, **cure}, "steps": 600, "cures": {}}
         for name, cure in CURES.items()
     },
     "dead-relus": {

@@ -68,6 +68,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait to be accepted
     allow_reuse_address = sys.platform != "win32"
 
     def __init__(self, port: int = 0) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnreg._support import validation
 from nnreg.lab.settings import OPTIMIZERS
-from nnreg.playground.pictures import draw, encode, make_box, show_stage, show_update
+from nnreg.playground.pictures import check_want, draw, encode, make_box, show_stage, show_update
 from nnreg.playground.presets import PRESETS
 from nnreg.playground.programs import write_program
 from nnreg.playground.settings import CHOICES, DEFAULTS, LIMITS, Settings, check
@@ -55,8 +55,9 @@ class Session:
             if self.training.target is not None and do not in ("hello", "play", "state", *STARTS):
                 left = self.training.target - self.training.steps
                 raise ValueError(f"the run is being repeated, {left:,} steps are left: play first")
+            want = check_want(message.get("want", {}))
             reply: Reply = getattr(self, "_do_" + do)(message)
-            if want := message.get("want"):
+            if want:
                 reply["pictures"] = draw(self.training, want)
             reply["status"] = self._status()
         except (ValueError, TypeError) as error:

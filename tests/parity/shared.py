@@ -19,6 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nnreg as nn
+from nnreg.playground.programs import write_program
+from nnreg.playground.settings import check
+from nnreg.playground.training import Training as PlaygroundTraining
 
 Array = NDArray[Any]
 
@@ -203,3 +206,25 @@ def assert_ten_steps_agree(net: nn.Network, optimizer: nn.Optimizer, training: T
             )
     for name in start:
         assert abs(net.parameters[name] - start[name]).max() > 1e-4, f"{name} has not moved"
+
+
+PLAYGROUND = {
+    "layers": [
+        {"units": 8, "penalty": {"l1": 0.01, "l2": 0.1}},
+        {"units": 4, "activation": "tanh"},
+    ],
+    **{"l2": 0.01, "max_norm": 2.0, "optimizer": "momentum", "learning_rate": 0.02},
+}
+
+
+def compare_playground_program(library: str, *, penalty: bool = False) -> None:
+    """Run a program that the playground exports; assert that it prints the run's loss.
+
+    With ``penalty``, the loss of the library has the penalty.
+    """
+    training = PlaygroundTraining(check(PLAYGROUND))
+    training.train(100)
+    _, val, value, _ = training.figures[0]
+    program = [sys.executable, "-c", write_program(training, library)["text"]]
+    out = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    assert abs(float(out.split()[-1]) - (val + value * penalty)) < 1e-5 * val

@@ -114,3 +114,7 @@ def test_settings_come_from_keras_converted(folder: Path, name: str, dtype: str)
     }[name]
     for index, text in expected.items():
         assert text in repr(layers[index])
+
+
+def test_a_program_of_the_playground_computes_the_loss_of_the_run() -> None:
+    shared.compare_playground_program("keras", penalty=True)

@@ -379,3 +379,7 @@ safetensors.torch.save_file(state, "theirs.safetensors")
 def test_the_other_script_of_the_page_converts_there_and_back() -> None:
     script = runpy.run_path(str(DOCS / "torch_in_memory.py"))
     assert repr(script["again"]) == repr(script["net"])
+
+
+def test_a_program_of_the_playground_computes_the_loss_of_the_run() -> None:
+    shared.compare_playground_program("torch")
