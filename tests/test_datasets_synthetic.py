@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from nnreg.datasets import flip_labels, noisy_sine, sparse_linear, two_moons
+from nnreg.datasets import (
+    flip_labels,
+    noisy_sine,
+    rings,
+    sparse_linear,
+    spirals,
+    two_moons,
+)
 
-MAKERS = [sparse_linear, noisy_sine, two_moons]
+MAKERS = [sparse_linear, noisy_sine, two_moons, rings, spirals]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -71,6 +78,32 @@ def test_half_of_the_points_rounded_down_are_in_the_second_moon(n):
     assert np.bincount(y).tolist() == [n - n // 2, n // 2]
 
 
+def test_rings_without_noise_have_a_gap_between_them():
+    x, y = rings(1000, noise=0.0)
+    radius = np.hypot(*x.T)
+    assert radius[y == 0].max() <= 0.8
+    assert radius[y == 1].min() >= 1.2
+    assert radius.max() <= 2
+    assert np.bincount(y).tolist() == [500, 500]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_arms_of_spirals_are_one_curve_turned(classes):
+    x, y = spirals(1000, classes=classes, noise=0.0)
+    radius, angle = np.hypot(*x.T), np.arctan2(x[:, 1], x[:, 0])
+    turned = angle - 2 * np.pi * (y / classes + radius / 4)
+    assert np.allclose(np.exp(1j * turned), 1.0)
+    assert 0.2 <= radius.min() < 0.25
+    assert 1.95 < radius.max() <= 2
+    assert np.bincount(y).max() - np.bincount(y).min() <= 1
+
+
+@pytest.mark.parametrize("make", [two_moons, rings, spirals])
+def test_noise_moves_the_points_by_its_standard_deviation(make):
+    exact, noisy = (make(4000, noise=noise, seed=3)[0] for noise in (0.0, 0.3))
+    assert np.std(noisy - exact) == pytest.approx(0.3, rel=0.05)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.33, 1.0])
 @pytest.mark.parametrize("classes", [2, 10])
 def test_exactly_the_share_of_labels_is_wrong_afterwards(share, classes):
@@ -107,6 +140,9 @@ def test_another_seed_flips_other_rows():
         (lambda: sparse_linear(2, noise=-1), ValueError, r"noise must be a number in \[0, "),
         (lambda: noisy_sine(2, noise=np.inf), ValueError, "noise must be a number .* got inf"),
         (lambda: noisy_sine(2, noise="much"), TypeError, "noise must be a number .* got 'much'"),
+        (lambda: rings(1), ValueError, "n must be a whole number of at least 2, got 1"),
+        (lambda: spirals(2), ValueError, "n must be a whole number of at least 3, got 2"),
+        (lambda: spirals(9, classes=1), ValueError, "classes must be a whole number of at least 2"),
         (lambda: two_moons(1), ValueError, "n must be a whole number of at least 2, got 1"),
         (lambda: two_moons(2, seed=-1), ValueError, "seed must be a whole number of at least 0"),
         (lambda: flip_labels([0, 1], 1.1, classes=2), ValueError, r"share .* \[0, 1\], got 1\.1"),

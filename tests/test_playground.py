@@ -216,8 +216,9 @@ def test_five_phases_are_the_stages_of_explain_and_one_step():
 
 def test_phases_that_are_left_open_train_nothing():
     session = Session()
-    for _ in range(3):
-        ask(session, "phase")
+    for do in ("phase", "phase", "judge", "state", "hello"):  # the last three keep them open
+        ask(session, do)
+    assert ask(session, "phase")["phase"]["name"] == "backward"
     assert ask(session, "set", knobs={"l2": 0.1})["status"]["step"] == 0
     assert ask(session, "phase")["phase"]["name"] == "forward"
     assert ask(session, "epoch")["status"]["step"] == 10
@@ -226,7 +227,7 @@ def test_phases_that_are_left_open_train_nothing():
 # --- Pictures -------------------------------------------------------------------------------------
 
 WANT = {"grid": 12, "units": 10, "links": 1, "mask": 1, "spread": 8, "curves": 1}
-WANT |= {"histogram": 20, "verdict": 1, "inputs": 1}
+WANT |= {"histogram": 20, "verdict": 1, "inputs": 1, "predictions": 1}
 
 
 def test_pictures_are_the_predictions_of_the_network(changed):
@@ -238,6 +239,10 @@ def test_pictures_are_the_predictions_of_the_network(changed):
     p = run.loss.probabilities(outputs)
     assert (decode(pictures["grid"]["class"]) == p.argmax(axis=1)).all()
     assert (decode(pictures["grid"]["confidence"]) == (255 * p.max(axis=1)).astype(int)).all()
+    twin = changed.training.runs[1].net.predict(x).argmax(axis=1)
+    assert (decode(pictures["grid"]["twin"]["class"]) == twin).all()
+    predicted = run.net.predict(changed.training.data.x_val).argmax(axis=1)
+    assert (decode(pictures["predictions"]["val"]) == predicted).all()
     assert [unit["units"] for unit in pictures["units"]] == [5, 4]
     assert len(decode(pictures["units"][0]["values"])) == 5 * 100
     assert np.allclose(decode(pictures["links"]["vector"]), vector(changed))

@@ -13,7 +13,6 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.cache import Cache
-from nnreg.lab.verdicts import FIT_RULE
 from nnreg.parameters import Parameters
 from nnreg.playground.settings import PlaygroundData
 from nnreg.playground.training import Run, Training
@@ -73,16 +72,20 @@ def _grid(training: Training, size: int) -> Any:
     x = _points(training, size)
     if x is None:
         return None
-    run, classes = training.main, training.data.classes
-    outputs = run.net.run_predict(x)
+    main, *twins = (_draw_outputs(run, x) for run in training.runs)
+    return {"size": size, **main, **({"twin": twins[0]} if twins else {})}
+
+
+def _draw_outputs(run: Run, x: Array) -> dict[str, Any]:
+    """Return the function of one input, or the values or classes at points of two."""
+    outputs, classes = run.net.run_predict(x), run.data.classes
     p = run.loss.probabilities(outputs) if classes else outputs
     if x.shape[1] == 1:
-        return {"size": size, "x": encode(x), "y": encode(p[:, -1])}
+        return {"x": encode(x), "y": encode(p[:, -1])}
     if not classes:
-        return {"size": size, "values": encode(p)}
-    top = p.argmax(axis=1)
+        return {"values": encode(p)}
     confidence = 255 * np.nan_to_num(p.max(axis=1))
-    return {"size": size, "class": encode(top, "u8"), "confidence": encode(confidence, "u8")}
+    return {"class": encode(p.argmax(axis=1), "u8"), "confidence": encode(confidence, "u8")}
 
 
 def _units(training: Training, size: int) -> Any:
@@ -160,8 +163,16 @@ def _inputs(training: Training, _: int) -> Any:
     return {"norms": encode(np.linalg.norm(w, axis=1)), "relevant": training.data.relevant}
 
 
+def _predictions(training: Training, _: int) -> Any:
+    data = training.data
+    if not data.classes:
+        return None
+    outputs = training.main.net.run_predict(data.x_val)
+    return {"val": encode(outputs.argmax(axis=1), "u8")}
+
+
 def _verdict(training: Training, _: int) -> Any:
-    return {**training.judge(), "rule": FIT_RULE}
+    return training.judge()
 
 
 PICTURES: Mapping[str, Callable[[Training, int], Any]] = {
@@ -173,6 +184,7 @@ PICTURES: Mapping[str, Callable[[Training, int], Any]] = {
     "curves": _curves,
     "histogram": _histogram,
     "inputs": _inputs,
+    "predictions": _predictions,
     "verdict": _verdict,
 }
 

@@ -18,6 +18,7 @@ from nnreg.tracing import Stage, Trace, explain
 
 MAX_STEPS = 10_000  # of one message
 SHOWN_ROWS = 200  # of data with many inputs
+REPEATING = ("hello", "play", "state", "reset", "preset", "restore")  # accepted in a repetition
 PHASES = ("forward", "loss", "backward", "penalty", "update")
 
 Reply = dict[str, Any]
@@ -50,9 +51,9 @@ class Session:
             validation.instance("a message", message, dict, "an object")
             names = [name.removeprefix("_do_") for name in dir(self) if name.startswith("_do_")]
             do = validation.one_of("do", message.get("do"), names)
-            if do != "phase":
-                self._phase = 0
-            if self.training.target is not None and do not in ("hello", "play", "state", *STARTS):
+            if do in ("set", "play", "batch", "epoch"):
+                self._phase = 0  # phases that are open are left
+            if self.training.target is not None and do not in REPEATING:
                 left = self.training.target - self.training.steps
                 raise ValueError(f"the run is being repeated, {left:,} steps are left: play first")
             want = check_want(message.get("want", {}))
@@ -197,9 +198,6 @@ class Session:
             "steps_per_second": training.speed,
             **({"twin": twins[0]} if twins else {}),
         }
-
-
-STARTS = ("reset", "preset", "restore")  # messages that replace the run
 
 
 def _phase_of(stage: Stage) -> str:

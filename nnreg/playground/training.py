@@ -16,7 +16,7 @@ import numpy as np
 from nnreg._support import validation
 from nnreg._support.typing import Array
 from nnreg.lab.comparison.validation import EARLIER, FAR_BELOW
-from nnreg.lab.verdicts import Change, Verdict, classify_fit, compute_baseline
+from nnreg.lab.verdicts import FIT_RULE, Change, Verdict, classify_fit, compute_baseline
 from nnreg.network import Network
 from nnreg.playground.settings import (
     DEFAULTS,
@@ -359,7 +359,7 @@ class Training:
             verdict = Verdict("not known", text)
         if self.stopped and self.stopped["why"] == "diverged":
             verdict = Verdict("diverged", self.stopped["message"])
-        parts = {"word": verdict.word, "reason": verdict.reason}
+        parts = {"word": verdict.word, "reason": verdict.reason, "rule": FIT_RULE}
         return {**parts, "changes": list(map(str, changes)), "judged": judged}
 
     def _try_more(self) -> list[Change]:
