@@ -29,7 +29,7 @@ def options(number):
     """Return the options of the run with this number, made anew."""
     name = list(OPTIMIZERS)[number % len(OPTIMIZERS)]
     partitioned = {"partitioned": True} if number % 2 else {"metrics": ["accuracy"]}
-    return with_weights() | {"optimizer": OPTIMIZERS[name](), "epochs": 40} | partitioned
+    return with_weights() | {"optimizer": OPTIMIZERS[name](), "epochs": 15} | partitioned
 
 
 def rank(number, folder):
@@ -54,7 +54,7 @@ def start(number, folder, size, instants):
     if instants is not None:
         while job.poll() is None and len(list(folder.glob("pid-*"))) < size:
             time.sleep(0.01)
-        time.sleep(instants.uniform(0.0, 1.5))
+        time.sleep(instants.uniform(0.0, 1.0))
         pids = [int(path.read_text() or 0) for path in folder.glob("pid-*")]
         victim = instants.randrange(len(pids))
         if job.poll() is not None or (folder / "result.json").exists():

@@ -112,7 +112,7 @@ def test_partitioned_rows_are_those_of_each_batch_in_their_order():
 # --- Errors ---------------------------------------------------------------------------------------
 
 SAME = "ValueError: all ranks must run the same script with the same data: "
-DATA = SAME + r"data 0 is .*{}.* on rank .*say so: partitioned=True$"
+DATA = SAME + r"data is .*{}.* on rank .*say so: partitioned=True$"
 
 # By name, in ranks.py: the beginning of the error on rank 1 and on the others.
 ERRORS = {

@@ -231,7 +231,7 @@ class Shards:
                 different.append(f"{name} is {' and '.join(on[:3])}")
         if different:
             hint = ""
-            if any(text.startswith("data") for text in different):
+            if not self.partitioned and any(text.startswith("data ") for text in different):
                 hint = ". If each rank has a part of the data, say so: partitioned=True"
             raise ValueError(
                 "all ranks must run the same script with the same data: "
@@ -459,15 +459,16 @@ def _hash_training(state: TrainingState) -> str:
 
 
 def _flatten(name: str, value: Any) -> dict[str, Any]:
-    """Return the values in nested dictionaries and lists by their place.
+    """Return the values in nested dictionaries, and in lists of them, by their place.
 
-    >>> _flatten("", {"optimizer": {"settings": {"rate": 0.1}}, "layers": [1, 2]})
-    {'optimizer settings rate': 0.1, 'layers 0': 1, 'layers 1': 2}
+    >>> _flatten("", {"seed": 0, "layers": [{"settings": {"units": 3}}], "columns": ["epoch"]})
+    {'seed': 0, 'layers 0 settings units': 3, 'columns': ['epoch']}
     """
-    if not isinstance(value, dict | list):
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
         return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    parts = [_flatten(f"{name} {key}".strip(), part) for key, part in items]
+    parts = [_flatten(f"{name} {key}".strip(), part) for key, part in value.items()]
     return {key: part for values in parts for key, part in values.items()}
 
 
