@@ -61,13 +61,14 @@ class Opened:
         return self.settle()
 
     def play(self, steps: int) -> "Opened":
-        """Train as fast as possible for at least this many steps."""
+        """Train as fast as possible for at least this many steps; a lesson ends by itself."""
         self.page.select_option("#speed", "fastest")
         self.page.click("#play")
         self.page.wait_for_selector("#play:has-text('Pause')")
         while self.session.training.steps < steps and not self.session.training.stopped:
             self.page.wait_for_timeout(50)
-        if self.page.query_selector("#play:has-text('Pause')"):
+        lesson = self.page.is_visible("#lesson")
+        if not lesson and not self.session.training.stopped:
             self.page.click("#play")
         return self.settle()
 

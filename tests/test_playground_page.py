@@ -3,11 +3,29 @@
 `python -m pytest tests/playground_page.py` tests every control, preset and export.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from browser import opened, running_browser, running_server, shown
 
 import nnreg as nn
+from nnreg.playground.presets import PRESETS
+from nnreg.playground.server import read_page
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_each_preset_has_a_text_and_each_lesson_of_the_docs_names_a_preset():
+    texts = read_page()["texts.js"].decode()
+    for name in PRESETS:
+        assert re.search(rf'^    "?{name}"?: {{ title: "', texts, re.MULTILINE), name
+    named = {}
+    for page in (*DOCS.glob("learn/[01]*.md"), DOCS / "do" / "playground.md"):
+        named[page.name] = set(re.findall(r"nnreg playground --preset ([\w-]+)", page.read_text()))
+    assert all(named.values())
+    assert set.union(*named.values()) == named["playground.md"] == set(PRESETS)
 
 
 @pytest.mark.browser

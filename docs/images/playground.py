@@ -6,6 +6,8 @@ from pathlib import Path
 from browser import opened, running_browser, running_server
 from PIL import Image
 
+from nnreg.playground.presets import PRESETS
+
 FOLDER = Path(__file__).parent
 
 
@@ -21,7 +23,7 @@ with (
     running_server() as server,
     opened(browser, server, viewport={"width": 1180, "height": 680}) as tab,
 ):
-    tab.open("#preset=overfit").play(1000)
+    tab.open("#preset=overfit").play(PRESETS["overfit"]["steps"])
     save("playground.png", tab.page.screenshot())
     tab.set("layers.0.units", 8).click("#remove-layer").click("#epoch")
     for _ in range(3):  # forward, loss, backward

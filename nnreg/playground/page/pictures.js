@@ -182,7 +182,7 @@ export function bars(canvas, norms, relevant, names) {
     g.fillRect(5 + step * i + 1, height - 20 - tall, Math.max(1, step - 2), tall);
     g.fillStyle = theme.ink;
     if (norm === 0) g.fillText("0", 5 + step * (i + 0.5), height - 28);
-    if (i % Math.ceil(norms.length / 20) === 0) g.fillText(names[i], 5 + step * (i + 0.5), height - 9, step - 1);
+    if (i % Math.ceil(22 / step) === 0) g.fillText(names[i], 5 + step * (i + 0.5), height - 9);
   });
 }
 
@@ -314,7 +314,10 @@ export function curves(canvas, series, logarithmic, best) {
     g.textAlign = "right";
     g.fillText(format(logarithmic ? 10 ** value : value, 2), left - 5, y);
     g.textAlign = k === 3 ? "right" : "center";
-    g.fillText(Math.round(last * k / 3), across(last * k / 3), height - 7);
+    const epoch = Math.round(last * k / 3);
+    if (k === 0 || epoch !== Math.round(last * (k - 1) / 3)) {
+      g.fillText(epoch, across(epoch), height - 7);
+    }
   }
   g.save();
   g.beginPath();
