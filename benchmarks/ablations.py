@@ -20,6 +20,7 @@ import nnreg as nn
 from benchmarks.problem import Array
 from nnreg._support.blas import blas_threads
 from nnreg.kernels import axpby
+from nnreg.training.step import IGNORE_FLOAT_ERRORS, UFUNC_BUFFER_SIZE, TrainingStep
 
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -104,6 +105,23 @@ def whole_vector() -> Iterator[None]:
         yield
 
 
+def settings_in_every_step() -> AbstractContextManager[Any]:
+    """Set NumPy's handling of errors and its buffer in every step, and restore them."""
+
+    def call(
+        self: TrainingStep, x: Array, targets: Array, rows: Array, weights: Array | None = None
+    ) -> float:
+        step = self.net.begin_step()
+        with np.errstate(**IGNORE_FLOAT_ERRORS):
+            before = np.setbufsize(UFUNC_BUFFER_SIZE)
+            value = self._run_passes(x, targets, rows, weights, step)
+            np.setbufsize(before)
+            self._update()
+        return value
+
+    return patch("nnreg.training.step.TrainingStep.__call__", call)
+
+
 def bias_gradients_by_sums() -> AbstractContextManager[Any]:
     """Add the rows by NumPy instead of by a product with ones."""
 
@@ -149,6 +167,7 @@ def threads(count: int) -> Context:
     return lambda: patch("nnreg.training.loop.blas_threads", lambda _: blas_threads(count))
 
 
+SMALL = ("tiny", "narrow", "class")
 LARGE = ("class", "seed", "table9")
 ABLATIONS = (
     Ablation("buffers", "new memory in every step", fresh_buffers, threads=1),
@@ -178,6 +197,21 @@ ABLATIONS = (
         threads=1,
         configurations=("tiny", *LARGE),
         optimizers=("adam", "momentum"),
+    ),
+    Ablation(
+        "axpby for long arrays only",
+        "OpenBLAS is called for short arrays too",
+        lambda: patch("nnreg.kernels.MIN_AXPBY", 1),
+        threads=1,
+        configurations=SMALL,
+        optimizers=("adam", "momentum"),
+    ),
+    Ablation(
+        "NumPy's settings in a context",
+        "they are set and restored in every step",
+        settings_in_every_step,
+        threads=1,
+        configurations=SMALL,
     ),
     Ablation(
         "Adam's means",

@@ -288,3 +288,11 @@ def test_an_attribute_with_views_elsewhere_cannot_be_replaced(name):
 def test_training_is_true_or_false(training):
     with pytest.raises(TypeError, match="training must be True or False"):
         mixed().forward(np.ones((1, 4)), training=training)
+
+
+def test_a_prediction_of_few_rows_is_not_overwritten_by_the_next_one():
+    net = nn.Network([nn.Dense(3), nn.ReLU(), nn.Dense(2)], inputs=4, seed=0)
+    outputs = [net.predict(np.full((rows, 4), rows)) for rows in (2, 1, 2)]
+    np.testing.assert_array_equal(outputs[0], outputs[2])
+    assert not np.shares_memory(outputs[0], outputs[2])
+    assert net.copy("float64").predict(np.ones((1, 4))).dtype == "float64"
