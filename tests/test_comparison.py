@@ -19,9 +19,10 @@ from nnreg.lab.preprocessing import Rows, prepare, standardize
 
 @pytest.fixture(scope="module")
 def demonstration():
-    """The default comparison, with strengths given and a smaller network."""
-    given = {"hidden": (128, 128), "l2": 0.03, "l1": 0.003, "keep_prob": 0.3, "repeats": 2}
-    return compare(load("digits"), Settings(**DEMONSTRATION["digits"], **given))
+    """The default comparison, with strengths given, a smaller network and fewer epochs."""
+    given = {"hidden": (64,), "l2": 0.03, "l1": 0.003, "keep_prob": 0.3, "repeats": 1}
+    training = {"epochs": 50, "learning_rate": 0.003}
+    return compare(load("digits"), Settings(**DEMONSTRATION["digits"], **given, **training))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ class TestWhatRegularizationDoes:
 
     def test_proximal_l1_alone_makes_weights_exactly_zero(self, demonstration):
         zeros = {v: demonstration.values(v, "zeros").mean() for v in VARIANTS}
-        assert zeros.pop("L1") > 0.8
+        assert zeros.pop("L1") > 0.5
         assert set(zeros.values()) == {0.0}
 
     def test_a_huge_penalty_is_underfit(self):
@@ -238,10 +239,9 @@ class TestChoosing:
         assert compare(digits, settings).selection == compare(other, settings).selection
 
     def test_it_judges_by_rows_that_the_trial_does_not_train_on(self):
-        rows = Rows(np.arange(30.0)[:, None], np.zeros(30, int), None, None)
-        split = split_folds(rows, 3, seed=0)[0]
-        assert sorted([*split.x[:, 0], *split.x_test[:, 0]]) == list(range(30))
-        assert len(split.x_test) == 10
+        training, validation = split_folds(np.zeros(30, int), 3, seed=0)[0]
+        assert sorted([*training, *validation]) == list(range(30))
+        assert len(validation) == 10
 
     def test_the_lowest_loss_wins(self):
         selection = select_strengths(

@@ -108,15 +108,36 @@ class TestRule:
         word = classify_fit(train, loss, 0.0, [LESS, MORE], baseline=2.3).word
         assert (word == "diverged") == diverged
 
+    @pytest.mark.parametrize(
+        ("train", "more", "word"),
+        [(1.05, -0.1, "not known"), (1.05, 0.2, "underfit"), (0.95, -0.1, "right fit")],
+    )
+    def test_a_network_that_learned_nothing_is_no_right_fit(self, train, more, word):
+        """The best constant prediction has a loss of 1, with the noise subtracted."""
+        changes = [with_gain(LESS, 0.0), with_gain(MORE, more)]
+        verdict = classify_fit(train, 1.0, 0.01, changes, baseline=2.3, constant=1.0)
+        assert verdict.word == word
+        less_helps = classify_fit(1.05, 1.0, 0.01, [LESS, changes[1]], baseline=2.3, constant=1.0)
+        assert less_helps.word == ("not known" if more < 0 else "mixed")
+
     def test_differences_are_paired_and_their_error_is_that_of_rows_or_of_runs(self):
-        losses = [np.array([1.0, 3.0, 1.0, 3.0]), np.array([1.0, 3.0, 1.0, 3.0])]
-        same = [values - 0.5 for values in losses]
-        assert Change.compare("", "less", losses, same) == Change("", "less", 0.25, 0.0)
-        runs = [losses[0] - 1.0, losses[1]]  # the rows of a run have the same difference
-        change = Change.compare("", "less", losses, runs)
+        losses, runs = np.array([[1.0, 3.0, 1.0, 3.0] * 2]), np.array([[1] * 4 + [2] * 4])
+        change = Change.compare("", "less", losses, losses - 0.5, runs)
+        assert change == Change("", "less", 0.25, 0.0)
+        lower = losses - (runs == 1)  # the rows of a run have the same difference
+        change = Change.compare("", "less", losses, lower, runs)
         assert (change.gain, change.error) == (0.25, pytest.approx(0.25))
-        broken = [losses[0], np.full(4, math.inf)]
-        assert Change.compare("", "less", losses, broken).gain == -math.inf
+        broken = np.where(runs == 1, losses, math.inf)
+        assert Change.compare("", "less", losses, broken, runs).gain == -math.inf
+
+    def test_rows_that_are_measured_again_have_a_smaller_error(self):
+        """The runs differ by chance: their errors are independent."""
+        losses, runs = np.ones((4, 400)), np.arange(4 * 400).reshape(4, 400) // 10
+        changed = 0.9 - np.random.default_rng(0).normal(size=160)[runs]
+        once, all_four = (
+            Change.compare("", "less", losses[:d], changed[:d], runs[:d]) for d in (1, 4)
+        )
+        assert all_four.error < 0.7 * once.error
 
 
 class TestValidationRows:
@@ -125,12 +146,14 @@ class TestValidationRows:
         rows = prepare(load("digits"), train_size=n, label_noise=0.0, seed=0)
         rows = dataclasses.replace(rows, x=np.arange(float(n))[:, np.newaxis])
         validation = Validation(Settings(epochs=1), rows, lambda *counts: None)
-        assert len(validation.numbers) == folds
-        divided = split_folds(rows, folds, 0)
-        assert sorted(np.concatenate([fold.x_test[:, 0] for fold in divided])) == list(range(n))
-        for fold in divided:
-            assert not set(fold.x[:, 0]) & set(fold.x_test[:, 0])
-            assert len(fold.x) + len(fold.x_test) == n
+        assert [len(np.unique(numbers)) for numbers in validation.find_folds(3)] == [
+            folds,
+            *[max(folds, min(5, n))] * 2,
+        ]
+        divided = split_folds(rows.y, folds, 0)
+        assert sorted(np.concatenate([part for _, part in divided])) == list(range(n))
+        for training, part in divided:
+            assert sorted([*training, *part]) == list(range(n))
 
     def test_a_run_is_trained_once_and_again_only_for_more_epochs(self, monkeypatch):
         rows, settings = Settings(epochs=8, hidden=(4,), **SET, train_size=30).prepare(
@@ -142,10 +165,33 @@ class TestValidationRows:
         first = validation.run(0, base, "")
         assert validation.run(0, dataclasses.replace(base, epochs=2), "") is first
         assert sum(counted) == 8
-        longer = validation.run(0, dataclasses.replace(base, epochs=16), "")
+        longer = validation.run(0, dataclasses.replace(base, epochs=16), "", keep=True)
         assert sum(counted) == 24
         assert (longer.losses[8] == first.losses[8]).all()
         assert longer.curve[:8] == first.curve
+        validation.run(0, dataclasses.replace(base, epochs=32), "")
+        assert sum(counted) == 40  # the network was kept
+
+    def test_rows_are_divided_again_only_for_changes_that_can_decide(self, monkeypatch):
+        rows, settings = Settings(epochs=8, hidden=(4,), **SET, train_size=200).prepare(
+            load("digits")
+        )
+        validation = Validation(settings, rows, lambda *counts: None)
+        gains = {"2 epochs": 0.1, "L2 0.03": 0.12, "4 epochs": 0.02, "twice the units": 0.3}
+        divisions = {}
+
+        def compare(name, side, losses, changed, runs):
+            divisions[name] = len(runs)
+            return Change(name, side, gains.get(name, -0.5), 0.03 / len(runs))
+
+        monkeypatch.setattr(Change, "compare", compare)
+        selection = select_strengths(settings, 200, lambda strengths: 0.0)
+        result = validation.judge("none", selection)
+        again = {name for name, count in divisions.items() if count > 1}
+        assert again == {"2 epochs", "L2 0.03"}
+        assert divisions["2 epochs"] == 2  # then the other one helps without doubt
+        assert str(result.verdict).startswith("mixed: 12.0 % ± 1.5 lower with L2 0.03; 30.0 %")
+        assert len(result.curves) == 3
 
     @pytest.mark.slow
     def test_a_network_far_below_is_not_trained_for_longer(self):
@@ -216,7 +262,7 @@ class TestStudy:
         case = Case(number)
         settings = dataclasses.replace(case.settings, seed=5)
         validation = Validation(settings, case.draw(0)[0], lambda *counts: None)
-        first = validation.numbers[0]
+        first = int(validation.find_folds(1)[0].min())
         fold, results = validation.folds[first], {}
 
         def measure(candidate, number, predict):

@@ -28,8 +28,10 @@ from nnreg._support.typing import Array
 from nnreg.lab import VARIANTS, Settings, Strengths, build_network
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.comparison.validation import (
+    DIVISIONS,
     Candidate,
     Run,
+    ValidatedVariant,
     Validation,
     compute_losses,
     list_changes,
@@ -38,7 +40,7 @@ from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
 from nnreg.lab.verdicts import SMALLEST_GAIN, WORDS
 from nnreg.random import generator
 
-SIZES = (60, 120, 300, 1002, 120, 60, 300, 1002, 120, 4998)
+SIZES = (60, 120, 300, 1005, 120, 60, 300, 1005, 120, 4995)  # folds of equal size
 DRAWS = 20
 FRESH = 5_000  # rows for each draw, 100,000 in all
 ZONE = 2  # an effect is near the limit if it is within this factor of SMALLEST_GAIN
@@ -208,9 +210,9 @@ def _train_group(
 class SideBySide(Validation):
     """The validation of one data set, with runs that were trained side by side with others."""
 
-    results: dict[tuple[int, tuple[int, ...], Strengths], Run]
+    results: dict[tuple[int, tuple[int, ...], Strengths], Run]  # KeyError: not trained yet
 
-    def run(self, fold: int, candidate: Candidate, text: str) -> Run:
+    def run(self, fold: int, candidate: Candidate, text: str, *, keep: bool = False) -> Run:
         return self.results[fold, candidate.hidden, candidate.strengths]
 
 
@@ -240,21 +242,32 @@ def study(case: Case) -> dict[str, object]:
         SideBySide(replace(settings, seed=draw), drawn[draw][0], lambda *counts: None)
         for draw in seeds
     ]
-    numbers = list(validations[0].numbers)
+    judged: dict[int, ValidatedVariant] = {}
     for validation in validations:
         validation.results = {}
-    folds = [validation.folds[i] for validation in validations for i in numbers]
+    for divisions in range(1, DIVISIONS + 1):
+        if not (waiting := [draw for draw in seeds if draw not in judged]):
+            break
+        pairs = [
+            (validations[draw], fold)
+            for draw in waiting
+            for fold in np.unique(validations[draw].find_folds(divisions)[-1]).tolist()
+        ]
+        folds = [validation.folds[fold] for validation, fold in pairs]
 
-    def measure(candidate: Candidate, g: int, predict: Callable[[Array], Array]) -> None:
-        draw, i = divmod(g, len(numbers))
-        key = numbers[i], candidate.hidden, candidate.strengths
-        run = validations[draw].results.setdefault(key, Run())
-        run.losses[candidate.epochs] = compute_losses(predict(folds[g].x_test), folds[g].y_test)
-        mean = compute_losses(predict(folds[g].x), folds[g].y).mean()
-        run.train_losses[candidate.epochs] = float(mean)
+        def measure(candidate: Candidate, g: int, predict: Callable[[Array], Array]) -> None:
+            validation, fold = pairs[g]  # noqa: B023  # called in this turn
+            key, rows = (fold, candidate.hidden, candidate.strengths), validation.folds[fold]
+            run = validation.results.setdefault(key, Run())
+            run.losses[candidate.epochs] = compute_losses(predict(rows.x_test), rows.y_test)
+            mean = compute_losses(predict(rows.x), rows.y).mean()
+            run.train_losses[candidate.epochs] = float(mean)
 
-    repeated = [seed + number for seed in seeds for number in numbers]
-    train(tried, folds, repeated, classes, settings, measure)
+        repeated = [validation.settings.seed + fold for validation, fold in pairs]
+        train(tried, folds, repeated, classes, settings, measure)
+        for draw in waiting:
+            with contextlib.suppress(KeyError):  # another division is needed
+                judged[draw] = validations[draw].judge(case.variant, case.selection)
 
     base = losses[case.base].mean()
     gains = {
@@ -265,8 +278,7 @@ def study(case: Case) -> dict[str, object]:
     floor = float(np.mean(entropies))  # the lowest expected loss
     lowest = [-np.log(p[np.arange(case.rows), r.y]).mean() for r, p in drawn]  # of these labels
     gains["more"] = gains["more"] if trains.mean() >= floor else -np.inf
-    judged = [v.judge(case.variant, case.selection) for v in validations]
-    words = [each.verdict.word for each in judged]
+    words = [judged[draw].verdict.word for draw in seeds]
     return {
         "case": f"{case.process.kind}, {case.rows} rows, {case.base}",
         "rows": case.rows,
@@ -280,7 +292,7 @@ def study(case: Case) -> dict[str, object]:
         ),
         "draws": (trains, np.array(lowest)),
         "losses": (floor, float(trains.mean()), float(base)),
-        "changes": [each.changes for each in judged],
+        "changes": [judged[draw].changes for draw in seeds],
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from nnreg._support.typing import Array
 
 SMALLEST_GAIN = 0.1  # the smallest decrease that counts, as a share of the loss
-ERRORS = 0.4  # a decrease this many standard errors from SMALLEST_GAIN is too close to call
+ERRORS = 0.2  # a decrease this many standard errors from SMALLEST_GAIN is too close to call
 DIVERGED = 10  # times the baseline
 
 VERDICTS = ("underfit", "right fit", "overfit", "mixed", "diverged", "not known")
@@ -30,9 +30,12 @@ FIT_RULE = (
     f"{SMALLEST_GAIN * 100:g} % of the loss. A model whose train loss is below, or less than one "
     "standard error above, the lowest loss on new rows is never called underfit. The verdict is "
     "not known if no change is seen to help, and changes of one kind were not tried or the largest "
-    f"decrease is within {ERRORS:g} standard errors of {SMALLEST_GAIN * 100:g} %. A model has "
-    f"diverged if a loss is not finite or its train loss exceeds {DIVERGED} times the baseline, "
-    "the loss of the best constant prediction, or of equal probabilities for the classes."
+    f"decrease is within {ERRORS:g} standard errors of {SMALLEST_GAIN * 100:g} %. A model whose "
+    "train loss is not at least one standard error below that of the best constant prediction has "
+    "not learned anything: it is underfit or mixed if a change helps that fits the training rows "
+    "more closely, and otherwise the verdict is not known. A model has diverged if a loss is not "
+    f"finite or its train loss exceeds {DIVERGED} times the baseline, the loss of the best "
+    "constant prediction, or of equal probabilities for the classes."
 )
 
 
@@ -64,9 +67,7 @@ class Change:
     error: float
 
     @classmethod
-    def compare(
-        cls, name: str, side: str, losses: Sequence[Array], changed: Sequence[Array]
-    ) -> Change:
+    def compare(cls, name: str, side: str, losses: Array, changed: Array, runs: Array) -> Change:
         """Return the effect of a change from the losses of the same new rows.
 
         The standard error is that of the rows' differences, or that of the runs' mean differences
@@ -75,31 +76,42 @@ class Change:
         Parameters
         ----------
         name, side : str
-        losses, changed : sequence of ndarray of shape (N_run,)
-            For each of two or more runs, the losses of its new rows without and with the change.
+        losses, changed : ndarray of shape (D, N)
+            The losses of N new rows without and with the change, measured D times.
+        runs : ndarray of shape (D, N)
+            The number of the run that measured each; two or more.
 
         Examples
         --------
-        >>> losses, changed = np.ones((2, 2)), np.array([[0.4, 0.6], [0.4, 0.6]])
-        >>> print(Change.compare("L2 0.1", "less", losses, changed))
+        >>> losses, changed = np.ones((1, 4)), np.array([[0.4, 0.6, 0.4, 0.6]])
+        >>> print(Change.compare("L2 0.1", "less", losses, changed, np.array([[0, 0, 1, 1]])))
         50.0 % ± 5.8 lower with L2 0.1
         """
-        if not all(np.isfinite(values).all() for values in changed):
+        if not np.isfinite(changed).all():
             return cls(name, side, -math.inf, 0.0)
-        runs = [before - after for before, after in zip(losses, changed, strict=True)]
-        rows, loss = np.concatenate(runs), float(np.concatenate(losses).mean())
+        differences, loss = losses - changed, float(losses.mean())
+        means = [differences[runs == run].mean() for run in np.unique(runs)]
         errors = [
             np.std(values, ddof=1) / len(values) ** 0.5
-            for values in (rows, [run.mean() for run in runs])
+            for values in (differences.mean(axis=0), means)
         ]
-        return cls(name, side, float(rows.mean()) / loss, float(max(errors)) / loss)
+        return cls(name, side, float(differences.mean()) / loss, float(max(errors)) / loss)
+
+    def exceeds(self, errors: float) -> bool:
+        """Return whether ``gain`` is this many standard errors or more above `SMALLEST_GAIN`.
+
+        >>> change = Change("L2 0.1", "less", 0.15, 0.03)
+        >>> change.exceeds(1), change.exceeds(2)
+        (True, False)
+        """
+        return self.gain >= SMALLEST_GAIN + errors * self.error
 
     @property
     def helps(self) -> bool | None:
         """Whether the loss falls by `SMALLEST_GAIN` or more; None if that is not certain."""
-        if abs(self.gain - SMALLEST_GAIN) < ERRORS * self.error:
+        if self.exceeds(-ERRORS) and not self.exceeds(ERRORS):
             return None
-        return self.gain >= SMALLEST_GAIN
+        return self.exceeds(0)
 
     def __str__(self) -> str:
         if math.isinf(self.gain):
@@ -133,7 +145,13 @@ class Verdict:
 
 
 def classify_fit(
-    train: float, loss: float, error: float, changes: Sequence[Change], *, baseline: float
+    train: float,
+    loss: float,
+    error: float,
+    changes: Sequence[Change],
+    *,
+    baseline: float,
+    constant: float = math.inf,
 ) -> Verdict:
     """Return the verdict by `FIT_RULE`.
 
@@ -147,6 +165,9 @@ def classify_fit(
         The effects of all changes that were tried.
     baseline : float
         Loss of the best constant prediction, or of equal probabilities for the classes.
+    constant : float, optional
+        The loss of the best constant prediction, minus the standard error of its difference from
+        the model's loss. By default, they are not compared.
 
     Examples
     --------
@@ -166,6 +187,9 @@ def classify_fit(
     helps = {side: best[side].helps if side in best else None for side in SIDES}
     if train < min(loss, lowest) + error:
         helps["more"] = False
+    if train > constant and not helps["more"]:
+        text = f"train loss {train:.3g}, about that of the best constant prediction"
+        return Verdict("not known", text)
     if not any(helps.values()):
         for side in SIDES:
             if helps[side] is None and side in best:
@@ -197,3 +221,13 @@ def compute_baseline(labels: Array) -> float:
     0.6931
     """
     return float(np.log(len(np.unique(labels))))
+
+
+def compute_constant_losses(labels: Array) -> Array:
+    """Return the losses by the best constant prediction, the frequencies of the classes, (N,).
+
+    >>> compute_constant_losses(np.array([0, 0, 0, 1])).round(4)  # -log 3/4 and -log 1/4
+    array([0.2877, 0.2877, 0.2877, 1.3863])
+    """
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return -np.log(counts / len(labels))[classes]

@@ -349,9 +349,15 @@ def _train_epoch(
     An exception inside a step restores the network and the optimizer to the start of the epoch.
     """
     net, optimizer = state.net, state.optimizer
-    vector, counts = net.parameters.vector.copy(), (net.steps, optimizer.steps)
+
+    def keep(name: str, values: Array) -> Array:
+        kept = step.cache.array(f"{name} before the epoch", values.shape, values.dtype)
+        np.copyto(kept, values)
+        return kept
+
+    vector, counts = keep("parameters", net.parameters.vector), (net.steps, optimizer.steps)
     progress = state.finished, state.loss_sum, state.weight_sum
-    arrays = {name: values.copy() for name, values in optimizer.state.items()}
+    arrays = {name: keep(name, values) for name, values in optimizer.state.items()}
     rules = [segment.rule for segment in net.regularization.resolve().all]
     objects = [state.loss, optimizer, *net.layers, *rules]
     states = [(thing, copy.deepcopy(kept)) for thing in objects if (kept := thing.get_state())]

@@ -66,18 +66,19 @@ def compare(
     rows, settings = (Settings() if settings is None else settings).prepare(dataset)
     n = len(rows.x)
     epochs, done = settings.epochs_for(n), 0
-    total = 0
+    total = most = 0  # most: of what is running, which may take more epochs than expected
 
     def count(text: str, finished: int = 1) -> None:
         nonlocal done
-        done += finished
-        if progress is not None and finished:
+        before, done = done, min(done + finished, most)
+        if progress is not None and done > before:
             progress(text, done, total)
 
     validation = Validation(settings, rows, count)
     candidates = len(select_strengths(settings, n, lambda strengths: 0.0).candidates)
     total = (candidates + len(VARIANTS) * settings.repeats) * epochs
     total += len(VARIANTS) * validation.epochs_each
+    most = total
     experiment = _Experiment(settings, rows.classes, count)
     with blas_threads(1):
         selection = select_strengths(settings, n, validation.selection_loss)
@@ -93,9 +94,9 @@ def compare(
                 for variant, run in finished.items():
                     runs[variant].append(run)
             for variant in VARIANTS:
-                before = done
+                most = done + validation.epochs_each
                 validated[variant] = validation.judge(variant, selection)
-                count(f"verdict on {variant}", before + validation.epochs_each - done)
+                count(f"verdict on {variant}", most - done)
         except KeyboardInterrupt:
             if not runs["none"]:
                 raise

@@ -5,14 +5,16 @@ penalty, longer and shorter training, more units. All are measured by cross-vali
 rows are divided into three parts or, of few rows, up to ten, and each part once consists of the
 validation rows of networks that are trained on the other parts. The losses of one row with and
 without the change are compared, so the differences between rows cancel. The parts differ in the
-seed too, so the standard errors include the noise of training. The first of three parts is that of
-the model selection, whose runs are used again. Test rows are not used.
+seed too, so the standard errors include the noise of training, which is most of the noise: another
+seed changes the effect of a change more than other training rows do. Where it leaves the effect
+open, the rows are divided anew, and the changes that can still decide are repeated. The first of
+three parts is that of the model selection, whose runs are used again. Test rows are not used.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,8 +25,18 @@ from nnreg.datasets import split_rows
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
-from nnreg.lab.verdicts import Change, Verdict, classify_fit, compute_baseline
+from nnreg.lab.verdicts import (
+    SIDES,
+    SMALLEST_GAIN,
+    Change,
+    Verdict,
+    classify_fit,
+    compute_baseline,
+    compute_constant_losses,
+)
 from nnreg.losses import SoftmaxCrossEntropy
+from nnreg.network import Network
+from nnreg.optimizers import Optimizer
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
 
@@ -33,6 +45,9 @@ EARLIER = (2, 4, 8)  # the epochs are divided by these
 STEP = 3.0  # between a strength and the next one, about that of the grids
 MIN_FOLDS, MAX_FOLDS = 3, 10
 ENOUGH_ROWS = 600  # of N rows, 600/N folds
+DIVISIONS = 3  # of the rows into parts, at most; VALIDATION_RULE says so
+LATER_FOLDS = 5  # at least, after the first division
+OPEN = 1.0  # an effect is open within so many standard errors of SMALLEST_GAIN
 FAR_BELOW = 0.75  # a train loss below this share of the lowest validation loss
 
 VALIDATION_RULE = (
@@ -43,7 +58,10 @@ VALIDATION_RULE = (
     f"the grid, or {STEP:g} times and 1/{STEP:g} of a strength that was set or is at the end of "
     "its grid; for none, the regularizers of the other variants. Changes that fit the training "
     "rows more closely are not tried if the train loss is below "
-    f"{FAR_BELOW * 100:g} % of the lowest loss on validation rows."
+    f"{FAR_BELOW * 100:g} % of the lowest loss on validation rows. A decrease that can decide and "
+    f"is within {OPEN:g} standard errors of {SMALLEST_GAIN * 100:g} % is measured again by another "
+    f"division of the rows, into {LATER_FOLDS} or more parts, with other seeds, and if need be by "
+    "a third."
 )
 
 
@@ -54,6 +72,9 @@ class Candidate:
     hidden: tuple[int, ...]
     strengths: Strengths
     epochs: int
+
+
+Key = tuple[int, tuple[int, ...], Strengths]  # fold, hidden units, strengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +104,8 @@ class ValidatedVariant:
     ----------
     verdict : Verdict
     changes : tuple of Change
-    curves : ndarray of shape (3, epochs)
-        The mean loss of the validation rows of each fold after every epoch.
+    curves : ndarray of shape (F, epochs)
+        The mean loss of the validation rows of each fold of the first division after every epoch.
     """
 
     verdict: Verdict
@@ -109,20 +130,37 @@ class Validation:
     ) -> None:
         self.settings, self.count = settings, count
         self.classes, self.baseline = rows.classes, compute_baseline(rows.y)
-        n, seed = len(rows.x), settings.seed
-        count_folds = min(max(MIN_FOLDS, ENOUGH_ROWS // n), MAX_FOLDS, n)
-        folds = split_folds(rows, MIN_FOLDS, seed)  # the first is that of the selection
-        if count_folds > MIN_FOLDS:
-            folds = folds[:1] + split_folds(rows, count_folds, seed)
-        self.folds = [standardize(fold) for fold in folds]
-        self.numbers = range(len(folds) - count_folds, len(folds))  # of the verdict's folds
+        self.constant = compute_constant_losses(rows.y)
+        self.rows, n = rows, len(rows.x)
+        self.folds: list[Rows] = []
+        self.count_folds = min(max(MIN_FOLDS, ENOUGH_ROWS // n), MAX_FOLDS)
+        self.divisions: list[Array] = []  # the number of the fold that validates each row
+        first = self._divide(MIN_FOLDS)  # its first fold is that of the selection
+        several = self.count_folds > MIN_FOLDS
+        self.divisions.append(self._divide(self.count_folds) if several else first)
         self.epochs = settings.epochs_for(n)
-        self._runs: dict[tuple[int, tuple[int, ...], Strengths], Run] = {}
+        self._runs: dict[Key, Run] = {}
+        self._networks: dict[Key, tuple[Network, Optimizer]] = {}  # that may be trained on
 
     @property
     def epochs_each(self) -> int:
         """The number of epochs that the verdict on one variant takes at most."""
-        return len(self.numbers) * self.epochs * 8
+        return len(np.unique(self.divisions[0])) * self.epochs * 8
+
+    def find_folds(self, divisions: int) -> Array:
+        """Return the number of the fold in which each row is validated, (D, N)."""
+        while len(self.divisions) < divisions:
+            self.divisions.append(self._divide(max(self.count_folds, LATER_FOLDS)))
+        return np.array(self.divisions[:divisions])
+
+    def _divide(self, count: int) -> Array:
+        """Add folds; return the number of the fold in which each row is validated, (N,)."""
+        x, y = self.rows.x, self.rows.y
+        numbers, seed = np.empty(len(x), int), self.settings.seed + len(self.divisions)
+        for training, part in split_folds(y, min(count, len(x)), seed):
+            numbers[part] = len(self.folds)
+            self.folds.append(standardize(Rows(x[training], y[training], x[part], y[part])))
+        return numbers
 
     def selection_loss(self, strengths: Strengths) -> float:
         """Return the data loss on the validation rows of the first fold."""
@@ -138,46 +176,92 @@ class Validation:
         """
         text = f"verdict on {variant}"
         base = Candidate(self.settings.hidden, selection.strengths[variant], self.epochs)
-        losses = self.losses(base, text)
-        rows = np.concatenate(losses)
-        loss, error = float(rows.mean()), float(rows.std(ddof=1)) / len(rows) ** 0.5
-        runs = [self.run(fold, base, text) for fold in self.numbers]
-        train = float(np.mean([run.train_losses[self.epochs] for run in runs]))
-        changes: list[Change] = []
-        for side, candidates in list_changes(base, variant, selection).items():
-            lowest = loss * (1 - max([0.0, *(change.gain for change in changes)]))
-            if side == "more" and train < FAR_BELOW * lowest:
+        candidates = list_changes(base, variant, selection)
+        changes: dict[str, dict[str, Change]] = {side: {} for side in SIDES}
+        for divisions in range(1, DIVISIONS + 1):
+            losses, folds = (
+                self.losses(base, divisions, text, keep=True),
+                self.find_folds(divisions),
+            )
+            runs = [self.run(int(fold), base, text) for fold in np.unique(folds)]
+            train = float(np.mean([run.train_losses[self.epochs] for run in runs]))
+            for side in SIDES:
+                gains = [change.gain for part in changes.values() for change in part.values()]
+                lowest = losses.mean() * (1 - max([0.0, *gains]))
+                if side == "more" and train < FAR_BELOW * lowest:
+                    break
+                for name in self._find_open(candidates[side], changes[side]):
+                    changed = self.losses(candidates[side][name], divisions, text)
+                    changes[side][name] = Change.compare(name, side, losses, changed, folds)
+            self._networks.clear()
+            tried = [change for part in changes.values() for change in part.values()]
+            rows = losses.mean(axis=0)
+            error, learned = (
+                float(np.std(values, ddof=1)) / len(rows) ** 0.5
+                for values in (rows, self.constant - rows)
+            )
+            verdict = classify_fit(
+                *(train, float(rows.mean()), error, tried),
+                baseline=self.baseline,
+                constant=float(self.constant.mean()) - learned,
+            )
+            sides = [side for side in SIDES if train >= lowest or side == "less"]
+            still_open = any(self._find_open(changes[side], changes[side]) for side in sides)
+            if verdict.word == "diverged" or not still_open:
                 break
-            for name, candidate in candidates.items():
-                changed = self.losses(candidate, text)
-                changes.append(Change.compare(name, side, losses, changed))
-        verdict = classify_fit(train, loss, error, changes, baseline=self.baseline)
-        curves = np.array([run.curve[: self.epochs] for run in runs])
-        return ValidatedVariant(verdict, tuple(changes), curves)
+        curves = [run.curve[: self.epochs] for run in runs[: len(np.unique(folds[0]))]]
+        return ValidatedVariant(verdict, tuple(tried), np.array(curves))
 
-    def losses(self, candidate: Candidate, text: str) -> list[Array]:
-        """Return the losses of the validation rows of each fold."""
-        runs = [self.run(fold, candidate, text) for fold in self.numbers]
-        return [run.losses[candidate.epochs] for run in runs]
+    @staticmethod
+    def _find_open(names: Iterable[str], changes: Mapping[str, Change]) -> list[str]:
+        """Return the names of changes of one side that are not measured, or can still decide."""
+        if changes and max(changes.values(), key=lambda change: change.gain).exceeds(OPEN):
+            return []
+        return [name for name in names if name not in changes or changes[name].exceeds(-OPEN)]
 
-    def run(self, fold: int, candidate: Candidate, text: str) -> Run:
-        """Return the run of a candidate without the validation rows of a fold."""
+    def losses(
+        self, candidate: Candidate, divisions: int, text: str, *, keep: bool = False
+    ) -> Array:
+        """Return the losses of every row by the networks that did not train on it, (D, N)."""
+        losses = np.empty((divisions, len(self.rows.x)))
+        for values, folds in zip(losses, self.find_folds(divisions), strict=True):
+            for fold in np.unique(folds):
+                run = self.run(int(fold), candidate, text, keep=keep)
+                values[folds == fold] = run.losses[candidate.epochs]
+        return losses
+
+    def run(self, fold: int, candidate: Candidate, text: str, *, keep: bool = False) -> Run:
+        """Return the run of a candidate without the validation rows of a fold.
+
+        With ``keep``, the network is kept, so that a run of more epochs continues this one.
+        """
         key = fold, candidate.hidden, candidate.strengths
-        if key not in self._runs or candidate.epochs > len(self._runs[key].curve):
-            epochs = max(candidate.epochs, self.epochs)
-            self._runs[key] = self._train(fold, replace(candidate, epochs=epochs), text)
-        return self._runs[key]
+        run = self._runs.get(key)
+        if run is None or candidate.epochs > len(run.curve):
+            if key not in self._networks:
+                self._runs[key] = run = Run()
+                self._networks[key] = self._build(fold, candidate), self.settings.new_optimizer()
+            assert run is not None
+            self._train(fold, run, max(candidate.epochs, self.epochs), text, *self._networks[key])
+            if not keep:
+                del self._networks[key]
+        return run
 
-    def _train(self, fold: int, candidate: Candidate, text: str) -> Run:
-        settings, rows, run = self.settings, self.folds[fold], Run()
-        net = build_network(
+    def _build(self, fold: int, candidate: Candidate) -> Network:
+        return build_network(
             candidate.hidden,
             candidate.strengths,
-            inputs=rows.x.shape[1],
+            inputs=self.folds[fold].x.shape[1],
             outputs=self.classes,
-            seed=settings.seed + fold,
-            l1_method=settings.l1_method,
+            seed=self.settings.seed + fold,
+            l1_method=self.settings.l1_method,
         )
+
+    def _train(
+        self, fold: int, run: Run, epochs: int, text: str, net: Network, optimizer: Optimizer
+    ) -> None:
+        """Train a network until its run has this number of epochs."""
+        rows, missing = self.folds[fold], epochs - len(run.curve)
         compared = {2 * self.epochs, self.epochs}
         compared |= {max(1, self.epochs // part) for part in EARLIER}
 
@@ -186,7 +270,8 @@ class Validation:
             run.curve.append(float(losses.mean()))
             if (epoch := len(run.curve)) in compared:
                 run.losses[epoch] = losses
-                run.train_losses[epoch] = float(LOSS.compute(net.predict(rows.x), rows.y)[0])
+                outputs = net.predict(rows.x)
+                run.train_losses[epoch] = float(LOSS.compute(outputs, rows.y)[0])
             self.count(text, 1)
 
         try:
@@ -195,45 +280,36 @@ class Validation:
                 rows.x,
                 rows.y,
                 loss=LOSS,
-                optimizer=settings.new_optimizer(),
-                epochs=candidate.epochs,
-                batch_size=settings.batch_size,
+                optimizer=optimizer,
+                epochs=missing,
+                batch_size=self.settings.batch_size,
                 callbacks=[record],
             )
         except NonFiniteLossError:
-            self.count(text, candidate.epochs - len(run.curve))
-            run.curve.extend([math.inf] * (candidate.epochs - len(run.curve)))
+            self.count(text, epochs - len(run.curve))
+            run.curve.extend([math.inf] * (epochs - len(run.curve)))
             for epoch in compared:
                 run.losses.setdefault(epoch, np.full(len(rows.y_test), math.inf))
                 run.train_losses.setdefault(epoch, math.inf)
-        return run
 
 
-def split_folds(rows: PreparedRows, count: int, seed: int) -> list[Rows]:
-    """Return divisions into training and validation rows; each row is validated once.
+def split_folds(y: Array, count: int, seed: int) -> list[tuple[Array, Array]]:
+    """Return numbers of training rows, and of validation rows in order; each is validated once.
 
     Examples
     --------
-    >>> from nnreg.datasets import load
-    >>> from nnreg.lab.preprocessing import prepare
-    >>> rows = prepare(load("digits"), train_size=60, label_noise=0.0, seed=0)
-    >>> [(len(fold.x), len(fold.x_test)) for fold in split_folds(rows, 3, 0)]
+    >>> folds = split_folds(np.arange(60) % 10, 3, seed=0)
+    >>> [(len(training), len(validation)) for training, validation in folds]
     [(40, 20), (40, 20), (40, 20)]
     """
-    rest, parts = np.arange(len(rows.y)), []
+    rest, parts = np.arange(len(y)), []
     for left in range(count, 1, -1):
-        others, part = split_rows(rows.y[rest], test_size=1 / left, seed=seed)
+        others, part = split_rows(y[rest], test_size=1 / left, seed=seed)
         parts.append(rest[part])
         rest = rest[others]
         if len(parts) == 1:
             order = np.concatenate([rest, part])
-    folds = []
-    for validation in (*parts, rest):
-        training = order[~np.isin(order, validation)]
-        folds.append(
-            Rows(rows.x[training], rows.y[training], rows.x[validation], rows.y[validation])
-        )
-    return folds
+    return [(order[~np.isin(order, part)], np.sort(part)) for part in (*parts, rest)]
 
 
 def list_changes(
