@@ -17,6 +17,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from nnreg.plots import LIGHT
+from nnreg.plots.frame import add_legend
 
 BLUE, ORANGE, GREY = LIGHT.train, LIGHT.test, "#777777"
 
@@ -53,6 +54,9 @@ def stack_panels(figure: Figure) -> None:
         axes.set_subplotspec(place)
         axes.tick_params(labelleft=True, labelbottom=True)
     figure.set_size_inches(NARROW, height / grid.nrows * rows)
+    for legend in list(figure.legends):  # in fewer columns
+        legend.remove()
+        add_legend(figure, LIGHT)
 
 
 def draw_svg(figure: Figure) -> str:

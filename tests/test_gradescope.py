@@ -109,6 +109,7 @@ def test_a_custom_exercise_is_packed_with_what_it_extends(tmp_path, monkeypatch,
     Path("it's more.py").write_text(OWN.format(title="More", extended="base.py", name="b"))
     assert main(["course", "gradescope", "it's more.py", "out.zip"]) == 0
     assert capsys.readouterr().out.startswith("wrote out.zip: upload it")
+    assert main(["course", "gradescope", "it's more.py", "out.zip", "--force"]) == 0
     with zipfile.ZipFile("out.zip") as archive:
         names = {name for name in archive.namelist() if name.startswith("exercise/")}
         script = archive.read("run_autograder").decode()

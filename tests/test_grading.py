@@ -575,9 +575,26 @@ def test_where_there_is_nothing_to_grade_the_file_says_why(tmp_path, capsys):
 
 def test_force_replaces_the_file(tmp_path, capsys):
     (tmp_path / "exercise_1.py").write_text(solution(1), encoding="utf-8")
-    (tmp_path / "there.json").write_text("old")
+    (tmp_path / "there.json").write_text('{"score": 0, "output": "old"}')
     assert main(["grade", "exercise_1.py", "--json", "there.json", "--force"]) == 0
     assert json.loads((tmp_path / "there.json").read_text())["score"] == 100
+
+
+@pytest.mark.parametrize("text", ["old", "[1]", '{"score": 0}', "3", "submission;score"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "grade exercise_1.py --json there --force",
+        "grade --all . --exercise exercise_1 --csv there --force",
+        "course gradescope exercise_1 there --force",
+    ],
+)
+def test_force_replaces_no_file_of_another_program(tmp_path, capsys, arguments, text):
+    (tmp_path / "exercise_1.py").write_text("", encoding="utf-8")
+    (tmp_path / "there").write_text(text)
+    assert main(arguments.split()) == 2
+    assert "there exists and is not what this command writes" in capsys.readouterr().err
+    assert (tmp_path / "there").read_text() == text
 
 
 # --- Folders, classes and hidden checks -----------------------------------------------------------
@@ -625,23 +642,31 @@ def test_a_class_is_a_table_and_its_commonest_mistakes(graded, tmp_path, capsys)
     write_files(tmp_path / "class", **{"ada.py": DOUBLE, "Bob.py": TRIPLE, "notes.txt": ""})
     write_files(tmp_path / "class" / "carol", **{"hw.py": TRIPLE})
     write_files(tmp_path / "class" / "dora", **{"hw.docx": ""})
+    write_files(tmp_path / "class" / "=1+1", **{"hw.py": DOUBLE})
     command = "grade --all class --exercise doubling.py --csv points.csv"
     assert main(command.split()) == 0
-    rows = ["ada.py         10", "Bob.py          1  doubles, arrays", "carol           1  doubles"]
+    rows = [
+        "=1+1           10",
+        "ada.py         10",
+        "Bob.py          1  doubles, arrays",
+        "carol           1  doubles",
+    ]
     out = capsys.readouterr().out
     assert all(f"\n{row}" in out for row in rows)
     assert re.search(r"\ndora +-  there is no \.py file and no \.ipynb in dora", out)
     assert "\nNeither .py nor .ipynb, so not graded: notes.txt\n" in out
-    assert "3 of 4 graded, of 10 points: mean 4.0, median 1, lowest 1, highest 10." in out
+    assert "4 of 5 graded, of 10 points: mean 5.5, median 5.5, lowest 1, highest 10." in out
     mistakes = out.partition("The commonest mistakes:\n\n")[2]
     assert mistakes.startswith(
-        "  2 of 3  double: it returns twice its argument.\n          double("
+        "  2 of 4  double: it returns twice its argument.\n          double("
     )
     assert max(map(len, out.splitlines())) <= 80
     lines = (tmp_path / "points.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "submission,score,doubles,arrays,quick,not graded"
-    assert lines[1:4] == ["ada.py,10,6,3,1,", "Bob.py,1,0,0,1,", "carol,1,0,0,1,"]
-    assert lines[4].startswith("dora,,,,,there is no")
+    assert lines[1] == "'=1+1,10,6,3,1,"  # a spreadsheet shows it, and does not compute it
+    assert lines[2:5] == ["ada.py,10,6,3,1,", "Bob.py,1,0,0,1,", "carol,1,0,0,1,"]
+    assert lines[5].startswith("dora,,,,,there is no")
+    assert main([*command.split(), "--force"]) == 0
 
 
 def test_mistakes_are_one_if_they_have_the_same_hint_or_differ_in_numbers(graded, tmp_path):

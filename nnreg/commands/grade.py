@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
+import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ COURSE = (
     "exercise, and installs the Python and NumPy versions of this machine."
 )
 EXERCISE = f"{EXERCISES[0]} to {EXERCISES[-1]}, or a Python file with checks"
+FORCE = "replace the file if this command wrote it"
 EXAMPLES = """\
 examples:
   nnreg grade ada.ipynb --exercise exercise_1
@@ -66,7 +69,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--csv", type=Path, metavar="FILE", help="with --all, also write the points to FILE"
     )
-    command.add_argument("--force", action="store_true", help="replace the file if it exists")
+    command.add_argument("--force", action="store_true", help=FORCE)
     command.add_argument(
         "--seconds",
         type=number,
@@ -92,17 +95,17 @@ def add(commands: Commands) -> None:
     course.add_argument("what", choices=["gradescope"], help="gradescope")
     course.add_argument("exercise", help=EXERCISE)
     course.add_argument("archive", type=Path, help="the zip file")
-    course.add_argument("--force", action="store_true", help="replace the file if it exists")
+    course.add_argument("--force", action="store_true", help=FORCE)
     course.set_defaults(run=write_course_file)
 
 
 def run(args: argparse.Namespace) -> int:
     """Grade, print, write the file if asked, and return the exit status."""
-    target = args.csv if args.all else args.json
+    target, written = (args.csv, is_table) if args.all else (args.json, is_results)
     try:
         _check_arguments(args)
-        if target and target.exists() and not args.force:
-            raise FileExistsError(f"{target} exists; --force replaces it")
+        if target:
+            _check_file(target, written, args.force)
         return (_grade_all if args.all else _grade)(
             args, {"seconds": args.seconds, "megabytes": args.megabytes}
         )
@@ -117,6 +120,38 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise ValueError("--all needs --exercise, and writes --csv but no --json")
     if args.csv and not args.all:
         raise ValueError("--csv needs --all FOLDER; the file of one submission is --json")
+
+
+def _check_file(path: Path, written: Callable[[Path], bool], force: bool) -> None:
+    """Raise an error if the file exists and may not be replaced."""
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; --force replaces it")
+    if path.is_file() and not written(path):
+        raise FileExistsError(
+            f"{path} exists and is not what this command writes, so --force does not replace it; "
+            "name another file"
+        )
+
+
+def is_results(path: Path) -> bool:
+    """Return whether a file is a ``results.json``."""
+    try:
+        return {"score", "output"} <= set(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        return False
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is a table of the grades of a class."""
+    return path.read_bytes().startswith(b"submission,score,")
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is an autograder for Gradescope."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()[:2] == ["setup.sh", "run_autograder"]
 
 
 def _grade(args: argparse.Namespace, limits: dict[str, Any]) -> int:
@@ -153,6 +188,7 @@ def _grade_all(args: argparse.Namespace, limits: dict[str, Any]) -> int:
 def write_course_file(args: argparse.Namespace) -> int:
     """Write the archive, and return the exit status."""
     try:
+        _check_file(args.archive, is_archive, args.force)
         write_archive(args.exercise, args.archive, overwrite=args.force)
     except (OSError, ValueError) as error:
         raise Failure(in_words(error), 2) from error

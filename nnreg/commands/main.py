@@ -153,8 +153,8 @@ def _parse(arguments: Sequence[str], names: set[str]) -> argparse.Namespace:
             "--debug", action="store_true", help="show the traceback of an error too"
         )
     if not arguments:
-        parser.print_help(sys.stderr)
-        parser.exit(2)
+        parser.print_help()
+        parser.exit()
     name = arguments[0]
     if name.startswith("-") and name not in ("--version", "-h", "--help"):
         parser.error(f"the command comes before its options, as in nnreg compare {name}")

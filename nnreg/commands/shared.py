@@ -257,6 +257,8 @@ def in_words(error: BaseException, names: Iterable[str] = ()) -> str:
     options = {name: "--" + name.replace("_", "-") for name in names}
     options |= {"source": options.get("data", "DATA"), "target": "--target"}
     first, space, rest = str(error).partition(" ")
+    if "regression" not in options:
+        rest = rest.replace("set regression=True", "nnreg train --regression predicts it")
     name = first.removesuffix(":")
 
     def to_option(match: re.Match[str]) -> str:

@@ -188,7 +188,7 @@ def classify_fit(
     if train < min(loss, lowest) + error:
         helps["more"] = False
     if train > constant and not helps["more"]:
-        text = f"train loss {train:.3g}, about that of the best constant prediction"
+        text = f"train loss {train:.3g}, about that of a constant prediction"
         return Verdict("not known", text)
     if not any(helps.values()):
         for side in SIDES:

@@ -20,6 +20,7 @@ from nnreg.course.grading.exercises import Exercise, exercise
 from nnreg.course.grading.grader import SUFFIXES, Grade, grade
 
 MOST = 10  # mistakes that are listed
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the first characters of a formula
 NUMBERS = re.compile(r"-?\d[\d.,e+-]*")
 
 
@@ -74,9 +75,16 @@ class ClassGrades:
         return self.exercise[names[0]].title if len(names) == 1 else f"{len(names)} checks"
 
     def csv(self) -> str:
-        """Return a table for a spreadsheet: submission, score, points of each check, reason."""
+        """Return a table for a spreadsheet: submission, score, points of each check, reason.
+
+        Text that a spreadsheet would compute as a formula begins with an apostrophe.
+        """
         file = io.StringIO()
-        write = csv.writer(file, lineterminator="\n").writerow
+        writer = csv.writer(file, lineterminator="\n")
+
+        def write(cells: list[str]) -> None:
+            writer.writerow(["'" + c if c.startswith(FORMULA) else c for c in cells])
+
         write(["submission", "score", *(check.name for check in self.exercise), "not graded"])
         for name, one in self.grades.items():
             if isinstance(one, Grade):
