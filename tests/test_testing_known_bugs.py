@@ -22,7 +22,14 @@ def test_there_are_more_than_a_hundred_bugs_on_every_kind_of_subject():
     assert len({bug.description for bug in KNOWN_BUGS.values()}) > 100
     assert {bug.subject for bug in KNOWN_BUGS.values()} == {
         *("dense", "ReLU", "LeakyReLU", "ELU", "tanh", "sigmoid", "softplus", "GELU", "dropout"),
-        *("softmax cross-entropy", "sigmoid cross-entropy", "squared error", "Huber", "Poisson"),
+        *(
+            "softmax cross-entropy",
+            "sigmoid cross-entropy",
+            "squared error",
+            "Huber",
+            "quantile",
+            "Poisson",
+        ),
         *("L2", "L1", "elastic net", "network"),
         *("softmax", "log-softmax", "batch normalization"),
         *("any layer", "any activation", "any loss", "any penalty", "any gradient"),

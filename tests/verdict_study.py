@@ -1,6 +1,6 @@
 """How often the verdict of `nnreg compare` is right: synthetic data with a known truth.
 
-    python tests/verdict_study.py            # 400 verdicts, about ten minutes of one processor
+    python tests/verdict_study.py            # 400 verdicts, about fifteen minutes of one processor
     python tests/verdict_study.py 4 100      # four cases from number 100: 80 verdicts
 
 A case is a process with known probabilities, a number of rows, and a network with its penalty and

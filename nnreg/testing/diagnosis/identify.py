@@ -73,6 +73,9 @@ def loss(z: Array, t: Array, right: Array, tolerance: float = 1e-6) -> Recognize
     r, delta = z - t, float(np.abs(right).max()) * z.size
     if delta and close(right * z.size, np.clip(r, -delta, delta), tolerance):
         return "Huber", delta
+    q = -float(right.min()) * z.size
+    if 0 < q < 1 and close(right * z.size, np.where(r > 0, 1 - q, -q), tolerance):
+        return "quantile", q
     return UNKNOWN
 
 

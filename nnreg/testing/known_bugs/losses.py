@@ -3,7 +3,8 @@
 Right, for N rows, M outputs ``z`` and targets ``t``: softmax and sigmoid cross-entropy
 ``(p - t)/N``, where most bugs come from differentiating softmax or sigmoid and the logarithm one
 after the other; squared error ``2(z - t)/(N·M)``, Huber
-``clip(z - t, ±δ)/(N·M)``, Poisson ``(eᶻ - t)/N``.
+``clip(z - t, ±δ)/(N·M)``, quantile ``1 - q`` above the target and ``-q`` below it, over ``N·M``,
+Poisson ``(eᶻ - t)/N``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nnreg.losses import (
     Loss,
     MeanSquaredError,
     Poisson,
+    Quantile,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
@@ -73,6 +75,10 @@ def _logistic_slope(p: FormulaInputs) -> Array:
 
 def _branches(p: FormulaInputs, *, beyond: Array, middle: Array) -> Array:
     return np.where(np.abs(p.x - p.t) <= p.constant, middle, beyond) / (p.N * p.M)
+
+
+def _slopes(p: FormulaInputs, *, above: float, below: float) -> Array:
+    return np.where(p.x > p.t, above, below) / (p.N * p.M)
 
 
 TWICE = "dz = p - t is the derivative with respect to z: it contains the derivative of the softmax."
@@ -236,6 +242,29 @@ LOSSES = (
             "The residual is not clipped at ±delta: the gradient belongs to the squared error.",
             "In Huber's loss the gradient of an outlier is at most delta.",
             lambda p: (p.x - p.t) / (p.N * p.M),
+        ),
+    ),
+    *bugs(
+        "quantile",
+        partial(WrongLoss, partial(Quantile, 0.2), constant=0.2),
+        None,
+        (
+            "q and 1 - q swapped",
+            "The gradient is that of the quantile 1 - q: q and 1 - q are swapped.",
+            "A prediction above the target costs 1 - q, one below q; with q = 0.5 both are equal.",
+            lambda p: _slopes(p, above=p.constant, below=p.constant - 1),
+        ),
+        (
+            "sign missing",
+            "Below the target the gradient is +q; it should be -q.",
+            "The derivative of q·|r| is -q where r < 0.",
+            lambda p: _slopes(p, above=1 - p.constant, below=p.constant),
+        ),
+        (
+            "q missing",
+            "The gradient is the sign of z - t: it belongs to the absolute error.",
+            "It is 1 - q above the target and -q below it.",
+            lambda p: _slopes(p, above=1.0, below=-1.0),
         ),
     ),
     *bugs(
