@@ -64,7 +64,6 @@ class Opened:
         """Train as fast as possible for at least this many steps; a lesson ends by itself."""
         self.page.select_option("#speed", "fastest")
         self.page.click("#play")
-        self.page.wait_for_selector("#play:has-text('Pause')")
         while self.session.training.steps < steps and not self.session.training.stopped:
             self.page.wait_for_timeout(50)
         lesson = self.page.is_visible("#lesson")

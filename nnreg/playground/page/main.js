@@ -288,6 +288,7 @@ async function openAddress() {
   try {
     saved = JSON.parse(decodeURIComponent(hash));
   } catch {
+    await act({ do: "hello" });
     return alarm(text("status.unreadable"));
   }
   page = { ...page, ...saved.page };
@@ -384,6 +385,9 @@ async function start() {
     each.textContent = text(each.dataset.text);
   }
   document.title = text("title");
+  document.querySelector("[data-lock=preset]").ariaLabel = `${text("layer.lock")}: ${label("preset")}`;
+  find("question-text").ariaLabel = text("assignment.question");
+  find("address").ariaLabel = text("assignment.address");
   readTheme();
   buttons();
   for (const id of ["play", "epoch", "batch", "phase", "reset"]) find(id).disabled = true;

@@ -29,7 +29,7 @@ export const texts = {
     phase: "Phase {number} of {of}: {name}.",
     copied: "Copied.",
     long: "The own data are too long for the address of this page: it does not hold this run.",
-    unreadable: "The address of this page does not hold a run that can be read.",
+    unreadable: "The run in the address of this page cannot be read. This is a new run.",
   },
   alarm: { cure: "Divide the learning rate by 10 and start again" },
   groups: { data: "Data", training: "Training", regularization: "Regularization" },
@@ -121,6 +121,7 @@ export const texts = {
   copy: "Copy",
   assignment: {
     title: "For a class", question: "Question", copy: "Make the address and copy it",
+    address: "Address of the assignment",
     help: "The address of this page holds all settings and the seed. Write a question and mark " +
       "the settings to lock: students who open the address see the question and cannot change " +
       "these settings.",
