@@ -44,7 +44,6 @@ from nnreg.training.step import Block, NonFiniteLossError, TrainingStep
 # What a communicator must have; those of mpi4py do.
 METHODS = ("rank", "size", "allgather", "Allreduce", "Allgatherv", "Abort")
 
-
 PAUSE = 0.5  # seconds in which a launcher forwards what a rank has printed
 
 
@@ -224,10 +223,9 @@ class Shards:
         for name in {name: None for _, values in there for name in values}:
             found: dict[str, list[str]] = {}
             for rank, (node, values) in enumerate(there):
-                shown = validation.show(values.get(name))
-                found.setdefault(shown, []).append(f"{rank} ({node})")
+                found.setdefault(repr(values.get(name)), []).append(f"{rank} ({node})")
             if len(found) > 1:
-                on = [f"{value} on rank {listed(ranks, 3)}" for value, ranks in found.items()]
+                on = [f"{value:.200} on rank {listed(ranks, 3)}" for value, ranks in found.items()]
                 different.append(f"{name} is {' and '.join(on[:3])}")
         if different:
             hint = ""
