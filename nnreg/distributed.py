@@ -3,6 +3,18 @@
 ``mpiexec -n 4 python train.py`` starts four processes, the ranks, that run one script. ``fit`` uses
 the communicator that it receives, so one that was made by mpi4py, such as ``MPI.COMM_WORLD`` or a
 part of it, is accepted, too. What ``fit`` does with it is in :mod:`nnreg.training.shards`.
+
+The rules for the script:
+
+- Every rank calls ``fit`` with the same arguments, and its callbacks do the same on every rank. The
+  ranks compare code, versions, arguments, data and parameters before training, and parameters after
+  every epoch. ``state.stop`` on one rank stops all.
+- Inside ``fit``, only rank 0 prints and writes files. Elsewhere, write ``if world().rank == 0``.
+- ``checkpoint=`` saves the run; the same command continues it, on any number of ranks.
+- If a rank can hold only a part of the data, write ``partitioned=True``; the parts in the order of
+  the ranks are the data. The rows of each batch are then sorted, so that dropout masks belong to
+  other rows than without it. A batch is divided as its rows are, which is less even.
+- Ranks use one BLAS thread each, unless ``threads=`` is given.
 """
 
 from __future__ import annotations
@@ -17,8 +29,9 @@ def world() -> Any:
     """Return the communicator of all ranks, ``MPI.COMM_WORLD`` of mpi4py.
 
     From this call on, an exception that a script does not catch ends all ranks, after its message.
-    Without it, the other ranks would wait for the one that has ended. Exceptions inside ``fit`` do
-    so with any communicator.
+    Without it, the other ranks would wait for the one that has ended, so call it first. Exceptions
+    inside ``fit`` end all ranks with any communicator; ``sys.exit`` outside of it does so if the
+    script is started by ``python -m mpi4py train.py``.
 
     Returns
     -------
