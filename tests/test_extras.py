@@ -12,6 +12,7 @@ from small import fit, network
 
 import nnreg as nn
 from nnreg import interop, plots
+from nnreg.commands.experiments import dask_workers
 from nnreg.lab.reporting.results import run_cached
 
 CHECKOUT = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ USES: dict[str, tuple[str, Callable[[], object]]] = {
     "progress": ("tqdm", lambda: fit(network(), callbacks=[nn.Progress()])),
     "pandas": ("pandas", lambda: nn.History().to_pandas()),
     "parallel": ("joblib", run_two_jobs),
+    "dask": ("distributed", lambda: dask_workers("tcp://head:8786").__enter__()),
     "testing": ("hypothesis", lambda: import_module("nnreg.testing.strategies")),
     "safetensors": ("safetensors", lambda: nn.save(network(), "net.safetensors")),
     "sklearn": ("sklearn", lambda: import_module("nnreg.estimators")),

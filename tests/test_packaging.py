@@ -16,7 +16,18 @@ import nnreg
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = Path(nnreg.__file__).parent
 OPTIONAL = {
-    *("h5py", "hypothesis", "jax", "joblib", "keras", "matplotlib", "mpi4py", "onnx", "pandas"),
+    *(
+        "distributed",
+        "h5py",
+        "hypothesis",
+        "jax",
+        "joblib",
+        "keras",
+        "matplotlib",
+        "mpi4py",
+        "onnx",
+        "pandas",
+    ),
     *("polars", "pyarrow", "pytest", "safetensors", "sklearn", "tensorflow", "torch", "tqdm"),
 }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from nnreg._support.version import __version__
 from nnreg.commands.shared import (
     DATA_FORMS,
     INTERRUPTED,
@@ -22,6 +25,7 @@ from nnreg.commands.shared import (
     make_network_options,
     number,
     numbers,
+    print_error,
     progress_bar,
     select,
     terminal_width,
@@ -109,10 +113,51 @@ def make_output_options(folder: str) -> Options:
     }
 
 
-def make_jobs_option(jobs: str) -> Options:
-    """Return the option of the number of processes, with ``jobs`` as its description."""
-    text = f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')"
-    return {"jobs": {"type": whole, "default": 1, "metavar": "N", "help": text}}
+def make_process_options(jobs: str) -> Options:
+    """Return the options of the processes, with ``jobs`` as the description of their number."""
+    return {
+        "jobs": {
+            "type": whole,
+            "default": None,
+            "metavar": "N",
+            "help": f"{jobs} (default: 1; more need joblib: pip install 'nnreg[parallel]')",
+        },
+        "dask": {
+            "default": None,
+            "metavar": "ADDRESS",
+            "help": "use the workers of this Dask scheduler, such as tcp://head:8786 "
+            "(pip install 'nnreg[dask]')",
+        },
+    }
+
+
+@contextmanager
+def dask_workers(address: str | None) -> Iterator[None]:
+    """Compute on the workers of a Dask scheduler inside the block; without an address, here."""
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+        from joblib import parallel_config
+    except ImportError:
+        raise ImportError("--dask needs distributed: pip install 'nnreg[dask]'") from None
+    if not address.rpartition(":")[2].isdigit():
+        raise ValueError(f"--dask must be like tcp://head:8786, with the port, got {address!r}")
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are raised too
+    with Client(address, set_as_default=False) as client:
+        if not client.scheduler_info()["workers"]:
+            print_error(f"waiting for the first worker of {address}")
+            client.wait_for_workers(1)
+        found = client.run(lambda: import_module("nnreg").__version__, on_error="return")
+        for worker, version in found.items():
+            if version != __version__:
+                raise ValueError(
+                    f"--dask {address}: nnreg on the worker {worker} is {version!r}, here it is "
+                    f"{__version__!r}; install the same version on all machines"
+                )
+        with parallel_config(backend="dask", client=client):
+            yield
 
 
 def join_numbers(values: Iterable[float]) -> str:
@@ -199,7 +244,7 @@ PATH: Mapping[str, Options] = {
     },
     "output": {
         **make_output_options("nnreg-path"),
-        **make_jobs_option("number of repeats that run in parallel processes"),
+        **make_process_options("number of repeats that run in parallel processes"),
         "resume": {
             "action": "store_true",
             "default": False,
@@ -263,7 +308,7 @@ BIAS_VARIANCE: Mapping[str, Options] = {
         **STRENGTH_OPTIONS,
         **make_network_options(NetworkLearner),
     },
-    "output": {**make_output_options("nnreg-bias-variance"), **make_jobs_option("processes")},
+    "output": {**make_output_options("nnreg-bias-variance"), **make_process_options("processes")},
 }
 
 
@@ -345,7 +390,7 @@ def run_experiment(
     Parameters
     ----------
     args : Namespace
-        With ``out`` and ``force``.
+        With ``out``, ``force`` and, where the experiment has it, ``dask``.
     experiment : function (folder, progress) -> Report
     pictures : iterable of str
         Names of the report's pictures.
@@ -362,7 +407,10 @@ def run_experiment(
     with open_folder(args.out, pictures, force=args.force, resume=unfinished) as folder:
         before = written_files(folder)
         try:
-            with progress_bar(f" {unit}") as progress:
+            with (
+                progress_bar(f" {unit}") as progress,
+                dask_workers(vars(args).get("dask")),
+            ):
                 report = experiment(folder, progress)
             report.write_numbers(folder)
             with suppress(BrokenPipeError):  # the pictures are drawn nevertheless

@@ -220,7 +220,7 @@ def bias_and_variance(
     seeds: int = 2,
     points: int = 4000,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: int | None = None,
     folder: str | Path | None = None,
 ) -> BiasVariance:
     """Measure bias, variance and noise of one learner.
@@ -233,8 +233,9 @@ def bias_and_variance(
         `Sine`, `Bands` or a user-defined process.
     rows, datasets, seeds, points, seed : int
         See `SamplingDesign`.
-    jobs : int, default 1
-        Number of worker processes. More than one requires joblib.
+    jobs : int, optional
+        Number of worker processes. More than one requires joblib. None means 1 or, inside
+        ``joblib.parallel_config(...)``, its backend and its number.
     folder : path, optional
         Where the results of finished data sets are saved; an interrupted run reads them from there.
         The ``repr`` of the learner and of the process must describe them completely, as that of a
@@ -270,7 +271,7 @@ def bias_variance_sweep(
     process: DataGeneratingProcess,
     design: SamplingDesign | None = None,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, BiasVariance]:
@@ -282,7 +283,7 @@ def bias_variance_sweep(
         By name; `sweep` returns learners for the values of a size or a strength.
     process : DataGeneratingProcess
     design : SamplingDesign, optional
-    jobs : int, default 1
+    jobs : int, optional
     folder : path, optional
         As for `bias_and_variance`.
     progress : function (text, done, total), optional

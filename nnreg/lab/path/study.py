@@ -22,7 +22,7 @@ from nnreg.datasets import Dataset
 from nnreg.lab.path.convex import solve
 from nnreg.lab.path.regularization_path import lambda_max, regularization_path, strength_grid
 from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
-from nnreg.lab.reporting.results import Progress, cache_key, run_cached
+from nnreg.lab.reporting.results import Progress, cache_key, resolve_jobs, run_cached
 from nnreg.lab.settings import Strengths, TrainingSettings, build_network
 from nnreg.lab.sparsity import dense_layers, prune
 from nnreg.losses import SoftmaxCrossEntropy
@@ -115,7 +115,7 @@ def study_path(
     settings: PathSettings | None = None,
     *,
     folder: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> PathStudy:
     """Compute the regularization path in every repeat.
@@ -127,10 +127,12 @@ def study_path(
     settings : PathSettings, optional
     folder : Path, optional
         Where the results of finished points are saved; an interrupted study reads them from there.
-    jobs : int, default 1
-        Number of worker processes. More than one requires joblib.
+        The workers write them, so workers on other machines must have the folder too.
+    jobs : int, optional
+        Number of worker processes for the repeats. More than one requires joblib. None means 1 or,
+        inside ``joblib.parallel_config(...)``, its backend and its number.
     progress : function (text, done, total), optional
-        Called after every point or, with several jobs, after every repeat.
+        Called after every point or, with other processes, after every repeat.
 
     Raises
     ------
@@ -150,9 +152,11 @@ def study_path(
     (np.float64(0.0), np.float64(1.0))
     """
     prepared, settings = (PathSettings() if settings is None else settings).prepare(dataset)
-    fitter = PathFitter(standardize(prepared), settings, prepared.classes, folder)
+    # absolute: the processes of a cluster have other working folders
+    absolute = None if folder is None else folder.absolute()
+    fitter = PathFitter(standardize(prepared), settings, prepared.classes, absolute)
 
-    single = jobs == 1  # a progress bar cannot be sent to another process
+    single = resolve_jobs(jobs) == 1  # a progress bar cannot be sent to another process
     tasks = {
         f"repeat {repeat + 1}": partial(fitter.fit_path, repeat, progress if single else None)
         for repeat in range(settings.repeats)
@@ -216,7 +220,7 @@ class PathFitter:
 
         def train_cached(net: Network) -> None:
             key = cache_key("path", data_hash, settings, repeat, self.strengths, net.penalty)
-            result = run_cached({key: partial(self.train, net)}, folder=self.folder)[key]
+            result = run_cached({key: partial(self.train, net)}, folder=self.folder, jobs=1)[key]
             net.parameters.vector[...] = result["parameters"]
             net.steps, net.epochs = result["counts"].tolist()
             strength = net.penalty.l1  # type: ignore[union-attr]  # an ElasticNet

@@ -1,4 +1,4 @@
-"""Cached results of long computations, in one or several processes.
+"""Cached results of long computations, in this process or in others.
 
 A task is a function without arguments that returns named arrays. Its key is a digest of everything
 that its result depends on. A result is saved in a file ``nnreg-KEY-DIGEST.npz``, where DIGEST is
@@ -14,7 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class WorkerDiedError(RuntimeError):
-    """A worker process ended before it returned its result."""
+    """Worker processes ended before they returned their results."""
 
 
 def cache_key(kind: str, *parts: object) -> str:
@@ -71,7 +71,7 @@ def run_cached(
     tasks: Mapping[str, Task],
     *,
     folder: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Array]]:
     """Return the result of every task, by key, computing those that are not in ``folder``.
@@ -79,11 +79,11 @@ def run_cached(
     Parameters
     ----------
     tasks : mapping of str to function () -> dict of str to ndarray
-        With ``jobs`` above 1 the functions are pickled by joblib, which supports lambdas too.
+        For other processes the functions are pickled by joblib, which supports lambdas too.
     folder : Path, optional
         Where results are saved, one file per result. It is created for the first of them.
-    jobs : int, default 1
-        Number of worker processes. More than one requires joblib.
+    jobs : int, optional
+        As for :func:`resolve_jobs`.
     progress : function (done, total), optional
         Called after every task.
 
@@ -92,16 +92,17 @@ def run_cached(
     ImportError
         With ``jobs`` above 1 and without joblib.
     WorkerDiedError
-        If a worker process was killed, for instance for lack of memory.
+        If a worker process was killed, for instance for lack of memory. Dask starts it again, and
+        computes its tasks elsewhere; there the error means that the scheduler was lost.
     KeyboardInterrupt
-        On Ctrl-C. The finished results are in ``folder``; all worker processes have ended.
+        On Ctrl-C. The finished results are in ``folder``; joblib's worker processes have ended.
 
     Examples
     --------
     >>> run_cached({"a": lambda: {"square": np.array(9)}})
     {'a': {'square': array(9)}}
     """
-    jobs = validation.whole("jobs", jobs, 1)
+    jobs = resolve_jobs(jobs)
     results: dict[str, dict[str, Array]] = {}
     for key in tasks:
         for path in [] if folder is None else list_results(folder, key):
@@ -118,6 +119,36 @@ def run_cached(
             if progress is not None:
                 progress(len(results), len(tasks))
     return {key: results[key] for key in tasks}
+
+
+def resolve_jobs(jobs: int | None) -> int:
+    """Return the number of processes, 1 for this process alone.
+
+    Parameters
+    ----------
+    jobs : int or None
+        More than 1 requires joblib. None means 1 or, inside ``joblib.parallel_config(...)``, its
+        backend (such as Dask's) and its number of jobs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is not a positive whole number.
+
+    Examples
+    --------
+    >>> import joblib
+    >>> with joblib.parallel_config(n_jobs=3):
+    ...     resolve_jobs(1), resolve_jobs(None)
+    (1, 3)
+    """
+    if jobs is not None:
+        return validation.whole("jobs", jobs, 1)
+    joblib = sys.modules.get("joblib")  # if it is not imported, no configuration is active
+    if joblib is None:
+        return 1
+    backend, number = joblib.parallel.get_active_backend()
+    return backend.default_n_jobs if number is None else number
 
 
 def list_results(folder: Path, kind: str) -> list[Path]:
@@ -146,19 +177,27 @@ def _compute(
     tasks: Mapping[str, Task], jobs: int
 ) -> Generator[tuple[str, dict[str, Array]], None, None]:
     """Yield keys and results, in the order in which they are finished."""
-    if jobs == 1 or len(tasks) < 2:
+    if jobs == 1 or not tasks:
         for key, task in tasks.items():
             yield key, task()
         return
     try:
         from joblib import Parallel, delayed
         from joblib.externals.loky import get_reusable_executor
+        from joblib.parallel import BACKENDS, get_active_backend
     except ImportError:
         raise ImportError(
             "more than one job requires joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
-    # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order.
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", max_nbytes=None)
+    backend = get_active_backend()[0]
+    # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order. All
+    # tasks are sent at once, for workers of a cluster that join later.
+    parallel = Parallel(
+        n_jobs=jobs,
+        return_as="generator_unordered" if backend.supports_return_generator else "list",
+        max_nbytes=None,
+        pre_dispatch="all",
+    )
     try:
         # Worker processes inherit the ignored signal, so Ctrl-C interrupts this process only. To
         # block the signal would have no effect, because joblib unblocks it.
@@ -172,18 +211,23 @@ def _compute(
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns that tasks are cancelled
-                results.close()
+                if backend.supports_return_generator:
+                    results.close()
     except BrokenExecutor:
         raise WorkerDiedError(
             "a worker process was killed, perhaps for lack of memory; use fewer jobs"
         ) from None
+    except CancelledError:
+        raise WorkerDiedError("the connection to the scheduler of the workers was lost") from None
     finally:
-        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+        if isinstance(backend, BACKENDS["loky"]):
+            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def _work(parent: int, key: str, task: Task) -> tuple[str, dict[str, Array]]:
-    """Compute a result in a worker process."""
-    end_with_parent(parent)
+    """Compute a result in a worker, which may be a thread, or a process on another machine."""
+    if os.getppid() == parent:
+        end_with_parent(parent)
     return key, task()
 
 
@@ -191,6 +235,8 @@ def _save(folder: Path, key: str, result: dict[str, Array]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **result)
     content = buffer.getvalue()
+    if list_results(folder, key):  # by a worker that was given up, but not dead
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):  # a damaged file of this name is not replaced
         write_whole(folder / f"nnreg-{key}-{_digest(content)}.npz", content)
