@@ -101,7 +101,8 @@ def finish(process, folder):
     assert process.returncode == 0, err
     assert not results(folder), f"left: {list(folder.iterdir())}"
     text = (folder / "report.json").read_text()
-    return json.loads(text, object_hook=lambda d: {k: d[k] for k in d if "seconds" not in k})
+    other = {"created", "seconds", "sha256"}
+    return json.loads(text, object_hook=lambda d: {k: d[k] for k in d.keys() - other})
 
 
 def trial(command, whole, folder):

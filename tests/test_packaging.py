@@ -147,8 +147,8 @@ def test_the_source_leaves_nothing_to_be_done_later():
 def reads_pickles(node: ast.AST) -> bool:
     picklers = {"cPickle", "dill", "joblib", "marshal", "shelve"}
     match node:
-        case ast.ImportFrom(module="joblib" | "joblib.externals.loky", names=names):  # no reader
-            return not {n.name for n in names} <= {"Parallel", "delayed", "get_reusable_executor"}
+        case ast.ImportFrom(module=str(module), names=names) if module.startswith("joblib"):
+            return bool({"load", "Memory", "numpy_pickle"} & {name.name for name in names})
         case ast.Import(names=names):
             return any(alias.name.partition(".")[0] in picklers for alias in names)
         case ast.ImportFrom(module=str(module)):

@@ -145,7 +145,8 @@ def dask_workers(address: str | None) -> Iterator[None]:
     if not address.rpartition(":")[2].isdigit():
         raise ValueError(f"--dask must be like tcp://head:8786, with the port, got {address!r}")
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are raised too
-    with Client(address, set_as_default=False) as client:
+    client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]  # untyped
+    with client:
         if not client.scheduler_info()["workers"]:
             print_error(f"waiting for the first worker of {address}")
             client.wait_for_workers(1)

@@ -148,7 +148,7 @@ def resolve_jobs(jobs: int | None) -> int:
     if joblib is None:
         return 1
     backend, number = joblib.parallel.get_active_backend()
-    return backend.default_n_jobs if number is None else number
+    return int(backend.default_n_jobs if number is None else number)
 
 
 def list_results(folder: Path, kind: str) -> list[Path]:
