@@ -138,12 +138,15 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 def describe_blas() -> str:
     """Return the names, versions and numbers of threads of the BLAS libraries that are loaded.
 
+    They are sorted: threadpoolctl lists them in an order that differs between processes.
+
     >>> "threads" in describe_blas()
     True
     """
-    libraries = _libraries(len(sys.modules))
     return ", ".join(
-        f"{lib.internal_api} {lib.version} {getattr(lib, 'architecture', '')}, "
-        f"{lib.num_threads} threads"
-        for lib in libraries
+        sorted(
+            f"{lib.internal_api} {lib.version} {getattr(lib, 'architecture', '')}, "
+            f"{lib.num_threads} threads"
+            for lib in _libraries(len(sys.modules))
+        )
     )
