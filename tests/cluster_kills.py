@@ -113,7 +113,7 @@ def trial(command, whole, folder):
         kill_worker()
         wait(process, folder, 3)
         kill_all()
-        err = process.communicate(timeout=120)[1]
+        err = process.communicate(timeout=300)[1]
     assert process.returncode == 1, f"{process.returncode}: {err}"
     kept = results(folder)
     *waiting, last = err.splitlines()
