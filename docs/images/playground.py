@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 def save(name: str, png: bytes) -> None:
     """Write a picture with few colors, which makes it small."""
     with Image.open(io.BytesIO(png)) as image:
-        small = image.convert("RGB").quantize(32, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(24, dither=Image.Dither.NONE)
         small.save(FOLDER / name, optimize=True)
 
 
