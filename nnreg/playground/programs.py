@@ -15,7 +15,9 @@ from typing import Any
 
 from nnreg._support import validation
 from nnreg.checkpoint import save
+from nnreg.penalties import L1, L2
 from nnreg.playground.settings import (
+    GENERATORS,
     TEST_SHARE,
     VALIDATION_ROWS,
     Settings,
@@ -23,7 +25,7 @@ from nnreg.playground.settings import (
     make_optimizer,
     make_rules,
 )
-from nnreg.playground.training import Training
+from nnreg.playground.training import UNREGULARIZED, Training
 
 
 def write_program(training: Training, what: Any) -> dict[str, str]:
@@ -60,15 +62,6 @@ def _data(settings: Settings, classes: int) -> str:
     """Return the lines that make the data."""
     kind, rows, seed = settings["data"], settings["rows"], settings["data_seed"]
     label_noise = settings["label_noise"] if classes else 0
-    total, noise = rows + VALIDATION_ROWS, settings["noise"]
-    makers = {
-        "moons": f"x, y = nn.datasets.two_moons({total}, noise={noise}, seed={seed})",
-        "rings": f"x, y = nn.datasets.rings({total}, noise={noise}, seed={seed})",
-        "spirals": f"x, y = nn.datasets.spirals({total}, noise={noise}, seed={seed})",
-        "sine": f"x, y, _ = nn.datasets.noisy_sine({total}, noise={noise}, seed={seed})",
-        "sparse": f"x, y, _ = nn.datasets.sparse_linear(\n    {total}, inputs=20, relevant=2, "
-        f"noise={noise}, seed={seed}\n)",
-    }
     if kind == "digits":
         text = "(x, y), (x_val, y_val) = nn.datasets.load_digits()\n"
         text += f"x, y, x_val = x[:{rows}].astype(float), y[:{rows}], x_val.astype(float)"
@@ -90,9 +83,11 @@ def _data(settings: Settings, classes: int) -> str:
             text += "y, y_val = (y - mean) / std, (y_val - mean) / std\n"
         text = f"import nnreg.lab.preprocessing\n\n{text}x, y = x[:{rows}], y[:{rows}]"
     else:
-        text = (
-            f"{makers[kind]}\nx, x_val, y, y_val = x[:{rows}], x[{rows}:], y[:{rows}], y[{rows}:]"
-        )
+        name, options = GENERATORS[kind]
+        options = {**options, "noise": settings["noise"], "seed": seed}
+        arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+        text = f"x, y, *_ = nn.datasets.{name}({rows + VALIDATION_ROWS}, {arguments})\n"
+        text += f"x, x_val, y, y_val = x[:{rows}], x[{rows}:], y[:{rows}], y[{rows}:]"
     if label_noise:
         text += f"\ny, wrong = nn.datasets.flip_labels(y, {label_noise}, "
         text += f"classes={classes}, seed={seed})"
@@ -205,115 +200,69 @@ def _caveats(training: Training) -> str:
     return texts and f"# Differences from the run in nnreg:\n{texts}"
 
 
-def _penalties(training: Training) -> list[tuple[float, float]]:
-    """Return the strengths of L1 and L2 of each dense layer."""
-    settings = training.settings
-    inherited = {"l1": settings["l1"], "l2": settings["l2"]}
-    hidden = [layer["penalty"] or inherited for layer in settings["layers"]]
-    return [(penalty["l1"], penalty["l2"]) for penalty in [*hidden, inherited]]
+OPTIMIZERS = {  # the arguments in Keras, and in PyTorch
+    "sgd": ("SGD", "", ""),
+    "momentum": ("SGD", ", momentum=0.9", ", momentum=0.9"),
+    "nesterov": ("SGD", ", momentum=0.9, nesterov=True", ", momentum=0.9, nesterov=True"),
+    "rmsprop": ("RMSprop", ", rho=0.9, epsilon=1e-8", ", alpha=0.9, eps=1e-8"),
+    "adam": ("Adam", ", epsilon=1e-8", ""),
+}
 
 
 def _keras(training: Training) -> str:
-    settings, limit = training.settings, training.settings["max_norm"]
-    options = [
-        (f", kernel_regularizer=keras.regularizers.L1L2({l1}, {l2 / 2})" if l1 or l2 else "")
-        + (f", kernel_constraint=keras.constraints.MaxNorm({limit}, axis=0)" if limit else "")
-        for l1, l2 in _penalties(training)
-    ]
-    kinds = {"relu": "ReLU()", "leaky-relu": "LeakyReLU(negative_slope=0.01)", "elu": "ELU()"}
-    lines = [f"keras.Input(({training.main.net.inputs},))"]
-    for layer, option in zip(settings["layers"], options, strict=False):
-        activation = layer["activation"]
-        lines.append(f"layers.Dense({layer['units']}{option})")
-        lines.append(f"layers.{kinds.get(activation, f'Activation({activation!r})')}")
-        if layer["keep_prob"] < 1:
-            lines.append(f"layers.Dropout({1 - layer['keep_prob']:g})")
-    lines.append(f"layers.Dense({training.data.outputs}{options[-1]})")
-    rate, text = settings["learning_rate"], "".join(f"        {line},\n" for line in lines)
-    optimizer = {
-        "sgd": f"SGD({rate})",
-        "momentum": f"SGD({rate}, momentum=0.9)",
-        "nesterov": f"SGD({rate}, momentum=0.9, nesterov=True)",
-        "rmsprop": f"RMSprop({rate}, rho=0.9, epsilon=1e-8)",
-        "adam": f"Adam({rate}, epsilon=1e-8)",
-    }[settings["optimizer"]]
+    settings, (name, options, _) = training.settings, OPTIMIZERS[training.settings["optimizer"]]
     classes = bool(training.data.classes)
     loss = "SparseCategoricalCrossentropy(from_logits=True)" if classes else "MeanSquaredError()"
     model = f"""
-keras.config.set_floatx("float64")
-model = keras.Sequential(
-    [
-{text}    ]
-)
-model.set_weights(list(net.parameters.values()))  # the same initial weights
+save_keras(net, "model.keras", overwrite=True)  # layers, initial weights, penalties, constraints
+model = keras.saving.load_model("model.keras", compile=False)
 model.compile(
-    optimizer=keras.optimizers.{optimizer},
+    optimizer=keras.optimizers.{name}({settings["learning_rate"]}{options}),
     loss=keras.losses.{loss},
-)"""
+)
+model.summary()"""
     step = """\
         model.train_on_batch(x[rows], y[rows])
         net.steps += 1
 """
-    imports = "import keras\nfrom keras import layers\n\n"
+    imports = "import keras\n\nfrom nnreg.interop import save_keras\n"
     text = _program(training, imports, settings, model, step).replace("FIRST\n", "")
     return f"{_caveats(training)}{text}\nprint(model.evaluate(x_val, y_val, verbose=0))\n"
 
 
 def _torch(training: Training) -> str:
-    settings, limit, net = training.settings, training.settings["max_norm"], training.main.net
-    names = {
-        "relu": "ReLU()",
-        "leaky-relu": "LeakyReLU(0.01)",
-        "elu": "ELU()",
-        "softplus": "Softplus()",
-        "tanh": "Tanh()",
-        "sigmoid": "Sigmoid()",
-    }
-    lines: list[str] = []
-    width = net.inputs
-    for layer in settings["layers"]:
-        lines += f"Linear({width}, {layer['units']})", names[layer["activation"]]
-        if layer["keep_prob"] < 1:
-            lines.append(f"Dropout({1 - layer['keep_prob']:g})")
-        width = layer["units"]
-    lines.append(f"Linear({width}, {training.data.outputs})")
-    layers = "".join(f"    torch.nn.{line},\n" for line in lines)
-    rate = settings["learning_rate"]
-    optimizer = {
-        "sgd": f"SGD(model.parameters(), {rate})",
-        "momentum": f"SGD(model.parameters(), {rate}, momentum=0.9)",
-        "nesterov": f"SGD(model.parameters(), {rate}, momentum=0.9, nesterov=True)",
-        "rmsprop": f"RMSprop(model.parameters(), {rate}, alpha=0.9, eps=1e-8)",
-        "adam": f"Adam(model.parameters(), {rate})",
-    }[settings["optimizer"]]
-    terms = [
-        f"{strength} * w[{number}].{power}.sum()"
-        for number, (l1, l2) in enumerate(_penalties(training))
-        for strength, power in ((l1, "abs()"), (l2 / 2, "square()"))
-        if strength
-    ]
+    settings, (name, _, options) = training.settings, OPTIMIZERS[training.settings["optimizer"]]
+    rules = training.main.net.regularization
+    terms = []
+    for number in range(len(settings["layers"]) + 1):
+        penalty = rules.penalty_of(f"dense_{number + 1}.weight")
+        l1, l2 = getattr(penalty, "l1", 0), getattr(penalty, "l2", 0)
+        l1 = penalty.strength if isinstance(penalty, L1) else l1
+        l2 = penalty.strength if isinstance(penalty, L2) else l2
+        terms += [f"{l1} * w[{number}].abs().sum()"] * bool(l1)
+        terms += [f"{l2 / 2} * w[{number}].square().sum()"] * bool(l2)
     penalty = "".join(f"        value = value + {term}\n" for term in terms)
-    limits = f"""\
+    limit = f"""\
         with torch.no_grad():
             for weight in w:
-                weight.copy_(torch.renorm(weight, 2, 0, {limit}))
+                weight.copy_(torch.renorm(weight, 2, 0, {settings["max_norm"]}))
 """
     model = f"""
-model = torch.nn.Sequential(
-{layers}).double()
+model = to_torch(net)  # torch.nn.Sequential, with the same initial weights
+print(model)
 w = [layer.weight for layer in model if isinstance(layer, torch.nn.Linear)]
-with torch.no_grad():  # the same initial weights
-    for parameter, values in zip(model.parameters(), net.parameters.values(), strict=True):
-        parameter.copy_(torch.from_numpy(values.T))
 loss = torch.nn.{"CrossEntropyLoss" if training.data.classes else "MSELoss"}()
-optimizer = torch.optim.{optimizer}
+optimizer = torch.optim.{name}(model.parameters(), {settings["learning_rate"]}{options})
 x, y, x_val, y_val = (torch.from_numpy(part) for part in (x, y, x_val, y_val))"""
     step = f"""\
         value = loss(model(x[rows]), y[rows])
 {penalty}        optimizer.zero_grad()
         value.backward()
         optimizer.step()
-{limits if limit else ""}        net.steps += 1
+{limit if settings["max_norm"] else ""}        net.steps += 1
 """
-    text = _program(training, "import torch\n\n", settings, model, step).replace("FIRST\n", "")
+    layers = [{**layer, "penalty": None} for layer in settings["layers"]]
+    plain = {**settings, **UNREGULARIZED, "layers": layers}  # PyTorch has penalties in the loss
+    imports = "import torch\n\nfrom nnreg.interop import to_torch\n"
+    text = _program(training, imports, plain, model, step).replace("FIRST\n", "")
     return f"{_caveats(training)}{text}\nmodel.eval()\nprint(loss(model(x_val), y_val).item())\n"

@@ -29,7 +29,15 @@ TEST_SHARE = 0.3  # of a CSV file
 MAX_LAYERS, MAX_POINTS, MAX_CSV = 6, 500, 1_000_000
 MAX_CLASSES, MAX_INPUTS = 20, 100
 
-DATA = ("moons", "rings", "spirals", "sine", "sparse", "digits", "points", "csv")
+GENERATORS: Mapping[str, tuple[str, Settings]] = {
+    "moons": ("two_moons", {}),
+    "rings": ("rings", {}),
+    "spirals": ("spirals", {}),
+    "sine": ("noisy_sine", {}),
+    "sparse": ("sparse_linear", {"inputs": 20, "relevant": 2}),
+}
+"""By name: a function of `nnreg.datasets`, and its arguments besides rows, noise and seed."""
+
 LAYER: Settings = {"units": 8, "activation": "relu", "keep_prob": 1.0, "penalty": None}
 DEFAULTS: Settings = {
     "data": "moons",
@@ -83,7 +91,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "patience": (0, 10_000),
 }
 CHOICES = {
-    "data": list(DATA),
+    "data": [*GENERATORS, "digits", "points", "csv"],
     "optimizer": list(OPTIMIZERS),
     "l1_method": list(METHODS),
     "activation": [name for name in ACTIVATIONS if name != "gelu"],  # it needs SciPy
@@ -204,22 +212,6 @@ class PlaygroundData:
         return len(self.classes) or 1
 
 
-def _generate(
-    kind: str, rows: int, noise: float, seed: int
-) -> tuple[Array, Array, list[int] | None]:
-    if kind == "moons":
-        return *datasets.two_moons(rows, noise=noise, seed=seed), None
-    if kind == "rings":
-        return *datasets.rings(rows, noise=noise, seed=seed), None
-    if kind == "spirals":
-        return *datasets.spirals(rows, noise=noise, seed=seed), None
-    if kind == "sine":
-        x, y, _ = datasets.noisy_sine(rows, noise=noise, seed=seed)
-        return x, y, None
-    x, y, w = datasets.sparse_linear(rows, inputs=20, relevant=2, noise=noise, seed=seed)
-    return x, y, np.flatnonzero(w).tolist()
-
-
 def make_data(settings: Settings) -> PlaygroundData:
     """Return the data of checked settings.
 
@@ -242,7 +234,10 @@ def make_data(settings: Settings) -> PlaygroundData:
         names = [f"pixel {number}" for number in range(64)]
     else:
         total = rows + VALIDATION_ROWS
-        x, y, relevant = _generate(kind, total, settings["noise"], seed)
+        name, options = GENERATORS[kind]
+        make = getattr(datasets, name)
+        x, y, *truth = make(total, noise=settings["noise"], seed=seed, **options)
+        relevant = np.flatnonzero(truth[0]).tolist() if kind == "sparse" else None
         x, x_val, y, y_val = x[:rows], x[rows:], y[:rows], y[rows:]
         classes = [] if y.ndim == 2 else list(map(str, range(int(y_val.max()) + 1)))
         names = [f"x{number + 1}" for number in range(x.shape[1])]

@@ -10,6 +10,7 @@ Every hyper-parameter is exact in float32 too, since TensorFlow lets some pass t
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -226,5 +227,7 @@ def compare_playground_program(library: str, *, penalty: bool = False) -> None:
     training.train(100)
     _, val, value, _ = training.figures[0]
     program = [sys.executable, "-c", write_program(training, library)["text"]]
-    out = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"cwd": folder, "capture_output": True, "text": True}
+        out = subprocess.run(program, check=True, **options).stdout
     assert abs(float(out.split()[-1]) - (val + value * penalty)) < 1e-5 * val
