@@ -214,6 +214,7 @@ def _keras(training: Training) -> str:
     classes = bool(training.data.classes)
     loss = "SparseCategoricalCrossentropy(from_logits=True)" if classes else "MeanSquaredError()"
     model = f"""
+keras.config.set_floatx("float64")
 save_keras(net, "model.keras", overwrite=True)  # layers, initial weights, penalties, constraints
 model = keras.saving.load_model("model.keras", compile=False)
 model.compile(
