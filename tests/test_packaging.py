@@ -130,7 +130,7 @@ def test_one_subject_a_file_and_over_500_lines_is_a_smell():
     lengths = {path.name: len(path.read_bytes().splitlines()) for path in modules()}
     # Each of these is one subject, though longer.
     longer = {"contract.py": 550, "cs231n.py": 600, "functions.py": 550, "kernels.py": 550}
-    longer |= {"estimators.py": 1000, "optimizers.py": 650}
+    longer |= {"estimators.py": 1000, "network.py": 550, "optimizers.py": 650}
     assert {name: n for name, n in lengths.items() if n > longer.get(name, 500)} == {}
 
 

@@ -35,7 +35,8 @@ from nnreg.training.resume import (
     fingerprint,
     open_run,
 )
-from nnreg.training.shards import ShardedStep, Shards
+from nnreg.training.sharded_step import ShardedStep
+from nnreg.training.shards import Shards
 from nnreg.training.step import IGNORE_FLOAT_ERRORS, NonFiniteLossError, TrainingStep
 
 # Upper bound of threads: BLAS counts them in 32 bits.
