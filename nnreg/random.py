@@ -17,7 +17,7 @@ from nnreg._support.typing import Array
 
 WORDS_PER_BLOCK = 4  # 64-bit words for one value of the counter,
 BITS_PER_BLOCK = 16  # and 16-bit numbers in them
-PIECE = 2048  # blocks per draw, if a row has no more
+PIECE = 512  # blocks per draw, if a row has no more
 
 PURPOSES = {"initial": 0, "order": 1, "mask": 2, "split": 3, "check": 4, "sampling": 5}
 

@@ -21,7 +21,7 @@ from nnreg.penalties import Constraint, Penalty
 
 # Weights per call of a penalty's value and proximal map, which limits temporary memory.
 VALUE_BLOCK = 4096
-PROXIMAL_BLOCK = 8192
+PROXIMAL_BLOCK = 1536
 
 
 class Segment(NamedTuple):

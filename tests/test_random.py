@@ -108,7 +108,7 @@ def test_no_two_steps_share_words():
 def test_no_piece_of_several_rows_is_larger_than_64_kib():
     for shape in [(1000, 512), (5, 100_000), (4000, 1)]:
         for _, piece in random.RandomBits(random.key(0, "mask")).rows(0, 0, shape):
-            assert len(piece) == 1 or piece.base.nbytes <= 64 * 1024
+            assert len(piece) == 1 or piece.base.nbytes <= 32 * 1024
 
 
 def test_the_streams_are_the_ones_they_have_always_been():

@@ -16,8 +16,10 @@ from nnreg._support import system
 from nnreg._support.files import write_whole
 
 SOURCE = Path(nnreg.__file__).parent
-# Only these write: whole files, and what a submission prints, into a temporary folder.
+# Only these write: whole files; and, into a temporary folder, what a submission prints and a table
+# that a page sends.
 WRITERS = {"_support/files.py", "_support/system.py", "course/grading/process.py"}
+WRITERS |= {"playground/settings.py"}
 
 
 def writes(call):
