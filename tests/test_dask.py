@@ -117,9 +117,14 @@ def test_after_the_whole_cluster_is_gone_the_rest_is_computed(
         if done:
             cluster.close()
 
-    with pytest.raises(WorkerDiedError, match="scheduler"):
+    message = ""
+    try:
         study_path(load("digits"), PATH, folder=tmp_path, progress=end)
+    except WorkerDiedError as error:
+        message = str(error)
     kept = len(list_results(tmp_path, "path"))
+    if kept < 9:  # else the cluster had computed all points before its end
+        assert "scheduler" in message
     trained, fit = [], study.fit
     monkeypatch.setattr(study, "fit", lambda *a, **k: trained.append(1) or fit(*a, **k))
     assert same(study_path(load("digits"), PATH, folder=tmp_path, jobs=1), whole)

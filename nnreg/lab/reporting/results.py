@@ -190,13 +190,14 @@ def _compute(
             "more than one job requires joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
     backend = get_active_backend()[0]
-    # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order. All
-    # tasks are sent at once, for workers of a cluster that join later.
+    local = isinstance(backend, BACKENDS["loky"])
+    # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order. To a
+    # cluster all tasks are sent at once, for workers that join later.
     parallel = Parallel(
         n_jobs=jobs,
         return_as="generator_unordered" if backend.supports_return_generator else "list",
         max_nbytes=None,
-        pre_dispatch="all",
+        pre_dispatch="2 * n_jobs" if local else "all",
     )
     try:
         # Worker processes inherit the ignored signal, so Ctrl-C interrupts this process only. To
@@ -220,7 +221,7 @@ def _compute(
     except CancelledError:
         raise WorkerDiedError("the connection to the scheduler of the workers was lost") from None
     finally:
-        if isinstance(backend, BACKENDS["loky"]):
+        if local:
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
