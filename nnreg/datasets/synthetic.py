@@ -148,10 +148,7 @@ def two_moons(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Arra
     >>> bool(np.allclose(np.hypot(*x[y == 0].T), 1.0))
     True
     """
-    n = validation.whole("n", n, 2)
-    noise = validation.number("noise", noise, 0)
-    rng = _generator(seed)
-    y = rng.permutation(np.arange(n, dtype=np.int64) % 2)
+    rng, y, noise = _draw_classes(n, 2, noise, seed)
     angle = rng.uniform(0.0, np.pi, n)
     side = 1.0 - 2.0 * y
     x = np.column_stack((side * np.cos(angle) + y, side * np.sin(angle) + 0.5 * y))
@@ -191,10 +188,7 @@ def rings(n: int, *, noise: float = 0.1, seed: int = 0) -> tuple[Array, Array]:
     >>> bool(np.hypot(*x[y == 0].T).max() < np.hypot(*x[y == 1].T).min())
     True
     """
-    n = validation.whole("n", n, 2)
-    noise = validation.number("noise", noise, 0)
-    rng = _generator(seed)
-    y = rng.permutation(np.arange(n, dtype=np.int64) % 2)
+    rng, y, noise = _draw_classes(n, 2, noise, seed)
     radius, angle = 1.2 * y + rng.uniform(0.0, 0.8, n), rng.uniform(0.0, 2 * np.pi, n)
     x = np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
     return x + noise * rng.standard_normal((n, 2)), y
@@ -237,10 +231,7 @@ def spirals(n: int, *, classes: int = 3, noise: float = 0.1, seed: int = 0) -> t
     ([3, 2, 2], True)
     """
     classes = validation.whole("classes", classes, 2)
-    n = validation.whole("n", n, classes)
-    noise = validation.number("noise", noise, 0)
-    rng = _generator(seed)
-    y = rng.permutation(np.arange(n, dtype=np.int64) % classes)
+    rng, y, noise = _draw_classes(n, classes, noise, seed)
     radius = rng.uniform(0.2, 2.0, n)
     angle = 2 * np.pi * (y / classes + radius / 4)
     x = np.column_stack((radius * np.cos(angle), radius * np.sin(angle)))
@@ -291,6 +282,16 @@ def flip_labels(y: Array, share: float, *, classes: int, seed: int = 0) -> tuple
     flipped = y.astype(np.int64)
     flipped[rows] = (flipped[rows] + rng.integers(1, classes, len(rows))) % classes
     return flipped, rows
+
+
+def _draw_classes(
+    n: int, classes: int, noise: float, seed: int
+) -> tuple[np.random.Generator, Array, float]:
+    """Check the arguments; return the generator, classes of equal numbers of points, and noise."""
+    n = validation.whole("n", n, classes)
+    noise = validation.number("noise", noise, 0)
+    rng = _generator(seed)
+    return rng, rng.permutation(np.arange(n, dtype=np.int64) % classes), noise
 
 
 def _generator(seed: int) -> np.random.Generator:
