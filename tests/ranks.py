@@ -82,7 +82,7 @@ def in_a_file() -> Options:
 RUNS: dict[str, Callable[[], Options]] = {
     "52 steps": lambda: {"epochs": 13},
     **{
-        f"optimizer {name}": lambda make=make: {"optimizer": make()}  # type: ignore[misc]
+        f"optimizer {name}": lambda make=make: {"optimizer": make()}
         for name, make in OPTIMIZERS.items()
     },
     "optimizer with clipping": lambda: {"optimizer": nn.Adam(0.01, clip_norm=0.1)},

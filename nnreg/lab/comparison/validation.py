@@ -179,10 +179,8 @@ class Validation:
         candidates = list_changes(base, variant, selection)
         changes: dict[str, dict[str, Change]] = {side: {} for side in SIDES}
         for divisions in range(1, DIVISIONS + 1):
-            losses, folds = (
-                self.losses(base, divisions, text, keep=True),
-                self.find_folds(divisions),
-            )
+            losses = self.losses(base, divisions, text, keep=True)
+            folds = self.find_folds(divisions)
             runs = [self.run(int(fold), base, text) for fold in np.unique(folds)]
             train = float(np.mean([run.train_losses[self.epochs] for run in runs]))
             for side in SIDES:
