@@ -72,8 +72,8 @@ def _grid(training: Training, size: int) -> Any:
     x = _points(training, size)
     if x is None:
         return None
-    main, *twins = (_draw_outputs(run, x) for run in training.runs)
-    return {"size": size, **main, **({"twin": twins[0]} if twins else {})}
+    main, *twins = ({"size": size, **_draw_outputs(run, x)} for run in training.runs)
+    return {**main, **({"twin": twins[0]} if twins else {})}
 
 
 def _draw_outputs(run: Run, x: Array) -> dict[str, Any]:
@@ -112,12 +112,15 @@ def _links(training: Training, _: int) -> Any:
 
 
 def _mask(training: Training, _: int) -> Any:
-    """Return the mask of the last step's first row in each hidden layer."""
+    """Return the mask of the last step's first row in each hidden layer.
+
+    It is None before the first step, and the one of each layer after a new optimizer until the next.
+    """
     if not training.steps:
         return None
     masks = []
     for layer in training.main.net.layers[2::3]:
-        mask = training.main.step.cache[layer.name].mask
+        mask = getattr(training.main.step.cache[layer.name], "mask", None)
         masks.append(None if mask is None else (mask[0] != 0).astype(int).tolist())
     return masks
 

@@ -195,13 +195,16 @@ async function change(settings) {
     return;
   }
   pending = { ...settings };
-  while (Object.keys(pending).length) {
-    const sent = pending;
-    pending = {};
-    const reply = await act({ do: "set", knobs: sent });
-    if (reply && reply.reset) say("anew", { knob: Object.keys(sent).map(label).join(", ") });
+  try {
+    while (Object.keys(pending).length) {
+      const sent = pending;
+      pending = {};
+      const reply = await act({ do: "set", knobs: sent });
+      if (reply && reply.reset) say("anew", { knob: Object.keys(sent).map(label).join(", ") });
+    }
+  } finally {
+    pending = null;
   }
-  pending = null;
 }
 
 // Replace data that have to be given first: the points of the data that are shown, or a file.
