@@ -241,6 +241,7 @@ def test_pictures_are_the_predictions_of_the_network(changed):
     assert (decode(pictures["grid"]["confidence"]) == (255 * p.max(axis=1)).astype(int)).all()
     twin = changed.training.runs[1].net.predict(x).argmax(axis=1)
     assert (decode(pictures["grid"]["twin"]["class"]) == twin).all()
+    assert pictures["grid"]["twin"]["size"] == 12
     predicted = run.net.predict(changed.training.data.x_val).argmax(axis=1)
     assert (decode(pictures["predictions"]["val"]) == predicted).all()
     assert [unit["units"] for unit in pictures["units"]] == [5, 4]
@@ -251,6 +252,17 @@ def test_pictures_are_the_predictions_of_the_network(changed):
     assert sum(pictures["histogram"]["counts"]) == reply["status"]["weights"]
     assert len(decode(pictures["spread"]["values"])) == 64
     assert pictures["verdict"]["word"] in nn.lab.verdicts.VERDICTS
+
+
+@pytest.mark.parametrize("knob", ["optimizer", "batch_size", "l1_method", "compare", "max_norm"])
+def test_all_pictures_can_be_drawn_between_a_change_and_the_next_step(knob):
+    session = open_session(layers=[{"units": 3, "keep_prob": 0.5}], rows=30, compare=False)
+    ask(session, "play", steps=3)
+    value = {"optimizer": "sgd", "batch_size": 7, "compare": True, "max_norm": 1.0}
+    changed = {knob: value.get(knob, "proximal")}
+    pictures = ask(session, "set", knobs=changed, want=WANT)["pictures"]
+    assert set(pictures) == set(WANT)
+    assert pictures["mask"] == [None] or knob != "optimizer"
 
 
 @pytest.mark.parametrize("kind", CHOICES["data"])

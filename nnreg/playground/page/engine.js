@@ -50,6 +50,7 @@ const ARRAYS = { f32: Float32Array, u8: Uint8Array };
 // {f32: base64} or {u8: base64} as a typed array
 export function decode(field) {
   const [[kind, text]] = Object.entries(field);
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text), bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
   return new ARRAYS[kind](bytes.buffer);
 }

@@ -11,7 +11,7 @@ import { view, drawAll, drawFast, drawNumbers, describe } from "./view.js";
 const find = (id) => document.getElementById(id);
 const FAST = { grid: 50, units: 20, links: 1, mask: 1 };
 const SLOW = { ...FAST, curves: 1, histogram: 31, inputs: 1 };
-const SPEEDS = { slow: { steps: 1, wait: 500 }, normal: { steps: 1 }, fast: { steps: 10 },
+const SPEEDS = { slow: { steps: 1, wait: 500 }, normal: { steps: 1 }, fast: { steps: 20 },
   fastest: { steps: 10000 } };
 const REPLAY = { do: "play", steps: 5000, ms: 60 };
 
@@ -139,25 +139,30 @@ async function play() {
   let drawn = performance.now(), pictures = 60;
   const aim = view.preset && view.status.step < view.preset.steps ? view.preset.steps : Infinity;
   let reached = false;
-  for (let count = 0; playing; count++) {
+  const ask = (count) => { // the reply is taken over when it comes, in the order of the messages
     const { steps, wait } = SPEEDS[page.speed];
     const ms = pictures > 40 ? 10 : 40; // on a slow computer fewer pictures, not fewer steps
     const left = Math.min(steps, aim - view.status.step);
     const want = count % 12 ? FAST : { ...wanted(SLOW), verdict: count % 60 ? undefined : 1 };
-    const [reply] = await Promise.all([send({ do: "play", steps: left, ms, want }), frame(),
-      wait && sleep(wait)]);
-    if (!take(reply)) break;
+    return Promise.all([send({ do: "play", steps: left, ms, want }).then(take), wait && sleep(wait)]);
+  };
+  let taken = true, reply = ask(0);
+  for (let count = 1; playing; count++) {
+    [taken] = await reply;
+    reached = view.status.step >= aim;
+    if (!taken || !playing || view.status.stopped || reached) break;
+    reply = ask(count); // the engine computes the next picture while this one is drawn
     const now = performance.now();
     pictures += 0.05 * (1000 / (now - drawn) - pictures);
     drawn = now;
     drawFast();
-    if (count % 12 === 0) drawAll(false);
+    if (count % 12 === 1) drawAll(false);
     find("counters").textContent = text("run.counters", { epoch: view.status.epoch,
       step: view.status.step, rate: Math.round(view.status.steps_per_second),
       pictures: Math.round(pictures) });
-    reached = view.status.step >= aim;
-    if (view.status.stopped || reached) break;
+    await frame();
   }
+  await reply; // of the message that was sent ahead
   const failed = playing && !view.status.stopped && !reached; // a message that was refused
   playing = false;
   buttons();

@@ -5,8 +5,9 @@ import { text } from "./texts.js";
 // Okabe and Ito's colors, which differ with every kind of color blindness, and two more.
 export const CLASSES = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00",
   "#F0E442", "#999999", "#882255", "#44AA99"];
+const POSITIVE = CLASSES[0], NEGATIVE = CLASSES[1];
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-const POSITIVE = rgb("#0072B2"), NEGATIVE = rgb("#E69F00");
+const mix = (from, to, share) => from.map((value, k) => value + (to[k] - value) * share);
 
 let theme = {};
 export function readTheme() {
@@ -15,6 +16,14 @@ export function readTheme() {
     .map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   const light = Number(style.getPropertyValue("--light"));
   theme.classes = CLASSES.map((color) => `rgb(${mix(rgb(color), [255, 255, 255], light)})`);
+  theme.ramps = Object.fromEntries(CLASSES.map((color) => [color, ramp(rgb(theme.paper), rgb(color))]));
+}
+
+// 256 colors between two, each as the 32 bits of a pixel
+function ramp(from, to) {
+  const pixels = new Uint8ClampedArray(1024);
+  for (let k = 0; k < 256; k++) pixels.set([...mix(from, to, k / 255), 255], 4 * k);
+  return new Uint32Array(pixels.buffer);
 }
 
 // Prepare a canvas of this height in CSS pixels; return its context, width and height.
@@ -35,31 +44,26 @@ function prepare(canvas, height) {
 }
 
 const scratch = document.createElement("canvas");
-// Draw an image of columns × rows pixels into a rectangle; color(i) returns red, green, blue.
+// Draw an image of columns × rows pixels into a rectangle; color(i) returns a color of a ramp.
 function image(g, columns, rows, color, left, top, width, height, flip = true, smooth = true) {
   if (scratch.width !== columns || scratch.height !== rows) {
     scratch.width = columns;
     scratch.height = rows;
   }
   const pen = scratch.getContext("2d", { willReadFrequently: true });
-  const pixels = pen.createImageData(columns, rows);
+  const pixels = pen.createImageData(columns, rows), colors = new Uint32Array(pixels.data.buffer);
   for (let row = 0, i = 0; row < rows; row++) {
-    let at = 4 * columns * (flip ? rows - 1 - row : row);
-    for (let column = 0; column < columns; column++, i++, at += 4) {
-      const mixed = color(i);
-      for (let k = 0; k < 3; k++) pixels.data[at + k] = mixed[k];
-      pixels.data[at + 3] = 255;
-    }
+    let at = columns * (flip ? rows - 1 - row : row);
+    for (let column = 0; column < columns; column++) colors[at++] = color(i++);
   }
   pen.putImageData(pixels, 0, 0);
   g.imageSmoothingEnabled = smooth;
   g.drawImage(scratch, left, top, width, height);
 }
 
-const mix = (from, to, share) => from.map((value, k) => value + (to[k] - value) * share);
 function signed(value, largest) { // -1..1: orange, background, blue
   const share = largest ? Math.min(1, Math.abs(value) / largest) : 0;
-  return mix(rgb(theme.paper), value >= 0 ? POSITIVE : NEGATIVE, share);
+  return theme.ramps[value >= 0 ? POSITIVE : NEGATIVE][Math.round(255 * share)];
 }
 
 function marker(g, kind, x, y, size) {
@@ -112,22 +116,21 @@ function frame(g, width, height, [[x0, x1], [y0, y1]]) {
 // The output of a network with two inputs: classes with their probability, or values.
 export function regions(canvas, grid, data, spread) {
   const [g, width, height] = prepare(canvas, canvas.clientWidth);
-  const paper = rgb(theme.paper), size = grid.size;
-  const palette = CLASSES.map(rgb);
-  const shade = (values) => (i) => mix(paper, POSITIVE, values[i] / 255);
+  const size = grid.size;
   if (spread) {
     const values = spread.values ?? spread.std;
-    const most = spread.values ? 1 : Math.max(...values) / 255 || 1;
-    image(g, spread.size, spread.size, shade(values.map((value) => value / most)), 0, 0, width,
-      height);
+    const most = spread.values ? 255 : Math.max(...values);
+    image(g, spread.size, spread.size, (i) => signed(values[i], most), 0, 0, width, height);
   } else if (grid.values) {
     const largest = grid.values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     image(g, size, size, (i) => signed(grid.values[i], largest), 0, 0, width, height);
   } else {
     const least = 1 / Math.max(2, data.outputs); // the confidence of a guess
-    image(g, size, size, (i) => mix(paper, palette[grid.class[i] % 10],
-      0.12 + 0.55 * Math.max(0, (grid.confidence[i] / 255 - least) / (1 - least))), 0, 0, width,
-    height);
+    const ramps = CLASSES.map((color) => theme.ramps[color]);
+    const shares = Uint8Array.from({ length: 256 }, (_, confidence) =>
+      255 * (0.12 + 0.55 * Math.max(0, (confidence / 255 - least) / (1 - least))));
+    image(g, size, size, (i) => ramps[grid.class[i] % 10][shares[grid.confidence[i]]], 0, 0, width,
+      height);
   }
   const [[x0, x1], [y0, y1]] = data.box;
   for (const part of [data.val, data.train]) {
