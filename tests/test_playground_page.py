@@ -17,13 +17,17 @@ from nnreg.playground.server import read_page
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_each_preset_has_a_text_and_each_lesson_of_the_docs_names_a_preset():
+def test_each_preset_has_a_text_and_each_lesson_of_the_docs_shows_a_preset():
     texts = read_page()["texts.js"].decode()
     for name in PRESETS:
         assert re.search(rf'^    "?{name}"?: {{ title: "', texts, re.MULTILINE), name
     named = {}
     for page in (*DOCS.glob("learn/[01]*.md"), DOCS / "do" / "playground.md"):
-        named[page.name] = set(re.findall(r"nnreg playground --preset ([\w-]+)", page.read_text()))
+        text = page.read_text()
+        named[page.name] = set(re.findall(r"nnreg playground --preset ([\w-]+)", text))
+        pictures = re.findall(r"/(images/playground_[\w-]+\.png)", text)
+        assert pictures, page.name
+        assert all((DOCS / picture).is_file() for picture in pictures)
     assert all(named.values())
     assert set.union(*named.values()) == named["playground.md"] == set(PRESETS)
 
