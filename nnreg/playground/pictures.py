@@ -114,7 +114,7 @@ def _links(training: Training, _: int) -> Any:
 def _mask(training: Training, _: int) -> Any:
     """Return the mask of the last step's first row in each hidden layer.
 
-    It is None before the first step, and the one of each layer after a new optimizer until the next.
+    It is None before the first step; after a new optimizer each mask is, until the next step.
     """
     if not training.steps:
         return None
