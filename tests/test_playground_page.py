@@ -32,6 +32,33 @@ def test_each_preset_has_a_text_and_each_lesson_of_the_docs_shows_a_preset():
     assert set.union(*named.values()) == named["playground.md"] == set(PRESETS)
 
 
+def luminance(color):
+    """As WCAG 2.1 defines it."""
+    c = np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(c <= 0.03928, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [
+        0.2126,
+        0.7152,
+        0.0722,
+    ]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_texts_and_lines_have_the_contrast_that_wcag_wants(mode):
+    style = read_page()["style.css"].decode()
+    rules = style.split(":root {")[1 if mode == "light" else 2].partition("}")[0]
+    light = {name: luminance(color) for name, color in re.findall(r"--([\w-]+): (#\w{6})", rules)}
+
+    def contrast(*names):
+        low, high = sorted(light[name] for name in names)
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "grey", "accent", "good", "bad"):
+        assert min(contrast(text, "paper"), contrast(text, "panel")) >= 4.5, text
+    assert contrast("on-accent", "accent") >= 4.5
+    for line in ("train", "val", "positive", "negative"):
+        assert contrast(line, "paper") >= 3, line
+
+
 @pytest.mark.browser
 def test_a_page_trains_explains_a_step_and_repeats_a_run_from_its_address():
     with running_browser() as browser, running_server() as server, opened(browser, server) as tab:
