@@ -10,6 +10,7 @@ The marks are read from the source, so that the page does not depend on which pa
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,28 +24,34 @@ START, END = "<!-- written by tests/reliability.py: (\\w+) -->\n", "<!-- end -->
 PART = re.compile(f"({START}).*?({END})", re.DOTALL)
 
 
-def read_marks(path: Path, kind: str) -> Iterator[tuple[str, str, str]]:
-    """Yield fault or input, what is seen, and the name of the test, for each mark in a file."""
-    for test in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@functools.cache
+def read_marks(path: Path) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+    """Return the docstring of a file, and the name of the test and the texts of each mark."""
+    text, marks = path.read_text(encoding="utf-8"), []
+    if "mark.reliability" not in text:
+        return "", marks
+    module = ast.parse(text)
+    for test in ast.walk(module):
         for mark in getattr(test, "decorator_list", []):
             if isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith("mark.reliability"):
                 texts = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
                 if texts.keys() not in ({"fault", "sees"}, {"input", "sees"}):
                     raise ValueError(f"{path}: {test.name}: a mark has fault= or input=, and sees=")
-                if kind in texts:
-                    yield texts[kind], texts["sees"], test.name
+                marks.append((test.name, texts))
+    return ast.get_docstring(module) or "", marks
 
 
 def make_sections(kind: str) -> Iterator[str]:
     """Yield a heading and a table for each file with marks of this kind."""
     for path in sorted(TESTS.glob("test_*.py")):
+        docstring, marks = read_marks(path)
         rows = [
-            (what, sees, test.removeprefix("test_").replace("_", " "))
-            for what, sees, test in read_marks(path, kind)
+            (texts[kind], texts["sees"], test.removeprefix("test_").replace("_", " "))
+            for test, texts in marks
+            if kind in texts
         ]
         if rows:
-            subject = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            subject = re.split(r": |\.$", subject.partition("\n")[0])[0]
+            subject = re.split(r": |\.$", docstring.partition("\n")[0])[0]
             heads = (kind.capitalize(), "What you see and have", f"Test in `{path.name}`")
             yield f"### {subject}\n\n{make_table(heads, rows)}"
 

@@ -79,7 +79,13 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES)
+SLOW = {"network, squared error", "network, 0-1 loss, three classes"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CASES],
+)
 def result(request):
     learner, process, design = CASES[request.param]
     return bias_variance_sweep({"": learner}, process, design)[""]

@@ -235,7 +235,9 @@ class TestChoosing:
         other = dataclasses.replace(
             digits, x_test=digits.x_test[:7] * 100, y_test=digits.y_test[:7]
         )
-        settings = Settings(hidden=(8,), train_size=60, epochs=2, repeats=1)
+        settings = Settings(
+            hidden=(8,), l1=0.01, keep_prob=0.5, train_size=200, epochs=2, repeats=1
+        )
         assert compare(digits, settings).selection == compare(other, settings).selection
 
     def test_it_judges_by_rows_that_the_trial_does_not_train_on(self):
@@ -355,7 +357,7 @@ class TestSettings:
         assert Settings(learning_rate=0.5).new_optimizer().learning_rate == 0.5
 
     def test_two_classes_and_data_without_test_rows_work(self, rng):
-        x = rng.normal(size=(40, 3))
+        x = rng.normal(size=(280, 3))
         data = Dataset("signs", x, (x[:, 0] > 0).astype(int), ("a", "b", "c"), ("-", "+"), "here")
         result = compare(data, Settings(**(QUICK | {"train_size": None, "epochs": 1})))
         assert result.rows.classes == 2

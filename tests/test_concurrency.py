@@ -67,9 +67,16 @@ def test_checks_that_overlap_restore_the_filters_of_warnings():
     assert not changes(before, process_state())
 
 
+def start_methods():
+    """Yield each with and without a thread that trains, with which fork is the hard one."""
+    for method in multiprocessing.get_all_start_methods():
+        yield pytest.param(method, False, id=method)
+        marks = [] if method == "fork" else [pytest.mark.slow]
+        yield pytest.param(method, True, id=f"{method} while a thread trains", marks=marks)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("busy", [False, True], ids=["", "while a thread trains"])
+@pytest.mark.parametrize(("method", "busy"), list(start_methods()))
 def test_a_child_process_trains_to_the_same_bits(method, busy):
     alone, training = train_anew("Adam"), busy
 

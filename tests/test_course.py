@@ -19,7 +19,11 @@ NUMBERS = range(1, 9)
 every_exercise = pytest.mark.parametrize("number", NUMBERS)
 each = pytest.mark.parametrize("number", [*NUMBERS[:-1], pytest.param(8, marks=pytest.mark.slow)])
 mistakes = pytest.mark.parametrize(
-    ("number", "mistake"), MISTAKES, ids=[f"{number}: {name}" for number, name in MISTAKES]
+    ("number", "mistake"),
+    [
+        pytest.param(*case, id=f"{case[0]}: {case[1]}", marks=[pytest.mark.slow] * (case[0] == 8))
+        for case in MISTAKES
+    ],
 )
 
 
@@ -69,7 +73,9 @@ def test_the_checks_are_worth_a_hundred_points(number):
     assert len({check.title for check in tested}) == len(tested.checks)
 
 
-@each
+@pytest.mark.parametrize(
+    "number", [1, 2, 3, *(pytest.param(number, marks=pytest.mark.slow) for number in NUMBERS[3:])]
+)
 def test_the_solution_scores_a_hundred(number):
     result = grade(COURSE / "solutions" / f"exercise_{number}.py", f"exercise_{number}")
     assert result.lost == {}
@@ -95,9 +101,12 @@ SUBCLASSES = "class Cache(list): size = 1\n\n\nclass Gradients(tuple): pass\n\n\
         (1, SUBCLASSES, [("b, (x, w)", "b, Cache([x, w])"), ("x, w = cache", "x, w = cache[:]"),
                          ("return dx, dw, db", "return Gradients([dx, dw, db][:3 * cache.size])")]),
         (1, DATACLASS, [("x, 0), x", "x, 0), Cache(x)"), ("x = cache", "x = cache.x")]),
-        (4, NAMED, [("return x, None", "return x, Cache(None, 0)"),
-                    ("mask = cache", "mask = cache.x"),
-                    ("mask, mask", "mask, Cache(mask, (keep_prob, Cache(x, 1)))")]),
+        pytest.param(
+            4, NAMED, [("return x, None", "return x, Cache(None, 0)"),
+                       ("mask = cache", "mask = cache.x"),
+                       ("mask, mask", "mask, Cache(mask, (keep_prob, Cache(x, 1)))")],
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_a_cache_of_any_class_comes_back_as_it_is(number, before, replacements, tmp_path):
@@ -303,7 +312,7 @@ def test_a_notebooks_checks_say_what_is_not_written_yet(number, monkeypatch):
             shown(code, names)
 
 
-@every_exercise
+@each
 def test_a_notebook_is_graded_as_the_file_is(number):
     text = notebook(number)
     filled = code_cells(number, solved=True)
@@ -325,6 +334,7 @@ def test_the_reference_of_exercise_7_has_the_right_gradients():
     assert nn.check_gradients(of_parameters, *arrays).passed
 
 
+@pytest.mark.slow
 def test_the_findings_of_exercise_8_are_clear_of_the_noise():
     """No seed and no rounding of another machine may make another strength or variant the best."""
     runs = {s: exercise_8.experiment("L2", s) for s in exercise_8.STRENGTHS}

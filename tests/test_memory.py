@@ -88,25 +88,25 @@ def test_the_step_of_a_network_with_dropout_l2_and_adam_is_lean(widths, dtype):
         [*layers, nn.Dense(widths[-1])], inputs=widths[0], penalty=nn.L2(1e-4), dtype=dtype
     )
     step = TrainingStep(net, nn.SoftmaxCrossEntropy(), nn.Adam())
-    x, y = data("SoftmaxCrossEntropy", N=512, D=widths[0], M=widths[-1], dtype=dtype)
-    assert_lean(step, x, y, 128)
+    x, y = data("SoftmaxCrossEntropy", N=256, D=widths[0], M=widths[-1], dtype=dtype)
+    assert_lean(step, x, y, 64)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_is_lean(name):
     net = nn.Network([nn.Dense(256), LAYERS[name](), nn.Dense(10)], inputs=256)
     step = TrainingStep(net, nn.SoftmaxCrossEntropy(), nn.SGD(0.01))
-    assert_lean(step, *data("SoftmaxCrossEntropy", N=1024, D=256, M=10), 256)
+    assert_lean(step, *data("SoftmaxCrossEntropy", N=512, D=256, M=10), 128)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 def test_every_loss_is_lean_but_for_one_array_of_the_labels_size(name, weighted):
-    N, M = 256, 300
+    N, M = 128, 300
     net = nn.Network([nn.Dense(M, initializer=nn.zeros)], inputs=50)
     step = TrainingStep(net, LOSSES[name](), nn.SGD(0.001))
-    weights = np.ones(1024, np.float32) if weighted else None
-    x, y = data(name, N=1024, D=50, M=M)
+    weights = np.ones(4 * N, np.float32) if weighted else None
+    x, y = data(name, N=4 * N, D=50, M=M)
     assert_lean(step, x, y, N, labels=4 * N * M, weights=weights)
 
 

@@ -1,6 +1,7 @@
 """The installed package: its dependencies, its files, and the modules that importing it loads."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -34,6 +35,11 @@ OPTIONAL = {
 
 def modules() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def public_names(module: types.ModuleType) -> Iterator[tuple[str, object]]:
@@ -119,9 +125,7 @@ def test_a_public_name_has_a_docstring_with_an_example(docstring):
 
 def test_every_module_opens_with_a_docstring():
     silent = [
-        str(path.relative_to(SOURCE))
-        for path in modules()
-        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        str(path.relative_to(SOURCE)) for path in modules() if not ast.get_docstring(parsed(path))
     ]
     assert silent == []
 
@@ -164,7 +168,7 @@ def test_nothing_reads_a_pickle():
     offenders = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         # The worker that runs a submission reads what the grader, which started it, sends.
         if reads_pickles(node) and path.parts[-2:] != ("grading", "wire.py")
     ]

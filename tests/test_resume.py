@@ -87,7 +87,9 @@ def assert_resumes(make, folder, *, stop_after, callbacks=lambda net, optimizer:
 # --- Bits -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 7, STEPS - 5])
+@pytest.mark.parametrize(
+    "stop_after", [3, *(pytest.param(steps, marks=pytest.mark.slow) for steps in (1, 7, STEPS - 5))]
+)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_resumes_to_the_bit(optimizer, stop_after, tmp_path):
     assert_resumes(lambda: parts(optimizer), tmp_path, stop_after=stop_after)
@@ -129,7 +131,9 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("stop_after", [2, 5, 9])
+@pytest.mark.parametrize(
+    "stop_after", [5, *(pytest.param(steps, marks=pytest.mark.slow) for steps in (2, 9))]
+)
 @pytest.mark.parametrize("callbacks", CALLBACKS.values(), ids=CALLBACKS)
 def test_callbacks_resume_with_their_state(callbacks, stop_after, tmp_path):
     make = lambda: parts(penalty=lambda: nn.L2(0.01))

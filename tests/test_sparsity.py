@@ -32,6 +32,7 @@ def thousand(rows, low, high, seed=0):
     return x, matter, weights, rng
 
 
+@pytest.mark.slow
 def test_of_1000_inputs_proximal_l1_keeps_the_100_that_matter_and_the_subgradient_keeps_all():
     x, matter, weights, rng = thousand(1500, 0.5, 1.5)
     y = (x @ weights + 0.5 * rng.normal(size=1500))[:, np.newaxis]
@@ -219,15 +220,24 @@ def test_but_it_holds_a_large_weight_no_harder_than_a_small_one_and_l2_does():
 @pytest.mark.parametrize(
     ("make", "attribute", "optimizer"),
     [
-        (lambda: nn.L1(0.0, method="proximal"), "strength", lambda: nn.SGD(0.1)),
-        (lambda: nn.ElasticNet(0.0, 0.0, method="proximal"), "l1", lambda: nn.IPiano(0.05)),
-        (
+        pytest.param(
+            lambda: nn.L1(0.0, method="proximal"), "strength", lambda: nn.SGD(0.1), id="L1"
+        ),
+        pytest.param(
+            lambda: nn.ElasticNet(0.0, 0.0, method="proximal"),
+            "l1",
+            lambda: nn.IPiano(0.05),
+            id="ElasticNet",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             lambda: nn.GroupLasso(0.0, groups="inputs", method="proximal"),
             "strength",
             lambda: nn.SGD(0.1),
+            id="GroupLasso",
+            marks=pytest.mark.slow,
         ),
     ],
-    ids=["L1", "ElasticNet", "GroupLasso"],
 )
 def test_a_penalty_towards_the_end_of_training_zeroes_as_much_as_one_from_the_start(
     make, attribute, optimizer

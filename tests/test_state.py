@@ -22,7 +22,7 @@ from nnreg.course import grade
 from nnreg.testing import assert_layer_contract, diagnose
 
 pytestmark = pytest.mark.usefixtures("two_blas_threads")
-SLOW = ("grade", "plots")
+SLOW = ("grade", "plots", "lab.compare")
 
 PACKAGE = str(Path(nn.__file__).parent)
 LOSS = nn.SoftmaxCrossEntropy()

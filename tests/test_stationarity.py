@@ -182,7 +182,7 @@ PENALTIES = {
 
 
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
-@pytest.mark.parametrize("M", [1, 3])
+@pytest.mark.parametrize("M", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_the_gap_is_never_less_than_what_is_missing_and_zero_in_the_end(penalty, M, bias, rng):
     x, y = regression(rng, M=M)
@@ -257,12 +257,21 @@ def rested(optimizer, penalty, *, constraint=None, steps=450, threshold=None):
 @pytest.mark.parametrize(
     "penalty",
     [
-        nn.L1(STRENGTH, method="proximal"),
-        nn.ElasticNet(STRENGTH, 0.2, method="proximal"),
-        nn.GroupLasso(STRENGTH, groups="inputs", method="proximal"),
-        nn.GroupLasso(STRENGTH, groups="units", method="proximal"),
+        pytest.param(nn.L1(STRENGTH, method="proximal"), id="L1"),
+        pytest.param(
+            nn.GroupLasso(STRENGTH, groups="inputs", method="proximal"), id="GroupLasso of inputs"
+        ),
+        pytest.param(
+            nn.GroupLasso(STRENGTH, groups="units", method="proximal"),
+            id="GroupLasso of units",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            nn.ElasticNet(STRENGTH, 0.2, method="proximal"),
+            id="ElasticNet",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["L1", "ElasticNet", "GroupLasso of inputs", "GroupLasso of units"],
 )
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_optimizer_rests_where_the_objective_is_stationary(name, penalty):
@@ -284,7 +293,7 @@ def test_and_with_its_own_epsilon_where_every_slope_ends_away_from_zero(optimize
     assert report.residual < 1e-8
 
 
-@pytest.mark.parametrize("penalty", ["L2", "L1"])
+@pytest.mark.parametrize("penalty", [pytest.param("L2", marks=pytest.mark.slow), "L1"])
 @pytest.mark.parametrize("name", MAKERS)
 def test_under_a_max_norm_too(name, penalty):
     x, _ = convex()

@@ -65,6 +65,23 @@ def experiment(variant: str, strength: float = 0.0) -> Runs:
     return Runs(*map(np.array, zip(*results, strict=True)))
 
 
+def few() -> Any:
+    """Return 50 training rows and 10 validation rows, which take less time than the digits."""
+    x, labels = np.tile(X, (3, 16)), np.tile(LABELS, 3)
+    return (x[:50], labels[:50]), (x[50:], labels[50:])
+
+
+@cache
+def right_curves() -> tuple[Any, Any]:
+    """Return the losses by epoch of the right network on the validation and the training rows."""
+    training, validation = few()
+    on_validation, on_training = (
+        right_run(nn.L2(LARGEST), KEEP_PROB, 0, training, rows)[1]["val_data_loss"]
+        for rows in (validation, training)
+    )
+    return on_validation, on_training
+
+
 def described(values: Array) -> str:
     """Return the mean and its standard error."""
     return f"{values.mean():.3g} ± {values.std(ddof=1) / np.sqrt(len(values)):.2g}"
@@ -138,11 +155,6 @@ def measure_zeros(submission: Any, rng: np.random.Generator) -> None:
 def run_trains(submission: Any, rng: np.random.Generator) -> None:
     """run: a network with this penalty, keep_prob and seed, trained for 60 epochs."""
     module = library(submission)
-    x, labels = np.tile(X, (3, 16)), np.tile(LABELS, 3)  # fewer rows take less time
-
-    def few() -> Any:
-        return (x[:50], labels[:50]), (x[50:], labels[50:])
-
     with patched(submission.run, data=few):
         pairs = [submission.run(module.L2(LARGEST), KEEP_PROB, seed) for seed in (0, 1)]
     expect(
@@ -166,11 +178,7 @@ def run_trains(submission: Any, rng: np.random.Generator) -> None:
     )
     curve = history.columns.get("val_data_loss", ())
     expect(len(curve) == EPOCHS, "The history has no validation losses: validation_data=.")
-    training, validation = few()
-    right, swapped = (
-        right_run(nn.L2(LARGEST), KEEP_PROB, 0, training, rows)[1]["val_data_loss"]
-        for rows in (validation, training)
-    )
+    right, swapped = right_curves()
     on_training = np.allclose(curve, swapped, rtol=0.02)
     expect(
         np.allclose(curve, right, rtol=0.02),
