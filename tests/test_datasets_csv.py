@@ -308,13 +308,17 @@ HOSTILE = {
     "bytes": bytes(range(256)) * 500,
 }
 
+QUICK = {"narrow", "many labels", "200,000 columns", "quotes", "long numbers"}
+
 
 @pytest.mark.reliability(
     input="A CSV file made to exhaust time or memory: 200,000 columns, long labels and "
     "numbers, blank lines, quotes",
     sees="Read, or `ValueError`, in time and memory that are linear in the size of the file",
 )
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in HOSTILE]
+)
 def test_time_and_memory_are_linear_in_the_file(read, kind):
     tracemalloc.start()
     begun = time.process_time()

@@ -7,9 +7,9 @@ from nnreg.gradcheck.snapshot import Snapshot
 
 
 def test_no_false_pass_no_false_alarm_and_nothing_changed():
-    table, bad = drawn_pairs.run(200, seed=1, name_bugs=False)
+    table, bad = drawn_pairs.run(80, seed=1, name_bugs=False)
     assert not bad
-    assert sum(counts["found"] for counts in table.values()) > 100
+    assert sum(counts["found"] for counts in table.values()) > 40
     assert "| all |" in drawn_pairs.show(table)
 
 

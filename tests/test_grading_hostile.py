@@ -127,7 +127,13 @@ CRASHES = {
 }
 
 
-@pytest.mark.parametrize("crash", CRASHES)
+QUICK = {"sys.exit", "endless recursion", "a result without end", "an object"}
+
+
+@pytest.mark.parametrize(
+    "crash",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in CRASHES],
+)
 def test_a_crash_costs_the_checks_that_run_into_it(crash, lost):
     statement, words = CRASHES[crash]
     reasons = lost(inside(statement))
@@ -151,7 +157,12 @@ def test_a_crash_of_the_interpreter_costs_the_checks_that_run_into_it(lost):
 )
 @linux
 @pytest.mark.parametrize(
-    "bomb", ["[bytearray(10**8) for _ in range(10**6)]", "np.ones(10**9)", "'x' * 10**10"]
+    "bomb",
+    [
+        "[bytearray(10**8) for _ in range(10**6)]",
+        pytest.param("np.ones(10**9)", marks=pytest.mark.slow),
+        pytest.param("'x' * 10**10", marks=pytest.mark.slow),
+    ],
 )
 def test_a_memory_bomb_costs_the_checks_that_run_into_it(bomb, lost):
     reasons = lost(inside(f"return {bomb}"))
@@ -159,7 +170,13 @@ def test_a_memory_bomb_costs_the_checks_that_run_into_it(bomb, lost):
     assert set(reasons.values()) == {"It exceeded the memory limit."}
 
 
-@pytest.mark.parametrize("flood", ["print('spam' * 10**6)", "while True: print('spam' * 99)"])
+@pytest.mark.parametrize(
+    "flood",
+    [
+        "print('spam' * 10**6)",
+        pytest.param("while True: print('spam' * 99)", marks=pytest.mark.slow),
+    ],
+)
 def test_megabytes_printed_cost_the_checks_that_print_them(flood, lost):
     reasons = lost(inside(f"{flood}\nreturn x"))
     assert list(reasons) == ["between"]
@@ -373,9 +390,14 @@ def test_cheating_earns_nothing(name, cheat, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "name", "source"),
-    [(5, "train_step", "exercises.exercise_5 import right_step as train_step"),
-     (6, "Swish", "exercises.exercise_6 import Swish")],
-)  # fmt: skip
+    [
+        pytest.param(
+            *(5, "train_step", "exercises.exercise_5 import right_step as train_step"),
+            marks=pytest.mark.slow,
+        ),
+        (6, "Swish", "exercises.exercise_6 import Swish"),
+    ],
+)
 def test_an_experiment_may_import_nnreg_but_not_the_course(number, name, source, tmp_path):
     text = solution(number).replace(f"{name}(", f"Other{name}(", 1)
     (tmp_path / "ada.py").write_text(f"from nnreg.course.{source}\n{text}")

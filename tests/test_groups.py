@@ -123,8 +123,10 @@ def network(groups, strength):
 
 @pytest.mark.parametrize(
     "optimizer",
-    [lambda: nn.SGD(0.02, momentum=0.8), lambda: nn.Adam(0.02)],
-    ids=["momentum", "Adam"],
+    [
+        pytest.param(lambda: nn.SGD(0.02, momentum=0.8), id="momentum", marks=pytest.mark.slow),
+        pytest.param(lambda: nn.Adam(0.02), id="Adam"),
+    ],
 )
 @both
 def test_whole_inputs_or_units_go_to_zero_and_the_others_stay_whole(groups, optimizer, rng):

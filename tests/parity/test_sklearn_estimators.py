@@ -45,7 +45,7 @@ def test_check_estimator(kind: type, options: dict[str, float]) -> None:
     state = np.random.get_state()  # its checks draw from it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        checks = check_estimator(kind(max_iter=100, **options), on_fail=None, on_skip=None)
+        checks = check_estimator(kind(max_iter=30, **options), on_fail=None, on_skip=None)
     np.random.set_state(state)
     assert {check["status"] for check in checks} == {"passed", "skipped"}
     assert {check["check_name"] for check in checks if check["status"] == "skipped"} <= SKIPPED
