@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import plots
+from benchmarks import machine, plots
 from benchmarks.busy import busy
 from benchmarks.frameworks import ENTRIES
 from benchmarks.modes import ablation, growth, job, own, predict, smoke, step, sweep, threads
@@ -49,6 +49,9 @@ def arguments() -> argparse.Namespace:
         metavar="SHARE",
         help="in the background, a program on each core that uses this share of it (default: none)",
     )
+    parser.add_argument(
+        "--cores", type=int, metavar="N", help="use the first N cores only (Linux; default: all)"
+    )
     parser.add_argument("--budget", type=float, metavar="MINUTES", help="for each mode")
     parser.add_argument(
         "--frameworks", metavar="NAME,...", help=f"in step and sweep; of {', '.join(ENTRIES)}"
@@ -81,7 +84,9 @@ def main() -> int:
         if not (Path(checkout) / "nnreg" / "__init__.py").is_file():
             raise SystemExit(f"--against {checkout}: there is no nnreg in this folder")
         names = ("nnreg", "other")
-    settings = Settings(given.out, names, given.quick, given.smoke, given.budget, given.busy)
+    settings = Settings(given.out, names, given.quick, given.smoke, given.budget)
+    if given.cores:
+        machine.use_cores(given.cores)
     begun = time.monotonic()
     with (
         busy(given.busy),
@@ -91,7 +96,7 @@ def main() -> int:
         if given.smoke:
             settings.out = Path(scratch)
             return smoke.measure(settings, Results.load(settings.out), pool)
-        results = Results.load(settings.out, given.busy)
+        results = Results.load(settings.out, busy=given.busy, cores=given.cores)
         if given.mode == "run":
             problem = Problem(
                 batch=given.batch,

@@ -45,6 +45,20 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def use_cores(count: int) -> None:
+    """Restrict this process and those that it starts to so many cores, for Linux.
+
+    Thread pools that are created afterwards have as many threads; NumPy's exists already.
+    """
+    from threadpoolctl import threadpool_limits
+
+    allowed = sorted(os.sched_getaffinity(0))
+    if not 1 <= count <= len(allowed):
+        raise SystemExit(f"--cores must be 1 to {len(allowed)}, got {count}")
+    os.sched_setaffinity(0, allowed[:count])
+    threadpool_limits(count)
+
+
 def version(package: str) -> str | None:
     """Return the installed version of a package."""
     try:

@@ -23,7 +23,6 @@ class Settings:
     quick: bool = False
     smoke: bool = False
     minutes: float | None = None
-    busy: float = 0.0
 
     def pace(self, full: Pace = FULL) -> Pace:
         """Return the pace: ``full``, or a quick one."""
@@ -56,19 +55,19 @@ class Results:
 
     path: Path
     modes: dict[str, Any] = field(default_factory=dict)
-    busy: float = 0.0
+    conditions: dict[str, float] = field(default_factory=dict)  # busy, cores
 
     @classmethod
-    def load(cls, out: Path, busy: float = 0.0) -> Results:
+    def load(cls, out: Path, **conditions: float | None) -> Results:
         """Return the results in an output folder."""
         path = out / "results.json"
         modes = json.loads(path.read_text())["modes"] if path.exists() else {}
-        return cls(path, modes, busy)
+        return cls(path, modes, {name: value for name, value in conditions.items() if value})
 
     def store(self, mode: str, result: dict[str, Any], about: dict[str, Any]) -> None:
-        """Write the results of a mode so far; on a busy machine under another name."""
-        name = f"{mode} busy" if self.busy else mode
-        self.modes[name] = {"about": about | {"busy": self.busy}, **result}
+        """Write the results of a mode so far; with conditions under a name that states them."""
+        name = ", ".join([mode, *(f"{name} {value}" for name, value in self.conditions.items())])
+        self.modes[name] = {"about": about | self.conditions, **result}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps({"modes": self.modes}, indent=1))
