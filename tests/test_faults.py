@@ -171,9 +171,9 @@ def test_interrupted_system_calls_are_repeated(tmp_path):
     sees="The file before or the file after, whole; the next save removes what was left beside it",
 )
 def test_a_file_survives_kills_while_it_is_saved():
-    done = run("import sys, kills; kills.kill_saves(int(sys.argv[1]))", 12)
+    done = run("import sys, kills; kills.kill_saves(int(sys.argv[1]))", 6)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith(": 12 whole files\n")
+    assert done.stdout.endswith(": 6 whole files\n")
 
 
 # --- Two runs in one folder -----------------------------------------------------------------------

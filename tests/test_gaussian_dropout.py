@@ -71,7 +71,7 @@ def test_fit_is_the_taught_loop_bit_for_bit(dtype):
 
 
 @pytest.mark.parametrize("kind", [nn.Dropout, nn.GaussianDropout])
-@pytest.mark.parametrize("keep_prob", [0.5, 0.8])
+@pytest.mark.parametrize("keep_prob", [pytest.param(0.5, marks=pytest.mark.slow), 0.8])
 def test_the_mean_over_steps_of_the_objective_is_ridge_within_its_monte_carlo_error(
     kind, keep_prob, rng
 ):

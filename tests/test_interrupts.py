@@ -33,6 +33,7 @@ def handler():
     sees="The step is finished, then `KeyboardInterrupt`; parameters, optimizer, counters and "
     "`error.history` agree, the best weights are restored where asked, no lock and no file is left",
 )
+@pytest.mark.slow
 def test_signals_at_random_instants_leave_nothing_torn():
     script = Path(__file__).with_name("signals.py")
     done = subprocess.run([sys.executable, script, SIGNALS], capture_output=True, text=True)

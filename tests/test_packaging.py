@@ -1,7 +1,6 @@
 """The installed package: its dependencies, its files, and the modules that importing it loads."""
 
 import ast
-import functools
 import importlib.metadata
 import re
 import subprocess
@@ -35,11 +34,6 @@ OPTIONAL = {
 
 def modules() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
-
-
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def public_names(module: types.ModuleType) -> Iterator[tuple[str, object]]:
@@ -125,7 +119,9 @@ def test_a_public_name_has_a_docstring_with_an_example(docstring):
 
 def test_every_module_opens_with_a_docstring():
     silent = [
-        str(path.relative_to(SOURCE)) for path in modules() if not ast.get_docstring(parsed(path))
+        str(path.relative_to(SOURCE))
+        for path in modules()
+        if not path.read_text(encoding="utf-8").startswith(('"""', 'r"""'))
     ]
     assert silent == []
 
@@ -148,8 +144,11 @@ def test_the_source_leaves_nothing_to_be_done_later():
     assert left == []
 
 
+PICKLERS = {"allow_pickle", "cPickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+
+
 def reads_pickles(node: ast.AST) -> bool:
-    picklers = {"cPickle", "dill", "joblib", "marshal", "shelve"}
+    picklers = PICKLERS - {"allow_pickle", "pickle"}
     match node:
         case ast.ImportFrom(module=str(module), names=names) if module.startswith("joblib"):
             return bool({"load", "Memory", "numpy_pickle"} & {name.name for name in names})
@@ -168,7 +167,8 @@ def test_nothing_reads_a_pickle():
     offenders = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in modules()
-        for node in ast.walk(parsed(path))
+        if PICKLERS & set(re.findall(r"\w+", text := path.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(text))
         # The worker that runs a submission reads what the grader, which started it, sends.
         if reads_pickles(node) and path.parts[-2:] != ("grading", "wire.py")
     ]

@@ -180,6 +180,7 @@ def test_three_standard_deviations_are_inside():
     assert not significance.within_deviations(92.9, values)
 
 
+@pytest.mark.slow
 def test_the_noise_is_where_one_more_run_would_lie():
     rng = np.random.default_rng(0)
     tables = rng.standard_normal((4000, 2, 4)) + np.array([[0.0], [5.0]])
@@ -232,6 +233,7 @@ def test_the_order_of_table_9_is_that_of_the_means():
     assert pairs.startswith("Of 3 pairs of the paper's rows, 2 ")
 
 
+@pytest.mark.slow
 def test_the_command_runs_prints_and_stores_every_table(tmp_path, monkeypatch, capsys):
     small = tuple(replace(row, recipe=replace(row.recipe, hidden=(9, 8))) for row in table9.ROWS)
     monkeypatch.setattr(table9, "ROWS", small)
