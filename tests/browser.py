@@ -52,6 +52,7 @@ class Opened:
     def settle(self) -> "Opened":
         """Wait until training has ended and every message has its reply."""
         self.page.wait_for_selector("#play:has-text('Play')")
+        self.page.wait_for_selector("#epoch:not([disabled])")
         self.page.wait_for_selector("body:not([aria-busy=true])")
         return self
 

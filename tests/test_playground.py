@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import nnreg as nn
 from nnreg.playground import Session
 from nnreg.playground.presets import CURES, PRESETS
-from nnreg.playground.settings import CHOICES, DEFAULTS, check
+from nnreg.playground.settings import CHOICES, DEFAULTS, MAX_VALIDATION_ROWS, check
 from nnreg.playground.training import Training
 
 POINTS = [[0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 1], [2, 2, 0], [2, 1, 1]]
@@ -93,6 +94,15 @@ def test_every_change_is_repeated_to_the_bit(changed):
     for session in (again, changed):
         ask(session, "play", steps=20)
     assert (vector(again) == vector(changed)).all()
+
+
+def test_a_repetition_ends_if_training_does():
+    settings = {"data": "sine", "optimizer": "sgd", "learning_rate": 1e6}
+    session = Session()
+    ask(session, "restore", state={"settings": settings, "steps": 500})
+    status = ask(session, "play", steps=500)["status"]
+    assert (status["stopped"]["why"], status["replaying"]) == ("diverged", 0)
+    ask(session, "set", knobs={"l2": 0.1})
 
 
 def test_a_repetition_must_end_before_the_next_change(changed):
@@ -283,6 +293,75 @@ def test_a_table_can_be_a_regression():
     assert status["train_accuracy"] is None
 
 
+ROWS = [(i % 7, i * i % 11, "xy"[i % 2]) for i in range(40)]
+FILES = {  # that are not as the playground reads them, and the cure that is named
+    "numbers first": ("1,2,x\n", ROWS, "write the names of the columns into the first line"),
+    "text": ("a,b,c\n", [(1, "red", "x"), (2, "blue", "y")], "leave the column out"),
+    "a missing value": ("a,b,c\n", [*ROWS, (1, "", "x")], "fill the cell or leave the row out"),
+    "decimal commas": ("a;b\n", ["0,5;x", "1,5;y"], "write decimal points"),
+    "numbers last": ("a,b\n", [(i, i / 7) for i in range(40)], "mark 'The target is a number'"),
+    "one class": ("a,b\n", [(i, "x") for i in range(40)], "2 to 20"),
+    "one column": ("a\n", [(i,) for i in range(40)], "separated by commas"),
+    "few rows": ("a,b,c\n", ROWS[:6], "at least 8 rows"),
+    "huge numbers": ("a,b,c\n", [(f"{x}e300", y, z) for x, y, z in ROWS], "from -1e+100 to 1e+100"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_refused_is_explained_by_what_the_page_can_do(name):
+    head, rows, words = FILES[name]
+    lines = [row if isinstance(row, str) else ",".join(map(str, row)) for row in rows]
+    message = {"do": "set", "knobs": {"data": "csv", "csv": head + "\n".join(lines)}}
+    error = Session().handle(message)["error"]["message"]
+    assert error.startswith("data.csv")
+    assert words in error
+    assert not re.search(r"\w=|pandas", error)  # no argument of a function
+
+
+def test_a_long_table_has_a_bounded_number_of_validation_rows():
+    text = "a,b\n" + "".join(f"{i % 7},{i % 2}\n" for i in range(5000))
+    session = open_session(data="csv", csv=text)
+    assert len(session.training.data.x_val) == MAX_VALIDATION_ROWS
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_input_with_classes_is_drawn_as_a_line(classes):
+    text = "a,b\n" + "".join(f"{i},{'xyz'[i * classes // 40]}\n" for i in range(40))
+    session = open_session(data="csv", csv=text, layers=[{"units": 4, "keep_prob": 0.5}])
+    pictures = ask(session, "epoch", want=WANT)["pictures"]
+    y = decode(pictures["grid"]["y"])
+    assert len(y) == 12
+    assert ((y >= 0) & (y <= classes - 1)).all()
+    if classes == 2:
+        band = pictures["spread"]
+        assert len(decode(band["mean"])) == len(decode(band["std"])) == 8
+    else:
+        assert pictures["spread"] is None
+        assert set(y) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"l2": 1000.0, "learning_rate": 0.1, "optimizer": "sgd"},
+        {"learning_rate": 1e6, "data": "sine", "optimizer": "momentum"},
+        {"learning_rate": 1e6, "data": "digits", "layers": [{"units": 8, "keep_prob": 0.05}]},
+        {"l1": 1000.0, "compare": True, "optimizer": "sgd", "max_norm": 1e-300},
+    ],
+)
+def test_extreme_settings_give_no_warning(knobs):  # warnings are errors in the tests
+    session = open_session(**knobs)
+    for _ in range(12):
+        ask(session, "play", steps=20, want=WANT)
+
+
+def test_a_large_step_is_explained_without_a_check():
+    session = open_session(rows=1000, batch_size=1000)
+    stages = [stage for _ in range(5) for stage in ask(session, "phase")["phase"]["stages"]]
+    assert not any(stage["check"] for stage in stages)
+    assert any("not checked" in note for stage in stages for note in stage["notes"])
+
+
 # --- Presets --------------------------------------------------------------------------------------
 
 
@@ -364,7 +443,7 @@ def test_l1_selects_the_two_relevant_inputs_of_twenty(shown):
         ({"do": "play", "steps": 10**9}, "steps must be a whole number from 0 to 10000"),
         ({"do": "play", "ms": "soon"}, "ms must be a number"),
         ({"do": "play", "want": [1]}, "want must be an object"),
-        ({"do": "play", "want": {"grid": 10**6}}, "grid must be a whole number from 1 to 200"),
+        ({"do": "play", "want": {"grid": 10**6}}, "grid must be a whole number from 1 to 100"),
         ({"do": "play", "want": {"secrets": 1}}, "want must be one of"),
         ({"do": "set"}, "knobs must be an object"),
         ({"do": "set", "knobs": {"lr": 1}}, "there is no setting 'lr'"),
@@ -374,7 +453,8 @@ def test_l1_selects_the_two_relevant_inputs_of_twenty(shown):
         ({"do": "set", "knobs": {"layers": [{"units": 10**6}]}}, "units must be"),
         ({"do": "set", "knobs": {"layers": [{"unit": 1}]}}, "a layer must have"),
         ({"do": "set", "knobs": {"layers": [{"penalty": 3}]}}, "penalty must be null or"),
-        ({"do": "set", "knobs": {"data": "points"}}, "place at least 4 points"),
+        ({"do": "set", "knobs": {"data": "points"}}, "place at least 6 points"),
+        ({"do": "set", "knobs": {"data": "points", "points": [[0, 0, 1]] * 6}}, "got 6 of 1"),
         ({"do": "set", "knobs": {"data": "points", "points": [[1, 2]]}}, "a point must be"),
         ({"do": "set", "knobs": {"data": "csv"}}, "data.csv"),
         ({"do": "set", "knobs": {"data": "csv", "csv": "a,b\n1,x\n2,"}}, "data.csv"),

@@ -2,12 +2,15 @@
 
 import http.client
 import json
+import signal
 import socket
 import threading
 import time
+import urllib.request
 
 import pytest
 
+from nnreg.commands.main import main
 from nnreg.playground import server as module
 from nnreg.playground.server import MAX_BODY, MAX_CONNECTIONS, MAX_SESSIONS, Server
 
@@ -175,6 +178,31 @@ def test_a_slow_client_is_cut_off(server, monkeypatch):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"POST /")
         assert connection.recv(100) == b""
+
+
+def test_a_port_in_use_is_named_with_a_cure(server):
+    with pytest.raises(OSError, match=rf"port {server.port} cannot be used .* another --port"):
+        Server(server.port)
+
+
+def test_a_browser_that_ends_late_is_answered(monkeypatch):
+    replies = []
+
+    def browse(address):
+        replies.append(urllib.request.urlopen(address, timeout=30).status)
+        signal.raise_signal(signal.SIGINT)  # Ctrl-C
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    assert main(["playground"]) == 0
+    assert replies == [200]
+
+
+def test_the_longest_table_is_within_the_bounds(server):
+    text = "a,b\n" + "猫,犬\n" * 249_990
+    error = ask(server, "preset", name="overfit") and ask(
+        server, "set", knobs={"data": "csv", "csv": text}
+    )
+    assert "not a finite number" in error["error"]["message"]
 
 
 def test_a_fault_is_a_reply_and_not_the_end(server, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -74,7 +75,11 @@ def run(args: argparse.Namespace) -> int:
     with Server(check_whole("port", getattr(args, "port", 0), 0, 65535)) as server:
         print(f"{server.address}{part}\nCtrl-C ends the playground", flush=True)
         if not getattr(args, "no_browser", False):
-            webbrowser.open(server.address + part)
+            # in a thread, since the call of a browser in a terminal ends with the browser
+            open_page = threading.Thread(
+                target=webbrowser.open, args=(server.address + part,), daemon=True
+            )
+            open_page.start()
         try:
             with blas_threads(1):
                 server.serve_forever()

@@ -21,7 +21,8 @@ from nnreg.tracing import Stage
 from nnreg.tracing.diagnostics import norm
 from nnreg.training.step import IGNORE_FLOAT_ERRORS
 
-MAX_SIZE = 200  # points of a picture along one side
+MAX_SIZE = 100  # points of a picture along one side
+MAX_GRIDS = 4  # of different sizes, whose points are kept
 SHOWN = 8  # rows and columns of an array in a stage
 SAMPLES = 20  # of Monte-Carlo dropout
 
@@ -63,6 +64,8 @@ def _points(training: Training, size: int) -> Array | None:
     if data.x.shape[1] > 2:
         return None
     if size not in training.points:
+        if len(training.points) == MAX_GRIDS:
+            training.points.clear()
         axes = [np.linspace(low, high, size) for low, high in make_box(data)]
         training.points[size] = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, len(axes))
     return training.points[size]
@@ -80,8 +83,8 @@ def _draw_outputs(run: Run, x: Array) -> dict[str, Any]:
     """Return the function of one input, or the values or classes at points of two."""
     outputs, classes = run.net.run_predict(x), run.data.classes
     p = run.loss.probabilities(outputs) if classes else outputs
-    if x.shape[1] == 1:
-        return {"x": encode(x), "y": encode(p[:, -1])}
+    if x.shape[1] == 1:  # of more than two classes the one that is predicted
+        return {"x": encode(x), "y": encode(p[:, -1] if outputs.shape[1] < 3 else p.argmax(axis=1))}
     if not classes:
         return {"values": encode(p)}
     confidence = 255 * np.nan_to_num(p.max(axis=1))
@@ -130,6 +133,11 @@ def _spread(training: Training, size: int) -> Any:
     if x is None or all(layer["keep_prob"] == 1 for layer in training.settings["layers"]):
         return None
     samples = sample_predictions(run.net, x, samples=SAMPLES)
+    if training.data.classes and x.shape[1] == 1:
+        if training.data.outputs > 2:
+            return None
+        p = run.loss.probabilities(samples.outputs.reshape(-1, 2))[:, 1].reshape(SAMPLES, -1)
+        return {"size": size, "mean": encode(p.mean(axis=0)), "std": encode(p.std(axis=0))}
     if training.data.classes:
         share = samples.mutual_information(run.loss) / np.log(training.data.outputs)
         return {"size": size, "values": encode(255 * share, "u8")}

@@ -18,6 +18,7 @@ from nnreg.checkpoint import save
 from nnreg.penalties import L1, L2
 from nnreg.playground.settings import (
     GENERATORS,
+    MAX_VALIDATION_ROWS,
     TEST_SHARE,
     VALIDATION_ROWS,
     Settings,
@@ -75,7 +76,8 @@ def _data(settings: Settings, classes: int) -> str:
         groups = "np.zeros(len(table.y), int)" if regression else "table.y"
         text = f'table = nn.datasets.read_csv("data.csv", regression={regression})\n'
         text += f"rows, held_out = nn.datasets.split_rows(\n    {groups}, test_size={TEST_SHARE}, "
-        text += f"seed={seed}\n)\nscale = nnreg.lab.preprocessing.Standardization.of(table.x[rows])"
+        text += f"seed={seed}\n)\nheld_out = held_out[:{MAX_VALIDATION_ROWS}]\n"
+        text += "scale = nnreg.lab.preprocessing.Standardization.of(table.x[rows])"
         text += "\nx, x_val = scale.apply(table.x[rows]), scale.apply(table.x[held_out])\n"
         text += "y, y_val = table.y[rows], table.y[held_out]\n"
         if regression:

@@ -24,7 +24,7 @@ from typing import Any
 
 from nnreg.playground.session import Session
 
-MAX_BODY = 2_000_000  # bytes of a message
+MAX_BODY = 5_000_000  # bytes of a message: more than the characters of the largest CSV file
 MAX_SESSIONS = 16
 MAX_CONNECTIONS = 32
 TIMEOUT = 60  # seconds without data, after which a connection is closed
@@ -76,7 +76,11 @@ class Server(ThreadingHTTPServer):
         self.sessions: OrderedDict[str, tuple[Session, Any]] = OrderedDict()
         self.connections: OrderedDict[int, socket.socket] = OrderedDict()
         self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            text = f"port {port} cannot be used ({error.strerror}): give another --port, or none, "
+            raise OSError(f"{text}and a free one is selected") from None
         self.port = int(self.server_address[1])
         self.address = f"http://127.0.0.1:{self.port}/{self.token}/"
 

@@ -18,6 +18,11 @@ from nnreg.tracing import Stage, Trace, explain
 
 MAX_STEPS = 10_000  # of one message
 SHOWN_ROWS = 200  # of data with many inputs
+MAX_CHECK = 50_000  # parameters times rows of a step whose gradients are checked
+UNCHECKED = (
+    "The gradients are not checked: {parameters:,} parameters times {rows:,} rows are more than "
+    "{most:,}, which would take long. Choose a smaller batch."
+)
 REPEATING = ("hello", "play", "state", "reset", "preset", "restore")  # accepted in a repetition
 PHASES = ("forward", "loss", "backward", "penalty", "update")
 
@@ -140,7 +145,12 @@ class Session:
             rows = training.next_rows()
             self._rows = rows.tolist()
             x, y = training.data.x[rows], training.data.y[rows]
-            self._trace = explain(run.net, x, y, run.loss)
+            size = run.net.parameters.vector.size
+            checked = size * len(rows) <= MAX_CHECK
+            self._trace = explain(run.net, x, y, run.loss, check=checked)
+            if not checked:
+                text = UNCHECKED.format(parameters=size, rows=len(rows), most=MAX_CHECK)
+                self._trace["backward", "loss"].notes.append(text)
         trace, name = self._trace, PHASES[self._phase]
         if name == "update":
             before = run.net.parameters.copy()

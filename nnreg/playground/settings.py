@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,9 +26,23 @@ from nnreg.penalties import L1, L2, METHODS, Constraint, ElasticNet, MaxNorm, Pe
 Settings = dict[str, Any]
 
 VALIDATION_ROWS = 200  # of generated data
+MAX_VALIDATION_ROWS = 1000  # of a CSV file
 TEST_SHARE = 0.3  # of a CSV file
 MAX_LAYERS, MAX_POINTS, MAX_CSV = 6, 500, 1_000_000
 MAX_CLASSES, MAX_INPUTS = 20, 100
+MAX_NUMBER = 1e100  # of a CSV file; the squares of larger ones overflow
+
+ADVICE = {
+    "set header": "write the names of the columns into the first line",
+    "target=": "numbers are expected in all columns but the last: replace the text or leave the "
+    "column out",
+    "dropna": "fill the cell or leave the row out",
+    "decimal=": "write decimal points",
+    "leave out regression": "for classes, unmark 'The target is a number'",
+    "regression=True": "if the target is a number, mark 'The target is a number'",
+    "encoding=": "save the file as UTF-8",
+}
+"""What can be done on the page, by a part of the message of `nnreg.datasets.read_csv`."""
 
 GENERATORS: Mapping[str, tuple[str, Settings]] = {
     "moons": ("two_moons", {}),
@@ -251,8 +266,12 @@ def make_data(settings: Settings) -> PlaygroundData:
 
 
 def _place(points: list[list[float]]) -> tuple[Array, Array, Array, Array]:
-    if len(points) < 4 or len({point[2] for point in points}) < 2:
-        raise ValueError(f"points: place at least 4 points of 2 classes, got {len(points)}")
+    classes = len({point[2] for point in points})
+    if len(points) < 6 or classes < 2:
+        raise ValueError(
+            "points: place at least 6 points of at least 2 classes (every third one is a "
+            f"validation point), got {len(points)} of {classes}"
+        )
     table = np.array(points)
     x, y, held_out = table[:, :2], table[:, 2].astype(np.int64), np.arange(len(table)) % 3 == 2
     return x[~held_out], y[~held_out], x[held_out], y[held_out]
@@ -267,16 +286,18 @@ def _read(text: str, regression: bool, seed: int) -> tuple[Any, ...]:
         try:
             table = datasets.read_csv(path, regression=regression)
         except ValueError as error:
-            raise ValueError(str(error).replace(folder + os.sep, "")) from None
+            raise ValueError(_advise(str(error).replace(folder + os.sep, ""))) from None
     if len(table.x) < 8 or table.x.shape[1] > MAX_INPUTS or len(table.class_names) > MAX_CLASSES:
         raise ValueError(
-            f"csv must have at least 8 rows, at most {MAX_INPUTS} inputs and {MAX_CLASSES} "
-            f"classes, "
-            f"got {len(table.x)}, {table.x.shape[1]} and {len(table.class_names)}; for a target "
-            "that is a number, set regression"
+            f"data.csv: at least 8 rows, at most {MAX_INPUTS} inputs and {MAX_CLASSES} classes "
+            f"are possible, got {len(table.x)}, {table.x.shape[1]} and {len(table.class_names)}; "
+            + ADVICE["regression=True"]
         )
+    if max(np.abs(table.x).max(), np.abs(table.y).max()) > MAX_NUMBER:
+        raise ValueError(f"data.csv: all numbers must be from -{MAX_NUMBER:g} to {MAX_NUMBER:g}")
     groups = np.zeros(len(table.y), int) if regression else table.y
     training, test = datasets.split_rows(groups, test_size=TEST_SHARE, seed=seed)
+    test = test[:MAX_VALIDATION_ROWS]
     scale = Standardization.of(table.x[training])
     x, x_val = scale.apply(table.x[training]), scale.apply(table.x[test])
     y, y_val = table.y[training], table.y[test]
@@ -284,6 +305,13 @@ def _read(text: str, regression: bool, seed: int) -> tuple[Any, ...]:
         scale = Standardization.of(y)
         y, y_val = ((part - scale.mean) / scale.scale for part in (y, y_val))
     return x, y, x_val, y_val, list(table.class_names), list(table.feature_names)
+
+
+def _advise(message: str) -> str:
+    """Return the fault that a message names, with what can be done about it on the page."""
+    fault = re.split(r"; (?!a classification)|\. If | \(if ", message, maxsplit=1)[0]
+    advice = [text for part, text in ADVICE.items() if part in message.removeprefix(fault)]
+    return f"{fault}; {advice[0]}" if advice else message
 
 
 # --- Rules ----------------------------------------------------------------------------------------

@@ -102,7 +102,8 @@ class Run:
         if not data.classes:
             return [None, None]
         pairs = ((data.x, data.y), (data.x_val, data.y_val))
-        return [float((self.net.run_predict(x).argmax(axis=1) == y).mean()) for x, y in pairs]
+        with np.errstate(**IGNORE_FLOAT_ERRORS):
+            return [float((self.net.run_predict(x).argmax(axis=1) == y).mean()) for x, y in pairs]
 
     @property
     def zeros(self) -> int:
@@ -239,10 +240,10 @@ class Training:
             while self.future and self.future[0][0] == self.steps:
                 self.change(self.future.pop(0)[1])
             done, passed = self.steps - first, time.perf_counter() - start
-            if self.target == self.steps:
+            if self.target == self.steps or self.stopped:  # earlier, with another build of NumPy
                 self.target = None
                 break
-            if self.stopped or done == steps or (done and passed > seconds):
+            if done == steps or (done and passed > seconds):
                 break
             self._train_batch()
         if done:

@@ -58,8 +58,7 @@ export function makeKnobs(choices, defaults, change) {
       element("label", { for: id }, label(name)), ...inputs, ...lock);
     shown.push({ name: within.split(".")[0], inputs, row, update(settings) {
       const now = get(settings);
-      if (now !== undefined && !inputs.some((input) => input === document.activeElement
-          && input.type === "number")) show(now);
+      if (now !== undefined) show(now);
     } });
     return row;
   }
@@ -69,8 +68,16 @@ export function makeKnobs(choices, defaults, change) {
     const logarithmic = LOGARITHMIC[name];
     const box = element("input", { type: "number", id, min: low, max: high,
       step: WHOLE.includes(name) ? 1 : "any",
-      change: () => { if (box.value !== "" && box.reportValidity()) set(Number(box.value)); } });
-    if (/seed|patience/.test(name)) return [[box], (now) => { box.value = now; }];
+      change: () => {
+        if (box.value === "" && !box.validity.badInput) box.value = last;
+        else if (box.reportValidity()) set(Number(box.value));
+      } });
+    let last;
+    const write = (now) => {
+      last = now;
+      if (box !== document.activeElement) box.value = now;
+    };
+    if (/seed|patience/.test(name)) return [[box], write];
     const [left, right] = logarithmic ?? SLIDERS[name] ?? [low, high];
     const slider = element("input", { type: "range", "aria-label": `${label(name)}, slider`,
       min: left - (logarithmic ? 0.1 : 0), max: right,
@@ -82,7 +89,7 @@ export function makeKnobs(choices, defaults, change) {
         set(value);
       } });
     return [[slider, box], (now) => {
-      box.value = now;
+      write(now);
       slider.value = !logarithmic ? now : now > 0 ? Math.log10(now) : left - 0.1;
     }];
   }
@@ -158,7 +165,6 @@ export function makeKnobs(choices, defaults, change) {
       const hide = (name, hidden) => {
         document.querySelector(`[data-knob="${name}"]`).hidden = hidden;
       };
-      hide("regression", settings.data !== "csv");
       for (const name of ["noise", "data_seed"]) hide(name, /csv|points|digits/.test(settings.data));
       hide("rows", settings.data === "points");
     },

@@ -13,10 +13,11 @@ const FAST = { grid: 50, units: 20, links: 1, mask: 1 };
 const SLOW = { ...FAST, curves: 1, histogram: 31, inputs: 1 };
 const SPEEDS = { slow: { steps: 1, wait: 500 }, normal: { steps: 1 }, fast: { steps: 20 },
   fastest: { steps: 10000 } };
+const MAX_FILE = 4e6, MAX_ADDRESS = 200_000, MAX_REPLAY = 1e6; // bytes, characters, steps
 const REPLAY = { do: "play", steps: 5000, ms: 60 };
 
 let engine, knobs, share;
-let playing = false;
+let playing = false, running = false; // what the button says, and whether the loop has ended
 let page = { locked: [], question: "", speed: "fast" };
 
 const wanted = (want) => (find("spread").checked ? { ...want, spread: want === FAST ? undefined : 30 }
@@ -47,7 +48,7 @@ function decodeAll(part) {
 function take(reply) {
   if (reply.error) {
     alarm(reply.error.message);
-    if (view.settings) knobs.refresh(view.settings, page.locked);
+    if (knobs) knobs.refresh(latest(), page.locked);
     return false;
   }
   if (reply.layout && view.status?.epoch > 0) {
@@ -72,7 +73,8 @@ async function send(message) {
     return await engine.send(message);
   } catch (error) {
     playing = false;
-    return { error };
+    const message = error instanceof TypeError ? text("status.gone") : error.message;
+    return { error: { message } };
   }
 }
 
@@ -84,8 +86,9 @@ async function act(message, after) {
   document.body.ariaBusy = Boolean(++waiting);
   const reply = await send({ ...message, want: { ...wanted(SLOW), verdict: 1 } });
   document.body.ariaBusy = Boolean(--waiting);
+  if (message.knobs === sent) sent = null;
   if (!take(reply)) return false;
-  if (reply.settings) knobs.refresh(reply.settings, page.locked);
+  if (reply.settings) knobs.refresh(latest(), page.locked);
   if (reply.layout) begin(message);
   if (reply.phase) {
     showPhase(reply.phase);
@@ -96,19 +99,28 @@ async function act(message, after) {
   showStopped();
   after?.(reply);
   drawAll();
-  if (!playing && !(reply.phase?.number < 5)) await writeAddress();
+  if (!playing && !view.status.replaying && !(reply.phase?.number < 5)) await writeAddress();
   return reply;
 }
 
 // What a new run changes in the page.
 function begin(message) {
   hidePhases();
+  if (message.do === "restore") view.preset = null;
   if (message.do === "preset" || message.do === "restore") view.previous = null;
   showLesson();
   const names = view.layout.parameters.filter((each) => each.shape.length === 2);
   find("weight").elements.parameter.replaceChildren(...names.map(({ name }) => new Option(name)));
+  limitWeight();
   find("points").hidden = view.settings.data !== "points";
   share.reset();
+}
+
+// A weight is chosen among those of its array.
+function limitWeight() {
+  const { parameter, from, to } = find("weight").elements;
+  const { shape } = view.layout.parameters.find(({ name }) => name === parameter.value);
+  [from.max, to.max] = [shape[0] - 1, shape[1] - 1];
 }
 
 function showStopped() {
@@ -126,15 +138,20 @@ function numbers() {
 
 // --- Training --------------------------------------------------------------------------------------
 
+// Begin or pause. A click that comes before the loop has ended continues it.
 async function play() {
-  if (playing) {
-    playing = false;
-    return;
-  }
-  playing = true;
+  playing = !playing;
+  buttons();
+  if (running) return;
+  running = true;
+  while (playing) await train();
+  running = false;
+  buttons();
+}
+
+async function train() {
   alarm();
   hidePhases();
-  buttons();
   say("playing");
   let drawn = performance.now(), pictures = 60;
   const aim = view.preset && view.status.step < view.preset.steps ? view.preset.steps : Infinity;
@@ -157,30 +174,29 @@ async function play() {
     drawn = now;
     drawFast();
     if (count % 12 === 1) drawAll(false);
+    if (count % 30 === 1) writeAddress(); // after a reload the run goes on from here
     find("counters").textContent = text("run.counters", { epoch: view.status.epoch,
       step: view.status.step, rate: Math.round(view.status.steps_per_second),
       pictures: Math.round(pictures) });
     await frame();
   }
-  await reply; // of the message that was sent ahead
-  const failed = playing && !view.status.stopped && !reached; // a message that was refused
-  playing = false;
+  if (!taken || view.status.stopped || reached) playing = false; // and not by a click
   buttons();
-  if (failed) return;
-  await act({ do: "state" });
+  await reply; // of the message that was sent ahead
+  if (!taken) return;
+  if (!await act({ do: "state" })) return;
   if (reached) say("suggested", { steps: aim });
   else say("paused", numbers());
 }
 
 function buttons() {
-  for (const id of ["play", "epoch", "batch", "phase", "reset"]) find(id).disabled = false;
-  for (const id of ["epoch", "batch", "phase"]) find(id).disabled = playing;
+  for (const id of ["play", "reset"]) find(id).disabled = false;
+  for (const id of ["epoch", "batch", "phase"]) find(id).disabled = playing || running;
   find("play").textContent = text(playing ? "run.pause" : "run.play");
 }
 
 async function pause() {
-  playing = false;
-  while (find("epoch").disabled) await sleep(5);
+  for (; running; await sleep(5)) playing = false;
 }
 
 async function step(what) {
@@ -192,23 +208,17 @@ async function reset() {
   if (await act({ do: "reset" })) say("ready", numbers());
 }
 
-let pending = null; // settings that wait for the reply to the ones before
+let sent = null, pending = {}; // settings without a reply yet, and those that wait for it
+
+const latest = () => ({ ...view.settings, ...sent, ...pending });
 
 async function change(settings) {
-  if (pending) {
-    Object.assign(pending, settings);
-    return;
-  }
-  pending = { ...settings };
-  try {
-    while (Object.keys(pending).length) {
-      const sent = pending;
-      pending = {};
-      const reply = await act({ do: "set", knobs: sent });
-      if (reply && reply.reset) say("anew", { knob: Object.keys(sent).map(label).join(", ") });
-    }
-  } finally {
-    pending = null;
+  Object.assign(pending, settings);
+  while (!sent && Object.keys(pending).length) {
+    [sent, pending] = [pending, {}];
+    const names = Object.keys(sent).map(label).join(", ");
+    const reply = await act({ do: "set", knobs: sent });
+    if (reply && reply.reset) say("anew", { knob: names });
   }
 }
 
@@ -216,7 +226,7 @@ async function change(settings) {
 function changeKnobs(settings) {
   if (settings.data === "points" && !view.settings.points.length) return editPoints();
   if (settings.data === "csv" && !view.settings.csv) {
-    knobs.refresh(view.settings, page.locked);
+    knobs.refresh(latest(), page.locked);
     find("file").click();
     return undefined;
   }
@@ -236,7 +246,8 @@ function editPoints() {
 }
 
 async function readFile(file) {
-  if (file) await change({ data: "csv", csv: await file.text() });
+  if (file?.size > MAX_FILE) alarm(text("own_data.long"));
+  else if (file) await change({ data: "csv", csv: await file.text() });
 }
 
 // --- Lessons, assignments and the address ------------------------------------------------------------
@@ -247,24 +258,27 @@ async function openPreset(name) {
 }
 
 function showLesson() {
-  const name = view.preset?.name, lesson = texts.presets[name];
+  const name = view.preset?.name, lesson = name && texts.presets[name];
   find("preset").value = name ?? "";
   find("lesson").hidden = !lesson || Boolean(page.question);
   if (!lesson) return;
   find("lesson").children[0].textContent = lesson.title;
   find("lesson").children[1].textContent = lesson.text;
-  find("cures").replaceChildren(...Object.entries(view.preset.cures ?? {}).map(([key, settings]) =>
-    element("button", { "data-cure": key, click: () => cure(settings) }, text(`cures.${key}`))));
+  const cures = Object.entries(view.preset.cures)
+    .filter(([, settings]) => !Object.keys(settings).some(isLocked));
+  find("cures").replaceChildren(...cures.map(([key, settings]) => element("button", { "data-cure": key, click: () => cure(settings) }, text(`cures.${key}`))));
 }
 
-// Train again from step 0 with other settings, so that the two runs can be compared.
+// Train again from step 0 with one cure, without the others, so that two runs can be compared.
 async function cure(settings) {
-  const { preset } = view;
+  const { preset } = view, usual = { ...view.choices.defaults, ...preset.settings };
+  const names = Object.values(preset.cures).flatMap(Object.keys);
   await pause();
-  if (!await act({ do: "set", knobs: settings })) return;
+  if (!await act({ do: "set", knobs: { ...Object.fromEntries(names.filter((name) => !isLocked(name))
+    .map((name) => [name, usual[name]])), ...settings } })) return;
   if (view.status.step > 0 && !await act({ do: "reset" })) return;
   view.preset = preset;
-  await play();
+  if (!playing) await play();
 }
 
 function showAssignment() {
@@ -272,46 +286,66 @@ function showAssignment() {
   find("question").lastElementChild.textContent = page.question;
   find("assignment").hidden = Boolean(page.question || page.locked.length);
   find("preset").disabled = isLocked("preset");
+  for (const id of ["own-csv", "own-points"]) find(id).disabled = isLocked("data");
+  for (const input of find("points").elements) input.disabled = isLocked("data");
   knobs.refresh(view.settings, page.locked);
 }
 
+// The part of the address after #; null if there is none.
 async function address(shown = page) {
   const { state } = await send({ do: "state" });
-  const { name, steps, cures } = view.preset ?? {};
-  return `#${encodeURIComponent(JSON.stringify({ state, page: shown, preset: name && { name, steps,
-    cures } }))}`;
+  return state ? `#${encodeURIComponent(JSON.stringify({ state, page: shown,
+    preset: view.preset?.name }))}` : null;
 }
 
 async function writeAddress() {
   const hash = await address();
-  if (hash.length > 200_000) return say("long");
-  window.history.replaceState(null, "", hash);
-  return undefined;
+  const long = hash?.length > MAX_ADDRESS || view.status.step > MAX_REPLAY;
+  find("long").hidden = !long;
+  if (hash) window.history.replaceState(null, "", long ? "#" : hash);
 }
 
-async function openAddress() {
-  const hash = window.location.hash.slice(1);
-  if (hash.startsWith("preset=")) return openPreset(decodeURIComponent(hash.slice(7)));
-  let saved;
+// Return the preset and the run that an address names; an error if it cannot be read.
+function readAddress(part) {
+  const hash = decodeURIComponent(part.slice(1));
+  if (!hash || hash.startsWith("preset=")) return { message: hash
+    ? { do: "preset", name: hash.slice(7) } : { do: "restore", state: {} } };
+  const { state, preset, page: shown } = JSON.parse(hash);
+  return { message: { do: "restore", state }, name: preset?.name ?? preset, shown };
+}
+
+async function openAddress(part) {
+  await pause();
+  let saved = {}, failure = "";
   try {
-    saved = JSON.parse(decodeURIComponent(hash));
+    saved = readAddress(part);
+    if (!await act(saved.message)) {
+      failure = text("status.refused", { why: find("alarm").firstElementChild.textContent });
+    }
   } catch {
-    await act({ do: "hello" });
-    return alarm(text("status.unreadable"));
+    failure = text("status.unreadable");
   }
-  page = { ...page, ...saved.page };
-  if (!await act({ do: "restore", state: saved.state })) return undefined;
-  view.preset = saved.preset;
+  if (failure) {
+    saved = {};
+    if (await act({ do: "restore", state: {} })) alarm(failure);
+  }
+  const { locked, question, speed } = saved.shown ?? {};
+  page = { locked: Array.isArray(locked) ? locked : [], question: String(question ?? ""),
+    speed: Object.hasOwn(SPEEDS, speed) ? speed : page.speed };
+  if (Object.hasOwn(view.presets, saved.name)) {
+    view.preset = { name: saved.name, ...view.presets[saved.name] };
+  }
   showLesson();
   showAssignment();
   find("speed").value = page.speed;
+  const end = view.status.step + view.status.replaying;
   while (view.status.replaying) {
     say("replaying", { left: view.status.replaying });
-    if (!take(await send(REPLAY))) return undefined;
+    if (!take(await send(REPLAY))) return;
     drawNumbers();
   }
-  if (await act({ do: "state" })) say("restored", numbers());
-  return undefined;
+  if (!failure) await act({ do: "state" });
+  say(end && view.status.step === end ? "restored" : "ready", numbers());
 }
 
 // --- The parts of the page ---------------------------------------------------------------------------
@@ -320,14 +354,20 @@ function listen() {
   find("play").onclick = play;
   for (const what of ["epoch", "batch", "phase"]) find(what).onclick = () => step(what);
   find("reset").onclick = reset;
-  find("preset").onchange = () => find("preset").value && openPreset(find("preset").value);
+  find("preset").onchange = () => {
+    if (find("preset").value) return openPreset(find("preset").value);
+    view.preset = null;
+    showLesson();
+    return writeAddress();
+  };
   find("speed").onchange = () => { page.speed = find("speed").value; };
   find("log").onchange = () => { view.logarithmic = find("log").checked; drawAll(); };
   find("spread").onchange = () => { view.pictures.spread = null; act({ do: "state" }); };
   find("judge").onclick = async () => {
     find("judge").disabled = true;
-    await act({ do: "judge" }, (reply) => { view.pictures.verdict = reply.verdict; });
-    say("judging");
+    const reply = await act({ do: "judge" },
+      ({ verdict }) => { view.pictures.verdict = verdict; });
+    if (reply) say(reply.verdict.judged ? "judging" : "unjudged");
     find("judge").disabled = false;
   };
   find("alarm").lastElementChild.onclick = async () => {
@@ -337,6 +377,7 @@ function listen() {
   };
 
   const weight = find("weight").elements;
+  weight.parameter.onchange = limitWeight;
   find("weight").onsubmit = (event) => {
     event.preventDefault();
     const { shape, start } = view.layout.parameters.find(({ name }) => name === weight.parameter.value);
@@ -350,17 +391,18 @@ function listen() {
     for (const [name, value] of [["from", link.i], ["to", link.j], ["value", link.value]]) {
       weight[name].value = value;
     }
+    limitWeight();
     weight.value.focus();
   };
 
   const point = find("points").elements;
-  const add = (x1, x2) => change({ points: [...view.settings.points,
-    [x1, x2, Number(point.class.value)]] });
+  const add = (x1, x2) => find("points").reportValidity() && change({ points: [
+    ...latest().points, [x1, x2, Number(point.class.value)]] });
   find("points").onsubmit = (event) => {
     event.preventDefault();
     add(Number(point.x1.value), Number(point.x2.value));
   };
-  find("undo").onclick = () => change({ points: view.settings.points.slice(0, -1) });
+  find("undo").onclick = () => change({ points: latest().points.slice(0, -1) });
   find("regions").onclick = ({ offsetX, offsetY, target }) => {
     if (view.settings.data !== "points" || isLocked("data")) return;
     const [[x0, x1], [y0, y1]] = view.data.box;
@@ -384,7 +426,7 @@ function listen() {
   const redraw = () => { readTheme(); drawAll(); };
   window.matchMedia("(prefers-color-scheme: dark)").onchange = redraw;
   window.onresize = redraw;
-  window.onhashchange = openAddress;
+  window.onhashchange = ({ newURL }) => openAddress(new URL(newURL).hash);
   setInterval(() => playing && describe(), 3000);
 }
 
@@ -419,8 +461,7 @@ async function start() {
   find("speed").value = page.speed;
   listen();
   buttons();
-  if (window.location.hash.length > 1) await openAddress();
-  else if (await act({ do: "hello" })) say("ready", numbers());
+  await openAddress(window.location.hash);
   document.body.dataset.ready = "";
   return undefined;
 }

@@ -23,12 +23,13 @@ function picture() {
 }
 
 export function makeShare({ send, address, say, alarm, locked }) {
-  async function copy(content) {
+  async function copy(content, shown) {
     try {
       await navigator.clipboard.writeText(content);
       say("copied");
     } catch { // without permission the text is selected, to be copied by hand
-      find("address").select();
+      getSelection().selectAllChildren(shown);
+      shown.select?.();
     }
   }
 
@@ -57,14 +58,15 @@ export function makeShare({ send, address, say, alarm, locked }) {
   for (const button of find("export").querySelectorAll("[data-what]")) {
     button.onclick = () => write(button.dataset.what);
   }
-  find("copy-code").onclick = () => copy(find("code").textContent);
+  find("copy-code").onclick = () => copy(find("code").textContent, find("code"));
   find("assignment").ontoggle = () => {
     document.body.classList.toggle("editing", find("assignment").open);
   };
   find("copy-address").onclick = async () => {
     const hash = await address({ locked: locked(), question: find("question-text").value });
+    if (!hash) return alarm(text("status.gone"));
     find("address").value = window.location.href.split("#")[0] + hash;
-    await copy(find("address").value);
+    return copy(find("address").value, find("address"));
   };
   return {
     reset() { // an export of another run is out of date

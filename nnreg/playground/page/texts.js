@@ -28,15 +28,23 @@ export const texts = {
     judging: "Training changed copies of this network for the verdict.",
     phase: "Phase {number} of {of}: {name}.",
     copied: "Copied.",
-    long: "The own data are too long for the address of this page: it does not hold this run.",
-    unreadable: "The run in the address of this page cannot be read. This is a new run.",
+    unjudged: "Nothing was compared: the run has ended by itself, or has more than 10,000 steps.",
+    long: "This run is too long for the address of the page (large own data, or more than a " +
+      "million steps): a reload begins a new run.",
+    unreadable: "The run in the address of this page cannot be read, since the address was cut " +
+      "off or changed. This is a new run.",
+    refused: "The run in the address of this page is not one of this version of nnreg: {why}. " +
+      "This is a new run.",
+    gone: "The engine does not answer. Is nnreg playground still running? Start it again, and " +
+      "open the address that it prints, with the part of this address from # on.",
   },
   alarm: { cure: "Divide the learning rate by 10 and start again" },
   groups: { data: "Data", training: "Training", regularization: "Regularization" },
   knobs: {
-    data: ["Data set"], rows: ["Points", "Fewer points are easier to overfit."],
+    data: ["Data set"], csv: ["own CSV file"], points: ["own points"], weight: ["a weight"], rows: ["Points", "Fewer points are easier to overfit."],
     noise: ["Noise"], label_noise: ["Wrong labels", "Share of the training labels that are wrong."],
-    data_seed: ["Seed of the data"], regression: ["The target is a number"],
+    data_seed: ["Seed of the data"], regression: ["The target is a number",
+      "Of an own CSV file, whose last column is the target."],
     optimizer: ["Optimizer"], learning_rate: ["Learning rate"], batch_size: ["Batch size"],
     patience: ["Early stopping: patience", "Epochs without a lower validation loss; 0 is off. " +
       "The weights of the best epoch are restored."],
@@ -58,7 +66,8 @@ export const texts = {
     relu: "ReLU", "leaky-relu": "leaky ReLU", elu: "ELU", gelu: "GELU", tanh: "tanh",
     sigmoid: "sigmoid", softplus: "softplus", linear: "linear",
   },
-  own_data: { csv: "Own CSV file", points: "Edit these points" },
+  own_data: { csv: "Own CSV file", points: "Edit these points",
+    long: "The file is too long: at most 1,000,000 characters are read." },
   layer: { name: "Layer {number}", add: "Add a layer", remove: "Remove the last layer",
     lock: "lock", l1: "L1", l2: "L2" },
   network: {

@@ -119,7 +119,7 @@ export function describe() {
   find("output-legend").textContent = text(`output.legend_${/regions|spread/.test(view.kind)
     ? "points" : view.kind}`);
   find("spread-label").hidden = !settings.layers.some((layer) => layer.keep_prob < 1)
-    || data.inputs > 2;
+    || data.inputs > 2 || (data.inputs === 1 && data.outputs > 2);
   const tell = (id, path, values) => find(id).setAttribute("aria-label", text(path, values));
   for (const id of ["regions", "twin-regions"]) {
     tell(id, "output.described", { title, train: data.train.y.length, val: data.val.y.length,
