@@ -25,6 +25,7 @@ import psutil  # distributed requires it
 COMMANDS = {
     "path": "--hidden 64 --points 6 --train-size 300 --epochs 150 --repeats 4",
     "bias-variance": "--sweep width --values 2,4,8 --datasets 8 --seeds 1 --epochs 300",
+    "compare": "--hidden 64 --train-size 240 --epochs 100 --repeats 2 --l1 0.01 --keep-prob 0.5",
 }
 INSTANTS = random.Random(0)
 KEPT = r"nnreg: the connection to the scheduler of the workers was lost; (\d+) .* kept in "
@@ -122,7 +123,7 @@ def trial(command, whole, folder):
     assert all("waiting for the first worker" in line for line in waiting), err
     assert int(message[1]) == len(kept), (err, kept.keys())
     with cluster() as (address, kill_worker, _):
-        resume = ["--resume"] if command == "path" else []
+        resume = [] if command == "bias-variance" else ["--resume"]
         process = start(command, folder, "--dask", address, *resume)
         wait(process, folder, len(kept) + 1)
         kill_worker()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import nnreg.plots
 from nnreg.datasets import load
-from nnreg.lab import Comparison, Settings, compare
+from nnreg.lab import Comparison, Settings, Strengths, compare
 from nnreg.plots.frame import Theme, new_panels
 
 needs_matplotlib = pytest.mark.skipif(
@@ -30,6 +31,11 @@ QUICK = {
 
 def quick(**changes: object) -> Comparison:
     return compare(load("digits"), Settings(**(QUICK | changes)))
+
+
+def each(loss: Callable[[Strengths], float]) -> Callable[[Sequence[Strengths]], list[float]]:
+    """Return the losses of several strengths, for `select_strengths`."""
+    return lambda tried: [loss(strengths) for strengths in tried]
 
 
 def draw_nothing(

@@ -69,8 +69,8 @@ def seen(monkeypatch):
     """The settings with which a comparison was asked for; it is then interrupted."""
     result = []
 
-    def compare(dataset, settings, progress):
-        result.append((dataset, settings))
+    def compare(dataset, settings, *, jobs, **options):
+        result.append((jobs, settings))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiments, "compare", compare)
@@ -122,8 +122,9 @@ class TestCompare:
         compare(
             "--hidden 5,6 --l2 0.1 --l1 0.2 --keep-prob 0.3 --l1-method subgradient --epochs 7 "
             "--batch-size 9 --learning-rate 0.4 --optimizer sgd --train-size 50 --label-noise 0.25 "
-            "--repeats 4 --seed 11"
+            "--repeats 4 --seed 11 --jobs 3"
         )
+        assert seen[0][0] == 3
         assert seen[0][1] == Settings(
             *((5, 6), 7, 9, 0.4, "sgd", 50, 0.25, 4, 11, 0.1, 0.2, 0.3, "subgradient")
         )
@@ -253,25 +254,6 @@ class TestErrors:
         assert in_words(OSError("no mirror answers")) == "no mirror answers"
 
 
-class TestInterruption:
-    def test_later_it_keeps_the_finished_repeats_and_says_so(self, capsys, monkeypatch, tmp_path):
-        real = experiments.compare
-
-        def compare_until(dataset, settings, progress):
-            def stop(what, done, total):
-                if what == "L1, repeat 2":
-                    raise KeyboardInterrupt
-
-            return real(dataset, settings, stop)
-
-        monkeypatch.setattr(experiments, "compare", compare_until)
-        assert compare() == 130
-        out, err = capsys.readouterr()
-        assert "the noise is not measured" in out
-        assert err == ("nnreg: interrupted; the report has the 1 of 2 repeats that were finished\n")
-        assert (tmp_path / "nnreg-compare" / "report.json").exists()
-
-
 class TestProgress:
     def test_there_is_a_bar_on_a_terminal(self, monkeypatch):
         tqdm = pytest.importorskip("tqdm").tqdm
@@ -284,8 +266,7 @@ class TestProgress:
         terminal = Terminal()
         monkeypatch.setattr(sys, "stderr", terminal)
         assert compare() == 0
-        assert "none, repeat 1" in terminal.getvalue()
-        assert "/260" in terminal.getvalue()  # with the largest number that the verdicts can take
+        assert re.search(r"runs: +\d+%.* 10/40 ", terminal.getvalue())
 
     @pytest.mark.parametrize("tqdm", [True, False])
     def test_in_a_pipe_and_without_tqdm_there_is_none(self, capsys, monkeypatch, tqdm):
@@ -409,16 +390,22 @@ LONG = {  # commands that take some seconds after their first result, and how th
         "--hidden 64 --points 12 --train-size 400 --epochs 200 --repeats 2",
         r"points? (are|is) kept in out; the same command with --out out --resume",
     ),
+    "compare": (
+        "--hidden 64 --epochs 100",
+        r"runs? (are|is) kept in out; the same command with --out out --resume",
+    ),
 }
 DEAD = "a worker process was killed, perhaps for lack of memory; use fewer jobs"
 ENDS = {  # the command, the number of jobs, what ends it, the exit status, and the message
     "Ctrl-C": ("bias-variance", 1, interrupt, 130, "interrupted"),
     "Ctrl-C, 2 jobs": ("bias-variance", 2, interrupt, 130, "interrupted"),
+    "Ctrl-C, 2 jobs of compare": ("compare", 2, interrupt, 130, "interrupted"),
     "SIGTERM": ("path", 1, subprocess.Popen.terminate, 143, "interrupted"),
     "SIGTERM, 2 jobs": ("bias-variance", 2, subprocess.Popen.terminate, 143, "interrupted"),
     "SIGKILL, 2 jobs": ("bias-variance", 2, subprocess.Popen.kill, -9, ""),
     "worker of bias-variance": ("bias-variance", 2, kill_worker, 1, DEAD),
     "worker of path": ("path", 2, kill_worker, 1, DEAD),
+    "worker of compare": ("compare", 2, kill_worker, 1, DEAD),
 }
 
 
@@ -432,7 +419,7 @@ ENDS = {  # the command, the number of jobs, what ends it, the exit status, and 
     "143; no worker process lives on",
 )
 @pytest.mark.reliability(
-    fault="A worker process of `nnreg path --jobs 2` or `bias-variance --jobs 2` is killed",
+    fault="A worker process of a command with `--jobs 2` is killed",
     sees="One line: that it was killed, how many results are kept, how to continue; exit status 1; "
     "no other worker lives on",
 )

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from experiments import QUICK, quick
+from experiments import QUICK, each, quick
 
 import nnreg.lab.comparison.experiment
 import nnreg.training.loop
@@ -12,9 +12,11 @@ from nnreg import NonFiniteLossError
 from nnreg.datasets import Dataset, load
 from nnreg.lab import DEMONSTRATION, VARIANTS, Settings, Strengths, build_network, compare
 from nnreg.lab.comparison.figures import is_inside_noise
+from nnreg.lab.comparison.report import make_report
 from nnreg.lab.comparison.selection import make_grids, select_strengths
 from nnreg.lab.comparison.validation import split_folds
 from nnreg.lab.preprocessing import Rows, prepare, standardize
+from nnreg.lab.reporting.results import list_results
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,24 @@ def demonstration():
 @pytest.fixture(scope="module")
 def small():
     return quick()
+
+
+def report(comparison):
+    """Return all numbers of a comparison, as text, without the times."""
+    numbers = make_report(comparison).numbers
+    for variant in numbers["variants"].values():
+        for part in (variant, *variant["repeats"]):
+            del part["figures"]["seconds"]
+    return str(numbers)
+
+
+SEARCHED = Settings(**(QUICK | {"hidden": (4,), "l1": None}))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The report of a comparison that is not interrupted, in one process."""
+    return report(compare(load("digits"), SEARCHED))
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +269,7 @@ class TestChoosing:
         selection = select_strengths(
             Settings(),
             100,
-            lambda s: abs(s.l2 - 0.03) + abs(s.l1 - 0.001) + abs(s.keep_prob - 0.5),
+            each(lambda s: abs(s.l2 - 0.03) + abs(s.l1 - 0.001) + abs(s.keep_prob - 0.5)),
         )
         assert selection.strengths == {
             "none": Strengths(),
@@ -260,7 +280,7 @@ class TestChoosing:
         }
 
     def test_what_is_given_is_not_searched(self):
-        selection = select_strengths(Settings(l2=0.5, keep_prob=0.9), 100, lambda s: s.l1)
+        selection = select_strengths(Settings(l2=0.5, keep_prob=0.9), 100, each(lambda s: s.l1))
         assert {candidate.variant for candidate in selection.candidates} == {"L1"}
         assert selection.strengths["dropout + L2"] == Strengths(l2=0.5, keep_prob=0.9)
 
@@ -273,7 +293,7 @@ class TestChoosing:
 
     def test_a_choice_at_the_end_of_its_grid_is_known(self):
         selection = select_strengths(
-            Settings(l2=0.1), 100, lambda s: -s.l1 + abs(s.keep_prob - 0.5)
+            Settings(l2=0.1), 100, each(lambda s: -s.l1 + abs(s.keep_prob - 0.5))
         )
         at_edge = [selection.is_at_grid_edge(variant) for variant in ("L1", "dropout", "L2")]
         assert at_edge == [True, False, False]
@@ -363,38 +383,36 @@ class TestSettings:
         assert result.rows.classes == 2
 
 
-class TestProgressAndInterruption:
-    def test_progress_counts_every_epoch_and_ends_at_the_total(self):
+class TestProcessesAndInterruption:
+    def test_an_interrupted_comparison_trains_no_run_again(self, whole, tmp_path, monkeypatch):
+        def interrupt(text, done, total):
+            if done == stop:
+                raise KeyboardInterrupt
+
+        trained = []
+        for module in (nnreg.lab.comparison.experiment, nnreg.lab.comparison.validation):
+            monkeypatch.setattr(
+                module, "fit", lambda *a, **k: trained.append(1) or nnreg.fit(*a, **k)
+            )
+        for stop in (1, 7, 20):  # in the selection, in the repeats, and in the verdicts
+            with pytest.raises(KeyboardInterrupt):
+                compare(load("digits"), SEARCHED, folder=tmp_path, progress=interrupt)
+            assert len(trained) == len(list_results(tmp_path, "compare")) == stop
         seen = []
-        settings = Settings(**(QUICK | {"l1": None}))
-        compare(load("digits"), settings, lambda *counts: seen.append(counts))
-        done = [done for _, done, _ in seen]
-        assert done == sorted(set(done))
-        assert {total for _, _, total in seen} == {done[-1]}
-        assert seen[0][0].startswith("selecting L1")
-        assert seen[-1][0] == "verdict on dropout + L2"
+        again = compare(
+            load("digits"), SEARCHED, folder=tmp_path, progress=lambda *part: seen.append(part)
+        )
+        assert report(again) == whole
+        assert len(trained) == len(list_results(tmp_path, "compare")) == seen[-1][1]
+        assert all(done <= total for _, done, total in seen)
 
-    @pytest.mark.parametrize("at", [1, 12])
-    def test_an_interruption_before_the_first_repeat_is_over_stops_everything(self, at):
-        def progress(what, done, total):
-            if done == at:
-                raise KeyboardInterrupt
-
-        settings = Settings(**(QUICK | {"l1": None}))
-        with pytest.raises(KeyboardInterrupt):
-            compare(load("digits"), settings, progress)
-
-    def test_a_later_one_keeps_the_finished_repeats(self, small):
-        def progress(what, done, total):
-            if what == "L1, repeat 2":
-                raise KeyboardInterrupt
-
-        result = compare(load("digits"), Settings(**QUICK), progress)
-        assert result.interrupted
-        assert result.repeats == 1
-        assert not small.interrupted
-        for variant in VARIANTS:
-            assert result.values(variant, "gap")[0] == small.values(variant, "gap")[0]
+    @pytest.mark.slow
+    def test_two_processes_compute_what_one_computes_and_end(self, whole):
+        psutil, _ = pytest.importorskip("psutil"), pytest.importorskip("joblib")
+        before = psutil.Process().children()
+        assert report(compare(load("digits"), SEARCHED, jobs=2)) == whole
+        names = [child.cmdline() for child in psutil.Process().children() if child not in before]
+        assert not [name for name in names if "resource_tracker" not in " ".join(name)]
 
     def test_a_final_run_that_breaks_down_names_itself(self):
         with pytest.raises(NonFiniteLossError, match=r"none \(none\), repeat 1: the loss"):

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from experiments import fake_pictures
+from experiments import fake_pictures, quick
 from test_path_study import same
 
 from nnreg.commands import experiments
@@ -55,6 +55,12 @@ def bias_variance():
     return [result.predictions for result in sweep.values()]
 
 
+def comparison():
+    result = quick(hidden=(4,), epochs=1, repeats=1)
+    changes = [part.gain for each in result.validated.values() for part in each.changes]
+    return [run.weights for (run,) in result.runs.values()], changes
+
+
 def grid_search():
     search = pytest.importorskip("sklearn.model_selection")
     from nnreg.estimators import MLPClassifier
@@ -66,12 +72,12 @@ def grid_search():
 
 
 @pytest.mark.parametrize(
-    "sweep", [bias_variance, pytest.param(grid_search, marks=pytest.mark.slow)]
+    "sweep", [bias_variance, comparison, pytest.param(grid_search, marks=pytest.mark.slow)]
 )
 def test_a_cluster_computes_what_one_process_computes(sweep, client):
     on_cluster = sweep()
     with joblib.parallel_config(backend="loky", n_jobs=1):
-        np.testing.assert_array_equal(on_cluster, sweep())
+        np.testing.assert_equal(on_cluster, sweep())
 
 
 @pytest.mark.reliability(

@@ -71,7 +71,7 @@ def test_a_file_of_the_report_that_is_the_users_is_an_error_before_training(
         out.mkdir()
         DECOYS[decoy](out / name)
         before = snapshot(tmp_path)
-        for option in ["--force", "--force --resume"][: 1 + (command == "path")]:
+        for option in ["--force", "--force --resume"][: 1 + (command != "bias-variance")]:
             assert main([command, "--out", str(out), *option.split()]) == 2
             err = capsys.readouterr().err
             assert f"{out / name} was not written by nnreg" in err
@@ -124,7 +124,12 @@ def test_a_report_without_its_list_of_files_is_the_users(numbers, tmp_path):
 
 FITS = [
     f"nnreg.lab.{module}.fit"
-    for module in ("comparison.experiment", "path.study", "bias_variance.learners")
+    for module in (
+        "comparison.experiment",
+        "comparison.validation",
+        "path.study",
+        "bias_variance.learners",
+    )
 ]
 BREAKDOWN = nnreg.NonFiniteLossError("the loss is nan", 3, "loss")
 WRITERS = [f"nnreg.lab.reporting.{module}.write_whole" for module in ("report", "results")]
@@ -194,7 +199,7 @@ def test_after_every_outcome_the_users_files_and_folders_are_as_before(
 
 
 @pytest.mark.reliability(
-    fault="An interrupted command is repeated (`path` with `--resume`)",
+    fault="An interrupted command is repeated (`compare` and `path` with `--resume`)",
     sees="It continues from the results that were kept",
 )
 @pytest.mark.parametrize("command", COMMANDS)
@@ -202,7 +207,7 @@ def test_an_interrupted_command_goes_on_and_force_replaces_its_report(command, m
     with monkeypatch.context() as patch:
         fail_at(patch, FITS, KeyboardInterrupt(), 2)
         assert run(command, "--out out") == 130
-    assert run(command, "--out out" + " --resume" * (command == "path")) == 0
+    assert run(command, "--out out" + " --resume" * (command != "bias-variance")) == 0
     first = Path("out/report.json").read_bytes()
     assert run(command, "--out out --force --seed 5") == 0
     assert Path("out/report.json").read_bytes() != first
@@ -225,7 +230,7 @@ def test_an_interrupted_command_goes_on_and_force_replaces_its_report(command, m
         ("file/x", "Not a directory"),
         ("file --force", "File exists"),
         ("link --force", "File exists"),
-        ("sub --resume", "has no points of an interrupted path"),
+        ("sub --resume", "has no points of an interrupted command"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_one_line(capsys, tmp_path, out, message):

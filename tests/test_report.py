@@ -213,10 +213,6 @@ class TestPage:
         assert "<script" not in result
         assert "a &amp; b" in result
 
-    def test_an_interrupted_comparison_says_so(self, small):
-        assert "Interrupted" in page(dataclasses.replace(small, interrupted=True))
-        assert "Interrupted" not in page(small)
-
     def test_validation_losses_are_listed(self, searched, small):
         loss = searched.selection.candidates[0].loss
         assert f"{loss:.3f}" in page(searched)

@@ -2,20 +2,19 @@
 
 import dataclasses
 import math
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from experiments import QUICK, quick
+from experiments import each, quick
 from verdict_study import Case, study, summarize, train
 
 from nnreg.datasets import Dataset, load
-from nnreg.lab import VARIANTS, Settings, Strengths, compare
-from nnreg.lab.comparison.report import draw_curves
+from nnreg.lab import VARIANTS, Settings, Strengths
 from nnreg.lab.comparison.selection import select_strengths
 from nnreg.lab.comparison.validation import (
     Candidate,
     Validation,
+    compute_here,
     compute_losses,
     list_changes,
     split_folds,
@@ -29,9 +28,9 @@ SET = {"l2": 0.03, "l1": 0.003, "keep_prob": 0.5}
 def judge(data, **settings):
     """Return the verdict on the network without regularization, and the loss on training rows."""
     rows, settings = Settings(**(SET | settings)).prepare(data)
-    validation = Validation(settings, rows, lambda *counts: None)
-    selection = select_strengths(settings, len(rows.x), validation.selection_loss)
-    return validation.judge("none", selection).verdict
+    validation = Validation(settings, rows)
+    selection = select_strengths(settings, len(rows.x), validation.select_losses)
+    return validation.judge(["none"], selection)["none"].verdict
 
 
 def make_noisy_classes(n=120):
@@ -145,7 +144,7 @@ class TestValidationRows:
     def test_each_row_is_validated_once_by_networks_trained_on_the_others(self, n, folds):
         rows = prepare(load("digits"), train_size=n, label_noise=0.0, seed=0)
         rows = dataclasses.replace(rows, x=np.arange(float(n))[:, np.newaxis])
-        validation = Validation(Settings(epochs=1), rows, lambda *counts: None)
+        validation = Validation(Settings(epochs=1), rows)
         assert [len(np.unique(numbers)) for numbers in validation.find_folds(3)] == [
             folds,
             *[max(folds, min(5, n))] * 2,
@@ -155,28 +154,32 @@ class TestValidationRows:
         for training, part in divided:
             assert sorted([*training, *part]) == list(range(n))
 
-    def test_a_run_is_trained_once_and_again_only_for_more_epochs(self, monkeypatch):
+    def test_a_run_is_trained_once_and_again_only_for_more_epochs(self):
         rows, settings = Settings(epochs=8, hidden=(4,), **SET, train_size=30).prepare(
             load("digits")
         )
-        counted = []
-        validation = Validation(settings, rows, lambda text, epochs: counted.append(epochs))
-        base = Candidate((4,), Strengths(), 8)
-        first = validation.run(0, base, "")
-        assert validation.run(0, dataclasses.replace(base, epochs=2), "") is first
-        assert sum(counted) == 8
-        longer = validation.run(0, dataclasses.replace(base, epochs=16), "", keep=True)
-        assert sum(counted) == 24
-        assert (longer.losses[8] == first.losses[8]).all()
-        assert longer.curve[:8] == first.curve
-        validation.run(0, dataclasses.replace(base, epochs=32), "")
-        assert sum(counted) == 40  # the network was kept
+        trained = []
+
+        def compute(tasks):
+            trained.extend(candidate.epochs for _, candidate in tasks)
+            return compute_here(tasks)
+
+        validation = Validation(settings, rows, compute)
+        base, shorter, longer = (Candidate((4,), Strengths(), epochs) for epochs in (8, 2, 16))
+        validation.train([(0, shorter), (0, base)])
+        assert trained == [8]
+        assert validation.find_run(0, shorter) is validation.find_run(0, base)
+        validation.train([(0, base), (0, longer)])
+        assert trained == [8, 16]
+        first, second = (validation.find_run(0, candidate) for candidate in (base, longer))
+        assert (second.losses[8] == first.losses[8]).all()
+        assert (second.curve[:8] == first.curve).all()
 
     def test_rows_are_divided_again_only_for_changes_that_can_decide(self, monkeypatch):
         rows, settings = Settings(epochs=8, hidden=(4,), **SET, train_size=200).prepare(
             load("digits")
         )
-        validation = Validation(settings, rows, lambda *counts: None)
+        validation = Validation(settings, rows)
         gains = {"2 epochs": 0.1, "L2 0.03": 0.12, "4 epochs": 0.02, "twice the units": 0.3}
         divisions = {}
 
@@ -185,8 +188,8 @@ class TestValidationRows:
             return Change(name, side, gains.get(name, -0.5), 0.03 / len(runs))
 
         monkeypatch.setattr(Change, "compare", compare)
-        selection = select_strengths(settings, 200, lambda strengths: 0.0)
-        result = validation.judge("none", selection)
+        selection = select_strengths(settings, 200, each(lambda strengths: 0.0))
+        result = validation.judge(["none"], selection)["none"]
         again = {name for name, count in divisions.items() if count > 1}
         assert again == {"2 epochs", "L2 0.03"}
         assert divisions["2 epochs"] == 2  # then the other one helps without doubt
@@ -201,27 +204,13 @@ class TestValidationRows:
         assert result.verdict("none") != "underfit"
 
     def test_regularizers_are_compared_with_their_neighbours_in_the_grid(self):
-        selection = select_strengths(Settings(l1=0.1), 100, lambda s: abs(s.l2 - 0.1))
+        selection = select_strengths(Settings(l1=0.1), 100, each(lambda s: abs(s.l2 - 0.1)))
         base = Candidate((8,), selection.strengths["L2"], 8)
         changes = list_changes(base, "L2", selection)
         assert list(changes["less"]) == ["4 epochs", "2 epochs", "1 epochs", "L2 0.3"]
         assert list(changes["more"])[:2] == ["L2 0.03", "no regularization"]
         none = list_changes(Candidate((8,), Strengths(), 1), "none", selection)
         assert list(none["less"]) == ["L2 0.1", "L1 0.1", "keep_prob 0.8", "L2 0.1, keep_prob 0.8"]
-
-    def test_an_interruption_leaves_verdicts_not_known(self):
-        def progress(text, done, total):
-            if text == "verdict on L1":
-                raise KeyboardInterrupt
-
-        result = compare(load("digits"), Settings(**QUICK), progress)
-        assert result.interrupted
-        assert result.repeats == 2
-        assert result.verdict("L2") in ("underfit", "right fit", "overfit", "mixed", "not known")
-        assert str(result.explain_verdict("L1")) == "not known: the command was interrupted"
-        assert list(result.verdict_curves()) == ["none", "L2"]
-        if find_spec("matplotlib"):
-            assert len(draw_curves(result).axes) >= len(VARIANTS)
 
 
 class TestKnownCases:
@@ -261,7 +250,7 @@ class TestStudy:
     def test_networks_trained_side_by_side_have_the_losses_of_fit(self, number):
         case = Case(number)
         settings = dataclasses.replace(case.settings, seed=5)
-        validation = Validation(settings, case.draw(0)[0], lambda *counts: None)
+        validation = Validation(settings, case.draw(0)[0])
         first = int(validation.find_folds(1)[0].min())
         fold, results = validation.folds[first], {}
 
@@ -270,8 +259,9 @@ class TestStudy:
 
         candidates = [case.base, *case.changes["less"].values()]
         train(candidates, [fold], [5 + first], case.process.classes, settings, measure)
+        validation.train([(first, candidate) for candidate in candidates])
         for candidate in candidates:
-            expected = validation.run(first, candidate, "").losses[candidate.epochs]
+            expected = validation.find_run(first, candidate).losses[candidate.epochs]
             np.testing.assert_allclose(results[candidate], expected, atol=1e-4)
 
     @pytest.mark.slow

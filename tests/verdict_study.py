@@ -210,10 +210,8 @@ def _train_group(
 class SideBySide(Validation):
     """The validation of one data set, with runs that were trained side by side with others."""
 
-    results: dict[tuple[int, tuple[int, ...], Strengths], Run]  # KeyError: not trained yet
-
-    def run(self, fold: int, candidate: Candidate, text: str, *, keep: bool = False) -> Run:
-        return self.results[fold, candidate.hidden, candidate.strengths]
+    def train(self, wanted: object) -> None:
+        """Leave `runs` as it is; `judge` raises KeyError if one is not trained yet."""
 
 
 def study(case: Case) -> dict[str, object]:
@@ -238,13 +236,9 @@ def study(case: Case) -> dict[str, object]:
 
     train(candidates, final, seeds, classes, settings, measure_truth)
 
-    validations = [
-        SideBySide(replace(settings, seed=draw), drawn[draw][0], lambda *counts: None)
-        for draw in seeds
-    ]
+    validations = [SideBySide(replace(settings, seed=draw), drawn[draw][0]) for draw in seeds]
     judged: dict[int, ValidatedVariant] = {}
-    for validation in validations:
-        validation.results = {}
+    names = [case.variant]
     for divisions in range(1, DIVISIONS + 1):
         if not (waiting := [draw for draw in seeds if draw not in judged]):
             break
@@ -257,8 +251,8 @@ def study(case: Case) -> dict[str, object]:
 
         def measure(candidate: Candidate, g: int, predict: Callable[[Array], Array]) -> None:
             validation, fold = pairs[g]  # noqa: B023  # called in this turn
-            key, rows = (fold, candidate.hidden, candidate.strengths), validation.folds[fold]
-            run = validation.results.setdefault(key, Run())
+            rows, full = validation.folds[fold], validation.at_full_length(candidate)
+            run = validation.runs.setdefault((fold, full), Run())
             run.losses[candidate.epochs] = compute_losses(predict(rows.x_test), rows.y_test)
             mean = compute_losses(predict(rows.x), rows.y).mean()
             run.train_losses[candidate.epochs] = float(mean)
@@ -267,7 +261,7 @@ def study(case: Case) -> dict[str, object]:
         train(tried, folds, repeated, classes, settings, measure)
         for draw in waiting:
             with contextlib.suppress(KeyError):  # another division is needed
-                judged[draw] = validations[draw].judge(case.variant, case.selection)
+                judged |= {draw: validations[draw].judge(names, case.selection)[case.variant]}
 
     base = losses[case.base].mean()
     gains = {

@@ -131,6 +131,15 @@ def make_process_options(jobs: str) -> Options:
     }
 
 
+RESUME: Options = {
+    "resume": {
+        "action": "store_true",
+        "default": False,
+        "help": "continue in the folder in which the same command was interrupted",
+    },
+}
+
+
 @contextmanager
 def dask_workers(address: str | None) -> Iterator[None]:
     """Compute on the workers of a Dask scheduler inside the block; without an address, here."""
@@ -144,7 +153,8 @@ def dask_workers(address: str | None) -> Iterator[None]:
         raise ImportError("--dask needs distributed: pip install 'nnreg[dask]'") from None
     if not address.rpartition(":")[2].isdigit():
         raise ValueError(f"--dask must be like tcp://head:8786, with the port, got {address!r}")
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # errors are raised too
+    for logger in ("distributed.client", "tornado.application"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)  # the errors are raised too
     client: Any = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]  # untyped
     with client:
         if not client.scheduler_info()["workers"]:
@@ -195,7 +205,11 @@ COMPARE: Mapping[str, Options] = {
             "exactly 0; subgradient does not)",
         },
     },
-    "output": make_output_options("nnreg-compare"),
+    "output": {
+        **make_output_options("nnreg-compare"),
+        **make_process_options("number of networks that are trained in parallel processes"),
+        **RESUME,
+    },
 }
 
 COMPARE_RULES = {
@@ -246,11 +260,7 @@ PATH: Mapping[str, Options] = {
     "output": {
         **make_output_options("nnreg-path"),
         **make_process_options("number of repeats that run in parallel processes"),
-        "resume": {
-            "action": "store_true",
-            "default": False,
-            "help": "continue in the folder in which the same command was interrupted",
-        },
+        **RESUME,
     },
 }
 
@@ -319,9 +329,10 @@ def run_compare(args: argparse.Namespace) -> int:
     dataset = load_data(args, args.data)
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
-        return comparison_report.make_report(compare(dataset, settings, progress))
+        comparison = compare(dataset, settings, folder=folder, jobs=args.jobs, progress=progress)
+        return comparison_report.make_report(comparison)
 
-    return run_experiment(args, experiment, comparison_report.PICTURES, "epochs")
+    return run_experiment(args, experiment, comparison_report.PICTURES, "runs")
 
 
 def run_path(args: argparse.Namespace) -> int:
@@ -331,23 +342,12 @@ def run_path(args: argparse.Namespace) -> int:
         chosen |= {"hidden": (), "repeats": chosen.get("repeats", 1)}  # the optimum is unique
     settings = PathSettings(**{**DEMONSTRATION.get(args.data, {}), **chosen})
     dataset = load_data(args, args.data)
-    fresh = args.out.exists() and not args.force and not list_results(args.out, "path")
-    if args.resume and fresh:
-        raise ValueError(f"resume: {args.out} has no points of an interrupted path")
 
     def experiment(folder: Path, progress: Progress | None) -> Report:
         study = study_path(dataset, settings, folder=folder, jobs=args.jobs, progress=progress)
         return path_report.make_report(study)
 
-    return run_experiment(
-        args,
-        experiment,
-        path_report.PICTURES,
-        "points",
-        kind="path",
-        resume=args.resume,
-        hint="the same command with --out {} --resume continues from there",
-    )
+    return run_experiment(args, experiment, path_report.PICTURES, "points")
 
 
 def run_bias_variance(args: argparse.Namespace) -> int:
@@ -365,15 +365,7 @@ def run_bias_variance(args: argparse.Namespace) -> int:
         )
         return bias_variance_report.make_report(results, AXES[args.sweep][0])
 
-    return run_experiment(
-        args,
-        experiment,
-        bias_variance_report.PICTURES,
-        "data sets",
-        kind="bias-variance",
-        resume=True,
-        hint="the same command continues from there",
-    )
+    return run_experiment(args, experiment, bias_variance_report.PICTURES, "data sets")
 
 
 def run_experiment(
@@ -381,36 +373,30 @@ def run_experiment(
     experiment: Callable[[Path, Progress | None], Report],
     pictures: Iterable[str],
     unit: str,
-    *,
-    kind: str = "",
-    resume: bool = False,
-    hint: str = "",
 ) -> int:
     """Run an experiment, print its table, write its report and return the exit status.
 
     Parameters
     ----------
     args : Namespace
-        With ``out``, ``force`` and, where the experiment has it, ``dask``.
+        With ``command``, ``out``, ``force``, ``dask`` and, unless results of an interrupted
+        command are always used again, ``resume``.
     experiment : function (folder, progress) -> Report
     pictures : iterable of str
         Names of the report's pictures.
     unit : str
-        Unit of progress, in the plural.
-    kind : str, optional
-        The kind of the results that the experiment keeps in the folder until it is finished.
-    resume : bool, default False
-        Use a folder with such results again.
-    hint : str, optional
-        How to continue after an interruption; ``{}`` stands for the folder.
+        Unit of the results that are kept in the folder until the experiment is finished, plural.
     """
-    unfinished = kind if resume else ""
+    kind, resume = args.command, vars(args).get("resume")
+    if resume and args.out.exists() and not args.force and not list_results(args.out, kind):
+        raise ValueError(f"resume: {args.out} has no {unit} of an interrupted command")
+    unfinished = "" if resume is False else kind
     with open_folder(args.out, pictures, force=args.force, resume=unfinished) as folder:
         before = written_files(folder)
         try:
             with (
                 progress_bar(f" {unit}") as progress,
-                dask_workers(vars(args).get("dask")),
+                dask_workers(args.dask),
             ):
                 report = experiment(folder, progress)
             report.write_numbers(folder)
@@ -432,7 +418,10 @@ def run_experiment(
             if finished := list_results(folder, kind):
                 n = len(finished)
                 count = f"{n} {unit} are" if n > 1 else f"1 {unit.removesuffix('s')} is"
-                parts += [f"{count} kept in {folder}", hint.format(folder)]
+                options = "" if resume is None else f" with --out {folder} --resume"
+                parts.append(
+                    f"{count} kept in {folder}; the same command{options} continues from there"
+                )
             if interrupted and len(parts) == 1:
                 parts.append("nothing was kept")
             raise Failure("; ".join(parts), INTERRUPTED if interrupted else 1) from error
@@ -443,9 +432,6 @@ def run_experiment(
     print(wrap(f"Written to {folder}: {', '.join(names)}"))
     if len(names) == 2:
         print("No pictures without matplotlib: pip install 'nnreg[plots]'")
-    if report.numbers.get("interrupted"):
-        repeats = f"{report.numbers['repeats']} of {report.numbers['settings']['repeats']} repeats"
-        raise Failure(f"interrupted; the report has the {repeats} that were finished", INTERRUPTED)
     return 0
 
 

@@ -8,6 +8,7 @@ mean and standard deviation of the training rows alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
 import numpy as np
@@ -38,6 +39,11 @@ class Rows:
     y: Array
     x_test: Array
     y_test: Array
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the four arrays."""
+        arrays = self.x, self.y, self.x_test, self.y_test
+        return sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -328,11 +328,12 @@ class ShardedData:
 
         Partitioned data are cut where the shards of all data begin, other batches into equal parts.
         """
-        edges = len(rows) * np.arange(self.shards.count + 1) // self.shards.count
+        n, count = len(rows), self.shards.count
+        edges = [n * shard // count for shard in range(count + 1)]
         if self.shards.partitioned:
-            edges = np.searchsorted(rows, self.edges)
+            edges = np.searchsorted(rows, self.edges).tolist()
         for shard in self.shards.mine:
-            yield int(edges[shard]), rows[edges[shard] : edges[shard + 1]]
+            yield edges[shard], rows[edges[shard] : edges[shard + 1]]
 
     def without_removed_rows(self) -> ShardedData:
         """Return the rows whose weight is not zero."""

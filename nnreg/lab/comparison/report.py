@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -93,10 +93,7 @@ class Comparison:
     runs : dict of str to list of VariantRun
         By variant, in the order of the repeats.
     validated : dict of str to ValidatedVariant
-        By variant: the verdict, and the losses on validation rows that it was made with. Variants
-        are missing after an interruption.
-    interrupted : bool
-        True if there are fewer repeats than ``settings.repeats``, or verdicts are missing.
+        By variant: the verdict, and the losses on validation rows that it was made with.
 
     Examples
     --------
@@ -114,12 +111,6 @@ class Comparison:
     validation_rows: int
     runs: dict[str, list[VariantRun]]
     validated: dict[str, ValidatedVariant]
-    interrupted: bool = False
-
-    @property
-    def repeats(self) -> int:
-        """The number of finished repeats."""
-        return len(self.runs[VARIANTS[0]])
 
     def values(self, variant: str, figure: str) -> Array:
         """Return one figure of all repeats, of shape (R,)."""
@@ -157,8 +148,6 @@ class Comparison:
         )
         if has_diverged(train, test, compute_baseline(self.rows.y)):
             return Verdict("diverged", f"train loss {train:.3g}, test loss {test:.3g}")
-        if variant not in self.validated:
-            return Verdict("not known", "the command was interrupted")
         return self.validated[variant].verdict
 
     def verdict(self, variant: str) -> str:
@@ -196,10 +185,10 @@ class Comparison:
     def notes(self) -> list[str]:
         """Return explanations of the numbers in the tables."""
         note = (
-            f"Means of {self.repeats} repeats; the table of all figures has their standard "
-            "deviations too. ~ marks a difference from none that may be chance."
+            f"Means of {self.settings.repeats} repeats; the table of all figures has their "
+            "standard deviations too. ~ marks a difference from none that may be chance."
         )
-        if self.repeats == 1:
+        if self.settings.repeats == 1:
             note = "One repeat: the noise is not measured."
         notes = [note, ZEROS_NOTE[self.settings.l1_method]]
         if self.settings.label_noise:
@@ -207,8 +196,6 @@ class Comparison:
                 "Test labels are clean, so the gap can be below 0. The verdict uses validation "
                 "rows, whose labels are wrong as often as those of the other training rows."
             )
-        if self.interrupted:
-            notes.append("Interrupted: fewer repeats than requested.")
         return notes
 
     def cell(self, variant: str, column: Column, deviation: bool = True) -> str:
@@ -216,7 +203,7 @@ class Comparison:
         values = self.values(variant, column.key)
         inside = column.key in MARKED and self.summarize(variant, column.key)["inside_noise"]
         # If any cell can have a mark, cells without one have a space, so that digits align.
-        mark = "~" if inside else " " * (self.repeats > 1 and column.key in MARKED)
+        mark = "~" if inside else " " * (self.settings.repeats > 1 and column.key in MARKED)
         return column.format(values if deviation else [values.mean()]) + mark
 
     def __str__(self) -> str:
@@ -290,7 +277,7 @@ def make_report(comparison: Comparison) -> Report:
 
 def _facts(comparison: Comparison) -> dict[str, str]:
     """Return the data, the network and the selection of strengths in words."""
-    rows, settings = comparison.rows, replace(comparison.settings, repeats=comparison.repeats)
+    rows, settings = comparison.rows, comparison.settings
     n, k = len(rows.x), comparison.validation_rows
     training = f"with ReLU, dropout after each hidden layer; {describe_training(settings)}"
     selected = comparison.selection.strengths
@@ -329,8 +316,7 @@ def _numbers(comparison: Comparison) -> dict[str, Any]:
     settings = comparison.settings
     edges = histogram_edges([comparison.runs[variant][0].weights for variant in VARIANTS])
     return {
-        "interrupted": comparison.interrupted,
-        "repeats": comparison.repeats,
+        "repeats": comparison.settings.repeats,
         "data": get_data_facts(comparison.dataset, comparison.rows),
         "settings": asdict(settings) | {"learning_rate": settings.rate},
         "selection": {

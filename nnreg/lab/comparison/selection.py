@@ -12,7 +12,7 @@ strength decreases as N grows. The grids of L2 and L1 are therefore numbers divi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nnreg.lab.settings import Settings, Strengths
@@ -58,7 +58,7 @@ class ModelSelection:
     Examples
     --------
     >>> settings = Settings(l2=0.1, l1=0.01, keep_prob=0.5)
-    >>> selection = select_strengths(settings, 100, lambda strengths: 0.0)
+    >>> selection = select_strengths(settings, 100, lambda tried: [0.0] * len(tried))
     >>> str(selection.strengths["dropout + L2"]), selection.candidates
     ('L2 0.1, keep_prob 0.5', ())
     """
@@ -73,7 +73,9 @@ class ModelSelection:
     def is_at_grid_edge(self, variant: str) -> bool:
         """Return whether the selected value is the first or last of its grid.
 
-        >>> selection = select_strengths(Settings(), 100, lambda s: s.l1 + s.l2 - s.keep_prob)
+        >>> selection = select_strengths(
+        ...     Settings(), 100, lambda tried: [s.l1 + s.l2 - s.keep_prob for s in tried]
+        ... )
         >>> selection.is_at_grid_edge("L2")
         True
         """
@@ -96,7 +98,9 @@ def make_grids(settings: Settings, rows: int) -> dict[str, tuple[float, ...]]:
 
 
 def select_strengths(
-    settings: Settings, rows: int, validation_loss: Callable[[Strengths], float]
+    settings: Settings,
+    rows: int,
+    validation_losses: Callable[[Sequence[Strengths]], Sequence[float]],
 ) -> ModelSelection:
     """Select the strengths that are None in the settings.
 
@@ -105,34 +109,37 @@ def select_strengths(
     settings : Settings
     rows : int
         Training rows, N.
-    validation_loss : function (strengths) -> float
+    validation_losses : function (strengths) -> losses
+        It is called twice, because dropout + L2 needs the selected ``keep_prob``.
 
     Examples
     --------
     >>> settings = Settings(l1=0.0, keep_prob=0.5)
-    >>> selection = select_strengths(settings, 100, lambda s: abs(s.l2 - 0.1))
+    >>> selection = select_strengths(settings, 100, lambda tried: [abs(s.l2 - 0.1) for s in tried])
     >>> str(selection.strengths["L2"]), len(selection.candidates)
     ('L2 0.1', 10)
     """
     grids = make_grids(settings, rows)
     candidates: list[Candidate] = []
+    selected = {"none": Strengths()}
 
-    def best(variant: str, name: str, start: Strengths) -> Strengths:
-        if name not in grids:
-            return replace(start, **{name: getattr(settings, name)})
-        tried = []
-        for value in grids[name]:
-            strengths = replace(start, **{name: value})
-            tried.append(Candidate(variant, strengths, validation_loss(strengths)))
+    def select(names: dict[str, str], start: Strengths) -> None:
+        """Select, for each variant, the strength of this name."""
+        trials = [
+            (variant, replace(start, **{name: value}))
+            for variant, name in names.items()
+            for value in grids.get(name, ())
+        ]
+        losses = validation_losses([strengths for _, strengths in trials])
+        tried = [Candidate(*trial, loss) for trial, loss in zip(trials, losses, strict=True)]
         candidates.extend(tried)
-        return min(tried, key=lambda candidate: candidate.loss).strengths
+        for variant, name in names.items():
+            selected[variant] = (
+                min((c for c in tried if c.variant == variant), key=lambda c: c.loss).strengths
+                if name in grids
+                else replace(start, **{name: getattr(settings, name)})
+            )
 
-    none = Strengths()
-    selected = {
-        "none": none,
-        "L2": best("L2", "l2", none),
-        "L1": best("L1", "l1", none),
-        "dropout": best("dropout", "keep_prob", none),
-    }
-    selected["dropout + L2"] = best("dropout + L2", "l2", selected["dropout"])
+    select({"L2": "l2", "L1": "l1", "dropout": "keep_prob"}, selected["none"])
+    select({"dropout + L2": "l2"}, selected["dropout"])
     return ModelSelection(selected, tuple(candidates))

@@ -9,21 +9,28 @@ seed too, so the standard errors include the noise of training, which is most of
 seed changes the effect of a change more than other training rows do. Where it leaves the effect
 open, the rows are divided anew, and the changes that can still decide are repeated. The first of
 three parts is that of the model selection, whose runs are used again. Test rows are not used.
+
+Each run depends on its rows, candidate and seed alone, and what can be trained at the same time is
+trained by one call, so that the runs can be computed by several processes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from nnreg import kernels
+from nnreg._support.blas import blas_threads
 from nnreg._support.typing import Array
 from nnreg.datasets import split_rows
 from nnreg.lab.comparison.selection import ModelSelection
 from nnreg.lab.preprocessing import PreparedRows, Rows, standardize
+from nnreg.lab.reporting.results import Task
 from nnreg.lab.settings import VARIANTS, Settings, Strengths, build_network
 from nnreg.lab.verdicts import (
     SIDES,
@@ -35,8 +42,6 @@ from nnreg.lab.verdicts import (
     compute_constant_losses,
 )
 from nnreg.losses import SoftmaxCrossEntropy
-from nnreg.network import Network
-from nnreg.optimizers import Optimizer
 from nnreg.training.loop import fit
 from nnreg.training.step import NonFiniteLossError
 
@@ -74,7 +79,9 @@ class Candidate:
     epochs: int
 
 
-Key = tuple[int, tuple[int, ...], Strengths]  # fold, hidden units, strengths
+Wanted = tuple[int, Candidate]  # the number of a fold, and what is trained without it
+
+Compute = Callable[[Mapping[Wanted, Task]], Mapping[Wanted, dict[str, Array]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +94,13 @@ class Run:
         By epoch, for the epochs that are compared: the losses of the validation rows.
     train_losses : dict of int to float
         The mean losses of the training rows after the same epochs.
-    curve : list of float
+    curve : ndarray of shape (epochs,)
         The mean loss of the validation rows after every epoch.
     """
 
     losses: dict[int, Array] = field(default_factory=dict)
     train_losses: dict[int, float] = field(default_factory=dict)
-    curve: list[float] = field(default_factory=list)
+    curve: Array = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +128,15 @@ class Validation:
     settings : Settings
         With the number of epochs filled in.
     rows : PreparedRows
-    count : function (text, epochs)
-        Called after every epoch, and with the epochs of runs that were not needed.
+    compute : function (tasks) -> results, optional
+        Computes runs in other processes; by default they are computed in this one.
     """
 
     def __init__(
-        self, settings: Settings, rows: PreparedRows, count: Callable[[str, int], None]
+        self, settings: Settings, rows: PreparedRows, compute: Compute | None = None
     ) -> None:
-        self.settings, self.count = settings, count
-        self.classes, self.baseline = rows.classes, compute_baseline(rows.y)
+        self.settings, self.compute = settings, compute or compute_here
+        self.baseline = compute_baseline(rows.y)
         self.constant = compute_constant_losses(rows.y)
         self.rows, n = rows, len(rows.x)
         self.folds: list[Rows] = []
@@ -139,13 +146,7 @@ class Validation:
         several = self.count_folds > MIN_FOLDS
         self.divisions.append(self._divide(self.count_folds) if several else first)
         self.epochs = settings.epochs_for(n)
-        self._runs: dict[Key, Run] = {}
-        self._networks: dict[Key, tuple[Network, Optimizer]] = {}  # that may be trained on
-
-    @property
-    def epochs_each(self) -> int:
-        """The number of epochs that the verdict on one variant takes at most."""
-        return len(np.unique(self.divisions[0])) * self.epochs * 8
+        self.runs: dict[Wanted, Run] = {}
 
     def find_folds(self, divisions: int) -> Array:
         """Return the number of the fold in which each row is validated, (D, N)."""
@@ -162,36 +163,55 @@ class Validation:
             self.folds.append(standardize(Rows(x[training], y[training], x[part], y[part])))
         return numbers
 
-    def selection_loss(self, strengths: Strengths) -> float:
-        """Return the data loss on the validation rows of the first fold."""
-        candidate = Candidate(self.settings.hidden, strengths, self.epochs)
-        run = self.run(0, candidate, f"selecting {strengths}")
-        return float(run.losses[self.epochs].mean())
+    def select_losses(self, strengths: Iterable[Strengths]) -> list[float]:
+        """Return the data loss on the validation rows of the first fold, for each strength."""
+        wanted = [(0, Candidate(self.settings.hidden, each, self.epochs)) for each in strengths]
+        self.train(wanted)
+        return [float(self.find_run(*each).losses[self.epochs].mean()) for each in wanted]
 
-    def judge(self, variant: str, selection: ModelSelection) -> ValidatedVariant:
-        """Return the verdict on a variant, and the changes that it is made with.
+    def judge(
+        self, variants: Iterable[str], selection: ModelSelection
+    ) -> dict[str, ValidatedVariant]:
+        """Return the verdict on each variant, and the changes that it is made with."""
+        judged: dict[str, ValidatedVariant] = {}
+        steps = {variant: self._judge(variant, selection) for variant in variants}
+        while len(judged) < len(steps):
+            wanted: list[Wanted] = []
+            for variant in [variant for variant in steps if variant not in judged]:
+                try:
+                    wanted += next(steps[variant])
+                except StopIteration as end:
+                    judged[variant] = end.value
+            self.train(wanted)
+        return {variant: judged[variant] for variant in steps}
+
+    def _judge(
+        self, variant: str, selection: ModelSelection
+    ) -> Generator[list[Wanted], None, ValidatedVariant]:
+        """Yield the runs that are needed next, and return the verdict on a variant.
 
         Where the train loss is far below the lowest loss on validation rows, no change is tried
         that fits the training rows more closely.
         """
-        text = f"verdict on {variant}"
         base = Candidate(self.settings.hidden, selection.strengths[variant], self.epochs)
         candidates = list_changes(base, variant, selection)
         changes: dict[str, dict[str, Change]] = {side: {} for side in SIDES}
         for divisions in range(1, DIVISIONS + 1):
-            losses = self.losses(base, divisions, text, keep=True)
             folds = self.find_folds(divisions)
-            runs = [self.run(int(fold), base, text) for fold in np.unique(folds)]
+            yield (needed := [(int(fold), base) for fold in np.unique(folds)])
+            losses = self.losses(base, divisions)
+            runs = [self.find_run(*each) for each in needed]
             train = float(np.mean([run.train_losses[self.epochs] for run in runs]))
             for side in SIDES:
                 gains = [change.gain for part in changes.values() for change in part.values()]
                 lowest = losses.mean() * (1 - max([0.0, *gains]))
                 if side == "more" and train < FAR_BELOW * lowest:
                     break
-                for name in self._find_open(candidates[side], changes[side]):
-                    changed = self.losses(candidates[side][name], divisions, text)
+                names = self._find_open(candidates[side], changes[side])
+                yield [(fold, candidates[side][name]) for name in names for fold, _ in needed]
+                for name in names:
+                    changed = self.losses(candidates[side][name], divisions)
                     changes[side][name] = Change.compare(name, side, losses, changed, folds)
-            self._networks.clear()
             tried = [change for part in changes.values() for change in part.values()]
             rows = losses.mean(axis=0)
             error, learned = (
@@ -207,7 +227,7 @@ class Validation:
             still_open = any(self._find_open(changes[side], changes[side]) for side in sides)
             if verdict.word == "diverged" or not still_open:
                 break
-        curves = [run.curve[: self.epochs] for run in runs[: len(np.unique(folds[0]))]]
+        curves = [run.curve for run in runs[: len(np.unique(folds[0]))]]
         return ValidatedVariant(verdict, tuple(tried), np.array(curves))
 
     @staticmethod
@@ -217,78 +237,108 @@ class Validation:
             return []
         return [name for name in names if name not in changes or changes[name].exceeds(-OPEN)]
 
-    def losses(
-        self, candidate: Candidate, divisions: int, text: str, *, keep: bool = False
-    ) -> Array:
+    def losses(self, candidate: Candidate, divisions: int) -> Array:
         """Return the losses of every row by the networks that did not train on it, (D, N)."""
         losses = np.empty((divisions, len(self.rows.x)))
         for values, folds in zip(losses, self.find_folds(divisions), strict=True):
             for fold in np.unique(folds):
-                run = self.run(int(fold), candidate, text, keep=keep)
+                run = self.find_run(int(fold), candidate)
                 values[folds == fold] = run.losses[candidate.epochs]
         return losses
 
-    def run(self, fold: int, candidate: Candidate, text: str, *, keep: bool = False) -> Run:
+    def find_run(self, fold: int, candidate: Candidate) -> Run:
         """Return the run of a candidate without the validation rows of a fold.
 
-        With ``keep``, the network is kept, so that a run of more epochs continues this one.
+        Raises
+        ------
+        KeyError
+            If it was not trained yet.
         """
-        key = fold, candidate.hidden, candidate.strengths
-        run = self._runs.get(key)
-        if run is None or candidate.epochs > len(run.curve):
-            if key not in self._networks:
-                self._runs[key] = run = Run()
-                self._networks[key] = self._build(fold, candidate), self.settings.new_optimizer()
-            assert run is not None
-            self._train(fold, run, max(candidate.epochs, self.epochs), text, *self._networks[key])
-            if not keep:
-                del self._networks[key]
-        return run
+        return self.runs[fold, self.at_full_length(candidate)]
 
-    def _build(self, fold: int, candidate: Candidate) -> Network:
-        return build_network(
-            candidate.hidden,
-            candidate.strengths,
-            inputs=self.folds[fold].x.shape[1],
-            outputs=self.classes,
-            seed=self.settings.seed + fold,
-            l1_method=self.settings.l1_method,
-        )
+    def at_full_length(self, candidate: Candidate) -> Candidate:
+        """Return the candidate whose run has the epochs of this one too."""
+        return replace(candidate, epochs=max(candidate.epochs, self.epochs))
 
-    def _train(
-        self, fold: int, run: Run, epochs: int, text: str, net: Network, optimizer: Optimizer
-    ) -> None:
-        """Train a network until its run has this number of epochs."""
-        rows, missing = self.folds[fold], epochs - len(run.curve)
-        compared = {2 * self.epochs, self.epochs}
-        compared |= {max(1, self.epochs // part) for part in EARLIER}
-
-        def record(state: object) -> None:
-            losses = compute_losses(net.predict(rows.x_test), rows.y_test)
-            run.curve.append(float(losses.mean()))
-            if (epoch := len(run.curve)) in compared:
-                run.losses[epoch] = losses
-                outputs = net.predict(rows.x)
-                run.train_losses[epoch] = float(LOSS.compute(outputs, rows.y)[0])
-            self.count(text, 1)
-
-        try:
-            fit(
-                net,
-                rows.x,
-                rows.y,
-                loss=LOSS,
-                optimizer=optimizer,
-                epochs=missing,
-                batch_size=self.settings.batch_size,
-                callbacks=[record],
+    def train(self, wanted: Iterable[Wanted]) -> None:
+        """Train the candidates without the validation rows of their folds, if not trained yet."""
+        full = {(fold, self.at_full_length(candidate)): None for fold, candidate in wanted}
+        settings, classes = self.settings, self.rows.classes
+        tasks = {
+            (fold, candidate): partial(
+                train_candidate, candidate, self.folds[fold], settings, classes, fold
             )
-        except NonFiniteLossError:
-            self.count(text, epochs - len(run.curve))
-            run.curve.extend([math.inf] * (epochs - len(run.curve)))
-            for epoch in compared:
-                run.losses.setdefault(epoch, np.full(len(rows.y_test), math.inf))
-                run.train_losses.setdefault(epoch, math.inf)
+            for fold, candidate in full
+            if (fold, candidate) not in self.runs
+        }
+        for each, result in self.compute(tasks).items():
+            epochs = result["epochs"].tolist()
+            self.runs[each] = Run(
+                dict(zip(epochs, result["losses"], strict=True)),
+                dict(zip(epochs, result["train_losses"].tolist(), strict=True)),
+                result["curve"],
+            )
+
+
+def compute_here(tasks: Mapping[Wanted, Task]) -> Mapping[Wanted, dict[str, Array]]:
+    """Return the results of tasks that are computed in this process.
+
+    >>> compute_here({})
+    {}
+    """
+    return {each: task() for each, task in tasks.items()}
+
+
+def train_candidate(
+    candidate: Candidate, rows: Rows, settings: Settings, classes: int, fold: int
+) -> dict[str, Array]:
+    """Train a candidate, and return the losses of a `Run`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``epochs`` (C,), those that are compared; ``losses`` (C, N_validation), ``train_losses``
+        (C,) and ``curve`` (epochs,). They are infinite after a loss that was not finite.
+    """
+    net = build_network(
+        candidate.hidden,
+        candidate.strengths,
+        inputs=rows.x.shape[1],
+        outputs=classes,
+        seed=settings.seed + fold,
+        l1_method=settings.l1_method,
+    )
+    full = settings.epochs_for(len(rows.x))
+    epochs = sorted({candidate.epochs, *(max(1, full // part) for part in (1, *EARLIER))})
+    losses = np.full((len(epochs), len(rows.y_test)), math.inf)
+    train_losses = np.full(len(epochs), math.inf)
+    curve = np.full(candidate.epochs, math.inf)
+
+    def record(state: object) -> None:
+        row_losses = compute_losses(net.predict(rows.x_test), rows.y_test)
+        curve[net.epochs - 1] = row_losses.mean()
+        if net.epochs in epochs:
+            i = epochs.index(net.epochs)
+            losses[i] = row_losses
+            train_losses[i] = LOSS.compute(net.predict(rows.x), rows.y)[0]
+
+    with blas_threads(1), suppress(NonFiniteLossError):
+        fit(
+            net,
+            rows.x,
+            rows.y,
+            loss=LOSS,
+            optimizer=settings.new_optimizer(),
+            epochs=candidate.epochs,
+            batch_size=settings.batch_size,
+            callbacks=[record],
+        )
+    return {
+        "epochs": np.array(epochs),
+        "losses": losses,
+        "train_losses": train_losses,
+        "curve": curve,
+    }
 
 
 def split_folds(y: Array, count: int, seed: int) -> list[tuple[Array, Array]]:
@@ -322,7 +372,8 @@ def list_changes(
     Examples
     --------
     >>> from nnreg.lab.comparison.selection import select_strengths
-    >>> selection = select_strengths(Settings(l1=0.1, keep_prob=0.5), 100, lambda s: 0.0)
+    >>> settings = Settings(l1=0.1, keep_prob=0.5)
+    >>> selection = select_strengths(settings, 100, lambda tried: [0.0] * len(tried))
     >>> base = Candidate((8,), selection.strengths["dropout"], 20)
     >>> changes = list_changes(base, "dropout", selection)
     >>> list(changes["less"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
@@ -213,13 +212,12 @@ class PathFitter:
     def fit_path(self, repeat: int, progress: Progress | None = None) -> dict[str, Array]:
         """Return the figures (S,) and the weights (S, W) of the points of one repeat."""
         rows, net, total = self.rows, self.build_network(repeat), len(self.strengths)
-        data_hash = sha256(b"".join(part.tobytes() for part in vars(rows).values())).hexdigest()
         # So that saved results are valid for any number of repeats.
         settings = replace(self.settings, repeats=1)
-        seconds: dict[float, float] = {}
+        digest, seconds = rows.digest(), dict[float, float]()
 
         def train_cached(net: Network) -> None:
-            key = cache_key("path", data_hash, settings, repeat, self.strengths, net.penalty)
+            key = cache_key("path", digest, settings, repeat, self.strengths, net.penalty)
             result = run_cached({key: partial(self.train, net)}, folder=self.folder, jobs=1)[key]
             net.parameters.vector[...] = result["parameters"]
             net.steps, net.epochs = result["counts"].tolist()

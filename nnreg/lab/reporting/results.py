@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def run_cached(
     folder: Path | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keep_workers: bool = False,
 ) -> dict[str, dict[str, Array]]:
     """Return the result of every task, by key, computing those that are not in ``folder``.
 
@@ -86,6 +87,8 @@ def run_cached(
         As for :func:`resolve_jobs`.
     progress : function (done, total), optional
         Called after every task.
+    keep_workers : bool, default False
+        Leave joblib's worker processes to the next call, inside :func:`end_workers`.
 
     Raises
     ------
@@ -102,6 +105,7 @@ def run_cached(
     >>> run_cached({"a": lambda: {"square": np.array(9)}})
     {'a': {'square': array(9)}}
     """
+    ending = nullcontext() if keep_workers else end_workers(jobs)
     jobs = resolve_jobs(jobs)
     results: dict[str, dict[str, Array]] = {}
     for key in tasks:
@@ -111,7 +115,7 @@ def run_cached(
     missing = {key: task for key, task in tasks.items() if key not in results}
     if progress is not None:
         progress(len(results), len(tasks))
-    with closing(_compute(missing, jobs)) as computed:
+    with ending, closing(_compute(missing, jobs)) as computed:
         for key, result in computed:
             if folder is not None:
                 _save(folder, key, result)
@@ -151,6 +155,24 @@ def resolve_jobs(jobs: int | None) -> int:
     return int(backend.default_n_jobs if number is None else number)
 
 
+@contextmanager
+def end_workers(jobs: int | None) -> Iterator[None]:
+    """End joblib's worker processes on this machine after the block.
+
+    >>> with end_workers(jobs=1):
+    ...     pass
+    """
+    try:
+        yield
+    finally:
+        joblib = sys.modules.get("joblib")  # None: it is not installed, which was reported
+        if joblib is not None and resolve_jobs(jobs) != 1:
+            backend = joblib.parallel.get_active_backend()[0]
+            if isinstance(backend, joblib.parallel.BACKENDS["loky"]):
+                executor = joblib.externals.loky.get_reusable_executor(reuse=True)
+                executor.shutdown(wait=True, kill_workers=True)
+
+
 def list_results(folder: Path, kind: str) -> list[Path]:
     """Return the unchanged files of results, of one kind or with one key.
 
@@ -183,7 +205,6 @@ def _compute(
         return
     try:
         from joblib import Parallel, delayed
-        from joblib.externals.loky import get_reusable_executor
         from joblib.parallel import BACKENDS, get_active_backend
     except ImportError:
         raise ImportError(
@@ -220,9 +241,6 @@ def _compute(
         ) from None
     except CancelledError:
         raise WorkerDiedError("the connection to the scheduler of the workers was lost") from None
-    finally:
-        if local:
-            get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def _work(parent: int, key: str, task: Task) -> tuple[str, dict[str, Array]]:
