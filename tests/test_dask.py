@@ -29,7 +29,7 @@ PATH = PathSettings((8,), points=3, epochs=2, train_size=60, repeats=3)
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
     ) as cluster:
         yield cluster
 
