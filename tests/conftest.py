@@ -43,7 +43,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     drawn = hypothesis.settings().max_examples
     lines = [f"random examples of each property: {drawn} (50 with NNREG_HYPOTHESIS=ci)"]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        minutes = "four" if config.option.markexpr == "not slow" else "seven"
+        minutes = "two and a half" if config.option.markexpr == "not slow" else "seven"
         lines.append(f"time: about {minutes} minutes on two cores (-n 2), of which 20 s to begin")
     return lines
 
