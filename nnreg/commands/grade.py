@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nnreg._support.files import check_target, write_whole
-from nnreg.commands.shared import Commands, Failure, in_words, number, progress_bar, whole
+from nnreg.commands.shared import (
+    Commands,
+    Failure,
+    in_words,
+    number,
+    progress_bar,
+    whole,
+    wrap,
+)
 from nnreg.course.gradescope import write_archive
 from nnreg.course.grading.exercises import EXERCISES
 from nnreg.course.grading.grader import grade
@@ -115,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace) -> None:
     if (args.submission is None) == (args.all is None):
-        raise ValueError("pass either a submission or --all FOLDER")
+        raise ValueError("pass either a submission or --all FOLDER (see nnreg grade --help)")
     if args.all and (args.json or not args.exercise):
         raise ValueError("--all needs --exercise, and writes --csv but no --json")
     if args.csv and not args.all:
@@ -163,7 +171,8 @@ def _grade(args: argparse.Namespace, limits: dict[str, Any]) -> int:
         report = {"score": 0, "output": message}
     else:
         with suppress(BrokenPipeError):  # FILE is written nevertheless
-            print(result, flush=True)
+            for line in str(result).splitlines():
+                print(wrap(line, indent=11), flush=True)
         report = result.gradescope()
     if args.json:
         content = json.dumps(report, indent=2, ensure_ascii=False)

@@ -63,17 +63,18 @@ Bundled with nnreg
   digits         1,797 rows, 64 features, 10 classes: handwritten digits, 8 by 8
                  CC BY 4.0; E. Alpaydin, C. Kaynak; UCI 80, doi:10.24432/C50P49
   breast-cancer  569 rows, 30 features, 2 classes: tumours, malignant or benign
-                 CC BY 4.0; W. Wolberg, O. Mangasarian, N. Street, W. Street; UCI 17,
-                 doi:10.24432/C5DW2B
+                 CC BY 4.0; W. Wolberg, O. Mangasarian, N. Street, W. Street;
+                 UCI 17, doi:10.24432/C5DW2B
 
 Searched for in these folders, in this order, then downloaded into the user cache"""
 
 _FILES = """\
 Files
-  FILE.csv       a header, numbers, and one column of labels (the last, or --target COLUMN);
-                 or FILE.tsv, FILE.txt; separated by commas, semicolons, tabs or bars
+  FILE.csv       a header, numbers, and one column of labels (the last, or
+                 --target COLUMN); separated by commas, semicolons, tabs or bars;
+                 the name may also end in .tsv or .txt
   FILE.npz       the arrays x and y, and x_test and y_test if there are any
-  FOLDER         four IDX files named as those of MNIST, each compressed by gzip or not"""
+  FOLDER         four IDX files named as those of MNIST, compressed by gzip or not"""
 
 
 def read_table(

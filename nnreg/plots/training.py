@@ -42,7 +42,7 @@ def loss_curves(
     curves : mapping of str to (train, test), each ndarray of shape (R, epochs)
         By the panel's title; one thin line per repeat, and a thick line for the mean.
     judged : mapping of str to ndarray of shape (R, epochs), optional
-        By the same titles: the loss on new rows that a verdict was made with.
+        By the same titles: the validation loss that a verdict was made with.
     {notes}
     {figure}
 
@@ -52,7 +52,7 @@ def loss_curves(
     >>> figure.axes[0].get_xlabel()
     'epoch'
     """
-    key = CURVES_KEY + ("\ndashed: the loss of the verdict" if judged else "")
+    key = CURVES_KEY + ("\ndashed: validation loss, for the verdict" if judged else "")
     figure, panels = new_panels(list(curves), notes or {}, columns, theme, key)
     means = [part.mean(axis=0) for pair in curves.values() for part in pair]
     means += [part.mean(axis=0) for part in (judged or {}).values()]
@@ -82,7 +82,7 @@ def loss_curves(
         if judged and name in judged:
             mean = judged[name].mean(axis=0)
             axes.plot(np.arange(1, len(mean) + 1), mean, color=theme.ink, linestyle="--")
-            ends.append((float(mean[-1]), "verdict", theme.ink))
+            ends.append((float(mean[-1]), "validation", theme.ink))
         label_ends(axes, ends, longest, top)
         axes.set(xlim=(1 - 0.01 * longest, longest), ylim=(0, top))
     outer_labels(panels, columns, "epoch", "data loss")

@@ -51,7 +51,7 @@ PICTURES = {
         "alt": "Train and test loss by epoch, one panel per variant, on the same axes.",
         "caption": "Data loss in inference mode at the end of each epoch. Thick lines are means of "
         "the repeats, thin lines the repeats; the dot is the lowest test loss; the shaded area is "
-        "the generalization gap. Dashed: the loss that the verdict was made with.",
+        "the generalization gap. Dashed: the validation loss, on which the verdict is based.",
     },
     "weights": {
         "title": "The final weights",
@@ -138,7 +138,7 @@ class Comparison:
         }
 
     def verdict_curves(self) -> dict[str, Array]:
-        """Return the loss on validation rows by epoch, that each verdict was made with."""
+        """Return the validation loss by epoch, on which each verdict is based."""
         return {variant: part.curves for variant, part in self.validated.items()}
 
     def explain_verdict(self, variant: str) -> Verdict:
@@ -388,11 +388,14 @@ def draw_decisions(comparison: Comparison, *, columns: int = 3, theme: Theme = L
     """Draw decision regions of two features, or misclassified images, of the first repeat."""
     rows, dataset = comparison.rows, comparison.dataset
     networks = {variant: comparison.runs[variant][0].network for variant in VARIANTS}
+    which = "first repeat: " if len(comparison.runs["none"]) > 1 else ""
     style: dict[str, Any] = {"columns": columns, "theme": theme}
     shape = find_image_shape(dataset.feature_names)
     if shape is None:
         accuracies = {v: comparison.runs[v][0].figures["test_accuracy"] for v in VARIANTS}
-        notes = {v: f"test accuracy {format_percent(share)}" for v, share in accuracies.items()}
+        notes = {
+            v: f"{which}test accuracy {format_percent(share)}" for v, share in accuracies.items()
+        }
         a, b = dataset.feature_names
         regions, points = find_regions(networks, rows), (rows.x, rows.y)
         return plots.decision_regions(regions, points, names=(a, b), notes=notes, **style)
@@ -402,7 +405,8 @@ def draw_decisions(comparison: Comparison, *, columns: int = 3, theme: Theme = L
     return plots.misclassified_images(
         {variant: (images, captions) for variant, (images, captions, _) in mistakes.items()},
         notes={
-            v: f"{count:,} of {len(rows.x_test):,} wrong" for v, (*_, count) in mistakes.items()
+            v: f"{which}{count:,} of {len(rows.x_test):,} wrong"
+            for v, (*_, count) in mistakes.items()
         },
         **style,
     )

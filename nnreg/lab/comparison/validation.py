@@ -64,7 +64,7 @@ VALIDATION_RULE = (
     "its grid; for none, the regularizers of the other variants. Changes that fit the training "
     "rows more closely are not tried if the train loss is below "
     f"{FAR_BELOW * 100:g} % of the lowest loss on validation rows. A decrease that can decide and "
-    f"is within {OPEN:g} standard errors of {SMALLEST_GAIN * 100:g} % is measured again by another "
+    f"is within {OPEN:g} standard error of {SMALLEST_GAIN * 100:g} % is measured again by another "
     f"division of the rows, into {LATER_FOLDS} or more parts, with other seeds, and if need be by "
     "a third."
 )
