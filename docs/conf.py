@@ -78,6 +78,7 @@ html_theme = "furo"
 html_title = f"nnreg {version}"
 html_static_path = ["_static"]
 html_css_files = ["sheet.css"]
+html_favicon = "_static/icon.svg"
 html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
 

@@ -19,7 +19,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from nnreg.plots import LIGHT
 from nnreg.plots.frame import add_legend
 
-BLUE, ORANGE, GREY = LIGHT.train, LIGHT.test, "#777777"
+BLUE, ORANGE, GREY = LIGHT.train, LIGHT.test, LIGHT.soft
 
 #: Widths in inches on a narrow screen: of panels below each other, and of a single panel.
 NARROW, SINGLE = 4.0, 4.6

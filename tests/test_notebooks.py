@@ -111,7 +111,7 @@ def test_a_curve_of_any_kind_can_be_drawn(curves):
 def test_a_report_shows_what_is_wrong_in_red_and_says_why():
     report = nn.check_gradients(np.sin, lambda dout: -dout * np.cos(np.ones(3)), np.ones(3))
     source = report._repr_html_()
-    assert source.count(f'<tr style="color:{tables.WRONG}') == 1
+    assert source.count(f'<tr style="outline:2px solid {tables.WRONG}') == 1
     assert report.rows[0].sentence() in Page(source).text
 
 

@@ -288,7 +288,7 @@ class TestPictures:
         caption = f"{rows.y_test[first]} as {predicted[first]}: {100 * chances[first].max():.0f} %"
         texts = [note.get_text() for note in panel.texts]
         assert caption in texts
-        assert f"{wrong.sum()} of 500 wrong" in texts
+        assert f"first repeat: {wrong.sum()} of 500 wrong" in texts
         assert (panel.images[0].get_array().ravel() == small.rows.x_test[first]).all()
 
     @needs_matplotlib

@@ -103,7 +103,7 @@ def bias_variance_curves(
     for axes, lines in zip(panels, (terms, measured), strict=True):
         ends: list[tuple[float, str, str]] = []
         for name, (heights, errors) in lines.items():
-            colour = colours.get(name, "#808890")
+            colour = colours.get(name, theme.soft)
             axes.plot(positions, heights, color=colour, linewidth=2.0)
             axes.fill_between(
                 *(positions, heights - errors, heights + errors),

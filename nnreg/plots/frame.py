@@ -26,7 +26,7 @@ class MissingMatplotlibError(ImportError):
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours for one background.
+    """Colours for one background. Text in any of them but ``faint`` has a contrast of 4.5 or more.
 
     Examples
     --------
@@ -36,13 +36,14 @@ class Theme:
 
     background: str
     ink: str
+    soft: str
     faint: str
     train: str
     test: str
 
 
-LIGHT = Theme("#ffffff", "#1f2328", "#d8dde3", "#0072B2", "#D55E00")
-DARK = Theme("#15181c", "#e6e9ec", "#3a4149", "#56B4E9", "#E69F00")
+LIGHT = Theme("#ffffff", "#1f2328", "#59636e", "#d8dde3", "#0072B2", "#C25400")
+DARK = Theme("#15181c", "#e6e9ec", "#9aa4ae", "#3a4149", "#56B4E9", "#E69F00")
 
 
 NOTES = """notes : mapping of str to str, optional
