@@ -3,6 +3,7 @@
 Every tab that is opened is checked for requests to other addresses and for errors in the console.
 """
 
+import json
 import subprocess
 import sys
 
@@ -134,6 +135,9 @@ def test_a_link_is_cut_and_revived_by_form_and_by_a_click(tab):
     assert weight[1, 2] == 0
     assert tab.text("#zeros").startswith("1 of 96")
     assert tab.number("zeros") == 1
+    form.locator("[name=from]").fill("2")  # of 2 inputs
+    tab.click("#weight button")
+    assert tab.number("zeros") == 1
     width = tab.page.eval_on_selector("#network", "c => c.clientWidth")
     tab.page.click("#network", position={"x": width / 2, "y": 160})
     assert form.locator("[name=parameter]").input_value() == "dense_2.weight"
@@ -166,6 +170,16 @@ def test_an_own_file_is_read(tab, tmp_path, rng):
     tab.page.set_input_files("#file", file)
     tab.settle().click("#epoch")
     assert tab.session.training.data.names == ["height", "width", "depth"]
+    values = tmp_path / "values.csv"
+    values.write_text("a,b\n" + "".join(f"{i},{i / 7}\n" for i in range(40)))
+    tab.page.set_input_files("#file", values)
+    tab.page.wait_for_selector("#alarm:visible")
+    assert "mark 'The target is a number'" in tab.text("#alarm")
+    tab.open().set("regression", True)
+    tab.page.set_input_files("#file", values)
+    tab.page.wait_for_selector("#output-title:has-text('Function')")
+    tab.page.set_input_files("#file", file)  # of classes
+    tab.page.wait_for_selector("#output-title:has-text('inputs'), #output-title:has-text('Norm')")
     short = tmp_path / "short.csv"
     short.write_text("a,b\n1,2\n")
     tab.page.set_input_files("#file", short)
@@ -318,9 +332,60 @@ def test_the_address_repeats_a_run_to_the_bit_in_another_tab(browser, server, ta
         assert other.text("#lesson h2") == tab.text("#lesson h2")
 
 
-def test_an_address_that_cannot_be_read_says_so(tab):
-    tab.open("#%7Bnonsense")
-    assert "cannot be read" in tab.text("#alarm")
+WRONG = {
+    "cut off": "#%7Bnonsense",
+    "nothing": "#null",
+    "half a sign": "#preset=%",
+    "another preset": "#preset=nope",
+    "another version": '#{"state": {"settings": {"new": 1}}, "page": {"locked": ["l2"]}}',
+    "a long one": "#" + 100_000 * "x",
+}
+
+
+@pytest.mark.parametrize("part", WRONG.values(), ids=WRONG)
+def test_an_address_that_cannot_be_read_says_so_and_begins_a_new_run(tab, part):
+    tab.open(part)
+    assert "This is a new run" in tab.text("#alarm")
+    tab.click("#batch").set("l2", 0.1)
+    assert (tab.net.steps, tab.session.training.settings["l2"]) == (1, 0.1)
+
+
+def test_wrong_parts_of_an_address_are_left_out(tab):
+    page = {"locked": 5, "question": {"a": 1}, "speed": "warp"}
+    tab.open("#" + json.dumps({"state": {"steps": 20}, "page": page, "preset": {"name": {}}}))
+    assert (tab.net.steps, tab.page.input_value("#speed")) == (20, "fast")
+    tab.page.click("#play")
+    tab.page.wait_for_selector("#counters:has-text('pictures')")
+    tab.page.evaluate("() => { location.hash = 'preset=l1'; }")  # while it trains
+    tab.page.wait_for_selector("#lesson:visible")
+    tab.settle()
+    assert (tab.net.steps, tab.text("#lesson h2")) == (0, "Cure: L1")
+
+
+def test_clicks_that_follow_each_other_quickly_are_all_taken(tab):
+    tab.open("#preset=overfit")
+    tab.page.select_option("#speed", "fastest")
+    for cure in ("l2", "dropout"):  # the second one without the first one
+        tab.page.dblclick(f"[data-cure={cure}]")
+        while tab.session.training.steps < PRESETS["overfit"]["steps"]:
+            tab.page.wait_for_timeout(50)
+        tab.settle()
+    settings = tab.session.training.settings
+    assert (settings["l2"], settings["layers"][0]["keep_prob"]) == (0, 0.7)
+    tab.page.evaluate(
+        "() => { for (let k = 0; k < 4; k++) document.getElementById('play').click() }"
+    )
+    tab.settle()
+    tab.click("#own-points")
+    before = len(tab.session.training.settings["points"])
+    tab.page.evaluate(
+        """() => { for (let k = 0; k < 10; k++) document.getElementById("regions").dispatchEvent(
+            new MouseEvent("click", {clientX: 900 + 9 * k, clientY: 300})); }"""
+    )
+    tab.settle()
+    tab.page.wait_for_timeout(500)
+    tab.settle()
+    assert len(tab.session.training.settings["points"]) == before + 10
 
 
 def test_an_assignment_shows_its_question_and_locks_settings(browser, server, tab):
@@ -337,6 +402,8 @@ def test_an_assignment_shows_its_question_and_locks_settings(browser, server, ta
         assert "Why does L2 reduce the gap?" in student.text("#question")
         for locked in ("#knob-data", "#knob-rows", "#knob-seed", "#add-layer", "#preset",
                        "[id='knob-layers.0.units']"):  # fmt: skip
+            assert student.page.is_disabled(locked), locked
+        for locked in ("#own-csv", "#own-points"):
             assert student.page.is_disabled(locked), locked
         assert not student.page.is_visible("#assignment")
         student.set("l2", 0.01).click("#epoch")
@@ -420,5 +487,6 @@ def test_a_server_that_ends_is_reported(browser):
         tab.page.route("**/api", lambda route: route.abort())
         tab.page.click("#epoch")
         tab.page.wait_for_selector("#alarm:visible")
+        assert "Is nnreg playground still running?" in tab.text("#alarm")
         assert tab.faults
         tab.faults.clear()  # the browser's lines about the refused request

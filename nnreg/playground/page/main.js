@@ -247,7 +247,12 @@ function editPoints() {
 
 async function readFile(file) {
   if (file?.size > MAX_FILE) alarm(text("own_data.long"));
-  else if (file) await change({ data: "csv", csv: await file.text() });
+  if (!file || file.size > MAX_FILE) return;
+  const csv = await file.text();
+  await change({ data: "csv", csv });
+  if (view.settings.csv !== csv && view.settings.regression && !isLocked("regression")) {
+    await change({ data: "csv", csv, regression: false }); // after a file whose target is a number
+  }
 }
 
 // --- Lessons, assignments and the address ------------------------------------------------------------
