@@ -121,7 +121,11 @@ def html_table(
     first = 'th scope="row"' if row_heads else "td"
     top = "".join(cell('th scope="col"', i, text) for i, text in enumerate(head))
     body = "".join(
-        (f'<tr style="outline:2px solid {WRONG};font-weight:bold">' if i in wrong else "<tr>")
+        (
+            f'<tr style="outline:2px solid {WRONG};outline-offset:-2px;font-weight:bold">'
+            if i in wrong
+            else "<tr>"
+        )
         + "".join(cell("td" if j else first, j, text) for j, text in enumerate(row))
         + "</tr>"
         for i, row in enumerate(rows)
