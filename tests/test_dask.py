@@ -98,6 +98,15 @@ def test_a_worker_that_is_killed_changes_no_number_and_doubles_no_point(client, 
     assert len(list_results(tmp_path, "path")) == 9
 
 
+def test_a_scheduler_that_is_lost_between_two_stages_is_named(client, monkeypatch):
+    def fail(*arguments):
+        raise distributed.comm.CommClosedError("Connection reset by peer")
+
+    monkeypatch.setattr(joblib._dask.DaskDistributedBackend, "effective_n_jobs", fail)
+    with pytest.raises(WorkerDiedError, match="the connection to the scheduler"):
+        bias_variance()
+
+
 def test_the_command_computes_on_the_workers_of_an_address(client, tmp_path, monkeypatch, capsys):
     fake_pictures(monkeypatch)
     monkeypatch.chdir(tmp_path)

@@ -211,12 +211,12 @@ def _compute(
             "more than one job requires joblib: pip install 'nnreg[parallel]', or jobs=1"
         ) from None
     backend = get_active_backend()[0]
-    local = isinstance(backend, BACKENDS["loky"])
+    local, streams = isinstance(backend, BACKENDS["loky"]), backend.supports_return_generator
     # Arrays are copied to the workers: `fit` shuffles memory-mapped data in another order. To a
     # cluster all tasks are sent at once, for workers that join later.
     parallel = Parallel(
         n_jobs=jobs,
-        return_as="generator_unordered" if backend.supports_return_generator else "list",
+        return_as="generator_unordered" if streams else "list",
         max_nbytes=None,
         pre_dispatch="2 * n_jobs" if local else "all",
     )
@@ -224,16 +224,21 @@ def _compute(
         # Worker processes inherit the ignored signal, so Ctrl-C interrupts this process only. To
         # block the signal would have no effect, because joblib unblocks it.
         with signal_handler(signal.SIGINT, signal.SIG_IGN):
-            results = parallel(
-                delayed(_work)(os.getpid(), key, task) for key, task in tasks.items()
-            )
+            try:
+                results = parallel(
+                    delayed(_work)(os.getpid(), key, task) for key, task in tasks.items()
+                )
+            except OSError as error:
+                if local or not streams:  # it may be that of a task
+                    raise
+                raise CancelledError from error  # the scheduler does not answer
         try:
             for result in results:  # noqa: UP028  # `yield from` would close it with a warning
                 yield result
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns that tasks are cancelled
-                if backend.supports_return_generator:
+                if streams:
                     results.close()
     except BrokenExecutor:
         raise WorkerDiedError(
