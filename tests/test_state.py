@@ -89,7 +89,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "lab.measure_stationarity": lambda: lab.measure_stationarity(network(), X, Y, loss=LOSS),
     "grade": grade_a_submission,
     "plots": draw,
-    "nnreg compare": lambda: main(["compare", *QUICK.split(), "--out", "results", "--force"]),
+    "nnreg compare": lambda: main(["compare", *QUICK.split(), "--out", "results"]),
 }
 
 
