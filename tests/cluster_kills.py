@@ -23,8 +23,8 @@ from pathlib import Path
 import psutil  # distributed requires it
 
 COMMANDS = {
-    "path": "--hidden 64 --points 6 --train-size 300 --epochs 150 --repeats 4",
-    "bias-variance": "--sweep width --values 2,4,8 --datasets 8 --seeds 1 --epochs 300",
+    "path": "--hidden 64 --points 6 --train-size 300 --epochs 200 --repeats 4",
+    "bias-variance": "--sweep width --values 2,4,8 --datasets 20 --seeds 1 --epochs 800",
     "compare": "--hidden 64 --train-size 200 --epochs 40 --repeats 2 --l1 0.01 --keep-prob 0.5",
 }
 INSTANTS = random.Random(0)
