@@ -41,7 +41,8 @@ export const texts = {
   alarm: { cure: "Divide the learning rate by 10 and start again" },
   groups: { data: "Data", training: "Training", regularization: "Regularization" },
   knobs: {
-    data: ["Data set"], csv: ["own CSV file"], points: ["own points"], weight: ["a weight"], rows: ["Points", "Fewer points are easier to overfit."],
+    data: ["Data set"], csv: ["own CSV file"], points: ["own points"], weight: ["a weight"],
+    rows: ["Points", "Fewer points are easier to overfit."],
     noise: ["Noise"], label_noise: ["Wrong labels", "Share of the training labels that are wrong."],
     data_seed: ["Seed of the data"], regression: ["The target is a number",
       "Of an own CSV file, whose last column is the target."],
